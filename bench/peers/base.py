@@ -1,0 +1,78 @@
+"""What a library has to provide to take part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+LEARNING_RATE = 0.01
+
+
+@dataclass
+class Model:
+    """Weights (n_in, n_out) and biases of an MLP: ReLU, at the end softmax. Not to be written."""
+
+    weights: list[Array]
+    biases: list[Array]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Layer sizes, input first."""
+        return [len(self.weights[0]), *(len(b) for b in self.biases)]
+
+
+@dataclass
+class Data:
+    """Mini-batches one after the other: `x` (n, n_in), labels `y` (n,)."""
+
+    x: Array
+    y: NDArray[np.int64]
+    batch: int
+
+    def __len__(self) -> int:
+        """Give the number of mini-batches."""
+        return len(self.x) // self.batch
+
+    def part(self, start: int, steps: int) -> tuple[Array, NDArray[np.int64]]:
+        """Rows of the mini-batches start, ..., start + steps - 1, in place."""
+        rows = slice(start * self.batch, (start + steps) * self.batch)
+        return self.x[rows], self.y[rows]
+
+
+class Trainer:
+    """A network in training: plain SGD with `LEARNING_RATE`, mean cross-entropy of a mini-batch."""
+
+    def __init__(self, model: Model, data: Data) -> None:
+        self.model, self.data = model, data
+
+    def train(self, start: int, steps: int) -> None:
+        """Train on `steps` mini-batches from number `start` on, in order, and wait for the end."""
+        raise NotImplementedError
+
+    def weights(self) -> list[Array]:
+        """The weights now, to check that all do the same."""
+        raise NotImplementedError
+
+
+class Peer:
+    """A library; it takes part in what it overrides."""
+
+    name: str
+    trainer: type[Trainer] | None = None
+
+    def info(self) -> dict[str, Any]:
+        """What the report should say of it besides its version."""
+        return {}
+
+    def predictor(self, model: Model, x: Array) -> Callable[[], Any] | None:
+        """Give a function that computes the class probabilities of `x`."""
+        return None
+
+    def product(self, a: Array, b: Array) -> Callable[[], Any] | None:
+        """Give a function that multiplies; `a` and `b` are C-ordered or transposed views."""
+        return None

@@ -1,0 +1,66 @@
+"""pynn itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import pynn
+
+from .base import LEARNING_RATE, Array, Data, Model, Peer, Trainer
+
+
+def network(model: Model) -> pynn.MLP:
+    """A network with these weights."""
+    net = pynn.MLP(model.sizes, activation="relu", loss="softmax_cross_entropy", dtype="float32")
+    net.set_weights(model.weights, model.biases)
+    return net
+
+
+class PynnTrainer(Trainer):
+    """One ``fit`` over all the mini-batches."""
+
+    def __init__(self, model: Model, data: Data) -> None:
+        super().__init__(model, data)
+        self.net, self.optimizer = network(model), pynn.SGD(LEARNING_RATE)
+
+    def train(self, start: int, steps: int) -> None:
+        x, y = self.data.part(start, steps)
+        self.net.fit(
+            x,
+            y,
+            epochs=1,
+            batch_size=self.data.batch,
+            optimizer=self.optimizer,
+            shuffle=False,
+            progress=False,
+        )
+
+    def weights(self) -> list[Array]:
+        return list(self.net.weights)
+
+
+class PynnPeer(Peer):
+    """Speaks for pynn."""
+
+    name = "pynn"
+    trainer = PynnTrainer
+
+    def info(self) -> dict[str, Any]:
+        return dict(pynn.show_config("dict"))
+
+    def predictor(self, model: Model, x: Array) -> Callable[[], Any]:
+        net = network(model)
+        return lambda: net(x)
+
+    def product(self, a: Array, b: Array) -> Callable[[], Any]:
+        out = np.empty((len(a), b.shape[1]), a.dtype)
+        return lambda: pynn.matmul(a, b, out=out)
+
+
+def load(threads: int) -> Peer:
+    """Hold pynn to so many threads."""
+    pynn.set_num_threads(threads)
+    return PynnPeer()

@@ -1,0 +1,75 @@
+"""PyTorch: the usual eager training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from .base import LEARNING_RATE, Array, Data, Model, Peer, Trainer
+
+
+def network(model: Model) -> Any:
+    """``Sequential`` of ``Linear`` and ``ReLU`` with these weights, giving logits."""
+    layers: list[Any] = []
+    for w, b in zip(model.weights, model.biases, strict=True):
+        layer = torch.nn.Linear(*w.shape)
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(w.T.copy()))
+            layer.bias.copy_(torch.from_numpy(b.copy()))
+        layers += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+class TorchTrainer(Trainer):
+    """Zero the gradients, forward, loss, backward, step."""
+
+    def __init__(self, model: Model, data: Data) -> None:
+        super().__init__(model, data)
+        self.net = network(model)
+        self.loss = torch.nn.CrossEntropyLoss()
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=LEARNING_RATE)
+        self.x, self.y = torch.from_numpy(data.x), torch.from_numpy(data.y)
+
+    def train(self, start: int, steps: int) -> None:
+        batch = self.data.batch
+        for first in range(start * batch, (start + steps) * batch, batch):
+            rows = slice(first, first + batch)
+            self.optimizer.zero_grad()
+            self.loss(self.net(self.x[rows]), self.y[rows]).backward()
+            self.optimizer.step()
+
+    def weights(self) -> list[Array]:
+        return [layer.weight.detach().numpy().T for layer in self.net if hasattr(layer, "weight")]
+
+
+class TorchPeer(Peer):
+    """Speaks for PyTorch."""
+
+    name = "torch"
+    trainer = TorchTrainer
+
+    def info(self) -> dict[str, Any]:
+        return {"threads": torch.get_num_threads(), "cpu": torch.backends.cpu.get_cpu_capability()}
+
+    def predictor(self, model: Model, x: Array) -> Callable[[], Any]:
+        net, rows = network(model).eval(), torch.from_numpy(x)
+
+        def predict() -> Any:
+            with torch.inference_mode():
+                return torch.softmax(net(rows), dim=1)
+
+        return predict
+
+    def product(self, a: Array, b: Array) -> Callable[[], Any]:
+        left, right = torch.from_numpy(a), torch.from_numpy(b)
+        out = torch.empty(len(a), b.shape[1])
+        return lambda: torch.mm(left, right, out=out)
+
+
+def load(threads: int) -> Peer:
+    """Hold PyTorch to so many threads."""
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+    return TorchPeer()

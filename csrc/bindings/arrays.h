@@ -1,0 +1,71 @@
+// NumPy arrays as the kernels see them. NumPy's C interface is used directly where a call is
+// short: a pybind11 conversion costs as much as a small product.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#define NPY_NO_DEPRECATED_API NPY_1_23_API_VERSION
+#define PY_ARRAY_UNIQUE_SYMBOL pynn_numpy_api
+#ifndef PYNN_IMPORTS_NUMPY
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+#include <string>
+
+#include "kernels/kernel_table.h"
+
+namespace pynn {
+
+namespace py = pybind11;
+
+inline PyArrayObject* as_array(PyObject* object) {
+    return reinterpret_cast<PyArrayObject*>(object);
+}
+
+// Whether this is a plain ndarray of float32 or float64 in native byte order and aligned, with
+// strides in whole elements: what the kernels read in place.
+inline bool is_plain(PyObject* object) {
+    if (!PyArray_CheckExact(object)) return false;
+    PyArrayObject* a = as_array(object);
+    const int type = PyArray_TYPE(a);
+    if ((type != NPY_FLOAT32 && type != NPY_FLOAT64) || !PyArray_ISBEHAVED_RO(a)) return false;
+    const npy_intp size = type == NPY_FLOAT32 ? 4 : 8;
+    for (int i = 0; i < PyArray_NDIM(a); ++i) {
+        if (PyArray_STRIDE(a, i) % size != 0) return false;
+    }
+    return true;
+}
+
+// Calls f with a value of the array's type, float or double.
+template <class F>
+auto with_type(const py::array& a, F f) {
+    switch (PyArray_TYPE(as_array(a.ptr()))) {
+        case NPY_FLOAT32: return f(float());
+        case NPY_FLOAT64: return f(double());
+        default: throw py::type_error("expected an array of float32 or float64");
+    }
+}
+
+inline bool same_type(const py::array& a, const py::array& b) {
+    return PyArray_TYPE(as_array(a.ptr())) == PyArray_TYPE(as_array(b.ptr()));
+}
+
+// The Python layer prepares operands; these say so if it did not.
+inline void require(bool condition, const char* message) {
+    if (!condition) throw py::value_error(message);
+}
+template <class T>
+T* contiguous(const py::array& a, const char* name) {
+    require(py::isinstance<py::array_t<T>>(a) && (a.flags() & py::array::c_style),
+            (std::string(name) + " must be C-contiguous, all arrays of one float type").c_str());
+    return const_cast<T*>(static_cast<const T*>(a.data()));
+}
+template <class T>
+T* writable(py::array& a, const char* name) {
+    require(a.writeable(), (std::string(name) + " must be writable").c_str());
+    return contiguous<T>(a, name);
+}
+
+}  // namespace pynn

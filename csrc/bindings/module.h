@@ -1,0 +1,12 @@
+// One function for each file of bindings.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace pynn {
+
+void bind_runtime(pybind11::module_& m);
+void bind_ops(pybind11::module_& m);
+void bind_network(pybind11::module_& m);
+
+}  // namespace pynn

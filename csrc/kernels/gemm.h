@@ -1,0 +1,178 @@
+// A whole matrix product on one thread: blocking, packing, and the walk over the tiles.
+//
+// The order of every sum is fixed before this file decides anything (kernel_table.h: k_chunk), so
+// blocks, panels and tiles can be chosen for speed alone.
+#pragma once
+
+#include "kernels/gemm_tile.h"
+
+PYNN_ISA_BEGIN
+
+constexpr index_t at_most(index_t a, index_t b) { return a < b ? a : b; }
+constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
+
+// How a product is cut. A block of a (rows x k_chunk) is meant for the L2 cache, a block of b
+// (k_chunk x columns) for the L3 cache.
+template <class T>
+struct Plan {
+    static constexpr int width = Vec<T>::width;
+    static constexpr int panel = panel_vectors * width;
+    static constexpr index_t block_rows = 16 * tile_rows_max;
+    static constexpr index_t block_columns = 1024 / panel * panel;
+
+    bool pack_a, pack_b;
+    index_t rows, columns, depth;  // of a block
+    index_t a_bytes, bytes;
+
+    PYNN_INLINE explicit Plan(const Gemm<T>& g) {
+        constexpr index_t size = sizeof(T);
+        const bool many_rows = g.m > 2 * tile_rows_max;
+        pack_b = g.b_col != 1 || (many_rows && g.k * g.n * size > 24 * 1024);
+        // Rows of a that are a multiple of a page apart share the few ways of one cache set.
+        const bool far_rows = g.a_row * size >= 1024 && g.a_row != 1;
+        pack_a = many_rows && g.n >= 4 * panel && g.k >= 64 && far_rows;
+        depth = at_most(g.k, k_chunk);
+        rows = pack_a ? at_most(g.m, block_rows) : g.m;
+        columns = pack_b ? at_most(ceil_div(g.n, width) * width, block_columns) : g.n;
+        a_bytes = pack_a ? round_up(rows * depth * size) : 0;
+        bytes = a_bytes + (pack_b ? round_up(ceil_div(columns, panel) * panel * depth * size) : 0);
+    }
+    static PYNN_INLINE index_t round_up(index_t n) { return (n + 63) / 64 * 64; }
+};
+
+// Rows of the tile that starts at row i of m: the m rows are divided as evenly as tiles of at
+// most tile_rows_max allow, since a last tile of a row or two would have too few chains.
+struct RowTiles {
+    index_t count, rows;
+    PYNN_INLINE explicit RowTiles(index_t m) : count(ceil_div(m, tile_rows_max)), rows(m) {}
+    PYNN_INLINE index_t start(index_t tile) const { return tile * rows / count; }
+};
+
+// Panels of `panel` columns (the last with fewer, in whole vectors), each k x columns contiguous.
+template <class T>
+void pack_b(const Gemm<T>& g, index_t k0, index_t depth, index_t j0, index_t columns, T* out) {
+    constexpr int panel = Plan<T>::panel;
+    for (index_t j = 0; j < columns; j += panel) {
+        const int used = static_cast<int>(at_most(panel, columns - j));
+        const int stride = static_cast<int>(ceil_div(used, Vec<T>::width)) * Vec<T>::width;
+        const T* b = g.b + k0 * g.b_row + (j0 + j) * g.b_col;
+        if (g.b_col == 1) {
+            for (index_t l = 0; l < depth; ++l) {
+                map(b + l * g.b_row, out + l * stride, used, [](Vec<T> v) { return v; });
+                for (int i = used; i < stride; ++i) out[l * stride + i] = T(0);
+            }
+        } else {
+            for (int i = 0; i < used; ++i) {
+                const T* column = b + i * g.b_col;
+                for (index_t l = 0; l < depth; ++l) out[l * stride + i] = column[l * g.b_row];
+            }
+            for (int i = used; i < stride; ++i) {
+                for (index_t l = 0; l < depth; ++l) out[l * stride + i] = T(0);
+            }
+        }
+        out += depth * stride;
+    }
+}
+
+// Tiles of rows, each k x rows contiguous.
+template <class T>
+void pack_a(const Gemm<T>& g, index_t i0, index_t rows, index_t k0, index_t depth, T* out) {
+    const RowTiles split(rows);
+    for (index_t t = 0; t < split.count; ++t) {
+        const index_t start = split.start(t), count = split.start(t + 1) - start;
+        for (index_t i = 0; i < count; ++i) {
+            const T* a = g.a + (i0 + start + i) * g.a_row + k0 * g.a_col;
+            for (index_t l = 0; l < depth; ++l) out[l * count + i] = a[l * g.a_col];
+        }
+        out += depth * count;
+    }
+}
+
+// One block of a times one block of b.
+template <class T>
+struct Block {
+    index_t i0, rows, k0, depth, j0, columns;
+    const T *packed_a, *packed_b;  // null: read the operand where it is
+};
+
+template <class T>
+void multiply_block(const Gemm<T>& g, const Block<T>& s) {
+    constexpr int w = Vec<T>::width;
+    const RowTiles split(s.rows);
+    Tile<T> t;
+    t.k = s.depth;
+    t.c_row = g.c_row;
+    t.y_row = g.y_row;
+    t.floor = g.floor;
+    t.alpha = g.alpha;
+    t.beta = g.beta;
+    t.accumulate = s.k0 > 0;
+    t.epilogue = s.k0 + s.depth == g.k ? g.epilogue : Epilogue::store;
+    // The widest tile that the rows leave room for.
+    const int rows_max = static_cast<int>(ceil_div(s.rows, split.count));
+    const int vectors_max = s.packed_b ? panel_vectors : tile_vectors(rows_max);
+    for (index_t j = 0; j < s.columns;) {
+        const index_t used = at_most(vectors_max * w, s.columns - j);
+        const int vectors = static_cast<int>(ceil_div(used, w));
+        const index_t column = s.j0 + j;
+        t.last = static_cast<int>(used - (vectors - 1) * w);
+        if (s.packed_b) {
+            t.b = s.packed_b + j * s.depth;
+            t.b_row = vectors * w;
+        } else {
+            t.b = g.b + s.k0 * g.b_row + column;
+            t.b_row = g.b_row;
+        }
+        t.bias = g.bias ? g.bias + column : nullptr;
+        const bool last_part = !s.packed_b && t.last != w;
+        for (index_t i = 0; i < split.count; ++i) {
+            const index_t start = split.start(i), count = split.start(i + 1) - start;
+            if (s.packed_a) {
+                t.a = s.packed_a + start * s.depth;
+                t.a_row = 1;
+                t.a_col = count;
+            } else {
+                t.a = g.a + (s.i0 + start) * g.a_row + s.k0 * g.a_col;
+                t.a_row = g.a_row;
+                t.a_col = g.a_col;
+            }
+            t.c = g.c + (s.i0 + start) * g.c_row + column;
+            t.y = g.y ? g.y + (s.i0 + start) * g.y_row + column : nullptr;
+            tiles<T>.at[count][vectors][last_part](t);
+        }
+        j += used;
+    }
+}
+
+template <class T>
+index_t gemm_workspace_kernel(const Gemm<T>& g) {
+    return Plan<T>(g).bytes;
+}
+
+template <class T>
+void gemm_kernel(const Gemm<T>& g) {
+    if (g.m == 0 || g.n == 0) return;
+    const Plan<T> plan(g);
+    T* const a_space = static_cast<T*>(g.workspace);
+    T* const b_space =
+        reinterpret_cast<T*>(static_cast<char*>(g.workspace) + plan.a_bytes);
+    Block<T> s;
+    for (s.j0 = 0; s.j0 < g.n; s.j0 += plan.columns) {
+        s.columns = at_most(plan.columns, g.n - s.j0);
+        s.k0 = 0;
+        do {  // once for k = 0 too: the empty sum has an epilogue
+            s.depth = at_most(k_chunk, g.k - s.k0);
+            if (plan.pack_b) pack_b(g, s.k0, s.depth, s.j0, s.columns, b_space);
+            s.packed_b = plan.pack_b ? b_space : nullptr;
+            for (s.i0 = 0; s.i0 < g.m; s.i0 += plan.rows) {
+                s.rows = at_most(plan.rows, g.m - s.i0);
+                if (plan.pack_a) pack_a(g, s.i0, s.rows, s.k0, s.depth, a_space);
+                s.packed_a = plan.pack_a ? a_space : nullptr;
+                multiply_block(g, s);
+            }
+            s.k0 += s.depth;
+        } while (s.k0 < g.k);
+    }
+}
+
+PYNN_ISA_END

@@ -1,0 +1,189 @@
+// The micro-kernel: a tile of the product in registers.
+//
+// acc[i][j] holds row i of the tile, columns j * width onwards. A step of k loads the vectors of
+// one row of b, broadcasts one element of a for each row, and does rows x vectors fused
+// multiply-adds. a is read through two strides, so the same code serves a row-major, a transposed
+// and a packed operand.
+#pragma once
+
+#include "kernels/elementwise.h"
+
+PYNN_ISA_BEGIN
+
+template <class T>
+struct Tile {
+    index_t k;
+    const T* a;
+    index_t a_row, a_col;
+    const T* b;
+    index_t b_row;
+    T* c;
+    index_t c_row;
+    int last;         // columns in the last vector
+    bool accumulate;  // add what is in c first: c holds the sum of the earlier pieces of k
+    Epilogue epilogue;
+    const T* bias;
+    T floor, alpha, beta;
+    const T* y;
+    index_t y_row;
+};
+
+// Row i of the tile in bytes from the first. x86 addresses reach base + offset * {1, 2, 4, 8}, so
+// seven odd multiples of the stride, kept in registers, address fourteen rows.
+struct RowOffsets {
+    index_t odd[7];
+    PYNN_INLINE explicit RowOffsets(index_t stride) {
+        PYNN_UNROLL
+        for (int i = 0; i < 7; ++i) odd[i] = (2 * i + 1) * stride;
+    }
+    PYNN_INLINE index_t operator[](int row) const {
+        if (row == 0) return 0;
+        int shift = 0;
+        while (row % 2 == 0) {
+            row /= 2;
+            ++shift;
+        }
+        return odd[row / 2] << shift;
+    }
+};
+
+// The last vector is loaded in part if LastPart, whole otherwise (where b was packed and padded,
+// or has no odd columns).
+template <class T, int MR, int NV, bool LastPart>
+PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
+    constexpr int w = Vec<T>::width;
+    const RowOffsets row(t.a_row * static_cast<index_t>(sizeof(T)));
+    const char* a = reinterpret_cast<const char*>(t.a);
+    const index_t a_step = t.a_col * static_cast<index_t>(sizeof(T));
+    const T* b = t.b;
+    PYNN_UNROLL
+    for (int i = 0; i < MR; ++i) {
+        PYNN_UNROLL
+        for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
+    }
+    for (index_t l = t.k; l > 0; --l) {
+        Vec<T> bv[NV];
+        PYNN_UNROLL
+        for (int j = 0; j < NV; ++j) {
+            bv[j] = LastPart && j == NV - 1 ? load_part(b + j * w, t.last) : load(b + j * w);
+        }
+        PYNN_UNROLL
+        for (int i = 0; i < MR; ++i) {
+            const Vec<T> av = set1(*reinterpret_cast<const T*>(a + row[i]));
+            PYNN_UNROLL
+            for (int j = 0; j < NV; ++j) acc[i][j] = fma(av, bv[j], acc[i][j]);
+        }
+        a += a_step;
+        b += t.b_row;
+    }
+}
+
+// c = f(acc, c's address, row, column of the vector), with whole and partial vectors.
+template <class T, int MR, int NV, class F>
+PYNN_INLINE void write(const Tile<T>& t, const Vec<T> (&acc)[MR][NV], F f) {
+    constexpr int w = Vec<T>::width;
+    if (t.last == w) {
+        const auto whole = [](const T* p) { return load(p); };
+        PYNN_UNROLL
+        for (int i = 0; i < MR; ++i) {
+            PYNN_UNROLL
+            for (int j = 0; j < NV; ++j) {
+                T* c = t.c + i * t.c_row + j * w;
+                store(c, f(acc[i][j], c, i, j * w, whole));
+            }
+        }
+        return;
+    }
+    const auto whole = [](const T* p) { return load(p); };
+    const auto part = [&](const T* p) { return load_part(p, t.last); };
+    PYNN_UNROLL
+    for (int i = 0; i < MR; ++i) {
+        PYNN_UNROLL
+        for (int j = 0; j < NV; ++j) {
+            T* c = t.c + i * t.c_row + j * w;
+            if (j == NV - 1) {
+                store_part(c, f(acc[i][j], c, i, j * w, part), t.last);
+            } else {
+                store(c, f(acc[i][j], c, i, j * w, whole));
+            }
+        }
+    }
+}
+
+template <class T, int MR, int NV, bool LastPart>
+void tile(const Tile<T>& t) {
+    constexpr int w = Vec<T>::width;
+    Vec<T> acc[MR][NV];
+    multiply<T, MR, NV, LastPart>(t, acc);
+    if (t.accumulate) {
+        const bool part = t.last != w;
+        PYNN_UNROLL
+        for (int i = 0; i < MR; ++i) {
+            PYNN_UNROLL
+            for (int j = 0; j < NV; ++j) {
+                const T* c = t.c + i * t.c_row + j * w;
+                acc[i][j] = (part && j == NV - 1 ? load_part(c, t.last) : load(c)) + acc[i][j];
+            }
+        }
+    }
+    switch (t.epilogue) {
+        case Epilogue::store:
+            write(t, acc, [](Vec<T> v, const T*, int, int, auto) { return v; });
+            break;
+        case Epilogue::bias: {
+            const Vec<T> floor = set1(t.floor);
+            write(t, acc, [&](Vec<T> v, const T*, int, int j, auto load_at) {
+                return max(floor, v + load_at(t.bias + j));
+            });
+            break;
+        }
+        case Epilogue::scale: {
+            const Vec<T> alpha = set1(t.alpha), beta = set1(t.beta);
+            if (t.beta == T(0)) {
+                write(t, acc, [&](Vec<T> v, const T*, int, int, auto) { return alpha * v; });
+            } else {
+                write(t, acc, [&](Vec<T> v, const T* c, int, int, auto load_at) {
+                    return fma(alpha, v, beta * load_at(c));
+                });
+            }
+            break;
+        }
+        case Epilogue::relu_backward:
+            write(t, acc, [&](Vec<T> v, const T*, int i, int j, auto load_at) {
+                return relu_gradient(v, load_at(t.y + i * t.y_row + j));
+            });
+            break;
+    }
+}
+
+// Tiles by rows and vectors. A product of few rows may be wider than one of many.
+template <class T>
+using TileFunction = void (*)(const Tile<T>&);
+
+constexpr int tile_vectors_max = 8;
+
+template <class T>
+struct TileTable {
+    TileFunction<T> at[tile_rows_max + 1][tile_vectors_max + 1][2];
+};
+
+template <class T, int MR, int NV>
+constexpr void fill_tiles(TileTable<T>& table) {
+    if constexpr (NV <= tile_vectors(MR)) {
+        table.at[MR][NV][0] = tile<T, MR, NV, false>;
+        table.at[MR][NV][1] = tile<T, MR, NV, true>;
+        fill_tiles<T, MR, NV + 1>(table);
+    } else if constexpr (MR < tile_rows_max) {
+        fill_tiles<T, MR + 1, 1>(table);
+    }
+}
+template <class T>
+constexpr TileTable<T> make_tiles() {
+    TileTable<T> table{};
+    fill_tiles<T, 1, 1>(table);
+    return table;
+}
+template <class T>
+constexpr TileTable<T> tiles = make_tiles<T>();
+
+PYNN_ISA_END

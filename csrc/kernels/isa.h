@@ -1,0 +1,41 @@
+// The one-definition contract of this folder.
+//
+// kernels.cpp is compiled once per instruction set, with that set's flags. An inline function or
+// a template instance with external linkage would be emitted in every one of these objects as a
+// weak symbol, the linker would keep one of them for everybody, and a program on an older CPU
+// would die with SIGILL in the AVX-512 copy. So everything here lives in an anonymous namespace
+// inside a namespace named after the instruction set, includes no standard library templates,
+// allocates nothing, throws nothing, and has no dynamic initialisers. The single symbol that
+// leaves is pynn::kernel_table_<isa>. tests/codebase/test_one_definition.py reads the objects.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef PYNN_ISA
+#error "compile with -DPYNN_ISA=<name of the instruction set>"
+#endif
+
+#define PYNN_PASTE_(a, b) a##b
+#define PYNN_PASTE(a, b) PYNN_PASTE_(a, b)
+
+#define PYNN_ISA_BEGIN   \
+    namespace pynn {     \
+    namespace PYNN_ISA { \
+    namespace {
+#define PYNN_ISA_END \
+    }                \
+    }                \
+    }
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define PYNN_INLINE __forceinline
+#define PYNN_UNROLL
+#elif defined(__clang__)
+#define PYNN_INLINE inline __attribute__((always_inline))
+#define PYNN_UNROLL _Pragma("unroll")
+#else
+#define PYNN_INLINE inline __attribute__((always_inline))
+// GCC 12 leaves an array of accumulators in memory unless every loop over it is fully unrolled.
+#define PYNN_UNROLL _Pragma("GCC unroll 32")
+#endif

@@ -1,0 +1,99 @@
+// The boundary between the kernels, compiled once per instruction set, and everybody else: one
+// constant table of function pointers. Nothing but plain data crosses it.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace pynn {
+
+using index_t = ptrdiff_t;
+
+// A sum over k is cut at multiples of this, whatever the instruction set, the threads or the
+// blocking: each piece is a chain of fused multiply-adds from zero, and the pieces are added in
+// order. (docs/numerics.md; tests/reference.py holds the same number.)
+constexpr index_t k_chunk = 512;
+
+// What happens to an element v of the product before it is stored in c.
+enum class Epilogue : int {
+    store,         // c = v
+    bias,          // c = max(floor, v + bias[j]); floor is 0 for ReLU and -inf for none
+    scale,         // c = fma(alpha, v, beta * c); c is not read if beta is 0
+    relu_backward  // c = y > 0 ? v : 0
+};
+
+// c (m x n, rows contiguous) = epilogue(a (m x k) * b (k x n)); strides count elements.
+template <class T>
+struct Gemm {
+    index_t m, n, k;
+    const T* a;
+    index_t a_row, a_col;
+    const T* b;
+    index_t b_row, b_col;
+    T* c;
+    index_t c_row;
+    Epilogue epilogue;
+    const T* bias;        // n values
+    T floor, alpha, beta;
+    const T* y;           // m x n, for relu_backward
+    index_t y_row;
+    void* workspace;      // gemm_workspace(...) bytes, aligned to 64
+};
+
+// What a loss needs to know of a block of rows. Targets are labels or rows of values.
+template <class T>
+struct LossRows {
+    index_t m, n;            // rows and outputs
+    const T* z;              // logits or outputs, m x n contiguous
+    const int64_t* labels;   // m labels in [0, n), or null
+    const T* target;         // m x n, or null
+    T scale;                 // the gradient's factor: 1 / batch, or 1 / (batch * n)
+    T* gradient;             // d loss / d z, m x n; may be z
+    T* loss;                 // m values, not yet averaged over the batch
+};
+
+template <class T>
+struct SgdStep {
+    T learning_rate, momentum;
+    bool nesterov;
+};
+
+template <class T>
+struct Kernels {
+    index_t (*gemm_workspace)(const Gemm<T>&);
+    void (*gemm)(const Gemm<T>&);
+    int tile_rows, tile_columns;  // of the micro-kernel: the grain for dividing work
+
+    // Element by element over n contiguous values; the result may be an operand.
+    void (*relu)(const T* x, T* y, index_t n);
+    void (*sigmoid)(const T* x, T* y, index_t n);
+    void (*tanh)(const T* x, T* y, index_t n);
+    void (*relu_backward)(const T* dy, const T* y, T* dx, index_t n);
+    void (*sigmoid_backward)(const T* dy, const T* y, T* dx, index_t n);
+    void (*tanh_backward)(const T* dy, const T* y, T* dx, index_t n);
+    void (*add_bias)(T* c, index_t c_row, const T* bias, index_t m, index_t n);
+
+    // Row by row over m x n contiguous values.
+    void (*softmax)(const T* x, T* y, index_t m, index_t n);
+    void (*softmax_backward)(const T* dy, const T* y, T* dx, index_t m, index_t n);
+    // out[j] = sum over i of x[i, j], the bits of ones(1, m) @ x.
+    void (*column_sums)(const T* x, index_t x_row, T* out, index_t m, index_t n);
+    // The sum of n values in float64: sixteen lanes, then a fixed tree.
+    double (*sum)(const T* x, index_t n);
+
+    void (*softmax_cross_entropy)(const LossRows<T>&);
+    void (*sigmoid_cross_entropy)(const LossRows<T>&);
+    void (*squared_error)(const LossRows<T>&);
+
+    // v = momentum v - lr g; w += v (Nesterov: w += momentum v - lr g); v is null without momentum.
+    void (*sgd)(const SgdStep<T>&, const T* g, T* w, T* v, index_t n);
+};
+
+struct KernelTable {
+    const char* name;
+    bool fused;  // has fused multiply-add, so its bits are those of every other fused table
+    Kernels<float> f32;
+    Kernels<double> f64;
+};
+
+}  // namespace pynn

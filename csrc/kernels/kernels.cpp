@@ -1,0 +1,47 @@
+// The kernels of one instruction set: this file is compiled once for each row of the table in
+// CMakeLists.txt. The contract stands in isa.h.
+#include "kernels/gemm.h"
+#include "kernels/losses.h"
+#include "kernels/optimizers.h"
+
+PYNN_ISA_BEGIN
+
+template <class T>
+constexpr Kernels<T> kernels = {
+    gemm_workspace_kernel<T>,
+    gemm_kernel<T>,
+    tile_rows_max,
+    panel_vectors * Vec<T>::width,
+    relu_kernel<T>,
+    sigmoid_kernel<T>,
+    tanh_kernel<T>,
+    relu_backward_kernel<T>,
+    sigmoid_backward_kernel<T>,
+    tanh_backward_kernel<T>,
+    add_bias_kernel<T>,
+    softmax_kernel<T>,
+    softmax_backward_kernel<T>,
+    column_sums_kernel<T>,
+    sum_kernel<T>,
+    softmax_cross_entropy_kernel<T>,
+    sigmoid_cross_entropy_kernel<T>,
+    squared_error_kernel<T>,
+    sgd_kernel<T>,
+};
+
+PYNN_ISA_END
+
+#define PYNN_STRING_(x) #x
+#define PYNN_STRING(x) PYNN_STRING_(x)
+
+namespace pynn {
+
+extern const KernelTable PYNN_PASTE(kernel_table_, PYNN_ISA);
+const KernelTable PYNN_PASTE(kernel_table_, PYNN_ISA) = {
+    PYNN_STRING(PYNN_ISA),
+    PYNN_ISA::has_fma,
+    PYNN_ISA::kernels<float>,
+    PYNN_ISA::kernels<double>,
+};
+
+}  // namespace pynn

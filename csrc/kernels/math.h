@@ -1,0 +1,128 @@
+// exp, log, sigmoid and tanh, written once over fused multiply-adds, so that their bits are the
+// same on every instruction set that has one. The polynomials come from tools/minimax.py.
+#pragma once
+
+#include "kernels/vec.h"
+
+PYNN_ISA_BEGIN
+
+template <class T>
+struct MathConstants;
+
+template <>
+struct MathConstants<float> {
+    // exp(x) is 0 below and infinite above.
+    static constexpr float exp_low = -104.0f, exp_high = 89.0f;
+    static constexpr float log2_e = 0x1.715476p+0f;
+    // log(2) in two parts; the first has 15 bits, so that its product with n is exact.
+    static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
+    static constexpr float tanh_limit = 10.0f;  // tanh is 1 beyond
+    static constexpr int32_t sqrt_half = 0x3f3504f3;
+    static constexpr float exp_tail[] = {0x1.00000027aba8cp-1f, 0x1.55555588e97b7p-3f,
+                                         0x1.5554ae2bc2ed8p-5f, 0x1.11108fbcd6fdep-7f,
+                                         0x1.6d74434dcdb12p-10f, 0x1.a1a13ab3f9b14p-13f};
+    static constexpr float log_tail[] = {0x1.55557a1500836p-1f, 0x1.995ec5dda5740p-2f,
+                                         0x1.31e1f868d95c0p-2f};
+};
+
+template <>
+struct MathConstants<double> {
+    static constexpr double exp_low = -746.0, exp_high = 710.0;
+    static constexpr double log2_e = 0x1.71547652b82fep+0;
+    static constexpr double ln2_high = 0x1.62e42fefa2p-1, ln2_low = 0x1.9ef35793c7673p-41;
+    static constexpr double tanh_limit = 20.0;
+    static constexpr int64_t sqrt_half = 0x3fe6a09e667f3bcd;
+    static constexpr double exp_tail[] = {
+        0x1.0000000000005p-1,  0x1.555555555555cp-3,  0x1.5555555552139p-5, 0x1.111111110e704p-7,
+        0x1.6c16c17f296e0p-10, 0x1.a01a01b5c8913p-13, 0x1.a019a6a935118p-16,
+        0x1.71ddea2728abep-19, 0x1.28a28ce4c5803p-22, 0x1.af76782c14696p-26};
+    static constexpr double log_tail[] = {
+        0x1.5555555555592p-1, 0x1.999999998009fp-2, 0x1.24924941cf9f4p-2, 0x1.c71c522088801p-3,
+        0x1.74663ac196ce6p-3, 0x1.39a219f87506ep-3, 0x1.2f0203278132ap-3};
+};
+
+// Horner's rule.
+template <class T, int N>
+PYNN_INLINE Vec<T> polynomial(Vec<T> x, const T (&c)[N]) {
+    Vec<T> y = set1(c[N - 1]);
+    PYNN_UNROLL
+    for (int i = N - 2; i >= 0; --i) y = fma(y, x, set1(c[i]));
+    return y;
+}
+
+// exp(x) = 2**n exp(r) with |r| <= log(2) / 2, and exp(r) - 1.
+template <class T>
+struct ExpParts {
+    Vec<T> n, expm1;
+};
+template <class T>
+PYNN_INLINE ExpParts<T> exp_parts(Vec<T> x) {
+    using C = MathConstants<T>;
+    const Vec<T> n = round(x * set1(C::log2_e));
+    Vec<T> r = fnma(n, set1(C::ln2_high), x);
+    r = fnma(n, set1(C::ln2_low), r);
+    return {n, fma(r * r, polynomial(r, C::exp_tail), r)};
+}
+
+template <class T>
+PYNN_INLINE Vec<T> exp(Vec<T> x) {
+    using C = MathConstants<T>;
+    // In this order a NaN passes both.
+    x = max(set1(C::exp_low), min(set1(C::exp_high), x));
+    const ExpParts<T> parts = exp_parts(x);
+    // In two steps, since 2**n itself may be neither normal nor finite where exp(x) is.
+    const Vec<T> half = round(parts.n * set1(T(0.5)));
+    const Vec<T> p = parts.expm1 + set1(T(1));
+    return (p * power_of_two(half)) * power_of_two(parts.n - half);
+}
+
+// log(x) for normal positive x: x = 2**e m, sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f):
+// log(1 + f) = 2 s + s s**2 t(s**2) = f - s (f - s**2 t) (as in the classic libms).
+template <class T>
+PYNN_INLINE Vec<T> log(Vec<T> x) {
+    using C = MathConstants<T>;
+    using F = Float<T>;
+    const Bits<T> shifted = bits(x) + set_bits(T(), F::one - C::sqrt_half);
+    // The exponent as a number: put into the mantissa of the number whose unit it is.
+    constexpr T unit = sizeof(T) == 4 ? T(0x1p23) : T(0x1p52);
+    const Vec<T> biased =
+        from_bits(shift_right<F::mantissa>(shifted) | bits(set1(unit))) - set1(unit);
+    const Vec<T> e = biased - set1(T(F::bias));
+    const Bits<T> fraction =
+        shifted & set_bits(T(), (decltype(F::one)(1) << F::mantissa) - 1);
+    const Vec<T> m = from_bits(fraction + set_bits(T(), C::sqrt_half));
+    const Vec<T> f = m - set1(T(1));
+    const Vec<T> s = f / (set1(T(2)) + f);
+    const Vec<T> z = s * s;
+    const Vec<T> t = z * polynomial(z, C::log_tail);
+    const Vec<T> tail = fnma(s, f - t, e * set1(C::ln2_low));
+    return e * set1(C::ln2_high) + (f + tail);
+}
+
+// log(1 + x) for 0 <= x <= 1. What 1 + x loses in rounding is put back.
+template <class T>
+PYNN_INLINE Vec<T> log1p_unit(Vec<T> x) {
+    const Vec<T> u = set1(T(1)) + x;
+    return log(u) + (x - (u - set1(T(1)))) / u;
+}
+
+// Through exp(-|x|), which never overflows: 1 / (1 + e) or e / (1 + e).
+template <class T>
+PYNN_INLINE Vec<T> sigmoid(Vec<T> x) {
+    const Vec<T> one = set1(T(1));
+    const Vec<T> e = exp(set1(T(0)) - abs(x));
+    return select_less(x, set1(T(0)), e, one) / (one + e);
+}
+
+// em1 / (em1 + 2) with em1 = exp(2 |x|) - 1 put together without cancellation: exact in the
+// small, where n = 0, and 1 in the large.
+template <class T>
+PYNN_INLINE Vec<T> tanh(Vec<T> x) {
+    const Vec<T> limited = min(set1(MathConstants<T>::tanh_limit), abs(x));
+    const ExpParts<T> parts = exp_parts(limited + limited);
+    const Vec<T> scale = power_of_two(parts.n);
+    const Vec<T> em1 = fma(scale, parts.expm1, scale - set1(T(1)));
+    return copysign(em1 / (em1 + set1(T(2))), x);
+}
+
+PYNN_ISA_END

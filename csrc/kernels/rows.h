@@ -1,0 +1,114 @@
+// Sums in the fixed order: sixteen lanes, then a tree; and the softmax of a row.
+#pragma once
+
+#include "kernels/math.h"
+
+PYNN_ISA_BEGIN
+
+template <class T>
+double sum_kernel(const T* x, index_t n) {
+    Lanes<double> total = set_lanes(0.0);
+    by_lanes(n, [&](index_t i, int count) {
+        double part[lanes] = {};
+        for (int l = 0; l < count; ++l) part[l] = static_cast<double>(x[i + l]);
+        total = total + load_lanes(part);
+    });
+    return tree_sum(total);
+}
+
+// Sums down NV vectors of columns: chains over the rows, cut where a product cuts them, so the
+// bits are those of a row of ones times x.
+template <class T, int NV, class Load, class Store>
+PYNN_INLINE void column_sums(const T* x, index_t x_row, index_t m, Load load_at, Store store_at) {
+    Vec<T> total[NV];
+    PYNN_UNROLL
+    for (int v = 0; v < NV; ++v) total[v] = set1(T(0));
+    for (index_t start = 0; start < m; start += k_chunk) {
+        const index_t stop = m < start + k_chunk ? m : start + k_chunk;
+        Vec<T> piece[NV];
+        PYNN_UNROLL
+        for (int v = 0; v < NV; ++v) piece[v] = set1(T(0));
+        for (index_t i = start; i < stop; ++i) {
+            PYNN_UNROLL
+            for (int v = 0; v < NV; ++v) piece[v] = piece[v] + load_at(x + i * x_row, v);
+        }
+        PYNN_UNROLL
+        for (int v = 0; v < NV; ++v) total[v] = start == 0 ? piece[v] : total[v] + piece[v];
+    }
+    PYNN_UNROLL
+    for (int v = 0; v < NV; ++v) store_at(total[v], v);
+}
+
+template <class T>
+void column_sums_kernel(const T* x, index_t x_row, T* out, index_t m, index_t n) {
+    constexpr int w = Vec<T>::width;
+    constexpr int many = 4;  // the latency of an addition
+    index_t j = 0;
+    const auto load_at = [&](const T* row, int v) { return load(row + j + v * w); };
+    const auto store_at = [&](Vec<T> sum, int v) { store(out + j + v * w, sum); };
+    for (; j + many * w <= n; j += many * w) column_sums<T, many>(x, x_row, m, load_at, store_at);
+    for (; j + w <= n; j += w) column_sums<T, 1>(x, x_row, m, load_at, store_at);
+    if (const int left = static_cast<int>(n - j)) {
+        column_sums<T, 1>(
+            x, x_row, m, [&](const T* row, int) { return load_part(row + j, left); },
+            [&](Vec<T> sum, int) { store_part(out + j, sum, left); });
+    }
+}
+
+template <class T>
+PYNN_INLINE T row_max(const T* x, index_t n) {
+    Lanes<T> best = set_lanes(x[0]);
+    by_lanes(n, [&](index_t i, int count) {
+        const Lanes<T> v = count == lanes ? load_lanes(x + i) : load_lanes(x + i, count, x[0]);
+        best = each(best, v, [](Vec<T> a, Vec<T> b) { return max(a, b); });
+    });
+    return largest(best);
+}
+
+// y = exp(x - largest); returns the sum, and the largest through `shift`.
+template <class T>
+PYNN_INLINE T exp_row(const T* x, T* y, index_t n, T& shift) {
+    shift = row_max(x, n);
+    const Vec<T> top = set1(shift);
+    const auto shifted = [&](Vec<T> v) { return exp(v - top); };
+    Lanes<T> total = set_lanes(T(0));
+    by_lanes(n, [&](index_t i, int count) {
+        if (count == lanes) {
+            const Lanes<T> e = each(load_lanes(x + i), shifted);
+            store_lanes(y + i, e);
+            total = total + e;
+        } else {
+            const Lanes<T> e = keep_first(each(load_lanes(x + i, count, shift), shifted), count);
+            store_lanes(y + i, e, count);
+            total = total + e;
+        }
+    });
+    return tree_sum(total);
+}
+
+template <class T>
+void softmax_kernel(const T* x, T* y, index_t m, index_t n) {
+    for (index_t i = 0; i < m; ++i) {
+        T shift;
+        T* row = y + i * n;
+        const Vec<T> total = set1(exp_row(x + i * n, row, n, shift));
+        map(row, row, n, [&](Vec<T> v) { return v / total; });
+    }
+}
+
+// dx = y (dy - sum(dy y))
+template <class T>
+void softmax_backward_kernel(const T* dy, const T* y, T* dx, index_t m, index_t n) {
+    for (index_t i = 0; i < m; ++i) {
+        const T *d = dy + i * n, *p = y + i * n;
+        Lanes<T> total = set_lanes(T(0));
+        by_lanes(n, [&](index_t j, int count) {
+            total = total + each(load_lanes(d + j, count, T(0)), load_lanes(p + j, count, T(0)),
+                                 [](Vec<T> a, Vec<T> b) { return a * b; });
+        });
+        const Vec<T> dot = set1(tree_sum(total));
+        map(d, p, dx + i * n, n, [&](Vec<T> a, Vec<T> b) { return b * (a - dot); });
+    }
+}
+
+PYNN_ISA_END

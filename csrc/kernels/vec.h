@@ -1,0 +1,189 @@
+// The vocabulary in which every kernel is written: one vector of T as wide as the instruction set
+// has it, and, for sums, sixteen virtual lanes that are the same on every instruction set.
+#pragma once
+
+#include "kernels/isa.h"
+#include "kernels/kernel_table.h"
+
+#if defined(__AVX512F__)
+#include "kernels/vec_avx512.h"
+#elif defined(__AVX2__)
+#include "kernels/vec_avx2.h"
+#elif defined(__x86_64__) || defined(_M_X64)
+#include "kernels/vec_sse2.h"
+#elif defined(__aarch64__)
+#include "kernels/vec_neon.h"
+#else
+#include "kernels/vec_scalar.h"
+#endif
+
+PYNN_ISA_BEGIN
+
+template <class T>
+struct Float;
+template <>
+struct Float<float> {
+    static constexpr int mantissa = 23;
+    static constexpr int32_t sign = INT32_MIN, one = 0x3f800000, bias = 127;
+    static constexpr float round_magic = 0x1.8p23f;
+};
+template <>
+struct Float<double> {
+    static constexpr int mantissa = 52;
+    static constexpr int64_t sign = INT64_MIN, one = 0x3ff0000000000000, bias = 1023;
+    static constexpr double round_magic = 0x1.8p52;
+};
+
+template <class T>
+PYNN_INLINE Vec<T> abs(Vec<T> v) {
+    return from_bits(bits(v) & set_bits(T(), ~Float<T>::sign));
+}
+template <class T>
+PYNN_INLINE Vec<T> copysign(Vec<T> magnitude, Vec<T> sign) {
+    return from_bits(bits(magnitude) | (bits(sign) & set_bits(T(), Float<T>::sign)));
+}
+// To the nearest integer, |v| < 2**22 (2**51): the magic number leaves no room for a fraction.
+template <class T>
+PYNN_INLINE Vec<T> round(Vec<T> v) {
+    const Vec<T> magic = set1(Float<T>::round_magic);
+    return (v + magic) - magic;
+}
+// 2**n for a whole n with 2**n normal: the magic number puts n into the lowest bits.
+template <class T>
+PYNN_INLINE Vec<T> power_of_two(Vec<T> n) {
+    const Bits<T> whole = bits(n + set1(Float<T>::round_magic));
+    return from_bits(shift_left<Float<T>::mantissa>(whole) + set_bits(T(), Float<T>::one));
+}
+
+// Element i of a row belongs to lane i % 16, on every instruction set.
+constexpr int lanes = 16;
+
+template <class T>
+struct Lanes {
+    static constexpr int count = lanes / Vec<T>::width;
+    Vec<T> v[count];
+};
+
+template <class T>
+PYNN_INLINE Lanes<T> set_lanes(T x) {
+    Lanes<T> out;
+    PYNN_UNROLL
+    for (int i = 0; i < Lanes<T>::count; ++i) out.v[i] = set1(x);
+    return out;
+}
+template <class T>
+PYNN_INLINE Lanes<T> load_lanes(const T* p) {
+    Lanes<T> out;
+    PYNN_UNROLL
+    for (int i = 0; i < Lanes<T>::count; ++i) out.v[i] = load(p + i * Vec<T>::width);
+    return out;
+}
+// The first n of sixteen; the rest are `rest`.
+template <class T>
+PYNN_INLINE Lanes<T> load_lanes(const T* p, int n, T rest) {
+    Lanes<T> out;
+    PYNN_UNROLL
+    for (int i = 0; i < Lanes<T>::count; ++i) {
+        constexpr int w = Vec<T>::width;
+        const int left = n - i * w;
+        out.v[i] = left >= w  ? load(p + i * w)
+                   : left > 0 ? first_or(load_part(p + i * w, left), left, set1(rest))
+                              : set1(rest);
+    }
+    return out;
+}
+template <class T>
+PYNN_INLINE void store_lanes(T* p, const Lanes<T>& x) {
+    PYNN_UNROLL
+    for (int i = 0; i < Lanes<T>::count; ++i) store(p + i * Vec<T>::width, x.v[i]);
+}
+template <class T>
+PYNN_INLINE void store_lanes(T* p, const Lanes<T>& x, int n) {
+    PYNN_UNROLL
+    for (int i = 0; i < Lanes<T>::count; ++i) {
+        constexpr int w = Vec<T>::width;
+        const int left = n - i * w;
+        if (left >= w) {
+            store(p + i * w, x.v[i]);
+        } else if (left > 0) {
+            store_part(p + i * w, x.v[i], left);
+        }
+    }
+}
+template <class T>
+PYNN_INLINE Lanes<T> keep_first(Lanes<T> x, int n) {
+    PYNN_UNROLL
+    for (int i = 0; i < Lanes<T>::count; ++i) {
+        constexpr int w = Vec<T>::width;
+        const int left = n - i * w;
+        x.v[i] = first_or(x.v[i], left >= w ? w : left > 0 ? left : 0, set1(T(0)));
+    }
+    return x;
+}
+template <class T, class F>
+PYNN_INLINE Lanes<T> each(const Lanes<T>& a, F f) {
+    Lanes<T> out;
+    PYNN_UNROLL
+    for (int i = 0; i < Lanes<T>::count; ++i) out.v[i] = f(a.v[i]);
+    return out;
+}
+template <class T, class F>
+PYNN_INLINE Lanes<T> each(const Lanes<T>& a, const Lanes<T>& b, F f) {
+    Lanes<T> out;
+    PYNN_UNROLL
+    for (int i = 0; i < Lanes<T>::count; ++i) out.v[i] = f(a.v[i], b.v[i]);
+    return out;
+}
+template <class T>
+PYNN_INLINE Lanes<T> operator+(const Lanes<T>& a, const Lanes<T>& b) {
+    return each(a, b, [](Vec<T> x, Vec<T> y) { return x + y; });
+}
+// The fixed tree: lane l with l + 8, then with l + 4, l + 2 and l + 1.
+template <class T>
+PYNN_INLINE T tree_sum(const Lanes<T>& x) {
+    T s[lanes];
+    store_lanes(s, x);
+    PYNN_UNROLL
+    for (int half = lanes / 2; half > 0; half /= 2) {
+        PYNN_UNROLL
+        for (int i = 0; i < half; ++i) s[i] = s[i] + s[i + half];
+    }
+    return s[0];
+}
+template <class T>
+PYNN_INLINE T largest(const Lanes<T>& x) {
+    T s[lanes];
+    store_lanes(s, x);
+    T best = s[0];
+    for (int i = 1; i < lanes; ++i) best = s[i] > best ? s[i] : best;
+    return best;
+}
+
+// f(vector) for n contiguous values, with nothing read or written beyond them.
+template <class T, class F>
+PYNN_INLINE void map(const T* x, T* y, index_t n, F f) {
+    constexpr int w = Vec<T>::width;
+    index_t i = 0;
+    for (; i + w <= n; i += w) store(y + i, f(load(x + i)));
+    if (const int left = static_cast<int>(n - i)) {
+        store_part(y + i, f(load_part(x + i, left)), left);
+    }
+}
+template <class T, class F>
+PYNN_INLINE void map(const T* x, const T* x2, T* y, index_t n, F f) {
+    constexpr int w = Vec<T>::width;
+    index_t i = 0;
+    for (; i + w <= n; i += w) store(y + i, f(load(x + i), load(x2 + i)));
+    if (const int left = static_cast<int>(n - i)) {
+        store_part(y + i, f(load_part(x + i, left), load_part(x2 + i, left)), left);
+    }
+}
+// f(lanes, count) for each sixteen of n values, the last with fewer.
+template <class F>
+PYNN_INLINE void by_lanes(index_t n, F f) {
+    index_t i = 0;
+    for (; i + lanes <= n; i += lanes) f(i, lanes);
+    if (i < n) f(i, static_cast<int>(n - i));
+}
+
+PYNN_ISA_END

@@ -1,0 +1,78 @@
+// AVX2 and FMA: 16 registers of 32 bytes, masks are vectors.
+#pragma once
+
+#include "kernels/vec_x86.h"
+
+#define PYNN_SET1_epi32 epi32
+#define PYNN_SET1_epi64 epi64x
+
+PYNN_ISA_BEGIN
+
+constexpr bool has_fma = true;
+
+template <class T>
+struct Vec;
+template <class T>
+struct Bits;
+
+PYNN_X86_VEC(float, _mm256, ps, __m256, 8)
+PYNN_X86_VEC(double, _mm256, pd, __m256d, 4)
+PYNN_X86_FMA(float, _mm256, ps)
+PYNN_X86_FMA(double, _mm256, pd)
+PYNN_X86_BITS(float, _mm256, ps, __m256, __m256i, si256, epi32, int32_t)
+PYNN_X86_BITS(double, _mm256, pd, __m256d, __m256i, si256, epi64, int64_t)
+
+// A window into these is a mask of the first n lanes.
+alignas(64) constexpr int32_t mask_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+
+PYNN_INLINE __m256i first_mask(float, int n) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window + 8 - n));
+}
+PYNN_INLINE __m256i first_mask(double, int n) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window + 8 - 2 * n));
+}
+
+// The first n lanes, 0 <= n <= width; nothing beyond them is read or written.
+PYNN_INLINE Vec<float> load_part(const float* p, int n) {
+    return {_mm256_maskload_ps(p, first_mask(0.0f, n))};
+}
+PYNN_INLINE Vec<double> load_part(const double* p, int n) {
+    return {_mm256_maskload_pd(p, first_mask(0.0, n))};
+}
+// vmaskmov's store takes dozens of micro-operations on AMD: through the stack it is cheaper.
+template <class T>
+PYNN_INLINE void store_part(T* p, Vec<T> v, int n) {
+    T lanes[Vec<T>::width];
+    store(lanes, v);
+    for (int i = 0; i < n; ++i) p[i] = lanes[i];
+}
+PYNN_INLINE Vec<float> first_or(Vec<float> v, int n, Vec<float> rest) {
+    return {_mm256_blendv_ps(rest.r, v.r, _mm256_castsi256_ps(first_mask(0.0f, n)))};
+}
+PYNN_INLINE Vec<double> first_or(Vec<double> v, int n, Vec<double> rest) {
+    return {_mm256_blendv_pd(rest.r, v.r, _mm256_castsi256_pd(first_mask(0.0, n)))};
+}
+
+// a < b ? x : y
+PYNN_INLINE Vec<float> select_less(Vec<float> a, Vec<float> b, Vec<float> x, Vec<float> y) {
+    return {_mm256_blendv_ps(y.r, x.r, _mm256_cmp_ps(a.r, b.r, _CMP_LT_OQ))};
+}
+PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x, Vec<double> y) {
+    return {_mm256_blendv_pd(y.r, x.r, _mm256_cmp_pd(a.r, b.r, _CMP_LT_OQ))};
+}
+
+template <class T>
+PYNN_INLINE Vec<T> relu(Vec<T> v) {
+    return max(set1(T(0)), v);
+}
+
+// The micro-kernel's shape. 6 x 2 vectors take 12 accumulators, two vectors of b and one
+// broadcast of a: 15 of 16 registers, and more than the eight chains that two FMA ports with
+// four cycles of latency need.
+constexpr int tile_rows_max = 6;
+constexpr int panel_vectors = 2;
+constexpr int tile_vectors(int rows) {
+    return rows == 1 ? 8 : rows == 2 ? 5 : rows <= 4 ? 3 : 2;
+}
+
+PYNN_ISA_END

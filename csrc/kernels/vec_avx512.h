@@ -1,0 +1,70 @@
+// AVX-512 F, DQ, VL: 32 registers of 64 bytes, masks in registers of their own.
+#pragma once
+
+#include "kernels/vec_x86.h"
+
+#define PYNN_SET1_epi32 epi32
+#define PYNN_SET1_epi64 epi64
+
+PYNN_ISA_BEGIN
+
+constexpr bool has_fma = true;
+
+template <class T>
+struct Vec;
+template <class T>
+struct Bits;
+
+PYNN_X86_VEC(float, _mm512, ps, __m512, 16)
+PYNN_X86_VEC(double, _mm512, pd, __m512d, 8)
+PYNN_X86_FMA(float, _mm512, ps)
+PYNN_X86_FMA(double, _mm512, pd)
+PYNN_X86_BITS(float, _mm512, ps, __m512, __m512i, si512, epi32, int32_t)
+PYNN_X86_BITS(double, _mm512, pd, __m512d, __m512i, si512, epi64, int64_t)
+
+PYNN_INLINE __mmask16 first16(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
+PYNN_INLINE __mmask8 first8(int n) { return static_cast<__mmask8>((1u << n) - 1u); }
+
+// The first n lanes, 0 <= n <= width; nothing beyond them is read or written.
+PYNN_INLINE Vec<float> load_part(const float* p, int n) {
+    return {_mm512_maskz_loadu_ps(first16(n), p)};
+}
+PYNN_INLINE Vec<double> load_part(const double* p, int n) {
+    return {_mm512_maskz_loadu_pd(first8(n), p)};
+}
+PYNN_INLINE void store_part(float* p, Vec<float> v, int n) {
+    _mm512_mask_storeu_ps(p, first16(n), v.r);
+}
+PYNN_INLINE void store_part(double* p, Vec<double> v, int n) {
+    _mm512_mask_storeu_pd(p, first8(n), v.r);
+}
+PYNN_INLINE Vec<float> first_or(Vec<float> v, int n, Vec<float> rest) {
+    return {_mm512_mask_blend_ps(first16(n), rest.r, v.r)};
+}
+PYNN_INLINE Vec<double> first_or(Vec<double> v, int n, Vec<double> rest) {
+    return {_mm512_mask_blend_pd(first8(n), rest.r, v.r)};
+}
+
+// a < b ? x : y
+PYNN_INLINE Vec<float> select_less(Vec<float> a, Vec<float> b, Vec<float> x, Vec<float> y) {
+    return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r)};
+}
+PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x, Vec<double> y) {
+    return {_mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r)};
+}
+
+template <class T>
+PYNN_INLINE Vec<T> relu(Vec<T> v) {
+    return max(set1(T(0)), v);
+}
+
+// The micro-kernel's shape. 14 x 2 vectors take 28 accumulators, two vectors of b and one
+// broadcast of a: 31 of 32 registers. A product of fewer rows takes more columns instead, so
+// that at least eight chains are in flight (two FMA ports, four cycles of latency).
+constexpr int tile_rows_max = 14;
+constexpr int panel_vectors = 2;
+constexpr int tile_vectors(int rows) {
+    return rows <= 2 ? 8 : rows == 3 ? 6 : rows == 4 ? 5 : rows <= 6 ? 4 : rows <= 8 ? 3 : 2;
+}
+
+PYNN_ISA_END

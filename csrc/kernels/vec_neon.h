@@ -1,0 +1,94 @@
+// AArch64 Advanced SIMD: 32 registers of 16 bytes, fused multiply-add everywhere, no masks.
+#pragma once
+
+#include <arm_neon.h>
+
+PYNN_ISA_BEGIN
+
+constexpr bool has_fma = true;
+
+template <class T>
+struct Vec;
+template <class T>
+struct Bits;
+
+// clang-format off
+#define PYNN_NEON_VEC(T, S, U, REG, UREG, WIDTH)                                               \
+    template <> struct Vec<T> {                                                                \
+        REG r;                                                                                 \
+        static constexpr int width = WIDTH;                                                    \
+    };                                                                                         \
+    template <> struct Bits<T> { UREG r; };                                                    \
+    PYNN_INLINE Vec<T> load(const T* p) { return {vld1q_##S(p)}; }                             \
+    PYNN_INLINE void store(T* p, Vec<T> v) { vst1q_##S(p, v.r); }                              \
+    PYNN_INLINE Vec<T> set1(T x) { return {vdupq_n_##S(x)}; }                                  \
+    PYNN_INLINE Vec<T> operator+(Vec<T> a, Vec<T> b) { return {vaddq_##S(a.r, b.r)}; }         \
+    PYNN_INLINE Vec<T> operator-(Vec<T> a, Vec<T> b) { return {vsubq_##S(a.r, b.r)}; }         \
+    PYNN_INLINE Vec<T> operator*(Vec<T> a, Vec<T> b) { return {vmulq_##S(a.r, b.r)}; }         \
+    PYNN_INLINE Vec<T> operator/(Vec<T> a, Vec<T> b) { return {vdivq_##S(a.r, b.r)}; }         \
+    PYNN_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) { return {vfmaq_##S(c.r, a.r, b.r)}; } \
+    PYNN_INLINE Vec<T> fnma(Vec<T> a, Vec<T> b, Vec<T> c) { return {vfmsq_##S(c.r, a.r, b.r)}; } \
+    /* a < b ? x : y */                                                                        \
+    PYNN_INLINE Vec<T> select_less(Vec<T> a, Vec<T> b, Vec<T> x, Vec<T> y) {                   \
+        return {vbslq_##S(vcltq_##S(a.r, b.r), x.r, y.r)};                                     \
+    }                                                                                          \
+    /* As on x86: the second operand where either is NaN or both are zero. */                  \
+    PYNN_INLINE Vec<T> max(Vec<T> a, Vec<T> b) {                                               \
+        return {vbslq_##S(vcgtq_##S(a.r, b.r), a.r, b.r)};                                     \
+    }                                                                                          \
+    PYNN_INLINE Vec<T> min(Vec<T> a, Vec<T> b) { return select_less(a, b, a, b); }             \
+    PYNN_INLINE Bits<T> bits(Vec<T> v) { return {vreinterpretq_##U##_##S(v.r)}; }              \
+    PYNN_INLINE Vec<T> from_bits(Bits<T> b) { return {vreinterpretq_##S##_##U(b.r)}; }         \
+    PYNN_INLINE Bits<T> operator+(Bits<T> a, Bits<T> b) { return {vaddq_##U(a.r, b.r)}; }      \
+    PYNN_INLINE Bits<T> operator&(Bits<T> a, Bits<T> b) { return {vandq_##U(a.r, b.r)}; }      \
+    PYNN_INLINE Bits<T> operator|(Bits<T> a, Bits<T> b) { return {vorrq_##U(a.r, b.r)}; }      \
+    template <int N> PYNN_INLINE Bits<T> shift_left(Bits<T> b) { return {vshlq_n_##U(b.r, N)}; } \
+    template <int N> PYNN_INLINE Bits<T> shift_right(Bits<T> b) { return {vshrq_n_##U(b.r, N)}; }
+// clang-format on
+
+PYNN_NEON_VEC(float, f32, u32, float32x4_t, uint32x4_t, 4)
+PYNN_NEON_VEC(double, f64, u64, float64x2_t, uint64x2_t, 2)
+
+PYNN_INLINE Bits<float> set_bits(float, int32_t x) {
+    return {vdupq_n_u32(static_cast<uint32_t>(x))};
+}
+PYNN_INLINE Bits<double> set_bits(double, int64_t x) {
+    return {vdupq_n_u64(static_cast<uint64_t>(x))};
+}
+
+// The first n lanes, 0 <= n <= width; nothing beyond them is read or written.
+template <class T>
+PYNN_INLINE Vec<T> load_part(const T* p, int n) {
+    T lanes[Vec<T>::width] = {};
+    for (int i = 0; i < n; ++i) lanes[i] = p[i];
+    return load(lanes);
+}
+template <class T>
+PYNN_INLINE void store_part(T* p, Vec<T> v, int n) {
+    T lanes[Vec<T>::width];
+    store(lanes, v);
+    for (int i = 0; i < n; ++i) p[i] = lanes[i];
+}
+template <class T>
+PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
+    T lanes[Vec<T>::width], others[Vec<T>::width];
+    store(lanes, v);
+    store(others, rest);
+    for (int i = n; i < Vec<T>::width; ++i) lanes[i] = others[i];
+    return load(lanes);
+}
+
+template <class T>
+PYNN_INLINE Vec<T> relu(Vec<T> v) {
+    return max(set1(T(0)), v);
+}
+
+// The micro-kernel's shape: 8 x 3 vectors take 24 accumulators, three vectors of b and a
+// broadcast: 28 of 32 registers, and 24 chains for up to four FMA pipes of four cycles.
+constexpr int tile_rows_max = 8;
+constexpr int panel_vectors = 3;
+constexpr int tile_vectors(int rows) {
+    return rows <= 2 ? 8 : rows == 3 ? 6 : rows == 4 ? 5 : rows <= 6 ? 4 : 3;
+}
+
+PYNN_ISA_END

@@ -1,0 +1,132 @@
+// The baseline of machines that have no vector header here: one lane, plain C++.
+#pragma once
+
+#include <string.h>
+
+PYNN_ISA_BEGIN
+
+constexpr bool has_fma = false;
+
+template <class T>
+struct Vec {
+    T r;
+    static constexpr int width = 1;
+};
+template <class T>
+struct Bits;
+template <>
+struct Bits<float> {
+    uint32_t r;
+};
+template <>
+struct Bits<double> {
+    uint64_t r;
+};
+
+template <class T>
+PYNN_INLINE Vec<T> load(const T* p) {
+    return {*p};
+}
+template <class T>
+PYNN_INLINE void store(T* p, Vec<T> v) {
+    *p = v.r;
+}
+PYNN_INLINE Vec<float> set1(float x) { return {x}; }
+PYNN_INLINE Vec<double> set1(double x) { return {x}; }
+template <class T>
+PYNN_INLINE Vec<T> operator+(Vec<T> a, Vec<T> b) {
+    return {a.r + b.r};
+}
+template <class T>
+PYNN_INLINE Vec<T> operator-(Vec<T> a, Vec<T> b) {
+    return {a.r - b.r};
+}
+template <class T>
+PYNN_INLINE Vec<T> operator*(Vec<T> a, Vec<T> b) {
+    return {a.r * b.r};
+}
+template <class T>
+PYNN_INLINE Vec<T> operator/(Vec<T> a, Vec<T> b) {
+    return {a.r / b.r};
+}
+template <class T>
+PYNN_INLINE Vec<T> max(Vec<T> a, Vec<T> b) {
+    return {a.r > b.r ? a.r : b.r};
+}
+template <class T>
+PYNN_INLINE Vec<T> min(Vec<T> a, Vec<T> b) {
+    return {a.r < b.r ? a.r : b.r};
+}
+template <class T>
+PYNN_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
+    return a * b + c;
+}
+template <class T>
+PYNN_INLINE Vec<T> fnma(Vec<T> a, Vec<T> b, Vec<T> c) {
+    return c - a * b;
+}
+template <class T>
+PYNN_INLINE Vec<T> select_less(Vec<T> a, Vec<T> b, Vec<T> x, Vec<T> y) {
+    return a.r < b.r ? x : y;
+}
+template <class T>
+PYNN_INLINE Bits<T> bits(Vec<T> v) {
+    Bits<T> b;
+    memcpy(&b.r, &v.r, sizeof(T));
+    return b;
+}
+PYNN_INLINE Vec<float> from_bits(Bits<float> b) {
+    Vec<float> v;
+    memcpy(&v.r, &b.r, sizeof(float));
+    return v;
+}
+PYNN_INLINE Vec<double> from_bits(Bits<double> b) {
+    Vec<double> v;
+    memcpy(&v.r, &b.r, sizeof(double));
+    return v;
+}
+template <class T>
+PYNN_INLINE Bits<T> operator+(Bits<T> a, Bits<T> b) {
+    return {a.r + b.r};
+}
+template <class T>
+PYNN_INLINE Bits<T> operator&(Bits<T> a, Bits<T> b) {
+    return {a.r & b.r};
+}
+template <class T>
+PYNN_INLINE Bits<T> operator|(Bits<T> a, Bits<T> b) {
+    return {a.r | b.r};
+}
+template <int N, class T>
+PYNN_INLINE Bits<T> shift_left(Bits<T> b) {
+    return {b.r << N};
+}
+template <int N, class T>
+PYNN_INLINE Bits<T> shift_right(Bits<T> b) {
+    return {b.r >> N};
+}
+PYNN_INLINE Bits<float> set_bits(float, int32_t x) { return {static_cast<uint32_t>(x)}; }
+PYNN_INLINE Bits<double> set_bits(double, int64_t x) { return {static_cast<uint64_t>(x)}; }
+
+template <class T>
+PYNN_INLINE Vec<T> load_part(const T* p, int n) {
+    return {n > 0 ? *p : T(0)};
+}
+template <class T>
+PYNN_INLINE void store_part(T* p, Vec<T> v, int n) {
+    if (n > 0) *p = v.r;
+}
+template <class T>
+PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
+    return n > 0 ? v : rest;
+}
+template <class T>
+PYNN_INLINE Vec<T> relu(Vec<T> v) {
+    return max(set1(T(0)), v);
+}
+
+constexpr int tile_rows_max = 4;
+constexpr int panel_vectors = 4;
+constexpr int tile_vectors(int) { return 4; }
+
+PYNN_ISA_END

@@ -1,0 +1,75 @@
+// The x86-64 baseline, SSE2: 16 registers of 16 bytes, no fused multiply-add and no masks. It is
+// there so that the package runs everywhere; its results agree with the others' within rounding.
+#pragma once
+
+#include "kernels/vec_x86.h"
+
+#define PYNN_SET1_epi32 epi32
+#define PYNN_SET1_epi64 epi64x
+
+PYNN_ISA_BEGIN
+
+constexpr bool has_fma = false;
+
+template <class T>
+struct Vec;
+template <class T>
+struct Bits;
+
+PYNN_X86_VEC(float, _mm, ps, __m128, 4)
+PYNN_X86_VEC(double, _mm, pd, __m128d, 2)
+PYNN_X86_BITS(float, _mm, ps, __m128, __m128i, si128, epi32, int32_t)
+PYNN_X86_BITS(double, _mm, pd, __m128d, __m128i, si128, epi64, int64_t)
+
+template <class T>
+PYNN_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
+    return a * b + c;
+}
+template <class T>
+PYNN_INLINE Vec<T> fnma(Vec<T> a, Vec<T> b, Vec<T> c) {
+    return c - a * b;
+}
+
+// The first n lanes, 0 <= n <= width; nothing beyond them is read or written.
+template <class T>
+PYNN_INLINE Vec<T> load_part(const T* p, int n) {
+    T lanes[Vec<T>::width] = {};
+    for (int i = 0; i < n; ++i) lanes[i] = p[i];
+    return load(lanes);
+}
+template <class T>
+PYNN_INLINE void store_part(T* p, Vec<T> v, int n) {
+    T lanes[Vec<T>::width];
+    store(lanes, v);
+    for (int i = 0; i < n; ++i) p[i] = lanes[i];
+}
+template <class T>
+PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
+    T lanes[Vec<T>::width], others[Vec<T>::width];
+    store(lanes, v);
+    store(others, rest);
+    for (int i = n; i < Vec<T>::width; ++i) lanes[i] = others[i];
+    return load(lanes);
+}
+
+// a < b ? x : y
+PYNN_INLINE Vec<float> select_less(Vec<float> a, Vec<float> b, Vec<float> x, Vec<float> y) {
+    const __m128 mask = _mm_cmplt_ps(a.r, b.r);
+    return {_mm_or_ps(_mm_and_ps(mask, x.r), _mm_andnot_ps(mask, y.r))};
+}
+PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x, Vec<double> y) {
+    const __m128d mask = _mm_cmplt_pd(a.r, b.r);
+    return {_mm_or_pd(_mm_and_pd(mask, x.r), _mm_andnot_pd(mask, y.r))};
+}
+
+template <class T>
+PYNN_INLINE Vec<T> relu(Vec<T> v) {
+    return max(set1(T(0)), v);
+}
+
+// The micro-kernel's shape: a separate multiply needs a register for the product.
+constexpr int tile_rows_max = 4;
+constexpr int panel_vectors = 2;
+constexpr int tile_vectors(int rows) { return rows == 1 ? 6 : rows == 2 ? 4 : 2; }
+
+PYNN_ISA_END

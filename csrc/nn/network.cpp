@@ -1,0 +1,71 @@
+#include "nn/network.h"
+
+#include <algorithm>
+
+#include "nn/parallel.h"
+
+namespace pynn {
+
+template <class T>
+Network<T>::Network(std::vector<std::unique_ptr<Layer<T>>> layers, std::unique_ptr<Loss<T>> loss)
+    : layers_(std::move(layers)), loss_(std::move(loss)) {
+    constexpr index_t line = 64 / sizeof(T);
+    widest_ = inputs();
+    for (const auto& layer : layers_) {
+        offsets_.push_back(parameter_count_);
+        layer->place(parameter_count_);
+        parameter_count_ += (layer->parameter_count() + line - 1) / line * line;
+        widest_ = std::max(widest_, layer->outputs());
+    }
+}
+
+template <class T>
+double Network<T>::forward_operations() const {
+    double total = 0;
+    for (const auto& layer : layers_) total += 2.0 * static_cast<double>(layer->parameter_count());
+    return total;
+}
+
+// Backward costs twice as much as forward, less the first layer's input gradient.
+template <class T>
+double Network<T>::step_operations() const {
+    return 3.0 * forward_operations() -
+           2.0 * static_cast<double>(layers_.front()->parameter_count());
+}
+
+template <class T>
+void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* out) const {
+    // Blocks of rows go through all layers while they are in cache.
+    const index_t block = std::clamp<index_t>(96 * 1024 / static_cast<index_t>(sizeof(T)) / widest_,
+                                              std::min<index_t>(x.rows, 28), 256);
+    const index_t blocks = (x.rows + block - 1) / block;
+    const index_t n_out = layer(layers - 1).outputs();
+    const auto work = [&](int index, int count) {
+        thread_local Scratch<T> scratch;
+        thread_local Buffer<T> buffers[3];
+        const Range own = part(blocks, index, count);
+        for (index_t b = own.begin; b < own.end; ++b) {
+            const index_t first = b * block, rows = std::min(block, x.rows - first);
+            const T* input = in_place<T>(x, first);
+            if (!input) {
+                T* const gathered = buffers[2].reserve(block * inputs());
+                gather(x, nullptr, first, rows, gathered);
+                input = gathered;
+            }
+            T* const result = out + first * n_out;
+            for (index_t l = 0; l < layers; ++l) {
+                T* const output =
+                    l == layers - 1 ? result : buffers[l % 2].reserve(block * widest_);
+                layer(l).forward(parameters_, input, output, rows, scratch);
+                input = output;
+            }
+            if (predictions) loss_->predict(result, rows, n_out);
+        }
+    };
+    run_team(threads_for(forward_operations() * static_cast<double>(x.rows), blocks), work);
+}
+
+template class Network<float>;
+template class Network<double>;
+
+}  // namespace pynn

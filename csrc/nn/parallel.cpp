@@ -1,0 +1,122 @@
+#include "nn/parallel.h"
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+namespace pynn {
+namespace {
+
+std::atomic<int> chosen_threads{0};
+
+// libgomp's threads do not survive a fork, and its next parallel region in the child would wait
+// for them for ever: a child of a process that had threads stays on one.
+std::atomic<bool> had_threads{false}, child_of_threads{false};
+
+void watch_forks() {
+#if defined(_OPENMP) && (defined(__unix__) || defined(__APPLE__))
+    static const int registered = pthread_atfork(nullptr, nullptr, [] {
+        if (had_threads.load()) child_of_threads.store(true);
+    });
+    static_cast<void>(registered);
+#endif
+}
+
+void pause() {
+#if defined(__x86_64__) || defined(_M_X64)
+    _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+}  // namespace
+
+bool has_openmp() {
+#ifdef _OPENMP
+    return true;
+#else
+    return false;
+#endif
+}
+
+void set_num_threads(int n) { chosen_threads.store(n); }
+int chosen_num_threads() { return chosen_threads.load(); }
+
+int get_num_threads() {
+#ifdef _OPENMP
+    if (child_of_threads.load(std::memory_order_relaxed)) return 1;
+    const int chosen = chosen_threads.load(std::memory_order_relaxed);
+    return chosen > 0 ? chosen : std::max(1, omp_get_max_threads());
+#else
+    return 1;
+#endif
+}
+
+int threads_for(double operations, index_t parts) {
+    constexpr double worth_a_thread = 1.0e6;
+    if (operations < 2 * worth_a_thread) return 1;
+    const double most = std::min(operations / worth_a_thread, static_cast<double>(parts));
+    return std::max(1, static_cast<int>(std::min<double>(get_num_threads(), most)));
+}
+
+void run_team(int threads, const std::function<void(int, int)>& work) {
+#ifdef _OPENMP
+    if (threads > 1) {
+        watch_forks();
+        had_threads.store(true);
+        std::exception_ptr failure;
+#pragma omp parallel num_threads(threads)
+        {
+            try {
+                work(omp_get_thread_num(), omp_get_num_threads());
+            } catch (...) {  // an exception must not leave the parallel region
+#pragma omp critical(pynn_failure)
+                failure = std::current_exception();
+            }
+        }
+        if (failure) std::rethrow_exception(failure);
+        return;
+    }
+#else
+    static_cast<void>(threads);
+#endif
+    work(0, 1);
+}
+
+Range part(index_t n, int index, int count, index_t grain) {
+    const index_t grains = (n + grain - 1) / grain;
+    const auto cut = [&](int i) { return std::min(n, grains * i / count * grain); };
+    return {cut(index), cut(index + 1)};
+}
+
+void Barrier::wait(int count) {
+    if (count == 1) return;
+    const unsigned round = round_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
+        arrived_.store(0, std::memory_order_relaxed);
+        round_.store(round + 1, std::memory_order_release);
+        return;
+    }
+    // Where there are more threads than processors, the one waited for needs this processor.
+    constexpr int spins_before_yield = 4000;
+    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
+        if (spins < spins_before_yield) {
+            pause();
+        } else {
+            std::this_thread::yield();
+        }
+    }
+}
+
+}  // namespace pynn

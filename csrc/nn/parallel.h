@@ -1,0 +1,45 @@
+// Threads: how many, a team of them running the same function, and their meeting point. The only
+// place that knows OpenMP; without it everything runs on the calling thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+
+#include "kernels/kernel_table.h"
+
+namespace pynn {
+
+bool has_openmp();
+
+// 0 goes back to OpenMP's own number (OMP_NUM_THREADS, threadpoolctl, or the cores).
+void set_num_threads(int n);
+int get_num_threads();
+int chosen_num_threads();  // what was set, or 0
+
+// The threads that `operations` floating-point operations deserve, at most get_num_threads() and
+// at most `parts`. A meeting of two threads costs about half a microsecond, a woken one several.
+int threads_for(double operations, index_t parts);
+
+// The caller and threads - 1 others run work(index, count). Fewer may come than were asked for.
+// An exception is passed on when all have finished (so nothing that waits at a Barrier may throw).
+void run_team(int threads, const std::function<void(int index, int count)>& work);
+
+// Part `index` of `count` of 0 .. n, in multiples of `grain`.
+struct Range {
+    index_t begin, end;
+    index_t size() const { return end - begin; }
+};
+Range part(index_t n, int index, int count, index_t grain = 1);
+
+// All `count` threads of a team wait here for each other. Spins first: between the phases of a
+// training step the others are at most microseconds away.
+class Barrier {
+public:
+    void wait(int count);
+
+private:
+    std::atomic<int> arrived_{0};
+    std::atomic<unsigned> round_{0};
+};
+
+}  // namespace pynn

@@ -1,0 +1,63 @@
+#include "nn/product.h"
+
+#include "dispatch/dispatch.h"
+
+namespace pynn {
+namespace {
+
+// Threads divide the outputs: the rows or the columns, whichever leaves larger pieces, in whole
+// tiles. No sum is ever divided.
+template <class T>
+Gemm<T> piece(Gemm<T> g, int index, int count) {
+    const Kernels<T>& k = kernels<T>();
+    if (g.m / k.tile_rows >= g.n / k.tile_columns) {
+        const Range rows = part(g.m, index, count, g.m >= k.tile_rows * count ? k.tile_rows : 1);
+        g.a += rows.begin * g.a_row;
+        g.c += rows.begin * g.c_row;
+        if (g.y) g.y += rows.begin * g.y_row;
+        g.m = rows.size();
+    } else {
+        const Range columns = part(g.n, index, count, k.tile_columns);
+        g.b += columns.begin * g.b_col;
+        g.c += columns.begin;
+        if (g.bias) g.bias += columns.begin;
+        if (g.y) g.y += columns.begin;
+        g.n = columns.size();
+    }
+    return g;
+}
+
+Buffer<char>& thread_workspace() {
+    thread_local Buffer<char> space;
+    return space;
+}
+
+}  // namespace
+
+template <class T>
+void product_serial(Gemm<T> g, Buffer<char>& space) {
+    const Kernels<T>& k = kernels<T>();
+    g.workspace = space.reserve(k.gemm_workspace(g));
+    k.gemm(g);
+}
+
+template <class T>
+void product(Gemm<T> g) {
+    const double operations = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) *
+                              static_cast<double>(g.k);
+    const int threads = threads_for(operations, g.m * g.n);
+    if (threads == 1) {
+        product_serial(g, thread_workspace());
+        return;
+    }
+    run_team(threads, [&](int index, int count) {
+        product_serial(piece(g, index, count), thread_workspace());
+    });
+}
+
+template void product<float>(Gemm<float>);
+template void product<double>(Gemm<double>);
+template void product_serial<float>(Gemm<float>, Buffer<char>&);
+template void product_serial<double>(Gemm<double>, Buffer<char>&);
+
+}  // namespace pynn

@@ -1,0 +1,17 @@
+// A matrix product on one thread or several.
+#pragma once
+
+#include "nn/buffer.h"
+#include "nn/parallel.h"
+
+namespace pynn {
+
+// g.workspace is provided here.
+template <class T>
+void product(Gemm<T> g);
+
+// The same on the calling thread, with the workspace that `space` holds or is given.
+template <class T>
+void product_serial(Gemm<T> g, Buffer<char>& space);
+
+}  // namespace pynn

@@ -1,0 +1,673 @@
+"""The kernels as NumPy functions.
+
+`matmul`, `relu`, `sigmoid` and `tanh` are compiled functions; what they do not handle themselves
+(other types, stacks of matrices, `out`, scalars) comes to the ``_general`` functions of this file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pynn import _core
+from pynn._core import matmul, relu, sigmoid, tanh
+
+__all__ = [
+    "gemm",
+    "linear",
+    "linear_backward",
+    "matmul",
+    "mse",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "sigmoid_cross_entropy",
+    "softmax",
+    "softmax_backward",
+    "softmax_cross_entropy",
+    "squared_error",
+    "tanh",
+    "tanh_backward",
+]
+
+Array = NDArray[Any]
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+# A sum over k longer than this is put together from pieces (csrc/kernels/kernel_table.h).
+K_CHUNK = 512
+ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
+
+
+# ------------------------------------------------------------------- operands
+
+
+def _plain(x: Array, dtype: np.dtype[Any]) -> Array:
+    """`x` in `dtype` and native byte order, aligned, with strides in whole elements."""
+    x = np.asarray(x, dtype=dtype)
+    if not x.flags.aligned or any(stride % dtype.itemsize for stride in x.strides):
+        x = x.copy()
+    return x
+
+
+def _float_array(x: ArrayLike, name: str) -> Array:
+    """`x` as an array of float32 or float64: what a function without a ufunc's loops computes in."""
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    dtype = np.dtype(np.float32 if array.dtype in (np.float32, np.float16) else np.float64)
+    return _plain(array, dtype)
+
+
+def _common(**operands: ArrayLike) -> list[Array]:
+    """The operands as plain arrays of one float type, NumPy's promotion of theirs."""
+    arrays = [_float_array(value, name) for name, value in operands.items()]
+    dtype = np.result_type(*arrays)
+    return [_plain(array, dtype) for array in arrays]
+
+
+def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an ndarray, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, expected {shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    if not np.can_cast(dtype, out.dtype, "same_kind"):
+        raise TypeError(f"cannot cast the result from {dtype} to out's dtype {out.dtype}")
+
+
+def _usable(out: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether a kernel may write its contiguous result to `out`."""
+    return bool(out.dtype == dtype and out.dtype.isnative and out.flags.carray)
+
+
+# --------------------------------------------------------------------- matmul
+
+
+def _matmul_general(x1: Any, x2: Any, /, out: Any = None) -> Any:
+    a, b = np.asanyarray(x1), np.asanyarray(x2)
+    target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
+    dtype = np.result_type(a, b) if _real(a) and _real(b) else None
+    if (
+        dtype not in FLOATS
+        or type(a) is not np.ndarray
+        or type(b) is not np.ndarray
+        or _overrides(x1, x2)
+        or not (target is None or type(target) is np.ndarray)
+        or a.ndim == 0
+        or b.ndim == 0
+        or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]
+    ):
+        return np.matmul(x1, x2, out=out)  # its own answer, or its own error
+    rows, columns = a.ndim > 1, b.ndim > 1
+    a, b = _plain(a, dtype), _plain(b, dtype)
+    a = a if rows else a[np.newaxis, :]
+    b = b if columns else b[:, np.newaxis]
+    try:
+        leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        return np.matmul(x1, x2, out=out)
+    shape = (*leading, a.shape[-2], b.shape[-1])
+    result_shape = (*leading, *shape[-2:-1][: int(rows)], *shape[-1:][: int(columns)])
+    if target is not None and not (
+        target.shape == result_shape
+        and target.flags.writeable
+        and np.can_cast(dtype, target.dtype, "same_kind")
+    ):
+        return np.matmul(x1, x2, out=out)
+    if (
+        target is not None
+        and _usable(target, dtype)
+        and not (np.may_share_memory(target, a) or np.may_share_memory(target, b))
+    ):
+        result = target
+    else:
+        result = np.empty(result_shape, dtype)
+    a = np.broadcast_to(a, leading + a.shape[-2:])
+    b = np.broadcast_to(b, leading + b.shape[-2:])
+    if result.size:
+        _core.gemm_into(a, b, result.reshape(shape), 1.0, 0.0)
+    if target is None:
+        return result if result.ndim else result[()]
+    if result is not target:
+        np.copyto(target, result, casting="same_kind")
+    return target
+
+
+def _real(x: Array) -> bool:
+    return x.dtype.kind in "biuf"
+
+
+def _overrides(*operands: Any) -> bool:
+    """Whether an operand has its own answer to NumPy's functions (or none at all)."""
+    return any(
+        not isinstance(x, np.ndarray) and hasattr(type(x), "__array_ufunc__") for x in operands
+    ) and not all(isinstance(x, np.generic) for x in operands if hasattr(type(x), "__array_ufunc__"))
+
+
+def gemm(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    out: Array | None = None,
+) -> Array:
+    """General matrix product, ``alpha * a @ b + beta * out``.
+
+    Parameters
+    ----------
+    a : array_like of shape (m, k)
+    b : array_like of shape (k, n)
+        Real; float32 if both are, float64 otherwise.
+    alpha, beta : float
+        Factors. With ``beta=0``, `out` is not read.
+    out : ndarray of shape (m, n), optional
+        Where the result goes; it may overlap the operands. Needed if `beta` is not 0.
+
+    Returns
+    -------
+    ndarray of shape (m, n)
+        `out` if it was given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes or types do not fit, before anything is written.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> c = np.ones((2, 2))
+    >>> pynn.gemm(np.eye(2), np.eye(2), alpha=2.0, beta=0.5, out=c)
+    array([[2.5, 0.5],
+           [0.5, 2.5]])
+    """
+    left, right = _common(a=a, b=b)
+    _check_ndim(left, "a", 2)
+    _check_ndim(right, "b", 2)
+    if left.shape[1] != right.shape[0]:
+        raise ValueError(
+            f"a has shape {left.shape} and b has shape {right.shape}: "
+            f"the columns of a ({left.shape[1]}) and the rows of b ({right.shape[0]}) differ"
+        )
+    alpha, beta = float(alpha), float(beta)
+    shape, dtype = (left.shape[0], right.shape[1]), left.dtype
+    if out is None:
+        if beta != 0.0:
+            raise ValueError(f"beta is {beta}, but there is no out to multiply it with")
+        out = np.empty(shape, dtype)
+    else:
+        _check_out(out, shape, dtype)
+    aside = not _usable(out, dtype) or any(np.may_share_memory(out, x) for x in (left, right))
+    # A sum in several pieces is collected in the result's place, so what is there must not count.
+    aside = aside or (beta != 0.0 and left.shape[1] > K_CHUNK)
+    result = np.empty(shape, dtype) if aside else out
+    if result.size:
+        _core.gemm_into(left, right, result, alpha, 0.0 if aside else beta)
+    if aside:
+        if beta != 0.0:
+            result += np.asarray(beta, dtype) * out
+        np.copyto(out, result, casting="same_kind")
+    return out
+
+
+# --------------------------------------------------------------------- layers
+
+
+def _check_ndim(x: Array, name: str, ndim: int) -> None:
+    if x.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimensions, got shape {x.shape}")
+
+
+def linear(
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    activation: str = "identity",
+    out: Array | None = None,
+) -> Array:
+    """Fully connected layer, ``activation(x @ w + b)`` in one pass.
+
+    Parameters
+    ----------
+    x : array_like of shape (..., n_in)
+    w : array_like of shape (n_in, n_out)
+    b : array_like of shape (n_out,), optional
+        Real; float32 if all are, float64 otherwise.
+    activation : {"identity", "relu", "sigmoid", "tanh"}
+    out : ndarray of shape (..., n_out), optional
+        Where the result goes; it may overlap the operands.
+
+    Returns
+    -------
+    ndarray of shape (..., n_out)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an operand does not fit, before anything is written.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.linear(np.ones((1, 2)), np.eye(2), np.array([1.0, -3.0]), activation="relu")
+    array([[2., 0.]])
+    """
+    operands = _common(x=x, w=w) if b is None else _common(x=x, w=w, b=b)
+    left, weights = operands[:2]
+    bias = None if b is None else np.ascontiguousarray(operands[2])
+    _check_ndim(weights, "w", 2)
+    if left.ndim == 0 or left.shape[-1] != weights.shape[0]:
+        raise ValueError(
+            f"x has shape {left.shape}, expected (..., {weights.shape[0]}) for w of shape "
+            f"{weights.shape}"
+        )
+    if bias is not None and bias.shape != (weights.shape[1],):
+        raise ValueError(f"b has shape {bias.shape}, expected ({weights.shape[1]},)")
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {ACTIVATIONS}, got {activation!r}")
+    shape, dtype = (*left.shape[:-1], weights.shape[1]), left.dtype
+    if out is not None:
+        _check_out(out, shape, dtype)
+    in_place = (
+        out is not None
+        and _usable(out, dtype)
+        and not any(np.may_share_memory(out, operand) for operand in operands)
+    )
+    result = out if out is not None and in_place else np.empty(shape, dtype)
+    if result.size:
+        rows = left.reshape(-1, weights.shape[0]) if left.ndim != 2 else left
+        _core.linear_into(
+            rows,
+            np.ascontiguousarray(weights),
+            bias,
+            activation,
+            result.reshape(-1, weights.shape[1]),
+        )
+    if out is None:
+        return result
+    if result is not out:
+        np.copyto(out, result, casting="same_kind")
+    return out
+
+
+def linear_backward(dy: ArrayLike, x: ArrayLike, w: ArrayLike) -> tuple[Array, Array, Array]:
+    """Gradients of ``y = x @ w + b``.
+
+    Parameters
+    ----------
+    dy : array_like of shape (..., n_out)
+        The loss's gradient with respect to `y`.
+    x : array_like of shape (..., n_in)
+    w : array_like of shape (n_in, n_out)
+
+    Returns
+    -------
+    dx : ndarray of shape (..., n_in)
+    dw : ndarray of shape (n_in, n_out)
+        Summed over all rows of `x`.
+    db : ndarray of shape (n_out,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an operand does not fit.
+    """
+    delta, left, weights = _common(dy=dy, x=x, w=w)
+    _check_ndim(weights, "w", 2)
+    n_in, n_out = weights.shape
+    if left.ndim == 0 or left.shape[-1] != n_in:
+        raise ValueError(f"x has shape {left.shape}, expected (..., {n_in}) for w {weights.shape}")
+    if delta.shape != (*left.shape[:-1], n_out):
+        raise ValueError(
+            f"dy has shape {delta.shape}, expected {(*left.shape[:-1], n_out)} for x of shape "
+            f"{left.shape} and w of shape {weights.shape}"
+        )
+    delta = np.ascontiguousarray(delta).reshape(-1, n_out)
+    rows = left.reshape(-1, n_in) if left.ndim != 2 else left
+    db = np.zeros(n_out, delta.dtype)
+    if delta.size:
+        _core.column_sums_into(delta, db)
+    dx = matmul(delta, weights.T).reshape(left.shape)
+    return dx, matmul(rows.T, delta), db
+
+
+# ---------------------------------------------------------------- activations
+
+
+def _activation_general(name: str, function: Any, x: Any, out: Any) -> Any:
+    array = np.asanyarray(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: x must hold real numbers, got dtype {array.dtype}")
+    target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
+    if name == "relu":
+        dtype = array.dtype
+    else:  # what a ufunc of one floating argument computes in
+        dtype = np.tanh(np.empty(0, array.dtype)).dtype
+    if target is not None:
+        _check_out(target, array.shape, dtype)
+    native = dtype.newbyteorder("=")
+    if native in FLOATS:
+        source = np.ascontiguousarray(_plain(array, native))
+        direct = target is not None and _usable(target, native)
+        exact = direct and (
+            not np.may_share_memory(target, source)
+            or target.__array_interface__["data"] == source.__array_interface__["data"]
+        )
+        result = target if exact else np.empty(array.shape, native)
+        _core.activation_into(name, source, result)
+    elif name == "relu":
+        result = np.maximum(array, array.dtype.type(0))
+    else:
+        # float16 through float32, longdouble through NumPy itself.
+        wide = np.float32 if native == np.float16 else native
+        values = array.astype(wide)
+        if native == np.float16:
+            result = function(values).astype(native)
+        else:
+            result = np.tanh(values) if name == "tanh" else 0.5 + 0.5 * np.tanh(0.5 * values)
+    if target is None:
+        return result if result.ndim else result[()]
+    if result is not target:
+        np.copyto(target, result, casting="same_kind")
+    return target
+
+
+def _relu_general(x: Any, /, out: Any = None) -> Any:
+    return _activation_general("relu", relu, x, out)
+
+
+def _sigmoid_general(x: Any, /, out: Any = None) -> Any:
+    return _activation_general("sigmoid", sigmoid, x, out)
+
+
+def _tanh_general(x: Any, /, out: Any = None) -> Any:
+    return _activation_general("tanh", tanh, x, out)
+
+
+_core.set_general("matmul", _matmul_general)
+_core.set_general("relu", _relu_general)
+_core.set_general("sigmoid", _sigmoid_general)
+_core.set_general("tanh", _tanh_general)
+
+
+def _backward(name: str, dy: ArrayLike, y: ArrayLike, out: Array | None) -> Any:
+    delta, values = _common(dy=dy, y=y)
+    if delta.shape != values.shape:
+        raise ValueError(f"dy has shape {delta.shape}, but y has shape {values.shape}")
+    delta, values = np.ascontiguousarray(delta), np.ascontiguousarray(values)
+    if out is not None:
+        _check_out(out, delta.shape, delta.dtype)
+    result = np.empty(np.shape(dy), delta.dtype)
+    if name == "softmax":
+        if result.size:
+            shape = (-1, result.shape[-1])
+            _core.softmax_backward_into(
+                delta.reshape(shape), values.reshape(shape), result.reshape(shape)
+            )
+    else:
+        _core.activation_backward_into(name, delta, values, result)
+    if out is None:
+        return result if result.ndim else result[()]
+    np.copyto(out, result, casting="same_kind")
+    return out
+
+
+def relu_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
+    """Gradient of `relu`, from its output: ``dy * (y > 0)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = relu(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`; the derivative at 0 is 0.
+    """
+    return _backward("relu", dy, y, out)
+
+
+def sigmoid_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
+    """Gradient of `sigmoid`, from its output: ``dy * y * (1 - y)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = sigmoid(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _backward("sigmoid", dy, y, out)
+
+
+def tanh_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
+    """Gradient of `tanh`, from its output: ``dy * (1 - y**2)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = tanh(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _backward("tanh", dy, y, out)
+
+
+def _to_last(x: Array, axis: int, name: str) -> Array:
+    if x.ndim == 0 or not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis {axis} is out of bounds for {name} of shape {x.shape}")
+    return np.moveaxis(x, axis, -1)
+
+
+def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Array:
+    """Softmax along an axis: ``exp(x - max) / sum(exp(x - max))``.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; float32 stays float32, anything else is computed in float64.
+    out : ndarray of `x`'s shape, optional
+        Where the result goes; may be `x`.
+    axis : int, default -1
+        The axis along which the results sum to 1.
+
+    Returns
+    -------
+    ndarray of `x`'s shape
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `axis` or `out` does not fit.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.softmax([0.0, 0.0])
+    array([0.5, 0.5])
+    """
+    array = _float_array(x, "x")
+    moved = np.ascontiguousarray(_to_last(array, axis, "x"))
+    if out is not None:
+        _check_out(out, array.shape, array.dtype)
+    result = np.empty(moved.shape, moved.dtype)
+    if result.size:
+        shape = (-1, moved.shape[-1])
+        _core.softmax_into(moved.reshape(shape), result.reshape(shape))
+    result = np.moveaxis(result, -1, axis)
+    if out is None:
+        return result
+    np.copyto(out, result, casting="same_kind")
+    return out
+
+
+def softmax_backward(
+    dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, axis: int = -1
+) -> Array:
+    """Gradient of `softmax`, from its output: ``y * (dy - sum(dy * y))``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = softmax(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+    axis : int, default -1
+        The axis of the softmax.
+
+    Returns
+    -------
+    ndarray
+        The gradient with respect to `x`.
+    """
+    delta, values = _common(dy=dy, y=y)
+    if delta.shape != values.shape:
+        raise ValueError(f"dy has shape {delta.shape}, but y has shape {values.shape}")
+    if out is not None:
+        _check_out(out, delta.shape, delta.dtype)
+    result: Array = np.moveaxis(
+        _backward("softmax", _to_last(delta, axis, "dy"), _to_last(values, axis, "y"), None),
+        -1,
+        axis,
+    )
+    if out is None:
+        return result
+    np.copyto(out, result, casting="same_kind")
+    return out
+
+
+# --------------------------------------------------------------------- losses
+
+
+def as_labels(target: ArrayLike, rows: int, classes: int, name: str) -> Array:
+    """Check class labels and return them as a contiguous vector of int64."""
+    labels = np.asarray(target)
+    if labels.shape != (rows,):
+        raise ValueError(f"{name} has shape {labels.shape}, expected ({rows},) for labels")
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        raise ValueError(
+            f"{name} holds labels from {labels.min()} to {labels.max()}, expected 0 to "
+            f"{classes - 1}"
+        )
+    return np.ascontiguousarray(labels, dtype=np.int64)
+
+
+def _loss(name: str, outputs: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
+    z = _float_array(outputs, "outputs" if name in ("squared_error", "mse") else "logits")
+    t = np.asarray(target)
+    labels = name.endswith("cross_entropy") and t.dtype.kind in "biu" and t.ndim == z.ndim - 1
+    column = z.ndim == 1 and not labels
+    rows = np.ascontiguousarray(z.reshape(-1, 1) if column else np.atleast_2d(z))
+    if z.ndim not in (1, 2) or z.size == 0:
+        raise ValueError(f"expected a matrix of outputs with at least one row, got shape {z.shape}")
+    if labels:
+        classes = rows.shape[1] if name == "softmax_cross_entropy" else max(rows.shape[1], 2)
+        t = as_labels(np.atleast_1d(t), len(rows), classes, "target")
+    else:
+        if t.shape != z.shape:
+            raise ValueError(f"target has shape {t.shape}, expected {z.shape}, that of the outputs")
+        t = np.ascontiguousarray(_plain(_float_array(t, "target"), z.dtype)).reshape(rows.shape)
+    gradient = np.empty(rows.shape, rows.dtype)
+    value = _core.loss_into(name, rows, t, gradient)
+    return value, gradient.reshape(z.shape)
+
+
+def softmax_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
+    """Softmax cross-entropy, ``-sum(target * log(softmax(logits)))``, averaged over the rows.
+
+    Parameters
+    ----------
+    logits : array_like of shape (m, n)
+        Or of shape (n,), a single row.
+    target : array_like
+        m integer labels in [0, n), or rows of probabilities of shape (m, n).
+
+    Returns
+    -------
+    loss : float
+        Natural logarithm (nats).
+    dlogits : ndarray of the logits' shape
+        The gradient, ``(softmax(logits) - target) / m``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit.
+    """
+    if np.ndim(logits) == 1 and np.asarray(target).dtype.kind == "f":
+        loss, gradient = _loss(
+            "softmax_cross_entropy", np.asarray(logits)[None], np.asarray(target)[None]
+        )
+        return loss, gradient[0]
+    return _loss("softmax_cross_entropy", logits, target)
+
+
+def sigmoid_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
+    """Sigmoid cross-entropy, summed over the outputs and averaged over the rows.
+
+    Parameters
+    ----------
+    logits : array_like of shape (m, n) or (m,)
+    target : array_like
+        Probabilities in the logits' shape (0 and 1 included), or m integer labels: of the output
+        that is 1 (n > 1), or 0 and 1 themselves (n = 1).
+
+    Returns
+    -------
+    loss : float
+        In nats.
+    dlogits : ndarray of the logits' shape
+        The gradient, ``(sigmoid(logits) - target) / m``.
+    """
+    return _loss("sigmoid_cross_entropy", logits, target)
+
+
+def squared_error(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
+    """Half the squared error, ``0.5 * sum((y - target)**2)``, averaged over the rows.
+
+    Parameters
+    ----------
+    y, target : array_like of shape (m, n) or (m,)
+
+    Returns
+    -------
+    loss : float
+    dy : ndarray of `y`'s shape
+        The gradient, ``(y - target) / m``.
+    """
+    return _loss("squared_error", y, target)
+
+
+def mse(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
+    """Mean squared error over rows and outputs.
+
+    Parameters
+    ----------
+    y, target : array_like of shape (m, n) or (m,)
+
+    Returns
+    -------
+    loss : float
+    dy : ndarray of `y`'s shape
+        The gradient, ``2 * (y - target) / (m * n)``.
+    """
+    return _loss("mse", y, target)
