@@ -4,6 +4,7 @@
 // blocks, panels and tiles can be chosen for speed alone.
 #pragma once
 
+#include "kernels/copy.h"
 #include "kernels/gemm_tile.h"
 
 PYNN_ISA_BEGIN
@@ -26,11 +27,14 @@ struct Plan {
 
     PYNN_INLINE explicit Plan(const Gemm<T>& g) {
         constexpr index_t size = sizeof(T);
-        const bool many_rows = g.m > 2 * tile_rows_max;
-        pack_b = g.b_col != 1 || (many_rows && g.k * g.n * size > 24 * 1024);
-        // Rows of a that are a multiple of a page apart share the few ways of one cache set.
-        const bool far_rows = g.a_row * size >= 1024 && g.a_row != 1;
-        pack_a = many_rows && g.n >= 4 * panel && g.k >= 64 && far_rows;
+        // Packing pays where it mends something: b without contiguous rows, or so large that a
+        // panel is read again from memory; rows of a whose distance puts them into the same few
+        // sets of the caches. (Measured: elsewhere reading in place is up to 13 % faster.)
+        const bool large = g.m >= 512 && g.k * g.n * size > 1024 * 1024;
+        pack_b = g.b_col != 1 || large;
+        const index_t a_stride = (g.a_row == 1 ? g.a_col : g.a_row) * size;
+        const bool in_few_sets = a_stride >= 2048 && a_stride % 1024 == 0;
+        pack_a = in_few_sets && g.m > 2 * tile_rows_max && g.n >= 4 * panel && g.k >= 64;
         depth = at_most(g.k, k_chunk);
         rows = pack_a ? at_most(g.m, block_rows) : g.m;
         columns = pack_b ? at_most(ceil_div(g.n, width) * width, block_columns) : g.n;
@@ -53,22 +57,12 @@ template <class T>
 void pack_b(const Gemm<T>& g, index_t k0, index_t depth, index_t j0, index_t columns, T* out) {
     constexpr int panel = Plan<T>::panel;
     for (index_t j = 0; j < columns; j += panel) {
-        const int used = static_cast<int>(at_most(panel, columns - j));
-        const int stride = static_cast<int>(ceil_div(used, Vec<T>::width)) * Vec<T>::width;
+        const index_t used = at_most(panel, columns - j);
+        const index_t stride = ceil_div(used, Vec<T>::width) * Vec<T>::width;
         const T* b = g.b + k0 * g.b_row + (j0 + j) * g.b_col;
-        if (g.b_col == 1) {
-            for (index_t l = 0; l < depth; ++l) {
-                map(b + l * g.b_row, out + l * stride, used, [](Vec<T> v) { return v; });
-                for (int i = used; i < stride; ++i) out[l * stride + i] = T(0);
-            }
-        } else {
-            for (int i = 0; i < used; ++i) {
-                const T* column = b + i * g.b_col;
-                for (index_t l = 0; l < depth; ++l) out[l * stride + i] = column[l * g.b_row];
-            }
-            for (int i = used; i < stride; ++i) {
-                for (index_t l = 0; l < depth; ++l) out[l * stride + i] = T(0);
-            }
+        copy_block(b, g.b_row, g.b_col, depth, used, out, stride);
+        for (index_t i = used; i < stride; ++i) {
+            for (index_t l = 0; l < depth; ++l) out[l * stride + i] = T(0);
         }
         out += depth * stride;
     }
@@ -80,10 +74,8 @@ void pack_a(const Gemm<T>& g, index_t i0, index_t rows, index_t k0, index_t dept
     const RowTiles split(rows);
     for (index_t t = 0; t < split.count; ++t) {
         const index_t start = split.start(t), count = split.start(t + 1) - start;
-        for (index_t i = 0; i < count; ++i) {
-            const T* a = g.a + (i0 + start + i) * g.a_row + k0 * g.a_col;
-            for (index_t l = 0; l < depth; ++l) out[l * count + i] = a[l * g.a_col];
-        }
+        const T* a = g.a + (i0 + start) * g.a_row + k0 * g.a_col;
+        copy_block(a, g.a_col, g.a_row, depth, count, out, count);
         out += depth * count;
     }
 }

@@ -61,6 +61,8 @@ PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x,
     return {_mm256_blendv_pd(y.r, x.r, _mm256_cmp_pd(a.r, b.r, _CMP_LT_OQ))};
 }
 
+PYNN_X86_TRANSPOSE
+
 template <class T>
 PYNN_INLINE Vec<T> relu(Vec<T> v) {
     return max(set1(T(0)), v);

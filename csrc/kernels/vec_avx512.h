@@ -53,6 +53,8 @@ PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x,
     return {_mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r)};
 }
 
+PYNN_X86_TRANSPOSE
+
 template <class T>
 PYNN_INLINE Vec<T> relu(Vec<T> v) {
     return max(set1(T(0)), v);

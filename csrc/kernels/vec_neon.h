@@ -78,6 +78,25 @@ PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
     return load(lanes);
 }
 
+// S x S elements: to[j * to_row + i] = from[i * from_row + j].
+template <class T>
+constexpr int transpose_size = sizeof(T) == 4 ? 4 : 2;
+PYNN_INLINE void transpose_square(const float* from, index_t from_row, float* to, index_t to_row) {
+    const float32x4_t a = vld1q_f32(from), b = vld1q_f32(from + from_row);
+    const float32x4_t c = vld1q_f32(from + 2 * from_row), d = vld1q_f32(from + 3 * from_row);
+    const float32x4x2_t ab = vtrnq_f32(a, b), cd = vtrnq_f32(c, d);
+    vst1q_f32(to, vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0])));
+    vst1q_f32(to + to_row, vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1])));
+    vst1q_f32(to + 2 * to_row, vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])));
+    vst1q_f32(to + 3 * to_row, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
+}
+PYNN_INLINE void transpose_square(const double* from, index_t from_row, double* to,
+                                  index_t to_row) {
+    const float64x2_t a = vld1q_f64(from), b = vld1q_f64(from + from_row);
+    vst1q_f64(to, vzip1q_f64(a, b));
+    vst1q_f64(to + to_row, vzip2q_f64(a, b));
+}
+
 template <class T>
 PYNN_INLINE Vec<T> relu(Vec<T> v) {
     return max(set1(T(0)), v);

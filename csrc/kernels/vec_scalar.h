@@ -121,6 +121,13 @@ PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
     return n > 0 ? v : rest;
 }
 template <class T>
+constexpr int transpose_size = 1;
+template <class T>
+PYNN_INLINE void transpose_square(const T* from, index_t, T* to, index_t) {
+    *to = *from;
+}
+
+template <class T>
 PYNN_INLINE Vec<T> relu(Vec<T> v) {
     return max(set1(T(0)), v);
 }

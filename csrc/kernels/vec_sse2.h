@@ -62,6 +62,8 @@ PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x,
     return {_mm_or_pd(_mm_and_pd(mask, x.r), _mm_andnot_pd(mask, y.r))};
 }
 
+PYNN_X86_TRANSPOSE
+
 template <class T>
 PYNN_INLINE Vec<T> relu(Vec<T> v) {
     return max(set1(T(0)), v);

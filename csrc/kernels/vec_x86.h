@@ -41,3 +41,65 @@
     template <int N> PYNN_INLINE Bits<T> shift_right(Bits<T> b) { return {P##_srli_##E(b.r, N)}; } \
     PYNN_INLINE Bits<T> set_bits(T, Q x) { return {PYNN_PASTE(P##_set1_, PYNN_SET1_##E)(x)}; }
 // clang-format on
+
+// S x S elements: to[j * to_row + i] = from[i * from_row + j].
+#if defined(__AVX2__)
+#define PYNN_X86_TRANSPOSE                                                                         \
+    template <class T>                                                                             \
+    constexpr int transpose_size = sizeof(T) == 4 ? 8 : 4;                                         \
+    PYNN_INLINE void transpose_square(const float* from, index_t from_row, float* to,              \
+                                      index_t to_row) {                                            \
+        __m256 r[8], s[8];                                                                         \
+        PYNN_UNROLL                                                                                \
+        for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(from + i * from_row);                   \
+        PYNN_UNROLL                                                                                \
+        for (int i = 0; i < 8; i += 2) {                                                           \
+            s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);                                             \
+            s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);                                         \
+        }                                                                                          \
+        PYNN_UNROLL                                                                                \
+        for (int i = 0; i < 8; i += 4) {                                                           \
+            r[i] = _mm256_shuffle_ps(s[i], s[i + 2], 0x44);                                        \
+            r[i + 1] = _mm256_shuffle_ps(s[i], s[i + 2], 0xee);                                    \
+            r[i + 2] = _mm256_shuffle_ps(s[i + 1], s[i + 3], 0x44);                                \
+            r[i + 3] = _mm256_shuffle_ps(s[i + 1], s[i + 3], 0xee);                                \
+        }                                                                                          \
+        PYNN_UNROLL                                                                                \
+        for (int i = 0; i < 4; ++i) {                                                              \
+            _mm256_storeu_ps(to + i * to_row, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));       \
+            _mm256_storeu_ps(to + (i + 4) * to_row, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31)); \
+        }                                                                                          \
+    }                                                                                              \
+    PYNN_INLINE void transpose_square(const double* from, index_t from_row, double* to,            \
+                                      index_t to_row) {                                            \
+        const __m256d a = _mm256_loadu_pd(from), b = _mm256_loadu_pd(from + from_row);             \
+        const __m256d c = _mm256_loadu_pd(from + 2 * from_row);                                    \
+        const __m256d d = _mm256_loadu_pd(from + 3 * from_row);                                    \
+        const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);              \
+        const __m256d cd0 = _mm256_unpacklo_pd(c, d), cd1 = _mm256_unpackhi_pd(c, d);              \
+        _mm256_storeu_pd(to, _mm256_permute2f128_pd(ab0, cd0, 0x20));                              \
+        _mm256_storeu_pd(to + to_row, _mm256_permute2f128_pd(ab1, cd1, 0x20));                     \
+        _mm256_storeu_pd(to + 2 * to_row, _mm256_permute2f128_pd(ab0, cd0, 0x31));                 \
+        _mm256_storeu_pd(to + 3 * to_row, _mm256_permute2f128_pd(ab1, cd1, 0x31));                 \
+    }
+#else
+#define PYNN_X86_TRANSPOSE                                                                         \
+    template <class T>                                                                             \
+    constexpr int transpose_size = sizeof(T) == 4 ? 4 : 2;                                         \
+    PYNN_INLINE void transpose_square(const float* from, index_t from_row, float* to,              \
+                                      index_t to_row) {                                            \
+        __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_row);                          \
+        __m128 c = _mm_loadu_ps(from + 2 * from_row), d = _mm_loadu_ps(from + 3 * from_row);       \
+        _MM_TRANSPOSE4_PS(a, b, c, d);                                                             \
+        _mm_storeu_ps(to, a);                                                                      \
+        _mm_storeu_ps(to + to_row, b);                                                             \
+        _mm_storeu_ps(to + 2 * to_row, c);                                                         \
+        _mm_storeu_ps(to + 3 * to_row, d);                                                         \
+    }                                                                                              \
+    PYNN_INLINE void transpose_square(const double* from, index_t from_row, double* to,            \
+                                      index_t to_row) {                                            \
+        const __m128d a = _mm_loadu_pd(from), b = _mm_loadu_pd(from + from_row);                   \
+        _mm_storeu_pd(to, _mm_unpacklo_pd(a, b));                                                  \
+        _mm_storeu_pd(to + to_row, _mm_unpackhi_pd(a, b));                                         \
+    }
+#endif
