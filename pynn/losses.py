@@ -160,10 +160,12 @@ def check_samples(x: Any, columns: int, name: str) -> Array:
 def predictions(loss: str, outputs: Array) -> Array:
     """Labels for the cross-entropies, the outputs themselves otherwise."""
     if loss == "softmax_cross_entropy":
-        return np.argmax(outputs, axis=-1)
+        best: Array = np.argmax(outputs, axis=-1)
+        return best
     if loss == "sigmoid_cross_entropy":
         positive = (outputs > 0.5).astype(np.int64)
-        return positive[..., 0] if outputs.shape[-1] == 1 else positive
+        first: Array = positive[..., 0]
+        return first if outputs.shape[-1] == 1 else positive
     return outputs
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ class MLP:
 
     def _views(self, parameters: Array) -> tuple[list[Array], list[Array]]:
         weights, biases = [], []
-        pairs = zip(self.layer_sizes, self.layer_sizes[1:], strict=False)
+        pairs = pairwise(self.layer_sizes)
         for offset, (n_in, n_out) in zip(self._core.offsets, pairs, strict=True):
             end = offset + n_in * n_out
             weights.append(parameters[offset:end].reshape(n_in, n_out))
@@ -213,14 +214,12 @@ class MLP:
         """
         new_weights = _check_arrays(weights, self._weights, "weights")
         new_biases = _check_arrays(biases, self._biases, "biases")
-        for old, new in zip(
-            self._weights + self._biases, new_weights + new_biases, strict=True
-        ):
+        for old, new in zip(self._weights + self._biases, new_weights + new_biases, strict=True):
             old[...] = new
 
     # ------------------------------------------------------------- predictions
 
-    def __call__(self, X: ArrayLike, out: Array | None = None) -> Array:
+    def __call__(self, X: ArrayLike, out: Any = None) -> Array:
         """Compute the network's outputs.
 
         Parameters
@@ -281,9 +280,7 @@ class MLP:
             ) from None
         return self._forward(X, index + 1, None)
 
-    def _forward(
-        self, X: ArrayLike, layers: int, out: Array | None, predictions: bool = True
-    ) -> Array:
+    def _forward(self, X: ArrayLike, layers: int, out: Any, predictions: bool = True) -> Array:
         array = np.asarray(X)
         single = array.ndim == 1
         samples = check_samples(array[np.newaxis] if single else array, self.layer_sizes[0], "X")
@@ -291,10 +288,12 @@ class MLP:
         shape = (columns,) if single else (len(samples), columns)
         if out is None:
             out = np.empty(shape, self.dtype)
-        elif not isinstance(out, np.ndarray) or out.dtype != self.dtype or out.shape != shape:
+        elif not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be an ndarray, got {type(out).__name__}")
+        elif out.dtype != self.dtype or out.shape != shape:
             raise ValueError(
-                f"out must be an ndarray of shape {shape} and dtype {self.dtype}, got "
-                f"{getattr(out, 'shape', type(out).__name__)} {getattr(out, 'dtype', '')}"
+                f"out has shape {out.shape} and dtype {out.dtype}, expected {shape} and "
+                f"{self.dtype}"
             )
         elif not out.flags.carray:
             raise ValueError("out must be C-contiguous, aligned and writable")
@@ -302,7 +301,8 @@ class MLP:
             samples = samples.copy()
         last = layers == len(self._weights)
         self._core.forward(samples, layers, predictions and last, out.reshape(-1, columns))
-        return out
+        result: Array = out
+        return result
 
     def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
         """Compute the loss and, for classifiers, the accuracy on samples.
@@ -472,7 +472,8 @@ class MLP:
                 history._add(**figures, learning_rate=rate, seconds=seconds)
                 bar.end(seconds, **figures)
                 # Every callback sees the epoch, whatever an earlier one answered.
-                if any([callback(self, history) is True for callback in callbacks]):
+                answers = [callback(self, history) for callback in callbacks]
+                if any(answer is True for answer in answers):
                     break
         finally:
             bar.close()
@@ -570,7 +571,7 @@ def _check_sizes(layer_sizes: Any) -> tuple[int, ...]:
 
 def _check_dtype(dtype: Any) -> np.dtype[Any]:
     try:
-        checked = np.dtype(dtype)
+        checked: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         raise TypeError(f"dtype must be float32 or float64, got {dtype!r}") from None
     if checked not in FLOATS or dtype is None:
@@ -586,9 +587,7 @@ def _check_activations(activation: Any, count: int) -> tuple[str, ...]:
     except TypeError:
         raise TypeError(f"activation must be a name or a sequence, got {activation!r}") from None
     if len(names) != count:
-        raise ValueError(
-            f"activation has {len(names)} names, but there are {count} hidden layers"
-        )
+        raise ValueError(f"activation has {len(names)} names, but there are {count} hidden layers")
     return tuple(
         _checks.choice(name, f"activation[{i}]", ACTIVATIONS) for i, name in enumerate(names)
     )
@@ -627,7 +626,7 @@ def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:
 
 
 def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:
-    """n zeros that start on a cache line."""
+    """N zeros that start on a cache line."""
     line = 64
     room = np.zeros(n * dtype.itemsize + line, np.uint8)
     start = -room.ctypes.data % line

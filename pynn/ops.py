@@ -53,7 +53,7 @@ def _plain(x: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def _float_array(x: ArrayLike, name: str) -> Array:
-    """`x` as an array of float32 or float64: what a function without a ufunc's loops computes in."""
+    """`x` as a plain array of float32 (from float16 and float32) or float64."""
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
@@ -145,7 +145,9 @@ def _overrides(*operands: Any) -> bool:
     """Whether an operand has its own answer to NumPy's functions (or none at all)."""
     return any(
         not isinstance(x, np.ndarray) and hasattr(type(x), "__array_ufunc__") for x in operands
-    ) and not all(isinstance(x, np.generic) for x in operands if hasattr(type(x), "__array_ufunc__"))
+    ) and not all(
+        isinstance(x, np.generic) for x in operands if hasattr(type(x), "__array_ufunc__")
+    )
 
 
 def gemm(
@@ -345,10 +347,8 @@ def _activation_general(name: str, function: Any, x: Any, out: Any) -> Any:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: x must hold real numbers, got dtype {array.dtype}")
     target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
-    if name == "relu":
-        dtype = array.dtype
-    else:  # what a ufunc of one floating argument computes in
-        dtype = np.tanh(np.empty(0, array.dtype)).dtype
+    # What a ufunc gives: maximum keeps the type, one of floating-point loops promotes integers.
+    dtype = array.dtype if name == "relu" else np.tanh(np.empty(0, array.dtype)).dtype
     if target is not None:
         _check_out(target, array.shape, dtype)
     native = dtype.newbyteorder("=")
@@ -400,10 +400,10 @@ def _backward(name: str, dy: ArrayLike, y: ArrayLike, out: Array | None) -> Any:
     delta, values = _common(dy=dy, y=y)
     if delta.shape != values.shape:
         raise ValueError(f"dy has shape {delta.shape}, but y has shape {values.shape}")
-    delta, values = np.ascontiguousarray(delta), np.ascontiguousarray(values)
     if out is not None:
         _check_out(out, delta.shape, delta.dtype)
-    result = np.empty(np.shape(dy), delta.dtype)
+    result: Array = np.empty(delta.shape, delta.dtype)
+    delta, values = np.ascontiguousarray(delta), np.ascontiguousarray(values)
     if name == "softmax":
         if result.size:
             shape = (-1, result.shape[-1])
@@ -572,7 +572,7 @@ def as_labels(target: ArrayLike, rows: int, classes: int, name: str) -> Array:
 
 
 def _loss(name: str, outputs: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
-    z = _float_array(outputs, "outputs" if name in ("squared_error", "mse") else "logits")
+    z: Array = _float_array(outputs, "outputs" if name in ("squared_error", "mse") else "logits")
     t = np.asarray(target)
     labels = name.endswith("cross_entropy") and t.dtype.kind in "biu" and t.ndim == z.ndim - 1
     column = z.ndim == 1 and not labels
@@ -614,10 +614,9 @@ def softmax_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, 
         If an argument does not fit.
     """
     if np.ndim(logits) == 1 and np.asarray(target).dtype.kind == "f":
-        loss, gradient = _loss(
-            "softmax_cross_entropy", np.asarray(logits)[None], np.asarray(target)[None]
-        )
-        return loss, gradient[0]
+        row = np.atleast_2d(np.asarray(logits))
+        loss, gradient = _loss("softmax_cross_entropy", row, np.atleast_2d(np.asarray(target)))
+        return loss, gradient.reshape(-1)
     return _loss("softmax_cross_entropy", logits, target)
 
 

@@ -69,9 +69,7 @@ class SGD(Optimizer):
         self.learning_rate = _checks.number(
             self.learning_rate, "learning_rate", low=0.0, open_low=True
         )
-        self.momentum = _checks.number(
-            self.momentum, "momentum", low=0.0, high=1.0, open_low=False
-        )
+        self.momentum = _checks.number(self.momentum, "momentum", low=0.0, high=1.0, open_low=False)
         self.nesterov = _checks.flag(self.nesterov, "nesterov")
         if self.nesterov and self.momentum == 0.0:
             raise ValueError("nesterov=True needs a momentum greater than 0")

@@ -60,8 +60,9 @@ class Progress:
         elif self.shown:
             text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
             rate = self._samples / max(seconds, 1e-9)
-            print(f"epoch {self._epoch}/{self._epochs}: {text}, {rate:.3g} samples/s",
-                  file=sys.stderr)
+            print(
+                f"epoch {self._epoch}/{self._epochs}: {text}, {rate:.3g} samples/s", file=sys.stderr
+            )
 
     def close(self) -> None:
         """Nothing more will come."""

@@ -10,6 +10,7 @@ place, 2**-25 for float32 and 2**-54 for float64.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import mpmath as mp
 
@@ -43,10 +44,10 @@ def remez(
 
         # One extremum lies between each pair of neighbouring zeros of the error.
         zeros = [low]
-        for left, right_node in zip(nodes, nodes[1:], strict=False):
+        for left, right_node in pairwise(nodes):
             zeros.append(mp.findroot(error, (left, right_node), solver="anderson", verify=False))
         zeros.append(high)
-        nodes = [extremum(error, a, b) for a, b in zip(zeros, zeros[1:], strict=False)]
+        nodes = [extremum(error, a, b) for a, b in pairwise(zeros)]
         sizes = [abs(error(x)) for x in nodes]
         worst = max(sizes)
         if worst - min(sizes) < worst * mp.mpf("1e-6"):

@@ -42,9 +42,12 @@ inline bool is_plain(PyObject* object) {
 template <class F>
 auto with_type(const py::array& a, F f) {
     switch (PyArray_TYPE(as_array(a.ptr()))) {
-        case NPY_FLOAT32: return f(float());
-        case NPY_FLOAT64: return f(double());
-        default: throw py::type_error("expected an array of float32 or float64");
+        case NPY_FLOAT32:
+            return f(float());
+        case NPY_FLOAT64:
+            return f(double());
+        default:
+            throw py::type_error("expected an array of float32 or float64");
     }
 }
 

@@ -18,21 +18,35 @@ namespace {
 
 DType dtype_of(const py::array& a) {
     switch (PyArray_TYPE(as_array(a.ptr()))) {
-        case NPY_FLOAT: return DType::f32;
-        case NPY_DOUBLE: return DType::f64;
-        case NPY_HALF: return DType::f16;
+        case NPY_FLOAT:
+            return DType::f32;
+        case NPY_DOUBLE:
+            return DType::f64;
+        case NPY_HALF:
+            return DType::f16;
         case NPY_BOOL:
-        case NPY_UBYTE: return DType::u8;
-        case NPY_BYTE: return DType::i8;
-        case NPY_SHORT: return DType::i16;
-        case NPY_USHORT: return DType::u16;
-        case NPY_INT: return DType::i32;
-        case NPY_UINT: return DType::u32;
-        case NPY_LONG: return sizeof(long) == 8 ? DType::i64 : DType::i32;
-        case NPY_ULONG: return sizeof(long) == 8 ? DType::u64 : DType::u32;
-        case NPY_LONGLONG: return DType::i64;
-        case NPY_ULONGLONG: return DType::u64;
-        default: throw py::type_error("unsupported dtype " + std::string(py::str(a.dtype())));
+        case NPY_UBYTE:
+            return DType::u8;
+        case NPY_BYTE:
+            return DType::i8;
+        case NPY_SHORT:
+            return DType::i16;
+        case NPY_USHORT:
+            return DType::u16;
+        case NPY_INT:
+            return DType::i32;
+        case NPY_UINT:
+            return DType::u32;
+        case NPY_LONG:
+            return sizeof(long) == 8 ? DType::i64 : DType::i32;
+        case NPY_ULONG:
+            return sizeof(long) == 8 ? DType::u64 : DType::u32;
+        case NPY_LONGLONG:
+            return DType::i64;
+        case NPY_ULONGLONG:
+            return DType::u64;
+        default:
+            throw py::type_error("unsupported dtype " + std::string(py::str(a.dtype())));
     }
 }
 
@@ -104,8 +118,8 @@ std::unique_ptr<BoundOptimizer<T>> bind_sgd(py::array parameters, double learnin
         v = writable<T>(*velocity, "velocity");
         bound->arrays.push_back(*velocity);
     }
-    bound->optimizer = make_sgd<T>(w, v, static_cast<T>(learning_rate), static_cast<T>(momentum),
-                                   nesterov);
+    bound->optimizer =
+        make_sgd<T>(w, v, static_cast<T>(learning_rate), static_cast<T>(momentum), nesterov);
     return bound;
 }
 
@@ -163,8 +177,8 @@ private:
         std::vector<std::unique_ptr<Layer<T>>> layers;
         for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
             require(sizes[l] >= 1 && sizes[l + 1] >= 1, "layers must have a size of at least 1");
-            layers.push_back(make_dense<T>(sizes[l], sizes[l + 1], bias,
-                                           activation_named(activations[l])));
+            layers.push_back(
+                make_dense<T>(sizes[l], sizes[l + 1], bias, activation_named(activations[l])));
         }
         return layers;
     }
@@ -174,8 +188,9 @@ private:
     public:
         explicit Busy(std::atomic<bool>& flag) : flag_(flag) {
             if (flag_.exchange(true)) {
-                throw std::runtime_error("this network is already being trained, by another "
-                                         "thread or by the call that this one was made from");
+                throw std::runtime_error(
+                    "this network is already being trained, by another "
+                    "thread or by the call that this one was made from");
             }
         }
         ~Busy() { flag_.store(false); }
@@ -189,8 +204,7 @@ private:
     py::dict run(const py::array& x, const py::array& y, bool labels,
                  const std::optional<py::array>& order, index_t batch_size, GradientSink<T>& sink,
                  const py::object& report) {
-        const Samples samples =
-            samples_of(x, y, network_.inputs(), network_.outputs(), labels);
+        const Samples samples = samples_of(x, y, network_.inputs(), network_.outputs(), labels);
         require(batch_size >= 1, "batch_size must be at least 1");
         const int64_t* indices = nullptr;
         index_t count = samples.x.rows;
@@ -212,10 +226,9 @@ private:
         {
             KeepFloatState keep;
             py::gil_scoped_release release;
-            result = trainer_.run(samples, indices, count, batch_size, sink,
-                                  [&](const EpochResult& so_far) {
-                                      return reported(report, so_far, failure);
-                                  });
+            result = trainer_.run(
+                samples, indices, count, batch_size, sink,
+                [&](const EpochResult& so_far) { return reported(report, so_far, failure); });
         }
         if (failure) std::rethrow_exception(failure);
         return dict_of(result);
@@ -255,8 +268,8 @@ template <class T>
 void bind(py::module_& m, const std::string& suffix) {
     using Net = BoundNetwork<T>;
     py::class_<BoundOptimizer<T>>(m, ("Optimizer" + suffix).c_str());
-    m.def(("sgd_" + suffix).c_str(), &bind_sgd<T>, py::arg("parameters"),
-          py::arg("learning_rate"), py::arg("momentum"), py::arg("nesterov"), py::arg("velocity"));
+    m.def(("sgd_" + suffix).c_str(), &bind_sgd<T>, py::arg("parameters"), py::arg("learning_rate"),
+          py::arg("momentum"), py::arg("nesterov"), py::arg("velocity"));
     py::class_<Net>(m, ("Network" + suffix).c_str())
         .def(py::init<const std::vector<index_t>&, const std::vector<std::string>&, bool,
                       const std::string&>(),

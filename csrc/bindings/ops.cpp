@@ -91,9 +91,8 @@ PyObject* multiply(PyArrayObject* x1, PyArrayObject* x2) {
     PyObject* out = PyArray_SimpleNew(ndim, shape, PyArray_TYPE(x1));
     if (!out) return nullptr;
     T* const data = static_cast<T*>(PyArray_DATA(as_array(out)));
-    without_gil(operations(a.rows, b.columns, a.columns), [&] {
-        product(gemm_of(a, b, View<T>{data, a.rows, b.columns, b.columns, 1}));
-    });
+    without_gil(operations(a.rows, b.columns, a.columns),
+                [&] { product(gemm_of(a, b, View<T>{data, a.rows, b.columns, b.columns, 1})); });
     return ndim == 0 ? PyArray_Return(as_array(out)) : out;
 }
 
@@ -107,28 +106,28 @@ void multiply_stacks(const py::array& a, const py::array& b, py::array& c, T alp
     index_t count = 1;
     for (int i = 0; i < leading; ++i) count *= PyArray_DIM(out, i);
     constexpr index_t size = sizeof(T);
-    without_gil(static_cast<double>(count) *
-                    operations(first_a.rows, first_b.columns, first_a.columns),
-                [&] {
-                    for (index_t item = 0; item < count; ++item) {
-                        View<T> va = first_a, vb = first_b, vc = first_c;
-                        index_t rest = item;
-                        for (int i = leading - 1; i >= 0; --i) {
-                            const index_t at = rest % PyArray_DIM(out, i);
-                            rest /= PyArray_DIM(out, i);
-                            va.data += at * (PyArray_STRIDE(x1, i) / size);
-                            vb.data += at * (PyArray_STRIDE(x2, i) / size);
-                            vc.data += at * (PyArray_STRIDE(out, i) / size);
-                        }
-                        Gemm<T> g = gemm_of(va, vb, vc);
-                        if (alpha != T(1) || beta != T(0)) {
-                            g.epilogue = Epilogue::scale;
-                            g.alpha = alpha;
-                            g.beta = beta;
-                        }
-                        product(g);
-                    }
-                });
+    without_gil(
+        static_cast<double>(count) * operations(first_a.rows, first_b.columns, first_a.columns),
+        [&] {
+            for (index_t item = 0; item < count; ++item) {
+                View<T> va = first_a, vb = first_b, vc = first_c;
+                index_t rest = item;
+                for (int i = leading - 1; i >= 0; --i) {
+                    const index_t at = rest % PyArray_DIM(out, i);
+                    rest /= PyArray_DIM(out, i);
+                    va.data += at * (PyArray_STRIDE(x1, i) / size);
+                    vb.data += at * (PyArray_STRIDE(x2, i) / size);
+                    vc.data += at * (PyArray_STRIDE(out, i) / size);
+                }
+                Gemm<T> g = gemm_of(va, vb, vc);
+                if (alpha != T(1) || beta != T(0)) {
+                    g.epilogue = Epilogue::scale;
+                    g.alpha = alpha;
+                    g.beta = beta;
+                }
+                product(g);
+            }
+        });
 }
 
 void gemm_into(const py::array& a, const py::array& b, py::array out, double alpha, double beta) {
@@ -192,8 +191,7 @@ void activation_backward_into(const std::string& name, const py::array& dy, cons
         const auto f = name == "relu"      ? k.relu_backward
                        : name == "sigmoid" ? k.sigmoid_backward
                                            : k.tanh_backward;
-        by_pieces(dy.size(), 4,
-                  [&](index_t at, index_t n) { f(d + at, v + at, target + at, n); });
+        by_pieces(dy.size(), 4, [&](index_t at, index_t n) { f(d + at, v + at, target + at, n); });
     });
 }
 

@@ -146,8 +146,7 @@ void gemm_kernel(const Gemm<T>& g) {
     if (g.m == 0 || g.n == 0) return;
     const Plan<T> plan(g);
     T* const a_space = static_cast<T*>(g.workspace);
-    T* const b_space =
-        reinterpret_cast<T*>(static_cast<char*>(g.workspace) + plan.a_bytes);
+    T* const b_space = reinterpret_cast<T*>(static_cast<char*>(g.workspace) + plan.a_bytes);
     Block<T> s;
     for (s.j0 = 0; s.j0 < g.n; s.j0 += plan.columns) {
         s.columns = at_most(plan.columns, g.n - s.j0);

@@ -33,23 +33,23 @@ struct Gemm {
     T* c;
     index_t c_row;
     Epilogue epilogue;
-    const T* bias;        // n values
+    const T* bias;  // n values
     T floor, alpha, beta;
-    const T* y;           // m x n, for relu_backward
+    const T* y;  // m x n, for relu_backward
     index_t y_row;
-    void* workspace;      // gemm_workspace(...) bytes, aligned to 64
+    void* workspace;  // gemm_workspace(...) bytes, aligned to 64
 };
 
 // What a loss needs to know of a block of rows. Targets are labels or rows of values.
 template <class T>
 struct LossRows {
-    index_t m, n;            // rows and outputs
-    const T* z;              // logits or outputs, m x n contiguous
-    const int64_t* labels;   // m labels in [0, n), or null
-    const T* target;         // m x n, or null
-    T scale;                 // the gradient's factor: 1 / batch, or 1 / (batch * n)
-    T* gradient;             // d loss / d z, m x n; may be z
-    T* loss;                 // m values, not yet averaged over the batch
+    index_t m, n;           // rows and outputs
+    const T* z;             // logits or outputs, m x n contiguous
+    const int64_t* labels;  // m labels in [0, n), or null
+    const T* target;        // m x n, or null
+    T scale;                // the gradient's factor: 1 / batch, or 1 / (batch * n)
+    T* gradient;            // d loss / d z, m x n; may be z
+    T* loss;                // m values, not yet averaged over the batch
 };
 
 template <class T>

@@ -43,9 +43,8 @@ void softmax_cross_entropy_kernel(const LossRows<T>& r) {
                 total[i] = exp_row(z, gradient, n, shift);
                 offset[i] = shift * mass[i] - product;
                 const Vec<T> sum = set1(total[i]), factor = set1(mass[i]);
-                map(gradient, t, gradient, n, [&](Vec<T> e, Vec<T> target) {
-                    return ((e / sum) * factor - target) * scale;
-                });
+                map(gradient, t, gradient, n,
+                    [&](Vec<T> e, Vec<T> target) { return ((e / sum) * factor - target) * scale; });
             }
         }
         Lanes<T> loss = each(load_lanes(total), [](Vec<T> v) { return log(v); });

@@ -18,8 +18,8 @@ struct MathConstants<float> {
     static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
     static constexpr float tanh_limit = 10.0f;  // tanh is 1 beyond
     static constexpr int32_t sqrt_half = 0x3f3504f3;
-    static constexpr float exp_tail[] = {0x1.00000027aba8cp-1f, 0x1.55555588e97b7p-3f,
-                                         0x1.5554ae2bc2ed8p-5f, 0x1.11108fbcd6fdep-7f,
+    static constexpr float exp_tail[] = {0x1.00000027aba8cp-1f,  0x1.55555588e97b7p-3f,
+                                         0x1.5554ae2bc2ed8p-5f,  0x1.11108fbcd6fdep-7f,
                                          0x1.6d74434dcdb12p-10f, 0x1.a1a13ab3f9b14p-13f};
     static constexpr float log_tail[] = {0x1.55557a1500836p-1f, 0x1.995ec5dda5740p-2f,
                                          0x1.31e1f868d95c0p-2f};
@@ -33,9 +33,9 @@ struct MathConstants<double> {
     static constexpr double tanh_limit = 20.0;
     static constexpr int64_t sqrt_half = 0x3fe6a09e667f3bcd;
     static constexpr double exp_tail[] = {
-        0x1.0000000000005p-1,  0x1.555555555555cp-3,  0x1.5555555552139p-5, 0x1.111111110e704p-7,
-        0x1.6c16c17f296e0p-10, 0x1.a01a01b5c8913p-13, 0x1.a019a6a935118p-16,
-        0x1.71ddea2728abep-19, 0x1.28a28ce4c5803p-22, 0x1.af76782c14696p-26};
+        0x1.0000000000005p-1,  0x1.555555555555cp-3,  0x1.5555555552139p-5,  0x1.111111110e704p-7,
+        0x1.6c16c17f296e0p-10, 0x1.a01a01b5c8913p-13, 0x1.a019a6a935118p-16, 0x1.71ddea2728abep-19,
+        0x1.28a28ce4c5803p-22, 0x1.af76782c14696p-26};
     static constexpr double log_tail[] = {
         0x1.5555555555592p-1, 0x1.999999998009fp-2, 0x1.24924941cf9f4p-2, 0x1.c71c522088801p-3,
         0x1.74663ac196ce6p-3, 0x1.39a219f87506ep-3, 0x1.2f0203278132ap-3};
@@ -88,8 +88,7 @@ PYNN_INLINE Vec<T> log(Vec<T> x) {
     const Vec<T> biased =
         from_bits(shift_right<F::mantissa>(shifted) | bits(set1(unit))) - set1(unit);
     const Vec<T> e = biased - set1(T(F::bias));
-    const Bits<T> fraction =
-        shifted & set_bits(T(), (decltype(F::one)(1) << F::mantissa) - 1);
+    const Bits<T> fraction = shifted & set_bits(T(), (decltype(F::one)(1) << F::mantissa) - 1);
     const Vec<T> m = from_bits(fraction + set_bits(T(), C::sqrt_half));
     const Vec<T> f = m - set1(T(1));
     const Vec<T> s = f / (set1(T(2)) + f);

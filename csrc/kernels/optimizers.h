@@ -27,8 +27,9 @@ void sgd_kernel(const SgdStep<T>& s, const T* g, T* w, T* v, index_t n) {
         step(i, [](const T* p) { return load(p); }, [](T* p, Vec<T> x) { store(p, x); });
     }
     if (const int left = static_cast<int>(n - i)) {
-        step(i, [=](const T* p) { return load_part(p, left); },
-             [=](T* p, Vec<T> x) { store_part(p, x, left); });
+        step(
+            i, [=](const T* p) { return load_part(p, left); },
+            [=](T* p, Vec<T> x) { store_part(p, x, left); });
     }
 }
 

@@ -23,7 +23,8 @@ PYNN_X86_BITS(float, _mm256, ps, __m256, __m256i, si256, epi32, int32_t)
 PYNN_X86_BITS(double, _mm256, pd, __m256d, __m256i, si256, epi64, int64_t)
 
 // A window into these is a mask of the first n lanes.
-alignas(64) constexpr int32_t mask_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+alignas(64) constexpr int32_t mask_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1,
+                                                 0,  0,  0,  0,  0,  0,  0,  0};
 
 PYNN_INLINE __m256i first_mask(float, int n) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window + 8 - n));
@@ -73,8 +74,6 @@ PYNN_INLINE Vec<T> relu(Vec<T> v) {
 // four cycles of latency need.
 constexpr int tile_rows_max = 6;
 constexpr int panel_vectors = 2;
-constexpr int tile_vectors(int rows) {
-    return rows == 1 ? 8 : rows == 2 ? 5 : rows <= 4 ? 3 : 2;
-}
+constexpr int tile_vectors(int rows) { return rows == 1 ? 8 : rows == 2 ? 5 : rows <= 4 ? 3 : 2; }
 
 PYNN_ISA_END

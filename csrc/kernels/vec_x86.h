@@ -83,23 +83,23 @@
         _mm256_storeu_pd(to + 3 * to_row, _mm256_permute2f128_pd(ab1, cd1, 0x31));                 \
     }
 #else
-#define PYNN_X86_TRANSPOSE                                                                         \
-    template <class T>                                                                             \
-    constexpr int transpose_size = sizeof(T) == 4 ? 4 : 2;                                         \
-    PYNN_INLINE void transpose_square(const float* from, index_t from_row, float* to,              \
-                                      index_t to_row) {                                            \
-        __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_row);                          \
-        __m128 c = _mm_loadu_ps(from + 2 * from_row), d = _mm_loadu_ps(from + 3 * from_row);       \
-        _MM_TRANSPOSE4_PS(a, b, c, d);                                                             \
-        _mm_storeu_ps(to, a);                                                                      \
-        _mm_storeu_ps(to + to_row, b);                                                             \
-        _mm_storeu_ps(to + 2 * to_row, c);                                                         \
-        _mm_storeu_ps(to + 3 * to_row, d);                                                         \
-    }                                                                                              \
-    PYNN_INLINE void transpose_square(const double* from, index_t from_row, double* to,            \
-                                      index_t to_row) {                                            \
-        const __m128d a = _mm_loadu_pd(from), b = _mm_loadu_pd(from + from_row);                   \
-        _mm_storeu_pd(to, _mm_unpacklo_pd(a, b));                                                  \
-        _mm_storeu_pd(to + to_row, _mm_unpackhi_pd(a, b));                                         \
+#define PYNN_X86_TRANSPOSE                                                                   \
+    template <class T>                                                                       \
+    constexpr int transpose_size = sizeof(T) == 4 ? 4 : 2;                                   \
+    PYNN_INLINE void transpose_square(const float* from, index_t from_row, float* to,        \
+                                      index_t to_row) {                                      \
+        __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_row);                    \
+        __m128 c = _mm_loadu_ps(from + 2 * from_row), d = _mm_loadu_ps(from + 3 * from_row); \
+        _MM_TRANSPOSE4_PS(a, b, c, d);                                                       \
+        _mm_storeu_ps(to, a);                                                                \
+        _mm_storeu_ps(to + to_row, b);                                                       \
+        _mm_storeu_ps(to + 2 * to_row, c);                                                   \
+        _mm_storeu_ps(to + 3 * to_row, d);                                                   \
+    }                                                                                        \
+    PYNN_INLINE void transpose_square(const double* from, index_t from_row, double* to,      \
+                                      index_t to_row) {                                      \
+        const __m128d a = _mm_loadu_pd(from), b = _mm_loadu_pd(from + from_row);             \
+        _mm_storeu_pd(to, _mm_unpacklo_pd(a, b));                                            \
+        _mm_storeu_pd(to + to_row, _mm_unpackhi_pd(a, b));                                   \
     }
 #endif

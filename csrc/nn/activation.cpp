@@ -18,10 +18,17 @@ template <class T>
 void activate(Activation f, T* x, index_t n) {
     const Kernels<T>& k = kernels<T>();
     switch (f) {
-        case Activation::identity: break;
-        case Activation::relu: k.relu(x, x, n); break;
-        case Activation::sigmoid: k.sigmoid(x, x, n); break;
-        case Activation::tanh: k.tanh(x, x, n); break;
+        case Activation::identity:
+            break;
+        case Activation::relu:
+            k.relu(x, x, n);
+            break;
+        case Activation::sigmoid:
+            k.sigmoid(x, x, n);
+            break;
+        case Activation::tanh:
+            k.tanh(x, x, n);
+            break;
     }
 }
 
@@ -29,10 +36,17 @@ template <class T>
 void differentiate(Activation f, const T* y, T* dx, index_t n) {
     const Kernels<T>& k = kernels<T>();
     switch (f) {
-        case Activation::identity: break;
-        case Activation::relu: k.relu_backward(dx, y, dx, n); break;
-        case Activation::sigmoid: k.sigmoid_backward(dx, y, dx, n); break;
-        case Activation::tanh: k.tanh_backward(dx, y, dx, n); break;
+        case Activation::identity:
+            break;
+        case Activation::relu:
+            k.relu_backward(dx, y, dx, n);
+            break;
+        case Activation::sigmoid:
+            k.sigmoid_backward(dx, y, dx, n);
+            break;
+        case Activation::tanh:
+            k.tanh_backward(dx, y, dx, n);
+            break;
     }
 }
 

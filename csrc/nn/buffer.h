@@ -25,8 +25,8 @@ public:
     T* reserve(index_t n) {
         if (n > size_) {
             release();
-            data_ = static_cast<T*>(
-                ::operator new(static_cast<std::size_t>(n) * sizeof(T), alignment));
+            data_ =
+                static_cast<T*>(::operator new(static_cast<std::size_t>(n) * sizeof(T), alignment));
             size_ = n;
         }
         return data_;

@@ -18,9 +18,7 @@ public:
 
     index_t inputs() const override { return inputs_; }
     index_t outputs() const override { return outputs_; }
-    index_t parameter_count() const override {
-        return inputs_ * outputs_ + (bias_ ? outputs_ : 0);
-    }
+    index_t parameter_count() const override { return inputs_ * outputs_ + (bias_ ? outputs_ : 0); }
     void place(index_t offset) override {
         w_ = offset;
         b_ = offset + inputs_ * outputs_;
@@ -31,23 +29,26 @@ public:
         const Kernels<T>& k = kernels<T>();
         Gemm<T> dw = gradient_product(nullptr, nullptr, rows);
         dw.m = inputs_;
-        scratch.workspace.reserve(std::max(
-            {k.gemm_workspace(forward_product(nullptr, nullptr, nullptr, rows)),
-             k.gemm_workspace(backward_product(nullptr, nullptr, nullptr, Activation::identity,
-                                               nullptr, rows)),
-             k.gemm_workspace(dw)}));
+        scratch.workspace.reserve(
+            std::max({k.gemm_workspace(forward_product(nullptr, nullptr, nullptr, nullptr, rows)),
+                      k.gemm_workspace(backward_product(nullptr, nullptr, nullptr,
+                                                        Activation::identity, nullptr, rows)),
+                      k.gemm_workspace(dw)}));
         scratch.gradient.reserve(std::max(gradient_rows(inputs_) * outputs_, outputs_));
     }
 
     void forward(const T* parameters, const T* x, T* y, index_t rows,
                  Scratch<T>& scratch) const override {
-        product_serial(forward_product(parameters, x, y, rows), scratch.workspace);
+        product_serial(
+            forward_product(parameters + w_, bias_ ? parameters + b_ : nullptr, x, y, rows),
+            scratch.workspace);
         activate(pending_activation(activation_, bias_), y, rows * outputs_);
     }
 
     void backward(const T* parameters, const T* delta, const T* x, Activation below, T* dx,
                   index_t rows, Scratch<T>& scratch) const override {
-        product_serial(backward_product(parameters, delta, x, below, dx, rows), scratch.workspace);
+        product_serial(backward_product(parameters + w_, delta, x, below, dx, rows),
+                       scratch.workspace);
         if (below != Activation::relu) differentiate(below, x, dx, rows * inputs_);
     }
 
@@ -63,15 +64,13 @@ public:
     }
 
 private:
-    Gemm<T> forward_product(const T* parameters, const T* x, T* y, index_t rows) const {
-        return dense_forward(x, inputs_, index_t(1), parameters + w_,
-                             bias_ ? parameters + b_ : nullptr, y, rows, inputs_, outputs_,
-                             activation_);
+    Gemm<T> forward_product(const T* w, const T* b, const T* x, T* y, index_t rows) const {
+        return dense_forward(x, inputs_, index_t(1), w, b, y, rows, inputs_, outputs_, activation_);
     }
 
     // dx = delta W^T, with ReLU's derivative in the epilogue
-    Gemm<T> backward_product(const T* parameters, const T* delta, const T* x, Activation below,
-                             T* dx, index_t rows) const {
+    Gemm<T> backward_product(const T* w, const T* delta, const T* x, Activation below, T* dx,
+                             index_t rows) const {
         Gemm<T> g{};
         g.m = rows;
         g.n = inputs_;
@@ -79,7 +78,7 @@ private:
         g.a = delta;
         g.a_row = outputs_;
         g.a_col = 1;
-        g.b = parameters + w_;
+        g.b = w;
         g.b_row = 1;
         g.b_col = outputs_;
         g.c = dx;
@@ -113,8 +112,8 @@ private:
         return std::max<index_t>(1, std::min(own, piece / outputs_));
     }
 
-    void weight_gradient(const T* x, const T* delta, index_t rows, Range own,
-                         GradientSink<T>& sink, Scratch<T>& scratch) const {
+    void weight_gradient(const T* x, const T* delta, index_t rows, Range own, GradientSink<T>& sink,
+                         Scratch<T>& scratch) const {
         Gemm<T> g = gradient_product(x + own.begin, delta, rows);
         const typename GradientSink<T>::Axpy axpy = sink.axpy();
         // (A longer sum is put together from pieces, for which c must be free.)

@@ -43,8 +43,8 @@ void product_serial(Gemm<T> g, Buffer<char>& space) {
 
 template <class T>
 void product(Gemm<T> g) {
-    const double operations = 2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) *
-                              static_cast<double>(g.k);
+    const double operations =
+        2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
     const int threads = threads_for(operations, g.m * g.n);
     if (threads == 1) {
         product_serial(g, thread_workspace());

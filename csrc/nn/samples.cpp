@@ -44,17 +44,28 @@ void convert(const Matrix& m, const int64_t* order, index_t first, index_t count
 template <class T>
 void gather(const Matrix& m, const int64_t* order, index_t first, index_t count, T* out) {
     switch (m.dtype) {
-        case DType::f32: return convert<T, float>(m, order, first, count, out);
-        case DType::f64: return convert<T, double>(m, order, first, count, out);
-        case DType::f16: return convert<T, Half>(m, order, first, count, out);
-        case DType::i8: return convert<T, int8_t>(m, order, first, count, out);
-        case DType::u8: return convert<T, uint8_t>(m, order, first, count, out);
-        case DType::i16: return convert<T, int16_t>(m, order, first, count, out);
-        case DType::u16: return convert<T, uint16_t>(m, order, first, count, out);
-        case DType::i32: return convert<T, int32_t>(m, order, first, count, out);
-        case DType::u32: return convert<T, uint32_t>(m, order, first, count, out);
-        case DType::i64: return convert<T, int64_t>(m, order, first, count, out);
-        case DType::u64: return convert<T, uint64_t>(m, order, first, count, out);
+        case DType::f32:
+            return convert<T, float>(m, order, first, count, out);
+        case DType::f64:
+            return convert<T, double>(m, order, first, count, out);
+        case DType::f16:
+            return convert<T, Half>(m, order, first, count, out);
+        case DType::i8:
+            return convert<T, int8_t>(m, order, first, count, out);
+        case DType::u8:
+            return convert<T, uint8_t>(m, order, first, count, out);
+        case DType::i16:
+            return convert<T, int16_t>(m, order, first, count, out);
+        case DType::u16:
+            return convert<T, uint16_t>(m, order, first, count, out);
+        case DType::i32:
+            return convert<T, int32_t>(m, order, first, count, out);
+        case DType::u32:
+            return convert<T, uint32_t>(m, order, first, count, out);
+        case DType::i64:
+            return convert<T, int64_t>(m, order, first, count, out);
+        case DType::u64:
+            return convert<T, uint64_t>(m, order, first, count, out);
     }
 }
 
@@ -62,8 +73,8 @@ template <class T>
 const T* in_place(const Matrix& m, index_t first) {
     constexpr DType own = sizeof(T) == 4 ? DType::f32 : DType::f64;
     const index_t row = m.columns * static_cast<index_t>(sizeof(T));
-    const bool contiguous = (m.column_stride == sizeof(T) || m.columns == 1) &&
-                            (m.row_stride == row || m.rows == 1);
+    const bool contiguous =
+        (m.column_stride == sizeof(T) || m.columns == 1) && (m.row_stride == row || m.rows == 1);
     if (m.dtype != own || !contiguous) return nullptr;
     return reinterpret_cast<const T*>(m.data + first * row);
 }

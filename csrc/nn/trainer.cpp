@@ -75,10 +75,12 @@ void Trainer<T>::forward_and_back(const Samples& samples, const int64_t* order, 
     const index_t last = network_.layer_count() - 1, n_out = network_.outputs();
     const T* const parameters = network_.parameters();
     const auto outputs = [&](index_t l) {
-        return outputs_[static_cast<std::size_t>(l)].data() + own.begin * network_.layer(l).outputs();
+        return outputs_[static_cast<std::size_t>(l)].data() +
+               own.begin * network_.layer(l).outputs();
     };
     const auto deltas = [&](index_t l) {
-        return deltas_[static_cast<std::size_t>(l)].data() + own.begin * network_.layer(l).outputs();
+        return deltas_[static_cast<std::size_t>(l)].data() +
+               own.begin * network_.layer(l).outputs();
     };
     for (index_t l = 0; l <= last; ++l) {
         network_.layer(l).forward(parameters, l == 0 ? input : outputs(l - 1), outputs(l), rows,
@@ -111,13 +113,11 @@ void Trainer<T>::forward_and_back(const Samples& samples, const int64_t* order, 
 }
 
 template <class T>
-void Trainer<T>::parameter_gradients(MiniBatch batch, int index, int count,
-                                     GradientSink<T>& sink) {
+void Trainer<T>::parameter_gradients(MiniBatch batch, int index, int count, GradientSink<T>& sink) {
     for (index_t l = 0; l < network_.layer_count(); ++l) {
         const T* const x = l == 0 ? batch.x : outputs_[static_cast<std::size_t>(l - 1)].data();
         network_.layer(l).parameter_gradient(x, deltas_[static_cast<std::size_t>(l)].data(),
-                                             batch.rows,
-                                             index, count, sink,
+                                             batch.rows, index, count, sink,
                                              scratch_[static_cast<std::size_t>(index)]);
     }
 }
@@ -126,8 +126,8 @@ template <class T>
 EpochResult Trainer<T>::run(const Samples& samples, const int64_t* order, index_t count,
                             index_t batch_size, GradientSink<T>& sink, const Report& report) {
     batch_size = std::min(batch_size, count);
-    const int wanted = threads_for(network_.step_operations() * static_cast<double>(batch_size),
-                                   batch_size / 8);
+    const int wanted =
+        threads_for(network_.step_operations() * static_cast<double>(batch_size), batch_size / 8);
     prepare(batch_size, wanted);
 
     EpochResult result;

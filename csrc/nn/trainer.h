@@ -33,8 +33,8 @@ public:
 
     // Goes once through samples order[0 .. count) (or 0 .. count), in mini-batches. Each
     // mini-batch's gradient goes to sink.
-    EpochResult run(const Samples& samples, const int64_t* order, index_t count,
-                    index_t batch_size, GradientSink<T>& sink, const Report& report);
+    EpochResult run(const Samples& samples, const int64_t* order, index_t count, index_t batch_size,
+                    GradientSink<T>& sink, const Report& report);
 
 private:
     struct MiniBatch {

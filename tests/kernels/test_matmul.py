@@ -213,7 +213,8 @@ def matrix(x):
     ids=["matrix", "subclass", "masked"],
 )
 def test_subclasses_get_numpys_answer(make):
-    a, b = reference.random((3, 4)), reference.random((4, 2), seed=1)
+    # Square, since NumPy itself fails to combine masks of other shapes.
+    a, b = reference.random((4, 4)), reference.random((4, 4), seed=1)
     for x, y in ((make(a), b), (a, make(b)), (make(a), make(b))):
         ours, numpys = pynn.matmul(x, y), np.matmul(x, y)
         assert type(ours) is type(numpys)
