@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +22,8 @@ from pynn.progress import Progress
 Array = NDArray[Any]
 Callback = Callable[["MLP", History], Any]
 
+# Beyond this, bytes cannot be counted in 64 bits.
+MOST_PARAMETERS = 2**58
 # Rows that evaluate() takes at a time.
 EVALUATION_ROWS = 4096
 
@@ -104,6 +108,7 @@ class MLP:
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed: {error}") from None
         self.history: History | None = None
+        self._training = threading.RLock()
         self._build()
         self._initialize(init)
 
@@ -160,12 +165,13 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        for name in ("_core", "_weights", "_biases"):
+        for name in ("_core", "_weights", "_biases", "_training"):
             del state[name]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._training = threading.RLock()
         parameters = self._parameters
         self._build()
         self._parameters[...] = parameters
@@ -357,12 +363,23 @@ class MLP:
         """
         samples, targets = self._check_data(X, y, "X", "y")
         gradient = np.zeros_like(self._parameters)
-        result = self._core.gradients(samples, targets.values, targets.labels, gradient)
+        with self._trained_here():
+            result = self._core.gradients(samples, targets.values, targets.labels, gradient)
         if not result["finite"]:
             raise self._not_finite(result, samples, targets, None, len(samples), None)
         return (result["loss"] / len(samples), *self._views(gradient))
 
     # ---------------------------------------------------------------- training
+
+    @contextmanager
+    def _trained_here(self) -> Iterator[None]:
+        """Refuse what another thread's training would interleave with; callbacks are welcome."""
+        if not self._training.acquire(blocking=False):
+            raise RuntimeError("this network is already being trained by another thread")
+        try:
+            yield
+        finally:
+            self._training.release()
 
     def train_on_batch(self, X: ArrayLike, y: ArrayLike, optimizer: Optimizer) -> float:
         """Do one step of an optimiser on one mini-batch.
@@ -382,13 +399,14 @@ class MLP:
         Raises
         ------
         FloatingPointError
-            If the loss is not finite; then the weights have not changed.
+            If the loss or `X` is not finite; then the weights have not changed.
         """
         samples, targets = self._check_data(X, y, "X", "y")
         bound = _check_optimizer(optimizer)._bind(self)
-        result = self._core.train_epoch(
-            samples, targets.values, targets.labels, None, len(samples), bound, None
-        )
+        with self._trained_here():
+            result = self._core.train_epoch(
+                samples, targets.values, targets.labels, None, len(samples), bound, None
+            )
         if not result["finite"]:
             raise self._not_finite(result, samples, targets, None, len(samples), None)
         return float(result["loss"] / len(samples))
@@ -440,7 +458,9 @@ class MLP:
         ValueError, TypeError
             If an argument does not fit; then nothing has changed.
         FloatingPointError
-            If the loss of a mini-batch is not finite. That mini-batch was not applied.
+            If a mini-batch's loss or inputs are not finite. That mini-batch was not applied.
+        RuntimeError
+            If another thread is training this network.
         KeyboardInterrupt
             On Ctrl-C, after a whole mini-batch; `fit` can go on from there.
         """
@@ -455,6 +475,31 @@ class MLP:
             progress = _checks.flag(progress, "progress")
         optimizer._bind(self)  # its settings are checked before anything changes
 
+        with self._trained_here():
+            return self._fit(
+                samples,
+                targets,
+                epochs,
+                batch_size,
+                optimizer,
+                validation,
+                shuffle,
+                callbacks,
+                progress,
+            )
+
+    def _fit(
+        self,
+        samples: Array,
+        targets: Targets,
+        epochs: int,
+        batch_size: int,
+        optimizer: Optimizer,
+        validation: tuple[Array, Targets] | None,
+        shuffle: bool,
+        callbacks: list[Callback],
+        progress: bool | None,
+    ) -> History:
         history = self.history = History()
         bar = Progress(progress, epochs, len(samples))
         try:
@@ -566,7 +611,11 @@ def _check_sizes(layer_sizes: Any) -> tuple[int, ...]:
         ) from None
     if len(sizes) < 2:
         raise ValueError(f"layer_sizes must hold at least inputs and outputs, got {layer_sizes!r}")
-    return tuple(_checks.integer(n, f"layer_sizes[{i}]", 1) for i, n in enumerate(sizes))
+    checked = tuple(_checks.integer(n, f"layer_sizes[{i}]", 1) for i, n in enumerate(sizes))
+    parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(checked))
+    if parameters > MOST_PARAMETERS:
+        raise ValueError(f"layer_sizes {checked} makes {parameters:.3g} parameters")
+    return checked
 
 
 def _check_dtype(dtype: Any) -> np.dtype[Any]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,8 @@ def _float_array(x: ArrayLike, name: str) -> Array:
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-    dtype = np.dtype(np.float32 if array.dtype in (np.float32, np.float16) else np.float64)
-    return _plain(array, dtype)
+    single = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    return _plain(array, np.dtype(np.float32 if single else np.float64))
 
 
 def _common(**operands: ArrayLike) -> list[Array]:
@@ -90,9 +91,10 @@ def _usable(out: Array, dtype: np.dtype[Any]) -> bool:
 def _matmul_general(x1: Any, x2: Any, /, out: Any = None) -> Any:
     a, b = np.asanyarray(x1), np.asanyarray(x2)
     target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
-    dtype = np.result_type(a, b) if _real(a) and _real(b) else None
+    dtype = np.result_type(a, b).newbyteorder("=") if _real(a) and _real(b) else None
     if (
-        dtype not in FLOATS
+        dtype is None  # (which NumPy takes to equal float64)
+        or dtype not in FLOATS
         or type(a) is not np.ndarray
         or type(b) is not np.ndarray
         or _overrides(x1, x2)
@@ -144,9 +146,8 @@ def _real(x: Array) -> bool:
 def _overrides(*operands: Any) -> bool:
     """Whether an operand has its own answer to NumPy's functions (or none at all)."""
     return any(
-        not isinstance(x, np.ndarray) and hasattr(type(x), "__array_ufunc__") for x in operands
-    ) and not all(
-        isinstance(x, np.generic) for x in operands if hasattr(type(x), "__array_ufunc__")
+        hasattr(type(x), "__array_ufunc__") and not isinstance(x, np.ndarray | np.generic)
+        for x in operands
     )
 
 
@@ -225,6 +226,11 @@ def _check_ndim(x: Array, name: str, ndim: int) -> None:
         raise ValueError(f"{name} must have {ndim} dimensions, got shape {x.shape}")
 
 
+def _as_rows(x: Array) -> Array:
+    """`x` with its leading axes as one."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 def linear(
     x: ArrayLike,
     w: ArrayLike,
@@ -262,7 +268,7 @@ def linear(
     """
     operands = _common(x=x, w=w) if b is None else _common(x=x, w=w, b=b)
     left, weights = operands[:2]
-    bias = None if b is None else np.ascontiguousarray(operands[2])
+    bias = None if b is None else operands[2]
     _check_ndim(weights, "w", 2)
     if left.ndim == 0 or left.shape[-1] != weights.shape[0]:
         raise ValueError(
@@ -283,13 +289,12 @@ def linear(
     )
     result = out if out is not None and in_place else np.empty(shape, dtype)
     if result.size:
-        rows = left.reshape(-1, weights.shape[0]) if left.ndim != 2 else left
         _core.linear_into(
-            rows,
+            _as_rows(left),
             np.ascontiguousarray(weights),
-            bias,
+            None if bias is None else np.ascontiguousarray(bias),
             activation,
-            result.reshape(-1, weights.shape[1]),
+            _as_rows(result),
         )
     if out is None:
         return result
@@ -330,8 +335,7 @@ def linear_backward(dy: ArrayLike, x: ArrayLike, w: ArrayLike) -> tuple[Array, A
             f"dy has shape {delta.shape}, expected {(*left.shape[:-1], n_out)} for x of shape "
             f"{left.shape} and w of shape {weights.shape}"
         )
-    delta = np.ascontiguousarray(delta).reshape(-1, n_out)
-    rows = left.reshape(-1, n_in) if left.ndim != 2 else left
+    delta, rows = _as_rows(np.ascontiguousarray(delta)), _as_rows(left)
     db = np.zeros(n_out, delta.dtype)
     if delta.size:
         _core.column_sums_into(delta, db)
@@ -370,12 +374,18 @@ def _activation_general(name: str, function: Any, x: Any, out: Any) -> Any:
         if native == np.float16:
             result = function(values).astype(native)
         else:
-            result = np.tanh(values) if name == "tanh" else 0.5 + 0.5 * np.tanh(0.5 * values)
+            result = np.tanh(values) if name == "tanh" else _sigmoid_by_numpy(values)
     if target is None:
         return result if result.ndim else result[()]
     if result is not target:
         np.copyto(target, result, casting="same_kind")
     return target
+
+
+def _sigmoid_by_numpy(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    result: Array = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
+    return result
 
 
 def _relu_general(x: Any, /, out: Any = None) -> Any:
@@ -390,9 +400,14 @@ def _tanh_general(x: Any, /, out: Any = None) -> Any:
     return _activation_general("tanh", tanh, x, out)
 
 
+# Their names are what Python's own errors about arguments show.
+_matmul_general.__name__ = _matmul_general.__qualname__ = "matmul"
 _core.set_general("matmul", _matmul_general)
+_relu_general.__name__ = _relu_general.__qualname__ = "relu"
 _core.set_general("relu", _relu_general)
+_sigmoid_general.__name__ = _sigmoid_general.__qualname__ = "sigmoid"
 _core.set_general("sigmoid", _sigmoid_general)
+_tanh_general.__name__ = _tanh_general.__qualname__ = "tanh"
 _core.set_general("tanh", _tanh_general)
 
 
@@ -484,7 +499,7 @@ def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Arr
     Parameters
     ----------
     x : array_like
-        Real; float32 stays float32, anything else is computed in float64.
+        Real; float16 and float32 are computed in float32, anything else in float64.
     out : ndarray of `x`'s shape, optional
         Where the result goes; may be `x`.
     axis : int, default -1
@@ -571,20 +586,21 @@ def as_labels(target: ArrayLike, rows: int, classes: int, name: str) -> Array:
     return np.ascontiguousarray(labels, dtype=np.int64)
 
 
-def _loss(name: str, outputs: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
-    z: Array = _float_array(outputs, "outputs" if name in ("squared_error", "mse") else "logits")
+def _loss(name: str, argument: str, outputs: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
+    z: Array = _float_array(outputs, argument)
+    if z.ndim not in (1, 2) or z.size == 0:
+        raise ValueError(f"{argument} has shape {z.shape}, expected (m, n) with at least one row")
     t = np.asarray(target)
     labels = name.endswith("cross_entropy") and t.dtype.kind in "biu" and t.ndim == z.ndim - 1
-    column = z.ndim == 1 and not labels
-    rows = np.ascontiguousarray(z.reshape(-1, 1) if column else np.atleast_2d(z))
-    if z.ndim not in (1, 2) or z.size == 0:
-        raise ValueError(f"expected a matrix of outputs with at least one row, got shape {z.shape}")
+    # One axis is a row of logits for the softmax, and a column for the others.
+    as_row = z.ndim == 1 and (labels or name == "softmax_cross_entropy")
+    rows = np.ascontiguousarray(z.reshape(1, -1) if as_row else z.reshape(len(z), -1))
     if labels:
         classes = rows.shape[1] if name == "softmax_cross_entropy" else max(rows.shape[1], 2)
         t = as_labels(np.atleast_1d(t), len(rows), classes, "target")
     else:
         if t.shape != z.shape:
-            raise ValueError(f"target has shape {t.shape}, expected {z.shape}, that of the outputs")
+            raise ValueError(f"target has shape {t.shape}, expected {z.shape}, that of {argument}")
         t = np.ascontiguousarray(_plain(_float_array(t, "target"), z.dtype)).reshape(rows.shape)
     gradient = np.empty(rows.shape, rows.dtype)
     value = _core.loss_into(name, rows, t, gradient)
@@ -613,11 +629,7 @@ def softmax_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, 
     ValueError, TypeError
         If an argument does not fit.
     """
-    if np.ndim(logits) == 1 and np.asarray(target).dtype.kind == "f":
-        row = np.atleast_2d(np.asarray(logits))
-        loss, gradient = _loss("softmax_cross_entropy", row, np.atleast_2d(np.asarray(target)))
-        return loss, gradient.reshape(-1)
-    return _loss("softmax_cross_entropy", logits, target)
+    return _loss("softmax_cross_entropy", "logits", logits, target)
 
 
 def sigmoid_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
@@ -637,7 +649,7 @@ def sigmoid_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, 
     dlogits : ndarray of the logits' shape
         The gradient, ``(sigmoid(logits) - target) / m``.
     """
-    return _loss("sigmoid_cross_entropy", logits, target)
+    return _loss("sigmoid_cross_entropy", "logits", logits, target)
 
 
 def squared_error(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
@@ -653,7 +665,7 @@ def squared_error(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
     dy : ndarray of `y`'s shape
         The gradient, ``(y - target) / m``.
     """
-    return _loss("squared_error", y, target)
+    return _loss("squared_error", "y", y, target)
 
 
 def mse(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
@@ -669,4 +681,4 @@ def mse(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
     dy : ndarray of `y`'s shape
         The gradient, ``2 * (y - target) / (m * n)``.
     """
-    return _loss("mse", y, target)
+    return _loss("mse", "y", y, target)

@@ -84,6 +84,13 @@ class SGD(Optimizer):
         make = _core.sgd_F32 if net.dtype == np.float32 else _core.sgd_F64
         return make(net._parameters, self.learning_rate, self.momentum, self.nesterov, velocity)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_velocities": list(self._velocities.items())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._velocities = WeakKeyDictionary(state["_velocities"])
+
     def __repr__(self) -> str:
         return (
             f"SGD(learning_rate={self.learning_rate:g}, momentum={self.momentum:g}, "

@@ -98,9 +98,8 @@ class NumpyMLP:
         loss = self.mean_loss(x, y)
         gradients = self.gradients(x, y)
         for p, v, g in zip(self.parameters, self.velocity, gradients, strict=True):
-            v *= momentum
-            v -= learning_rate * g
-            p += momentum * v - learning_rate * g if nesterov else v
+            v[...] = momentum * v - learning_rate * g
+            p[...] = p + (momentum * v - learning_rate * g if nesterov else v)
         return loss
 
     def fit(self, x, y, epochs, batch_size, shuffle=True, **sgd):
@@ -161,9 +160,14 @@ def assert_close(a, b, relative):
 
 def run_python(code, folder, *arguments, timeout=60, environment=None):
     """The standard output of a new Python process; `folder`, where it runs, shadows no package."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=folder, env=environment, timeout=timeout, capture_output=True, text=True
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -124,7 +124,7 @@ def central_difference(f, x, step=1e-5):
 
 
 def _c_fma(dtype):
-    library = "msvcrt" if sys.platform == "win32" else ctypes.util.find_library("m")
+    library = "ucrtbase" if sys.platform == "win32" else ctypes.util.find_library("m")
     single = np.dtype(dtype) == np.float32
     function = getattr(ctypes.CDLL(library), "fmaf" if single else "fma")
     function.restype = ctypes.c_float if single else ctypes.c_double

@@ -3,6 +3,8 @@
 // matmul and the activations are builtins called without any wrapper: a plain call on plain arrays
 // is answered here, anything else goes to the general function of pynn/ops.py that was registered
 // for it. The other functions expect operands as pynn/ops.py prepares them.
+#include <pybind11/stl.h>
+
 #include <map>
 #include <optional>
 

@@ -80,6 +80,7 @@ struct Kernels {
     void (*column_sums)(const T* x, index_t x_row, T* out, index_t m, index_t n);
     // The sum of n values in float64: sixteen lanes, then a fixed tree.
     double (*sum)(const T* x, index_t n);
+    bool (*all_finite)(const T* x, index_t n);
 
     void (*softmax_cross_entropy)(const LossRows<T>&);
     void (*sigmoid_cross_entropy)(const LossRows<T>&);

@@ -23,6 +23,7 @@ constexpr Kernels<T> kernels = {
     softmax_backward_kernel<T>,
     column_sums_kernel<T>,
     sum_kernel<T>,
+    all_finite_kernel<T>,
     softmax_cross_entropy_kernel<T>,
     sigmoid_cross_entropy_kernel<T>,
     squared_error_kernel<T>,

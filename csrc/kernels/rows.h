@@ -16,6 +16,17 @@ double sum_kernel(const T* x, index_t n) {
     return tree_sum(total);
 }
 
+// 0 x is 0 for a finite x and NaN otherwise.
+template <class T>
+bool all_finite_kernel(const T* x, index_t n) {
+    Lanes<T> total = set_lanes(T(0));
+    by_lanes(n, [&](index_t i, int count) {
+        const Lanes<T> v = count == lanes ? load_lanes(x + i) : load_lanes(x + i, count, T(0));
+        total = each(v, total, [](Vec<T> a, Vec<T> b) { return fma(a, set1(T(0)), b); });
+    });
+    return tree_sum(total) == T(0);
+}
+
 // Sums down NV vectors of columns: chains over the rows, cut where a product cuts them, so the
 // bits are those of a row of ones times x.
 template <class T, int NV, class Load, class Store>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <mutex>
 #include <thread>
 
 #ifdef _OPENMP
@@ -76,12 +77,13 @@ void run_team(int threads, const std::function<void(int, int)>& work) {
         watch_forks();
         had_threads.store(true);
         std::exception_ptr failure;
+        std::mutex failure_mutex;
 #pragma omp parallel num_threads(threads)
         {
             try {
                 work(omp_get_thread_num(), omp_get_num_threads());
             } catch (...) {  // an exception must not leave the parallel region
-#pragma omp critical(pynn_failure)
+                const std::lock_guard<std::mutex> lock(failure_mutex);
                 failure = std::current_exception();
             }
         }

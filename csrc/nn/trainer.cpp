@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "dispatch/dispatch.h"
 
@@ -103,6 +104,12 @@ void Trainer<T>::forward_and_back(const Samples& samples, const int64_t* order, 
     }
     network_.loss().rows(outputs(last), target, rows, n_out, batch.rows, deltas(last),
                          losses_.data() + own.begin);
+    // An infinite input can give a finite loss (a saturated sigmoid, a ReLU that is off), but its
+    // gradient is NaN.
+    if (!kernels<T>().all_finite(input, rows * network_.inputs())) {
+        losses_.data()[own.begin] = std::numeric_limits<T>::quiet_NaN();
+        return;
+    }
     differentiate(network_.layer(last).activation(), outputs(last), deltas(last), rows * n_out);
 
     for (index_t l = last; l > 0; --l) {

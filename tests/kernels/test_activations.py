@@ -2,9 +2,10 @@
 functions in NumPy's manner: special values, types, layouts, `out`, errors."""
 
 import numpy as np
-import pynn
 import pytest
 import reference
+
+import pynn
 
 
 def sigmoid(x):
@@ -81,14 +82,31 @@ def test_the_ends(dtype):
 @NAMES
 def test_types_and_scalars(name):
     f = getattr(pynn, name)
-    for dtype in ("?", "i1", "u1", "i2", "u2", "i4", "i8", "u8", "f2", "f4", "f8", "g", ">f4", ">i2"):
+    for dtype in (
+        "?",
+        "i1",
+        "u1",
+        "i2",
+        "u2",
+        "i4",
+        "i8",
+        "u8",
+        "f2",
+        "f4",
+        "f8",
+        "g",
+        ">f4",
+        ">i2",
+    ):
         x = np.array([0, 1, 1, 0, 1] if dtype == "?" else [0, 1, 2, 3, 100], dtype)
         numpys = (np.tanh if name == "tanh" else np.sqrt)(x)  # any function of one float
         expected_type = x.dtype.newbyteorder("=") if name == "relu" else numpys.dtype
         result = f(x)
         assert result.dtype == expected_type, dtype
         eps = np.finfo(result.dtype).eps if result.dtype.kind == "f" else 0
-        np.testing.assert_allclose(result, EXACT[name](x.astype(np.longdouble)), rtol=2 * float(eps))
+        np.testing.assert_allclose(
+            result, EXACT[name](x.astype(np.longdouble)), rtol=2 * float(eps)
+        )
         for scalar in (x[3], x[3:4].reshape(())):
             assert type(f(scalar)) is result.dtype.type
             assert f(scalar) == result[3]
@@ -192,7 +210,11 @@ def test_wrong_arguments(name):
 
 # ---------------------------------------------------------------- gradients
 
-SLOPES = {"relu": lambda y: y > 0, "sigmoid": lambda y: y * (1 - y), "tanh": lambda y: (1 - y) * (1 + y)}
+SLOPES = {
+    "relu": lambda y: y > 0,
+    "sigmoid": lambda y: y * (1 - y),
+    "tanh": lambda y: (1 - y) * (1 + y),
+}
 
 
 def outputs(name, n, dtype):
@@ -238,6 +260,9 @@ def test_backward_as_a_function(name):
         np.testing.assert_allclose(out, expected, rtol=1e-6)
     assert f(np.float32([1, 2]), np.float64([0, 1])).dtype == np.float64
     assert f([1, 2], [0, 1]).dtype == np.float64
+    out = np.zeros(())
+    assert f(2.0, 0.5, out=out) is out
+    assert out == f(2.0, 0.5)
     assert type(f(2.0, 0.5)) is np.float64
     assert type(f(np.float32(2), np.float32(0.5))) is np.float32
     for out in (dy.copy(), y.copy()):

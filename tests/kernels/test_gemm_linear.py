@@ -1,9 +1,10 @@
 """gemm, linear and linear_backward against products in a wider type and torch's autograd."""
 
 import numpy as np
-import pynn
 import pytest
 import reference
+
+import pynn
 
 ACTIVATIONS = {
     "identity": lambda z: z,
@@ -84,6 +85,15 @@ def test_gemm_mixes_types():
     assert pynn.gemm(np.float32(a), b).dtype == np.float32
 
 
+def test_byte_order_does_not_change_the_type():
+    x, w = reference.random((3, 4), np.float32), reference.random((4, 2), np.float32)
+    swapped = [reference.LAYOUTS["swapped"](operand) for operand in (x, w)]
+    for f in (pynn.gemm, pynn.linear):
+        result = f(*swapped)
+        assert result.dtype == np.float32
+        reference.assert_within(result, *reference.exact_product(x, w))
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -146,7 +156,11 @@ def test_linear_keeps_leading_axes(n_in, leading, bias):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("layout", [*reference.LAYOUTS][:-1])
 def test_linear_layouts_and_out(layout, activation):
-    x, w, b = reference.random((6, 9)), reference.random((9, 4), seed=1), reference.random(4, seed=2)
+    x, w, b = (
+        reference.random((6, 9)),
+        reference.random((9, 4), seed=1),
+        reference.random(4, seed=2),
+    )
     expected = layer(x, w, b, activation)
     x, w, b = (reference.LAYOUTS[layout](operand) for operand in (x, w, b))
     out = reference.LAYOUTS[layout](np.full((6, 4), np.nan))
@@ -156,7 +170,11 @@ def test_linear_layouts_and_out(layout, activation):
 
 @pytest.mark.parametrize("which", range(3))
 def test_linear_out_overlaps_the_operands(which):
-    operands = [reference.random((5, 5)), reference.random((5, 5), seed=1), reference.random(25)[:5]]
+    operands = [
+        reference.random((5, 5)),
+        reference.random((5, 5), seed=1),
+        reference.random(25)[:5],
+    ]
     expected = layer(*operands, "tanh")
     out = operands[which] if which < 2 else operands[2].base.reshape(5, 5)
     pynn.linear(*operands, activation="tanh", out=out)
@@ -175,7 +193,9 @@ def test_linear_mixes_types():
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("bias", [True, False])
 def test_linear_passes_nan(bias, activation):
-    result = pynn.linear([[np.nan], [1.0]], [[1.0, 2.0]], [0.0, 0.0] if bias else None, activation=activation)
+    result = pynn.linear(
+        [[np.nan], [1.0]], [[1.0, 2.0]], [0.0, 0.0] if bias else None, activation=activation
+    )
     assert np.isnan(result).tolist() == [[True, True], [False, False]]
 
 
@@ -248,7 +268,9 @@ def test_linear_backward_layouts(layout):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradients_are_torchs(activation):
     torch = pytest.importorskip("torch")
-    x, w, b, dy = (reference.random(s, seed=i) for i, s in enumerate([(2, 7, 6), (6, 5), 5, (2, 7, 5)]))
+    x, w, b, dy = (
+        reference.random(s, seed=i) for i, s in enumerate([(2, 7, 6), (6, 5), 5, (2, 7, 5)])
+    )
     leaves = [torch.tensor(v, requires_grad=True) for v in (x, w, b)]
     z = leaves[0] @ leaves[1] + leaves[2]
     y = z if activation == "identity" else getattr(torch, activation)(z)

@@ -5,10 +5,11 @@ import warnings
 
 import hypothesis.strategies as st
 import numpy as np
-import pynn
 import pytest
 import reference
 from hypothesis import given, settings
+
+import pynn
 
 sizes = st.one_of(st.integers(0, 20), st.sampled_from([1, 10, 31, 33, 45, 46, 64, 70]))
 leading_axes = st.sampled_from([((), ()), ((2,), ()), ((3, 1), (2,)), ((1,), (4,)), ((0,), (1,))])
@@ -41,7 +42,10 @@ def check_product(a, b, result, dtype=None):
 )
 def test_any_operands(shape, leading, vectors, layout, types, seed):
     m, k, n = shape
-    shapes = ((k,) if vectors[0] else (*leading[0], m, k), (k,) if vectors[1] else (*leading[1], k, n))
+    shapes = (
+        (k,) if vectors[0] else (*leading[0], m, k),
+        (k,) if vectors[1] else (*leading[1], k, n),
+    )
     a, b = (
         laid_out(reference.random(shapes[i], types[i], seed + i), layout[i] if k else "contiguous")
         for i in range(2)
@@ -70,7 +74,9 @@ def test_long_sums(k, layout, dtype):
     check_product(a, b, pynn.matmul(a, b))
 
 
-@pytest.mark.parametrize("shape", [(300, 70, 1100), (200, 1030, 90), (29, 600, 2100), (257, 1, 300)])
+@pytest.mark.parametrize(
+    "shape", [(300, 70, 1100), (200, 1030, 90), (29, 600, 2100), (257, 1, 300)]
+)
 @pytest.mark.parametrize("dtype", reference.FLOATS)
 def test_several_blocks(shape, dtype):
     """Shapes beyond the blocks for which the operands are packed; float64 suffices as reference."""
@@ -106,7 +112,9 @@ def test_special_values(n, dtype):
 
 
 @pytest.mark.parametrize("layout", [*reference.LAYOUTS][:-1])
-@pytest.mark.parametrize("shapes", [((5, 7), (7, 3)), ((7,), (7, 3)), ((5, 7), (7,)), ((2, 5, 7), (7, 3))])
+@pytest.mark.parametrize(
+    "shapes", [((5, 7), (7, 3)), ((7,), (7, 3)), ((5, 7), (7,)), ((2, 5, 7), (7, 3))]
+)
 def test_out(layout, shapes):
     a, b = reference.random(shapes[0]), reference.random(shapes[1], seed=1)
     expected, bound = reference.exact_product(a, b)
@@ -154,8 +162,8 @@ def test_promotion(left, right):
     """Small whole numbers: exact in every type, so equal whatever computes them."""
     rng = np.random.default_rng(0)
     a, b = (rng.integers(0, 4, shape) for shape in ((5, 6), (6, 4)))
+    a, b = a.astype(left), b.astype(right)
     for x, y in ((a, b), (a[0], b), (a, b[:, 0]), (a[0], b[:, 0])):
-        x, y = x.astype(left), y.astype(right)
         ours, numpys = pynn.matmul(x, y), np.matmul(x, y)
         assert type(ours) is type(numpys)
         assert np.asarray(ours).dtype == np.asarray(numpys).dtype

@@ -21,9 +21,7 @@ biased = pytest.mark.parametrize("bias", [True, False])
 
 def make_net(loss, hidden, output, *, bias=True, outputs=OUTPUTS, dtype="float64"):
     sizes = [INPUTS, *(6 + i for i in range(len(hidden))), outputs]
-    net = pynn.MLP(
-        sizes, hidden, loss, output_activation=output, bias=bias, dtype=dtype, seed=3
-    )
+    net = pynn.MLP(sizes, hidden, loss, output_activation=output, bias=bias, dtype=dtype, seed=3)
     return randomize_biases(net)
 
 
@@ -74,10 +72,8 @@ def test_vector_of_values(loss):
     np.testing.assert_equal(net.gradients(x, y[:, 0]), net.gradients(x, y))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
 def test_one_hot_rows_equal_labels(loss):
-    if not loss.endswith("cross_entropy"):
-        pytest.skip("regression has no labels")
     x, y = make_samples(loss, ROWS, INPUTS, OUTPUTS, labels=True)
     net = make_net(loss, ("relu",), None)
     by_labels, by_rows = net.gradients(x, y), net.gradients(x, np.eye(OUTPUTS)[y])

@@ -116,11 +116,14 @@ def test_out(loss):
     np.testing.assert_array_equal(row, out[3])
 
 
-def test_out_may_be_the_samples():
-    net = pynn.MLP([4, 6, 4], loss="mse", dtype="float64", seed=0)
-    x = np.random.default_rng(0).normal(size=(300, 4))
+@pytest.mark.parametrize("sizes", [[4, 4], [4, 6, 4]])
+@pytest.mark.parametrize("shift", [-1, 0, 1])
+def test_out_may_overlap_the_samples(sizes, shift):
+    net = pynn.MLP(sizes, loss="mse", dtype="float64", seed=0)
+    room = np.random.default_rng(0).normal(size=(302, 4))
+    x, out = room[1:-1], room[1 + shift : 301 + shift]
     expected = net(x)
-    np.testing.assert_array_equal(net(x, out=x), expected)
+    np.testing.assert_array_equal(net(x, out=out), expected)
 
 
 @pytest.mark.parametrize("code", [*"?bBhHiIlLqQefdg", ">f4", ">i2"])

@@ -21,7 +21,7 @@ MOMENTUM = {"learning_rate": 0.03, "momentum": 0.9}
 NESTEROV = {**MOMENTUM, "nesterov": True}
 SGDS = {"plain": PLAIN, "momentum": MOMENTUM, "nesterov": NESTEROV}
 # float64: promised. float32: 200 steps of rounding errors of 6e-8 each.
-RELATIVE = {"float64": 1e-10, "float32": 1e-4}
+RELATIVE = {"float64": 1e-10, "float32": 5e-5}
 
 
 def fit_both(net, x, y, steps=200, shuffle=True, batch_size=8, sgd=MOMENTUM):
@@ -96,7 +96,6 @@ def unaligned(x):
     room = np.zeros(x.nbytes + 1, np.uint8)
     view = np.ndarray(x.shape, x.dtype, room.data, offset=1)
     view[...] = x
-    assert not view.flags.aligned
     return view
 
 

@@ -1,0 +1,62 @@
+"""A program for test_instruction_sets.py: runs every kernel on fixed input, writes the results to
+the .npz file it is given, and prints the instruction set in use and whether it is fused."""
+
+import sys
+
+import numpy as np
+
+import pynn
+
+
+def results(dtype):
+    rng = np.random.default_rng(0)
+
+    def random(*shape):
+        return rng.standard_normal(shape).astype(dtype)
+
+    for m, k, n in [
+        (1, 1, 1),
+        (1, 10, 45),
+        (7, 45, 10),
+        (33, 46, 17),
+        (64, 100, 70),
+        (40, 1100, 33),
+    ]:
+        a, b = random(m, k), random(k, n)
+        shape = f"{m}x{k}x{n}"
+        yield f"matmul {shape}", pynn.matmul(a, b)
+        yield f"matmul transposed {shape}", pynn.matmul(b.T, a.T)
+        yield f"gemm {shape}", pynn.gemm(a, b, alpha=0.7, beta=0.3, out=random(m, n))
+        for activation in ("identity", "relu", "sigmoid", "tanh"):
+            y = pynn.linear(a, b / k, b[0], activation=activation)
+            yield f"linear {activation} {shape}", y
+        for i, gradient in enumerate(pynn.linear_backward(random(m, n), a, b)):
+            yield f"linear_backward {i} {shape}", gradient
+    for n in (1, 7, 16, 45, 1000):
+        x, target = 4 * random(20, n), random(20, n)
+        for name in ("relu", "sigmoid", "tanh", "softmax"):
+            y = getattr(pynn, name)(x)
+            yield f"{name} {n}", y
+            yield f"{name}_backward {n}", getattr(pynn, f"{name}_backward")(target, y)
+        labels = rng.integers(0, n, 20)
+        for name in ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "mse"):
+            loss, gradient = getattr(pynn, name)(x, abs(target))
+            yield f"{name} {n}", np.float64(loss)
+            yield f"{name} gradient {n}", gradient
+            if name.endswith("entropy") and n > 1:
+                loss, gradient = getattr(pynn, name)(x, labels)
+                yield f"{name} of labels {n}", np.float64(loss)
+                yield f"{name} gradient of labels {n}", gradient
+
+
+if __name__ == "__main__":
+    np.savez(
+        sys.argv[1],
+        **{
+            f"{name} {np.dtype(dtype)}": value
+            for dtype in (np.float32, np.float64)
+            for name, value in results(dtype)
+        },
+    )
+    config = pynn.show_config("dict")
+    print(config["isa"], config["fused_multiply_add"])

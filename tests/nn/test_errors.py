@@ -1,0 +1,297 @@
+"""A bad argument is an error that names it, raised before anything has changed."""
+
+import numpy as np
+import pytest
+from numpy_mlp import assert_same_bits, make_samples, parameters_of
+
+import pynn
+
+X, Y = make_samples("softmax_cross_entropy", 20, 4, 3, labels=True)
+VALUES = np.eye(3)[Y]
+W, B = [np.ones((4, 6)), np.ones((6, 3))], [np.ones(6), np.ones(3)]
+
+
+def table(**cases):
+    """Parametrize by name: a function of the network, the exception, and what it must say."""
+    return pytest.mark.parametrize(("call", "exception", "says"), cases.values(), ids=list(cases))
+
+
+def check(net, call, exception, says):
+    before, state, history = parameters_of(net), net.rng.bit_generator.state, net.history
+    with pytest.raises(exception) as caught:
+        call(net)
+    assert caught.type is exception
+    for word in says:
+        assert word in str(caught.value)
+    assert_same_bits(net, before)
+    assert net.rng.bit_generator.state == state
+    assert net.history is history
+
+
+@pytest.fixture
+def net():
+    net = pynn.MLP([4, 6, 3], seed=0)
+    net.fit(X, Y)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exception", "says"),
+    [
+        ({"layer_sizes": 5}, TypeError, ["layer_sizes", "5"]),
+        ({"layer_sizes": [4]}, ValueError, ["layer_sizes", "[4]"]),
+        ({"layer_sizes": []}, ValueError, ["layer_sizes", "[]"]),
+        ({"layer_sizes": [4, 0, 3]}, ValueError, ["layer_sizes[1]", "0"]),
+        ({"layer_sizes": [-4, 3]}, ValueError, ["layer_sizes[0]", "-4"]),
+        ({"layer_sizes": [4, 2.5, 3]}, TypeError, ["layer_sizes[1]", "2.5"]),
+        ({"layer_sizes": "43"}, TypeError, ["layer_sizes[0]", "'4'"]),
+        ({"activation": "softmax"}, ValueError, ["activation", "relu", "tanh", "'softmax'"]),
+        ({"activation": "ReLU"}, ValueError, ["activation", "relu", "'ReLU'"]),
+        ({"activation": 3}, TypeError, ["activation", "3"]),
+        ({"activation": ["relu", "relu"]}, ValueError, ["activation", "2 names", "1 hidden"]),
+        ({"activation": ["gauss"]}, ValueError, ["activation[0]", "'gauss'"]),
+        ({"activation": [None]}, TypeError, ["activation[0]", "None"]),
+        ({"loss": "hinge"}, ValueError, ["loss", "softmax_cross_entropy", "mse", "'hinge'"]),
+        ({"loss": None}, TypeError, ["loss", "None"]),
+        ({"output_activation": "relu"}, ValueError, ["output_activation", "softmax", "'relu'"]),
+        ({"output_activation": 1}, TypeError, ["output_activation", "1"]),
+        (
+            {"loss": "mse", "output_activation": "softmax"},
+            ValueError,
+            ["output_activation", "tanh", "'softmax'", "mse"],
+        ),
+        ({"init": "he"}, ValueError, ["init", "he_normal", "'he'"]),
+        ({"init": 0.1}, TypeError, ["init", "0.1"]),
+        (
+            {"init": lambda rng, shape, dtype: np.ones(shape[::-1])},
+            ValueError,
+            ["init", "(6, 4)", "(4, 6)"],
+        ),
+        ({"bias": "no"}, TypeError, ["bias", "'no'"]),
+        ({"bias": 1}, TypeError, ["bias", "1"]),
+        ({"dtype": "float16"}, ValueError, ["dtype", "float32", "float64", "'float16'"]),
+        ({"dtype": ">f4"}, ValueError, ["dtype", "float32", ">f4"]),
+        ({"dtype": int}, ValueError, ["dtype", "float32"]),
+        ({"dtype": None}, ValueError, ["dtype", "None"]),
+        ({"dtype": "single precision"}, TypeError, ["dtype", "single precision"]),
+        ({"seed": "abc"}, TypeError, ["seed"]),
+        ({"seed": -1}, ValueError, ["seed"]),
+    ],
+)
+def test_constructor(arguments, exception, says):
+    with pytest.raises(exception) as caught:
+        pynn.MLP(**{"layer_sizes": [4, 6, 3], **arguments})
+    assert caught.type is exception
+    for word in says:
+        assert word in str(caught.value)
+
+
+BAD_SAMPLES = {
+    "columns": (lambda: X[:, :3], ValueError, ["(20, 3)", "(n, 4)"]),
+    "vector": (lambda: X[:, 0], ValueError, ["(20,)", "(n, 4)"]),
+    "stack": (lambda: X[None], ValueError, ["(1, 20, 4)", "(n, 4)"]),
+    "number": (lambda: 3.0, ValueError, ["()", "(n, 4)"]),
+    "none": (lambda: None, TypeError, ["object"]),
+    "text": (lambda: np.full((20, 4), "a"), TypeError, ["<U1"]),
+    "objects": (lambda: X.astype(object), TypeError, ["object"]),
+    "complex": (lambda: X * 1j, TypeError, ["complex128"]),
+    "dates": (lambda: np.zeros((20, 4), "M8[s]"), TypeError, ["datetime64[s]"]),
+    "empty": (lambda: X[:0], ValueError, ["(0, 4)"]),
+}
+BAD_LABELS = {
+    "length": (lambda: Y[:7], ValueError, ["7 rows", "(7,)", "20"]),
+    "too-large": (lambda: Y + 1, ValueError, ["1 to 3", "0 to 2"]),
+    "negative": (lambda: Y - 1, ValueError, ["-1 to 1", "0 to 2"]),
+    "huge": (lambda: Y.astype(np.uint64) + 2**63, ValueError, ["9223372036854775808", "0 to 2"]),
+    "floats": (lambda: Y * 1.0, TypeError, ["float64", "integer class labels", "(20,3)"]),
+    "columns": (lambda: VALUES[:, :2], ValueError, ["(20, 2)", "(20,3)"]),
+    "one-column": (lambda: Y[:, None], ValueError, ["(20, 1)", "ravel"]),
+    "stack": (lambda: VALUES[None], ValueError, ["(1, 20, 3)"]),
+    "not-probabilities": (lambda: VALUES * 2, ValueError, ["2.0", "between 0 and 1"]),
+    "nan": (lambda: VALUES * np.nan, ValueError, ["nan", "between 0 and 1"]),
+    "none": (lambda: None, TypeError, ["object"]),
+    "text": (lambda: Y.astype(str), TypeError, ["<U"]),
+}
+CALLS = {
+    "fit": lambda net, x, y: net.fit(x, y),
+    "train_on_batch": lambda net, x, y: net.train_on_batch(x, y, pynn.SGD()),
+    "gradients": lambda net, x, y: net.gradients(x, y),
+    "evaluate": lambda net, x, y: net.evaluate(x, y),
+}
+calls = pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+
+
+@table(**BAD_SAMPLES)
+def test_samples(net, call, exception, says):
+    for each in CALLS.values():
+        check(net, lambda n, each=each: each(n, call(), Y), exception, ["X", *says])
+
+
+@table(**BAD_LABELS)
+def test_targets(net, call, exception, says):
+    for each in CALLS.values():
+        check(net, lambda n, each=each: each(n, X, call()), exception, ["y", *says])
+
+
+@calls
+@pytest.mark.parametrize("loss", ["squared_error", "mse"])
+def test_targets_of_regression(call, loss):
+    net = pynn.MLP([4, 3], loss=loss, seed=0)
+    for y in (Y, Y * 1.0):
+        check(net, lambda n: call(n, X, y), ValueError, ["y", "(20,)", "(20,3)"])  # noqa: B023
+    check(net, lambda n: call(n, X, VALUES[:, :2]), ValueError, ["y", "(20, 2)", "(20,3)"])
+
+
+@table(
+    **{k: v for k, v in BAD_SAMPLES.items() if k not in ("vector", "empty")},
+    row=(lambda: X[:, 0], ValueError, ["(1, 20)", "(n, 4)"]),
+)
+def test_samples_of_predictions(net, call, exception, says):
+    for method in (net, net.predict, net.hidden):
+        check(net, lambda n, method=method: method(call()), exception, ["X", *says])
+
+
+@table(
+    shape=(lambda: np.empty((20, 4), "f4"), ValueError, ["(20, 3)", "(20, 4)"]),
+    dtype=(lambda: np.empty((20, 3)), ValueError, ["float32", "float64"]),
+    order=(lambda: np.empty((3, 20), "f4").T, ValueError, ["C-contiguous"]),
+    strided=(lambda: np.empty((40, 3), "f4")[::2], ValueError, ["C-contiguous"]),
+    swapped=(lambda: np.empty((20, 3), np.dtype("f4").newbyteorder()), ValueError, ["float32"]),
+    list=(lambda: [[0.0] * 3] * 20, ValueError, ["ndarray", "list"]),
+)
+def test_out(net, call, exception, says):
+    check(net, lambda n: n(X, out=call()), exception, ["out", *says])
+
+
+def test_read_only_out(net):
+    out = np.zeros((20, 3), np.float32)
+    out.flags.writeable = False
+    check(net, lambda n: n(X, out=out), ValueError, ["out", "writable"])
+    assert not out.any()
+
+
+@table(
+    too_high=(lambda net: net.hidden(X, 1), ValueError, ["layer", "-1 to 0", "1"]),
+    too_low=(lambda net: net.hidden(X, -2), ValueError, ["layer", "-1 to 0", "-2"]),
+    name=(lambda net: net.hidden(X, "last"), ValueError, ["layer", "'last'"]),
+    fraction=(lambda net: net.hidden(X, 0.5), ValueError, ["layer", "0.5"]),
+)
+def test_layer(net, call, exception, says):
+    check(net, call, exception, says)
+
+
+def test_no_hidden_layer():
+    check(pynn.MLP([4, 3]), lambda n: n.hidden(X), ValueError, ["no hidden layer"])
+
+
+def changed(**settings):
+    """An optimiser with attributes that were set to what its constructor would refuse."""
+    sgd = pynn.SGD(0.1, momentum=0.5)
+    for name, value in settings.items():
+        setattr(sgd, name, value)
+    return sgd
+
+
+@table(
+    epochs_0=(lambda net: net.fit(X, Y, epochs=0), ValueError, ["epochs", "1", "0"]),
+    epochs_2_5=(lambda net: net.fit(X, Y, epochs=2.5), TypeError, ["epochs", "2.5"]),
+    batch_size_0=(lambda net: net.fit(X, Y, batch_size=0), ValueError, ["batch_size", "0"]),
+    batch_size_auto=(lambda net: net.fit(X, Y, batch_size="auto"), TypeError, ["batch_size"]),
+    optimizer_name=(lambda net: net.fit(X, Y, optimizer="sgd"), TypeError, ["optimizer", "'sgd'"]),
+    optimizer_class=(lambda net: net.fit(X, Y, optimizer=pynn.SGD), TypeError, ["optimizer"]),
+    shuffle=(lambda net: net.fit(X, Y, shuffle="yes"), TypeError, ["shuffle", "'yes'"]),
+    progress=(lambda net: net.fit(X, Y, progress=2), TypeError, ["progress", "2"]),
+    callback=(lambda net: net.fit(X, Y, callbacks=[print, 3]), TypeError, ["callbacks[1]", "3"]),
+    callbacks=(lambda net: net.fit(X, Y, callbacks=3), TypeError, ["callbacks", "3"]),
+    validation=(lambda net: net.fit(X, Y, validation_data=X), TypeError, ["validation_data"]),
+    validation_x=(
+        lambda net: net.fit(X, Y, validation_data=(X[:, 1:], Y)),
+        ValueError,
+        ["validation_data[0]", "(20, 3)"],
+    ),
+    validation_y=(
+        lambda net: net.fit(X, Y, validation_data=(X, Y[1:])),
+        ValueError,
+        ["validation_data[1]", "(19,)", "20"],
+    ),
+    validation_none=(
+        lambda net: net.fit(X, Y, validation_data=(X[:0], Y[:0])),
+        ValueError,
+        ["validation_data[0]", "(0, 4)"],
+    ),
+    no_optimizer=(lambda net: net.train_on_batch(X, Y, None), TypeError, ["optimizer", "None"]),
+    rate_set=(
+        lambda net: net.fit(X, Y, optimizer=changed(learning_rate=-1)),
+        ValueError,
+        ["learning_rate", "-1"],
+    ),
+    momentum_set=(
+        lambda net: net.train_on_batch(X, Y, changed(momentum=1)),
+        ValueError,
+        ["momentum", "1"],
+    ),
+    nesterov_set=(
+        lambda net: net.fit(X, Y, optimizer=changed(nesterov=True, momentum=0)),
+        ValueError,
+        ["nesterov", "momentum"],
+    ),
+)
+def test_options_of_training(net, call, exception, says):
+    check(net, call, exception, says)
+
+
+@pytest.mark.parametrize(
+    ("settings", "exception", "says"),
+    [
+        ({"learning_rate": 0}, ValueError, ["learning_rate", "(0, inf)", "0"]),
+        ({"learning_rate": -0.1}, ValueError, ["learning_rate", "-0.1"]),
+        ({"learning_rate": np.inf}, ValueError, ["learning_rate", "inf"]),
+        ({"learning_rate": np.nan}, ValueError, ["learning_rate", "nan"]),
+        ({"learning_rate": "0.1"}, TypeError, ["learning_rate", "'0.1'"]),
+        ({"learning_rate": None}, TypeError, ["learning_rate", "None"]),
+        ({"learning_rate": True}, TypeError, ["learning_rate", "True"]),
+        ({"learning_rate": [0.1]}, TypeError, ["learning_rate", "[0.1]"]),
+        ({"momentum": 1}, ValueError, ["momentum", "[0, 1)", "1"]),
+        ({"momentum": -0.5}, ValueError, ["momentum", "-0.5"]),
+        ({"momentum": np.nan}, ValueError, ["momentum", "nan"]),
+        ({"momentum": 1j}, TypeError, ["momentum", "1j"]),
+        ({"nesterov": True}, ValueError, ["nesterov", "momentum"]),
+        ({"nesterov": 1, "momentum": 0.5}, TypeError, ["nesterov", "1"]),
+    ],
+)
+def test_sgd(settings, exception, says):
+    with pytest.raises(exception) as caught:
+        pynn.SGD(**settings)
+    assert caught.type is exception
+    for word in says:
+        assert word in str(caught.value)
+
+
+@table(
+    too_few=(lambda net: net.set_weights(W[:1], B), ValueError, ["weights", "1", "2"]),
+    too_many=(lambda net: net.set_weights([*W, W[0]], B), ValueError, ["weights", "3", "2"]),
+    no_biases=(lambda net: net.set_weights(W), ValueError, ["biases", "0", "2"]),
+    transposed=(
+        lambda net: net.set_weights([W[0], W[1].T], B),
+        ValueError,
+        ["weights[1]", "(3, 6)", "(6, 3)"],
+    ),
+    broadcast=(lambda net: net.set_weights([1.0, W[1]], B), ValueError, ["weights[0]", "()"]),
+    row=(lambda net: net.set_weights(W, [B[0], B[1][None]]), ValueError, ["biases[1]", "(1, 3)"]),
+    text=(lambda net: net.set_weights(W, [B[0], list("abc")]), TypeError, ["biases[1]", "<U1"]),
+    complex=(lambda net: net.set_weights([W[0], W[1] * 1j], B), TypeError, ["weights[1]"]),
+)
+def test_set_weights(net, call, exception, says):
+    check(net, call, exception, says)
+
+
+def test_set_weights_that_overflow(net):
+    with pytest.warns(RuntimeWarning, match="overflow"):  # as NumPy's astype
+        net.set_weights([W[0], W[1] * 1e300], B)
+    assert np.isinf(net.weights[1]).all()
+
+
+@pytest.mark.parametrize("sizes", [[2**40, 2**40], [2**32, 2**32], [2**62, 2, 2**62], [2**70, 2]])
+def test_sizes_beyond_memory(sizes):
+    with pytest.raises((MemoryError, ValueError, OverflowError)):
+        pynn.MLP(sizes)

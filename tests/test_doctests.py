@@ -1,0 +1,24 @@
+"""The examples in the docstrings are true."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import pynn
+
+# (doctest does not look into compiled functions.)
+MODULES = ["pynn", *(f"pynn.{m.name}" for m in pkgutil.iter_modules(pynn.__path__))]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "pynn._core"])
+def test_docstrings(name):
+    result = doctest.testmod(importlib.import_module(name), raise_on_error=False)
+    assert result.failed == 0
+
+
+def test_there_are_examples():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    for item in (pynn.MLP, pynn.SGD, pynn.History, pynn.threads, pynn.set_num_threads):
+        assert any(test.examples for test in finder.find(item)), item
