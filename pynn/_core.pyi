@@ -1,11 +1,11 @@
-# The compiled core. Checked against the module by stubtest (tests/test_typing.py).
+# The compiled core; .ci/run holds these against the module with stubtest.
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[Any]
+from pynn._types import Array, EpochResult
 
 class _Config(TypedDict):
     compiler: str
@@ -15,13 +15,6 @@ class _Config(TypedDict):
     fused_multiply_add: bool
     openmp: bool
     threads: int
-
-class EpochResult(TypedDict):
-    loss: float
-    samples: int
-    batches: int
-    finite: bool
-    bad_loss: float
 
 def config() -> _Config: ...
 def set_num_threads(n: int) -> None: ...
@@ -42,10 +35,12 @@ def linear_into(x: Array, w: Array, b: Array | None, activation: str, out: Array
 def loss_into(name: str, outputs: Array, target: Array, gradient: Array) -> float: ...
 
 @final
-class OptimizerF32: ...
+class OptimizerF32:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
 @final
-class OptimizerF64: ...
+class OptimizerF64:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
 def sgd_F32(
     parameters: Array,

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Initializer = Callable[[np.random.Generator, tuple[int, int], np.dtype[Any]], NDArray[Any]]
+from pynn._types import Array
+
+Initializer = Callable[[np.random.Generator, tuple[int, int], np.dtype[Any]], Array]
 
 # The variance of the weights from the layer's fans: He et al. (2015), Glorot and Bengio (2010),
 # LeCun et al. (1998).
@@ -23,7 +24,7 @@ NAMES = tuple(f"{scheme}_{shape}" for scheme in VARIANCES for shape in ("normal"
 
 def draw(
     name: str, rng: np.random.Generator, shape: tuple[int, int], dtype: np.dtype[Any]
-) -> NDArray[Any]:
+) -> Array:
     """Weights of `shape` (fan_in, fan_out), drawn in float64 and rounded to `dtype`.
 
     Parameters

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pynn._types import Array
 from pynn.ops import ACTIVATIONS
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

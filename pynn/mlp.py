@@ -10,16 +10,16 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from pynn import _checks, _core, initializers
+from pynn._types import Array, EpochResult
 from pynn.history import History
 from pynn.losses import LOSSES, Targets, check_samples, check_targets, correct, predictions
 from pynn.ops import ACTIVATIONS, FLOATS
 from pynn.optimizers import SGD, Optimizer
 from pynn.progress import Progress
 
-Array = NDArray[Any]
 Callback = Callable[["MLP", History], Any]
 
 # Beyond this, bytes cannot be counted in 64 bits.
@@ -534,7 +534,7 @@ class MLP:
         bar: Progress,
         epoch: int,
     ) -> float:
-        def report(so_far: _core.EpochResult) -> None:
+        def report(so_far: EpochResult) -> None:
             if so_far["samples"]:
                 bar.at(so_far["samples"], loss=so_far["loss"] / so_far["samples"])
 
@@ -555,7 +555,7 @@ class MLP:
 
     def _not_finite(
         self,
-        result: _core.EpochResult,
+        result: EpochResult,
         samples: Array,
         targets: Targets,
         order: Array | None,

@@ -10,10 +10,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pynn import _core
 from pynn._core import matmul, relu, sigmoid, tanh
+from pynn._types import Array
 
 __all__ = [
     "gemm",
@@ -34,7 +35,6 @@ __all__ = [
     "tanh_backward",
 ]
 
-Array = NDArray[Any]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 # A sum over k longer than this is put together from pieces (csrc/kernels/kernel_table.h).

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pynn import _checks, _core
+from pynn._types import Array
 
 if TYPE_CHECKING:
     from pynn.mlp import MLP
@@ -63,7 +63,7 @@ class SGD(Optimizer):
         self.momentum = momentum
         self.nesterov = nesterov
         self._check()
-        self._velocities: WeakKeyDictionary[MLP, NDArray[Any]] = WeakKeyDictionary()
+        self._velocities: WeakKeyDictionary[MLP, Array] = WeakKeyDictionary()
 
     def _check(self) -> None:
         self.learning_rate = _checks.number(

@@ -48,7 +48,7 @@ struct RowOffsets {
 };
 
 // The last vector is loaded in part if LastPart, whole otherwise (where b was packed and padded,
-// or has no odd columns).
+// or has no odd columns). Where partial loads are free there is only the first kind of tile.
 template <class T, int MR, int NV, bool LastPart>
 PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     constexpr int w = Vec<T>::width;
@@ -170,7 +170,7 @@ struct TileTable {
 template <class T, int MR, int NV>
 constexpr void fill_tiles(TileTable<T>& table) {
     if constexpr (NV <= tile_vectors(MR)) {
-        table.at[MR][NV][0] = tile<T, MR, NV, false>;
+        table.at[MR][NV][0] = tile<T, MR, NV, partial_loads_are_free>;
         table.at[MR][NV][1] = tile<T, MR, NV, true>;
         fill_tiles<T, MR, NV + 1>(table);
     } else if constexpr (MR < tile_rows_max) {

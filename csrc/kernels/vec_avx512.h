@@ -9,6 +9,7 @@
 PYNN_ISA_BEGIN
 
 constexpr bool has_fma = true;
+constexpr bool partial_loads_are_free = true;
 
 template <class T>
 struct Vec;
