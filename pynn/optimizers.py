@@ -79,7 +79,9 @@ class SGD(Optimizer):
         with np.errstate(over="ignore", under="ignore"):
             rate = net.dtype.type(self.learning_rate)
         if not (0 < rate < np.inf):
-            raise ValueError(f"learning_rate {self.learning_rate:g} is out of range for {net.dtype}")
+            raise ValueError(
+                f"learning_rate {self.learning_rate:g} is out of range for {net.dtype}"
+            )
         velocity = None
         if self.momentum > 0.0:
             velocity = self._velocities.get(net)

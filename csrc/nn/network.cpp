@@ -35,17 +35,17 @@ double Network<T>::step_operations() const {
 
 template <class T>
 void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* out) const {
-    // Blocks of rows go through all layers while they are in cache.
-    const index_t block = std::clamp<index_t>(96 * 1024 / static_cast<index_t>(sizeof(T)) / widest_,
-                                              std::min<index_t>(x.rows, 28), 256);
-    const index_t blocks = (x.rows + block - 1) / block;
+    // Blocks of rows go through all layers while they are in the L2 cache, beside the weights.
+    constexpr index_t block_bytes = 256 * 1024;
+    const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_;
+    const index_t block = std::min(x.rows, std::clamp<index_t>(fitting, 28, 512));
     const index_t n_out = layer(layers - 1).outputs();
     const auto work = [&](int index, int count) {
         thread_local Scratch<T> scratch;
         thread_local Buffer<T> buffers[3];
-        const Range own = part(blocks, index, count);
-        for (index_t b = own.begin; b < own.end; ++b) {
-            const index_t first = b * block, rows = std::min(block, x.rows - first);
+        const Range own = part(x.rows, index, count);
+        for (index_t first = own.begin; first < own.end; first += block) {
+            const index_t rows = std::min(block, own.end - first);
             const T* input = in_place<T>(x, first);
             if (!input) {
                 T* const gathered = buffers[2].reserve(block * inputs());
@@ -62,7 +62,7 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
             if (predictions) loss_->predict(result, rows, n_out);
         }
     };
-    run_team(threads_for(forward_operations() * static_cast<double>(x.rows), blocks), work);
+    run_team(threads_for(forward_operations() * static_cast<double>(x.rows), x.rows / 8), work);
 }
 
 template class Network<float>;
