@@ -5,51 +5,101 @@
 
 PYNN_ISA_BEGIN
 
+// A window into this is a row of targets with a single one.
+template <class T>
+constexpr T one_window[2 * lanes - 1] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+
+// What is left of a row's loss when its gradient has been stored: log(total) mass + offset.
+template <class T>
+struct RowLoss {
+    T total, mass, offset;
+};
+
+template <class T>
+PYNN_INLINE Lanes<T> times(const Lanes<T>& a, const Lanes<T>& b) {
+    return each(a, b, [](Vec<T> x, Vec<T> y) { return x * y; });
+}
+
+// A row that fits the lanes: everything stays in registers until the gradient is stored.
+template <class T>
+PYNN_INLINE RowLoss<T> short_row(const LossRows<T>& r, index_t i) {
+    const int n = static_cast<int>(r.n);
+    const T* z = r.z + i * r.n;
+    RowLoss<T> out;
+    T shift;
+    const Lanes<T> e = exp_short_row(z, n, out.total, shift);
+    Lanes<T> t;
+    if (r.labels) {
+        const index_t label = static_cast<index_t>(r.labels[i]);
+        t = load_lanes(one_window<T> + lanes - 1 - label);
+        out.mass = T(1);
+        out.offset = shift - z[label];
+    } else {
+        t = load_lanes(r.target + i * r.n, n, T(0));
+        out.mass = tree_sum(t);
+        out.offset = shift * out.mass - tree_sum(times(t, load_lanes(z, n, T(0))));
+    }
+    const Vec<T> sum = set1(out.total), mass = set1(out.mass), scale = set1(r.scale);
+    store_lanes(r.gradient + i * r.n,
+                each(e, t, [&](Vec<T> v, Vec<T> tj) { return ((v / sum) * mass - tj) * scale; }),
+                n);
+    return out;
+}
+
+template <class T>
+PYNN_INLINE RowLoss<T> long_row(const LossRows<T>& r, index_t i) {
+    const index_t n = r.n;
+    const T* z = r.z + i * n;
+    T* gradient = r.gradient + i * n;
+    const Vec<T> scale = set1(r.scale);
+    RowLoss<T> out;
+    T shift;
+    if (r.labels) {
+        const index_t label = static_cast<index_t>(r.labels[i]);
+        const T z_label = z[label];  // before the gradient overwrites it
+        out.total = exp_row(z, gradient, n, shift);
+        out.mass = T(1);
+        out.offset = shift - z_label;
+        const T e_label = gradient[label];
+        const Vec<T> sum = set1(out.total);
+        map(gradient, gradient, n, [&](Vec<T> e) { return (e / sum) * scale; });
+        gradient[label] = (e_label / out.total - T(1)) * r.scale;
+        return out;
+    }
+    const T* t = r.target + i * n;
+    Lanes<T> weight = set_lanes(T(0)), dot = set_lanes(T(0));
+    by_lanes(n, [&](index_t j, int count) {
+        const Lanes<T> tj = load_lanes(t + j, count, T(0));
+        weight = weight + tj;
+        dot = dot + times(tj, load_lanes(z + j, count, T(0)));
+    });
+    out.mass = tree_sum(weight);
+    const T product = tree_sum(dot);
+    out.total = exp_row(z, gradient, n, shift);
+    out.offset = shift * out.mass - product;
+    const Vec<T> sum = set1(out.total), mass = set1(out.mass);
+    map(gradient, t, gradient, n,
+        [&](Vec<T> e, Vec<T> tj) { return ((e / sum) * mass - tj) * scale; });
+    return out;
+}
+
 // p = softmax(z), loss = -sum(t log p) = sum(t) log(sum exp(z)) - sum(t z), gradient
 // sum(t) p - t. A label is a row of targets with a single one. Logarithms are taken sixteen rows
 // at a time.
 template <class T>
 void softmax_cross_entropy_kernel(const LossRows<T>& r) {
-    const index_t n = r.n;
-    const Vec<T> scale = set1(r.scale);
     for (index_t first = 0; first < r.m; first += lanes) {
         const int rows = static_cast<int>(r.m - first < lanes ? r.m - first : lanes);
         T total[lanes], mass[lanes], offset[lanes];
         for (int i = 0; i < lanes; ++i) total[i] = mass[i] = offset[i] = T(1);
         for (int i = 0; i < rows; ++i) {
-            const T* z = r.z + (first + i) * n;
-            T* gradient = r.gradient + (first + i) * n;
-            T shift;
-            if (r.labels) {
-                const index_t label = static_cast<index_t>(r.labels[first + i]);
-                const T z_label = z[label];  // before the gradient overwrites it
-                total[i] = exp_row(z, gradient, n, shift);
-                offset[i] = shift - z_label;
-                const T e_label = gradient[label];
-                const Vec<T> sum = set1(total[i]);
-                map(gradient, gradient, n, [&](Vec<T> e) { return (e / sum) * scale; });
-                gradient[label] = (e_label / total[i] - T(1)) * r.scale;
-            } else {
-                const T* t = r.target + (first + i) * n;
-                Lanes<T> weight = set_lanes(T(0)), dot = set_lanes(T(0));
-                by_lanes(n, [&](index_t j, int count) {
-                    const Lanes<T> tj = load_lanes(t + j, count, T(0));
-                    weight = weight + tj;
-                    dot = dot + each(tj, load_lanes(z + j, count, T(0)),
-                                     [](Vec<T> a, Vec<T> b) { return a * b; });
-                });
-                mass[i] = tree_sum(weight);
-                const T product = tree_sum(dot);
-                total[i] = exp_row(z, gradient, n, shift);
-                offset[i] = shift * mass[i] - product;
-                const Vec<T> sum = set1(total[i]), factor = set1(mass[i]);
-                map(gradient, t, gradient, n,
-                    [&](Vec<T> e, Vec<T> target) { return ((e / sum) * factor - target) * scale; });
-            }
+            const RowLoss<T> row = r.n <= lanes ? short_row(r, first + i) : long_row(r, first + i);
+            total[i] = row.total;
+            mass[i] = row.mass;
+            offset[i] = row.offset;
         }
-        Lanes<T> loss = each(load_lanes(total), [](Vec<T> v) { return log(v); });
-        loss = each(loss, load_lanes(mass), [](Vec<T> a, Vec<T> b) { return a * b; });
-        store_lanes(r.loss + first, loss + load_lanes(offset), rows);
+        const Lanes<T> logs = each(load_lanes(total), [](Vec<T> v) { return log(v); });
+        store_lanes(r.loss + first, times(logs, load_lanes(mass)) + load_lanes(offset), rows);
     }
 }
 

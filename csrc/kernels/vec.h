@@ -138,25 +138,24 @@ template <class T>
 PYNN_INLINE Lanes<T> operator+(const Lanes<T>& a, const Lanes<T>& b) {
     return each(a, b, [](Vec<T> x, Vec<T> y) { return x + y; });
 }
+// One vector for all lanes: lane l with l + 8, l + 4, ... as far as there are several vectors.
+template <class T, class F>
+PYNN_INLINE Vec<T> fold_vectors(Lanes<T> x, F f) {
+    PYNN_UNROLL
+    for (int half = Lanes<T>::count / 2; half > 0; half /= 2) {
+        PYNN_UNROLL
+        for (int i = 0; i < half; ++i) x.v[i] = f(x.v[i], x.v[i + half]);
+    }
+    return x.v[0];
+}
 // The fixed tree: lane l with l + 8, then with l + 4, l + 2 and l + 1.
 template <class T>
 PYNN_INLINE T tree_sum(const Lanes<T>& x) {
-    T s[lanes];
-    store_lanes(s, x);
-    PYNN_UNROLL
-    for (int half = lanes / 2; half > 0; half /= 2) {
-        PYNN_UNROLL
-        for (int i = 0; i < half; ++i) s[i] = s[i] + s[i + half];
-    }
-    return s[0];
+    return fold_sum(fold_vectors(x, [](Vec<T> a, Vec<T> b) { return a + b; }));
 }
 template <class T>
 PYNN_INLINE T largest(const Lanes<T>& x) {
-    T s[lanes];
-    store_lanes(s, x);
-    T best = s[0];
-    for (int i = 1; i < lanes; ++i) best = s[i] > best ? s[i] : best;
-    return best;
+    return fold_max(fold_vectors(x, [](Vec<T> a, Vec<T> b) { return max(a, b); }));
 }
 
 // f(vector) for n contiguous values, with nothing read or written beyond them.

@@ -65,6 +65,20 @@ PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x,
 
 PYNN_X86_TRANSPOSE
 
+PYNN_X86_FOLD(sum, add)
+PYNN_X86_FOLD(max, max)
+PYNN_X86_FOLD_AVX(sum, add)
+PYNN_X86_FOLD_AVX(max, max)
+
+template <class T>
+PYNN_INLINE T fold_sum(Vec<T> v) {
+    return fold_sum(v.r);
+}
+template <class T>
+PYNN_INLINE T fold_max(Vec<T> v) {
+    return fold_max(v.r);
+}
+
 template <class T>
 PYNN_INLINE Vec<T> relu(Vec<T> v) {
     return max(set1(T(0)), v);

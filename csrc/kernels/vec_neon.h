@@ -79,6 +79,17 @@ PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
     return load(lanes);
 }
 
+// The lanes of one vector: lane l with l + width / 2, and so on down to one.
+PYNN_INLINE float fold_sum(Vec<float> v) {
+    const float32x2_t half = vadd_f32(vget_low_f32(v.r), vget_high_f32(v.r));
+    return vget_lane_f32(half, 0) + vget_lane_f32(half, 1);
+}
+PYNN_INLINE double fold_sum(Vec<double> v) {
+    return vgetq_lane_f64(v.r, 0) + vgetq_lane_f64(v.r, 1);
+}
+PYNN_INLINE float fold_max(Vec<float> v) { return vmaxvq_f32(v.r); }
+PYNN_INLINE double fold_max(Vec<double> v) { return vmaxvq_f64(v.r); }
+
 // S x S elements: to[j * to_row + i] = from[i * from_row + j].
 template <class T>
 constexpr int transpose_size = sizeof(T) == 4 ? 4 : 2;

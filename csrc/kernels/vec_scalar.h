@@ -122,6 +122,15 @@ PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
     return n > 0 ? v : rest;
 }
 template <class T>
+PYNN_INLINE T fold_sum(Vec<T> v) {
+    return v.r;
+}
+template <class T>
+PYNN_INLINE T fold_max(Vec<T> v) {
+    return v.r;
+}
+
+template <class T>
 constexpr int transpose_size = 1;
 template <class T>
 PYNN_INLINE void transpose_square(const T* from, index_t, T* to, index_t) {

@@ -103,3 +103,29 @@
         _mm_storeu_pd(to + to_row, _mm_unpackhi_pd(a, b));                                   \
     }
 #endif
+
+// The lanes of one vector: lane l with l + width / 2, and so on down to one.
+#define PYNN_X86_FOLD(NAME, OP)                                          \
+    PYNN_INLINE float fold_##NAME(__m128 v) {                            \
+        v = _mm_##OP##_ps(v, _mm_movehl_ps(v, v));                       \
+        return _mm_cvtss_f32(_mm_##OP##_ss(v, _mm_shuffle_ps(v, v, 1))); \
+    }                                                                    \
+    PYNN_INLINE double fold_##NAME(__m128d v) {                          \
+        return _mm_cvtsd_f64(_mm_##OP##_sd(v, _mm_unpackhi_pd(v, v)));   \
+    }
+#define PYNN_X86_FOLD_AVX(NAME, OP)                                                                \
+    PYNN_INLINE float fold_##NAME(__m256 v) {                                                      \
+        return fold_##NAME(_mm_##OP##_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1))); \
+    }                                                                                              \
+    PYNN_INLINE double fold_##NAME(__m256d v) {                                                    \
+        return fold_##NAME(_mm_##OP##_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1))); \
+    }
+#define PYNN_X86_FOLD_AVX512(NAME, OP)                                                  \
+    PYNN_INLINE float fold_##NAME(__m512 v) {                                           \
+        return fold_##NAME(                                                             \
+            _mm256_##OP##_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1))); \
+    }                                                                                   \
+    PYNN_INLINE double fold_##NAME(__m512d v) {                                         \
+        return fold_##NAME(                                                             \
+            _mm256_##OP##_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd(v, 1))); \
+    }
