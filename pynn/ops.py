@@ -7,19 +7,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pynn import _core
+from pynn import _checks, _core
 from pynn._core import matmul, relu, sigmoid, tanh
 from pynn._types import Array
 
 __all__ = [
+    "elu",
+    "elu_backward",
     "gemm",
+    "leaky_relu",
+    "leaky_relu_backward",
     "linear",
     "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
     "matmul",
     "mse",
     "relu",
@@ -27,9 +34,13 @@ __all__ = [
     "sigmoid",
     "sigmoid_backward",
     "sigmoid_cross_entropy",
+    "silu",
+    "silu_backward",
     "softmax",
     "softmax_backward",
     "softmax_cross_entropy",
+    "softplus",
+    "softplus_backward",
     "squared_error",
     "tanh",
     "tanh_backward",
@@ -346,7 +357,24 @@ def linear_backward(dy: ArrayLike, x: ArrayLike, w: ArrayLike) -> tuple[Array, A
 # ---------------------------------------------------------------- activations
 
 
-def _activation_general(name: str, function: Any, x: Any, out: Any) -> Any:
+def _sigmoid_by_numpy(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    result: Array = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
+    return result
+
+
+# For types that have no kernels (longdouble).
+_BY_NUMPY: dict[str, Callable[[Array, float], Any]] = {
+    "sigmoid": lambda x, alpha: _sigmoid_by_numpy(x),
+    "tanh": lambda x, alpha: np.tanh(x),
+    "softplus": lambda x, alpha: np.logaddexp(x, 0),
+    "silu": lambda x, alpha: x * _sigmoid_by_numpy(x),
+    "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+    "leaky_relu": lambda x, alpha: np.where(x < 0, alpha * x, x),
+}
+
+
+def _activation(name: str, x: Any, out: Any, alpha: float = 0.0) -> Any:
     array = np.asanyarray(x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: x must hold real numbers, got dtype {array.dtype}")
@@ -364,17 +392,13 @@ def _activation_general(name: str, function: Any, x: Any, out: Any) -> Any:
             or target.__array_interface__["data"] == source.__array_interface__["data"]
         )
         result = target if exact else np.empty(array.shape, native)
-        _core.activation_into(name, source, result)
+        _core.activation_into(name, alpha, source, result)
     elif name == "relu":
         result = np.maximum(array, array.dtype.type(0))
+    elif native == np.float16:
+        result = np.asarray(_activation(name, array.astype(np.float32), None, alpha)).astype(native)
     else:
-        # float16 through float32, longdouble through NumPy itself.
-        wide = np.float32 if native == np.float16 else native
-        values = array.astype(wide)
-        if native == np.float16:
-            result = function(values).astype(native)
-        else:
-            result = np.tanh(values) if name == "tanh" else _sigmoid_by_numpy(values)
+        result = np.asarray(_BY_NUMPY[name](np.asarray(array, native), alpha))
     if target is None:
         return result if result.ndim else result[()]
     if result is not target:
@@ -382,22 +406,16 @@ def _activation_general(name: str, function: Any, x: Any, out: Any) -> Any:
     return target
 
 
-def _sigmoid_by_numpy(x: Array) -> Array:
-    e = np.exp(-np.abs(x))
-    result: Array = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
-    return result
-
-
 def _relu_general(x: Any, /, out: Any = None) -> Any:
-    return _activation_general("relu", relu, x, out)
+    return _activation("relu", x, out)
 
 
 def _sigmoid_general(x: Any, /, out: Any = None) -> Any:
-    return _activation_general("sigmoid", sigmoid, x, out)
+    return _activation("sigmoid", x, out)
 
 
 def _tanh_general(x: Any, /, out: Any = None) -> Any:
-    return _activation_general("tanh", tanh, x, out)
+    return _activation("tanh", x, out)
 
 
 # Their names are what Python's own errors about arguments show.
@@ -411,22 +429,121 @@ _tanh_general.__name__ = _tanh_general.__qualname__ = "tanh"
 _core.set_general("tanh", _tanh_general)
 
 
-def _backward(name: str, dy: ArrayLike, y: ArrayLike, out: Array | None) -> Any:
-    delta, values = _common(dy=dy, y=y)
+def leaky_relu(x: ArrayLike, /, out: Array | None = None, *, alpha: float = 0.01) -> Any:
+    """Leaky rectified linear unit: ``x`` for x >= 0, ``alpha * x`` otherwise.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+    alpha : float, default 0.01
+        The slope below 0, greater than 0.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape.
+
+    References
+    ----------
+    A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models",
+    ICML 2013.
+    """
+    return _activation("leaky_relu", x, out, _check_alpha(alpha))
+
+
+def elu(x: ArrayLike, /, out: Array | None = None, *, alpha: float = 1.0) -> Any:
+    """Exponential linear unit: ``x`` for x > 0, ``alpha * (exp(x) - 1)`` otherwise.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+    alpha : float, default 1.0
+        The limit at -infinity is ``-alpha``; greater than 0.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape.
+
+    References
+    ----------
+    D. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by
+    exponential linear units", ICLR 2016.
+    """
+    return _activation("elu", x, out, _check_alpha(alpha))
+
+
+def silu(x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Sigmoid linear unit, ``x * sigmoid(x)``, also called swish.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape.
+
+    References
+    ----------
+    S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-weighted linear units for neural network function
+    approximation in reinforcement learning", Neural Networks 107, 2018.
+    """
+    return _activation("silu", x, out)
+
+
+def softplus(x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Softplus, ``log(1 + exp(x))``, without overflow.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape.
+    """
+    return _activation("softplus", x, out)
+
+
+def _check_alpha(alpha: Any) -> float:
+    return _checks.number(alpha, "alpha", low=0.0, open_low=True)
+
+
+def _backward(name: str, dy: ArrayLike, y: ArrayLike, out: Array | None, alpha: float = 0.0) -> Any:
+    delta, values = _common(dy=dy, **{"x" if name == "silu" else "y": y})
     if delta.shape != values.shape:
-        raise ValueError(f"dy has shape {delta.shape}, but y has shape {values.shape}")
+        other = "x" if name == "silu" else "y"
+        raise ValueError(f"dy has shape {delta.shape}, but {other} has shape {values.shape}")
     if out is not None:
         _check_out(out, delta.shape, delta.dtype)
     result: Array = np.empty(delta.shape, delta.dtype)
     delta, values = np.ascontiguousarray(delta), np.ascontiguousarray(values)
-    if name == "softmax":
+    if name in ("softmax", "log_softmax"):
         if result.size:
             shape = (-1, result.shape[-1])
             _core.softmax_backward_into(
-                delta.reshape(shape), values.reshape(shape), result.reshape(shape)
+                delta.reshape(shape),
+                values.reshape(shape),
+                name == "log_softmax",
+                result.reshape(shape),
             )
     else:
-        _core.activation_backward_into(name, delta, values, result)
+        _core.activation_backward_into(name, alpha, delta, values, result)
     if out is None:
         return result if result.ndim else result[()]
     np.copyto(out, result, casting="same_kind")
@@ -487,10 +604,123 @@ def tanh_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> A
     return _backward("tanh", dy, y, out)
 
 
+def leaky_relu_backward(
+    dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, alpha: float = 0.01
+) -> Any:
+    """Gradient of `leaky_relu`, from its output: ``dy * (1 if y > 0 else alpha)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = leaky_relu(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+    alpha : float, default 0.01
+        As for `leaky_relu`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _backward("leaky_relu", dy, y, out, _check_alpha(alpha))
+
+
+def elu_backward(
+    dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, alpha: float = 1.0
+) -> Any:
+    """Gradient of `elu`, from its output: ``dy * (1 if y > 0 else y + alpha)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = elu(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+    alpha : float, default 1.0
+        As for `elu`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _backward("elu", dy, y, out, _check_alpha(alpha))
+
+
+def softplus_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
+    """Gradient of `softplus`, from its output: ``dy * (1 - exp(-y))``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = softplus(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _backward("softplus", dy, y, out)
+
+
+def silu_backward(dy: ArrayLike, x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Gradient of `silu`, from its input: ``dy * s * (1 + x * (1 - s))``.
+
+    Parameters
+    ----------
+    dy, x : array_like of one shape
+        The loss's gradient with respect to ``y = silu(x)``, and `x`. (``s`` is ``sigmoid(x)``.)
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _backward("silu", dy, x, out)
+
+
 def _to_last(x: Array, axis: int, name: str) -> Array:
     if x.ndim == 0 or not -x.ndim <= axis < x.ndim:
         raise ValueError(f"axis {axis} is out of bounds for {name} of shape {x.shape}")
     return np.moveaxis(x, axis, -1)
+
+
+def _softmax(x: ArrayLike, out: Array | None, axis: int, log: bool) -> Array:
+    array = _float_array(x, "x")
+    moved = np.ascontiguousarray(_to_last(array, axis, "x"))
+    if out is not None:
+        _check_out(out, array.shape, array.dtype)
+    result = np.empty(moved.shape, moved.dtype)
+    if result.size:
+        shape = (-1, moved.shape[-1])
+        _core.softmax_into(moved.reshape(shape), log, result.reshape(shape))
+    result = np.moveaxis(result, -1, axis)
+    if out is None:
+        return result
+    np.copyto(out, result, casting="same_kind")
+    return out
+
+
+def _softmax_backward(
+    name: str, dy: ArrayLike, y: ArrayLike, out: Array | None, axis: int
+) -> Array:
+    delta, values = _common(dy=dy, y=y)
+    if delta.shape != values.shape:
+        raise ValueError(f"dy has shape {delta.shape}, but y has shape {values.shape}")
+    if out is not None:
+        _check_out(out, delta.shape, delta.dtype)
+    result: Array = np.moveaxis(
+        _backward(name, _to_last(delta, axis, "dy"), _to_last(values, axis, "y"), None), -1, axis
+    )
+    if out is None:
+        return result
+    np.copyto(out, result, casting="same_kind")
+    return out
 
 
 def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Array:
@@ -520,19 +750,37 @@ def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Arr
     >>> pynn.softmax([0.0, 0.0])
     array([0.5, 0.5])
     """
-    array = _float_array(x, "x")
-    moved = np.ascontiguousarray(_to_last(array, axis, "x"))
-    if out is not None:
-        _check_out(out, array.shape, array.dtype)
-    result = np.empty(moved.shape, moved.dtype)
-    if result.size:
-        shape = (-1, moved.shape[-1])
-        _core.softmax_into(moved.reshape(shape), result.reshape(shape))
-    result = np.moveaxis(result, -1, axis)
-    if out is None:
-        return result
-    np.copyto(out, result, casting="same_kind")
-    return out
+    return _softmax(x, out, axis, log=False)
+
+
+def log_softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Array:
+    """Logarithm of the softmax along an axis, without the softmax's underflow.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; float16 and float32 are computed in float32, anything else in float64.
+    out : ndarray of `x`'s shape, optional
+        Where the result goes; may be `x`.
+    axis : int, default -1
+        The axis along which the exponentials of the results sum to 1.
+
+    Returns
+    -------
+    ndarray of `x`'s shape
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `axis` or `out` does not fit.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.log_softmax([0.0, 1000.0])
+    array([-1000.,     0.])
+    """
+    return _softmax(x, out, axis, log=True)
 
 
 def softmax_backward(
@@ -554,20 +802,29 @@ def softmax_backward(
     ndarray
         The gradient with respect to `x`.
     """
-    delta, values = _common(dy=dy, y=y)
-    if delta.shape != values.shape:
-        raise ValueError(f"dy has shape {delta.shape}, but y has shape {values.shape}")
-    if out is not None:
-        _check_out(out, delta.shape, delta.dtype)
-    result: Array = np.moveaxis(
-        _backward("softmax", _to_last(delta, axis, "dy"), _to_last(values, axis, "y"), None),
-        -1,
-        axis,
-    )
-    if out is None:
-        return result
-    np.copyto(out, result, casting="same_kind")
-    return out
+    return _softmax_backward("softmax", dy, y, out, axis)
+
+
+def log_softmax_backward(
+    dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, axis: int = -1
+) -> Array:
+    """Gradient of `log_softmax`, from its output: ``dy - exp(y) * sum(dy)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = log_softmax(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+    axis : int, default -1
+        The axis of the softmax.
+
+    Returns
+    -------
+    ndarray
+        The gradient with respect to `x`.
+    """
+    return _softmax_backward("log_softmax", dy, y, out, axis)
 
 
 # --------------------------------------------------------------------- losses

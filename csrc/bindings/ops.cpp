@@ -169,31 +169,58 @@ void by_pieces(index_t n, double operations_each, F f) {
 
 constexpr double activation_operations = 30;
 
-void activation_into(const std::string& name, const py::array& x, py::array out) {
+void activation_into(const std::string& name, double alpha, const py::array& x, py::array out) {
     with_type(out, [&](auto zero) {
         using T = decltype(zero);
         require(x.size() == out.size(), "x and out differ in size");
         const T* const source = contiguous<T>(x, "x");
         T* const target = writable<T>(out, "out");
         const Kernels<T>& k = kernels<T>();
-        const auto f = name == "relu" ? k.relu : name == "sigmoid" ? k.sigmoid : k.tanh;
-        by_pieces(x.size(), activation_operations,
-                  [&](index_t at, index_t n) { f(source + at, target + at, n); });
+        const T a = static_cast<T>(alpha);
+        const auto run = [&](auto f) { by_pieces(x.size(), activation_operations, f); };
+        const auto plain = [&](void (*f)(const T*, T*, index_t)) {
+            run([=](index_t at, index_t n) { f(source + at, target + at, n); });
+        };
+        const auto shaped = [&](void (*f)(T, const T*, T*, index_t)) {
+            run([=](index_t at, index_t n) { f(a, source + at, target + at, n); });
+        };
+        if (name == "relu") return plain(k.relu);
+        if (name == "sigmoid") return plain(k.sigmoid);
+        if (name == "tanh") return plain(k.tanh);
+        if (name == "exp") return plain(k.exp);
+        if (name == "softplus") return plain(k.softplus);
+        if (name == "silu") return plain(k.silu);
+        if (name == "elu") return shaped(k.elu);
+        if (name == "leaky_relu") return shaped(k.leaky_relu);
+        throw py::value_error("unknown function " + name);
     });
 }
 
-void activation_backward_into(const std::string& name, const py::array& dy, const py::array& y,
-                              py::array out) {
+// y is the function's output, or for silu its input.
+void activation_backward_into(const std::string& name, double alpha, const py::array& dy,
+                              const py::array& y, py::array out) {
     with_type(out, [&](auto zero) {
         using T = decltype(zero);
         require(dy.size() == out.size() && y.size() == out.size(), "sizes differ");
         const T *const d = contiguous<T>(dy, "dy"), *const v = contiguous<T>(y, "y");
         T* const target = writable<T>(out, "out");
         const Kernels<T>& k = kernels<T>();
-        const auto f = name == "relu"      ? k.relu_backward
-                       : name == "sigmoid" ? k.sigmoid_backward
-                                           : k.tanh_backward;
-        by_pieces(dy.size(), 4, [&](index_t at, index_t n) { f(d + at, v + at, target + at, n); });
+        const T a = static_cast<T>(alpha);
+        const auto run = [&](auto f) { by_pieces(dy.size(), activation_operations, f); };
+        const auto plain = [&](void (*f)(const T*, const T*, T*, index_t)) {
+            run([=](index_t at, index_t n) { f(d + at, v + at, target + at, n); });
+        };
+        const auto shaped = [&](void (*f)(T, const T*, const T*, T*, index_t)) {
+            run([=](index_t at, index_t n) { f(a, d + at, v + at, target + at, n); });
+        };
+        if (name == "relu") return plain(k.relu_backward);
+        if (name == "sigmoid") return plain(k.sigmoid_backward);
+        if (name == "tanh") return plain(k.tanh_backward);
+        if (name == "softplus") return plain(k.softplus_backward);
+        if (name == "silu") return plain(k.silu_backward);
+        if (name == "elu") return shaped(k.elu_backward);
+        if (name == "leaky_relu") return shaped(k.leaky_relu_backward);
+        throw py::value_error("unknown function " + name);
     });
 }
 
@@ -210,7 +237,7 @@ void by_rows(index_t m, index_t n, F f) {
     });
 }
 
-void softmax_into(const py::array& x, py::array out) {
+void softmax_into(const py::array& x, bool log, py::array out) {
     with_type(out, [&](auto zero) {
         using T = decltype(zero);
         require(x.ndim() == 2 && x.size() == out.size(), "expected two matrices of one shape");
@@ -219,12 +246,13 @@ void softmax_into(const py::array& x, py::array out) {
         const index_t n = x.shape(1);
         if (n == 0) return;
         by_rows(x.shape(0), n, [&](index_t at, index_t rows) {
-            kernels<T>().softmax(source + at, target + at, rows, n);
+            const Kernels<T>& k = kernels<T>();
+            (log ? k.log_softmax : k.softmax)(source + at, target + at, rows, n);
         });
     });
 }
 
-void softmax_backward_into(const py::array& dy, const py::array& y, py::array out) {
+void softmax_backward_into(const py::array& dy, const py::array& y, bool log, py::array out) {
     with_type(out, [&](auto zero) {
         using T = decltype(zero);
         require(dy.ndim() == 2 && dy.size() == out.size() && y.size() == out.size(),
@@ -233,7 +261,9 @@ void softmax_backward_into(const py::array& dy, const py::array& y, py::array ou
         T* const target = writable<T>(out, "out");
         const index_t n = dy.shape(1);
         by_rows(dy.shape(0), n, [&](index_t at, index_t rows) {
-            kernels<T>().softmax_backward(d + at, v + at, target + at, rows, n);
+            const Kernels<T>& k = kernels<T>();
+            (log ? k.log_softmax_backward : k.softmax_backward)(d + at, v + at, target + at, rows,
+                                                                n);
         });
     });
 }
@@ -488,12 +518,13 @@ void bind_ops(py::module_& m) {
     m.def("set_general", &set_general, py::arg("name"), py::arg("function"));
     m.def("gemm_into", &gemm_into, py::arg("a"), py::arg("b"), py::arg("out"), py::arg("alpha"),
           py::arg("beta"));
-    m.def("activation_into", &activation_into, py::arg("name"), py::arg("x"), py::arg("out"));
-    m.def("activation_backward_into", &activation_backward_into, py::arg("name"), py::arg("dy"),
-          py::arg("y"), py::arg("out"));
-    m.def("softmax_into", &softmax_into, py::arg("x"), py::arg("out"));
-    m.def("softmax_backward_into", &softmax_backward_into, py::arg("dy"), py::arg("y"),
+    m.def("activation_into", &activation_into, py::arg("name"), py::arg("alpha"), py::arg("x"),
           py::arg("out"));
+    m.def("activation_backward_into", &activation_backward_into, py::arg("name"), py::arg("alpha"),
+          py::arg("dy"), py::arg("y"), py::arg("out"));
+    m.def("softmax_into", &softmax_into, py::arg("x"), py::arg("log"), py::arg("out"));
+    m.def("softmax_backward_into", &softmax_backward_into, py::arg("dy"), py::arg("y"),
+          py::arg("log"), py::arg("out"));
     m.def("column_sums_into", &column_sums_into, py::arg("x"), py::arg("out"));
     m.def("linear_into", &linear_into, py::arg("x"), py::arg("w"), py::arg("b"),
           py::arg("activation"), py::arg("out"));

@@ -18,6 +18,27 @@ void tanh_kernel(const T* x, T* y, index_t n) {
     map(x, y, n, [](Vec<T> v) { return tanh(v); });
 }
 
+template <class T>
+void exp_kernel(const T* x, T* y, index_t n) {
+    map(x, y, n, [](Vec<T> v) { return exp(v); });
+}
+template <class T>
+void softplus_kernel(const T* x, T* y, index_t n) {
+    map(x, y, n, [](Vec<T> v) { return softplus(v); });
+}
+template <class T>
+void silu_kernel(const T* x, T* y, index_t n) {
+    map(x, y, n, [](Vec<T> v) { return silu(v); });
+}
+template <class T>
+void elu_kernel(T alpha, const T* x, T* y, index_t n) {
+    map(x, y, n, [=](Vec<T> v) { return elu(v, set1(alpha)); });
+}
+template <class T>
+void leaky_relu_kernel(T alpha, const T* x, T* y, index_t n) {
+    map(x, y, n, [=](Vec<T> v) { return select_less(v, set1(T(0)), v * set1(alpha), v); });
+}
+
 // The derivative at 0 is 0.
 template <class T>
 PYNN_INLINE Vec<T> relu_gradient(Vec<T> dy, Vec<T> y) {
@@ -37,10 +58,31 @@ void tanh_backward_kernel(const T* dy, const T* y, T* dx, index_t n) {
 }
 
 template <class T>
-void add_bias_kernel(T* c, index_t c_row, const T* bias, index_t m, index_t n) {
-    for (index_t i = 0; i < m; ++i) {
-        map(c + i * c_row, bias, c + i * c_row, n, [](Vec<T> v, Vec<T> b) { return v + b; });
-    }
+void elu_backward_kernel(T alpha, const T* dy, const T* y, T* dx, index_t n) {
+    map(dy, y, dx, n,
+        [=](Vec<T> d, Vec<T> v) { return select_less(set1(T(0)), v, d, d * (v + set1(alpha))); });
+}
+template <class T>
+void leaky_relu_backward_kernel(T alpha, const T* dy, const T* y, T* dx, index_t n) {
+    map(dy, y, dx, n,
+        [=](Vec<T> d, Vec<T> v) { return select_less(set1(T(0)), v, d, d * set1(alpha)); });
+}
+// sigmoid(x) = 1 - exp(-softplus(x))
+template <class T>
+void softplus_backward_kernel(const T* dy, const T* y, T* dx, index_t n) {
+    map(dy, y, dx, n,
+        [](Vec<T> d, Vec<T> v) { return d * (set1(T(0)) - expm1_negative(set1(T(0)) - v)); });
+}
+// s + x s (1 - s), s = sigmoid(x): the output is not monotonic, so x itself is needed.
+template <class T>
+void silu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
+    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) {
+        // (Beyond these the slope is 0 or 1, and x s would be infinite times 0.)
+        constexpr T far = -MathConstants<T>::silu_low;
+        const Vec<T> near = max(set1(-far), min(set1(far), v));
+        const Vec<T> s = sigmoid(near);
+        return d * fma(near * s, set1(T(1)) - s, s);
+    });
 }
 
 PYNN_ISA_END

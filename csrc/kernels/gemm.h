@@ -17,16 +17,18 @@ constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 template <class T>
 struct Plan {
     static constexpr int width = Vec<T>::width;
-    static constexpr int panel = panel_vectors * width;
     static constexpr index_t block_rows = 16 * tile_rows_max;
-    static constexpr index_t block_columns = 1024 / panel * panel;
 
     bool pack_a, pack_b;
+    int panel;                     // columns of a panel of packed b
     index_t rows, columns, depth;  // of a block
     index_t a_bytes, bytes;
 
     PYNN_INLINE explicit Plan(const Gemm<T>& g) {
         constexpr index_t size = sizeof(T);
+        // (A single row needs more columns for its chains to hide the latency.)
+        panel = (g.m == 1 ? 4 : panel_vectors) * width;
+        const index_t block_columns = 1024 / panel * panel;
         // Packing pays where it mends something: b without contiguous rows, or so large that a
         // panel is read again from memory; rows whose distance puts them into the same few sets
         // of the caches. (Measured: elsewhere reading in place is up to 13 % faster.)
@@ -54,8 +56,8 @@ struct RowTiles {
 
 // Panels of `panel` columns (the last with fewer, in whole vectors), each k x columns contiguous.
 template <class T>
-void pack_b(const Gemm<T>& g, index_t k0, index_t depth, index_t j0, index_t columns, T* out) {
-    constexpr int panel = Plan<T>::panel;
+void pack_b(const Gemm<T>& g, int panel, index_t k0, index_t depth, index_t j0, index_t columns,
+            T* out) {
     for (index_t j = 0; j < columns; j += panel) {
         const index_t used = at_most(panel, columns - j);
         const index_t stride = ceil_div(used, Vec<T>::width) * Vec<T>::width;
@@ -85,6 +87,8 @@ template <class T>
 struct Block {
     index_t i0, rows, k0, depth, j0, columns;
     const T *packed_a, *packed_b;  // null: read the operand where it is
+    int panel;                     // columns of a panel of packed_b
+    const T* same_bias;            // as many times the bias as a tile is wide; null: one a column
 };
 
 template <class T>
@@ -102,7 +106,7 @@ void multiply_block(const Gemm<T>& g, const Block<T>& s) {
     t.epilogue = s.k0 + s.depth == g.k ? g.epilogue : Epilogue::store;
     // The widest tile that the rows leave room for.
     const int rows_max = static_cast<int>(ceil_div(s.rows, split.count));
-    const int vectors_max = s.packed_b ? panel_vectors : tile_vectors(rows_max);
+    const int vectors_max = s.packed_b ? s.panel / w : tile_vectors(rows_max);
     for (index_t j = 0; j < s.columns;) {
         const index_t used = at_most(vectors_max * w, s.columns - j);
         const int vectors = static_cast<int>(ceil_div(used, w));
@@ -115,7 +119,7 @@ void multiply_block(const Gemm<T>& g, const Block<T>& s) {
             t.b = g.b + s.k0 * g.b_row + column;
             t.b_row = g.b_row;
         }
-        t.bias = g.bias ? g.bias + column : nullptr;
+        t.bias = s.same_bias ? s.same_bias : g.bias ? g.bias + column : nullptr;
         const bool last_part = !s.packed_b && t.last != w;
         for (index_t i = 0; i < split.count; ++i) {
             const index_t start = split.start(i), count = split.start(i + 1) - start;
@@ -136,24 +140,52 @@ void multiply_block(const Gemm<T>& g, const Block<T>& s) {
     }
 }
 
+// A product with a single column is the product of the transposed operands, c^T = b^T a^T, whose
+// single row fills whole vectors: one lane of a tile would do the work of its sixteen.
 template <class T>
-index_t gemm_workspace_kernel(const Gemm<T>& g) {
-    return Plan<T>(g).bytes;
+PYNN_INLINE Gemm<T> oriented(const Gemm<T>& g) {
+    const bool turn = g.n == 1 && g.m > 1 && g.c_row == 1 && (!g.y || g.y_row == 1);
+    if (!turn) return g;
+    Gemm<T> t = g;
+    t.m = 1;
+    t.n = g.m;
+    t.a = g.b;
+    t.a_row = 1;
+    t.a_col = g.b_row;
+    t.b = g.a;
+    t.b_row = g.a_col;
+    t.b_col = g.a_row;
+    t.c_row = g.m;
+    t.y_row = g.m;
+    return t;
 }
 
 template <class T>
-void gemm_kernel(const Gemm<T>& g) {
-    if (g.m == 0 || g.n == 0) return;
+index_t gemm_workspace_kernel(const Gemm<T>& g) {
+    return Plan<T>(oriented(g)).bytes;
+}
+
+template <class T>
+void gemm_kernel(const Gemm<T>& given) {
+    if (given.m == 0 || given.n == 0) return;
+    const Gemm<T> g = oriented(given);
     const Plan<T> plan(g);
     T* const a_space = static_cast<T*>(g.workspace);
     T* const b_space = reinterpret_cast<T*>(static_cast<char*>(g.workspace) + plan.a_bytes);
     Block<T> s;
+    s.panel = plan.panel;
+    T bias[tile_vectors_max * Vec<T>::width];
+    const bool turned = g.m != given.m;
+    s.same_bias = turned && g.bias ? bias : nullptr;
+    if (s.same_bias) {
+        for (T& value : bias) value = *g.bias;
+    }
     for (s.j0 = 0; s.j0 < g.n; s.j0 += plan.columns) {
         s.columns = at_most(plan.columns, g.n - s.j0);
         s.k0 = 0;
         do {  // once for k = 0 too: the empty sum has an epilogue
             s.depth = at_most(k_chunk, g.k - s.k0);
-            if (plan.pack_b) pack_b(g, s.k0, s.depth, s.j0, s.columns, b_space);
+            if (plan.pack_b) pack_b(g, plan.panel, s.k0, s.depth, s.j0, s.columns, b_space);
             s.packed_b = plan.pack_b ? b_space : nullptr;
             for (s.i0 = 0; s.i0 < g.m; s.i0 += plan.rows) {
                 s.rows = at_most(plan.rows, g.m - s.i0);

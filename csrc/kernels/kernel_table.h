@@ -68,14 +68,25 @@ struct Kernels {
     void (*relu)(const T* x, T* y, index_t n);
     void (*sigmoid)(const T* x, T* y, index_t n);
     void (*tanh)(const T* x, T* y, index_t n);
+    void (*exp)(const T* x, T* y, index_t n);
+    void (*softplus)(const T* x, T* y, index_t n);
+    void (*silu)(const T* x, T* y, index_t n);
     void (*relu_backward)(const T* dy, const T* y, T* dx, index_t n);
     void (*sigmoid_backward)(const T* dy, const T* y, T* dx, index_t n);
     void (*tanh_backward)(const T* dy, const T* y, T* dx, index_t n);
-    void (*add_bias)(T* c, index_t c_row, const T* bias, index_t m, index_t n);
+    // alpha: elu's limit at -inf; leaky_relu's slope below 0.
+    void (*elu)(T alpha, const T* x, T* y, index_t n);
+    void (*leaky_relu)(T alpha, const T* x, T* y, index_t n);
+    void (*elu_backward)(T alpha, const T* dy, const T* y, T* dx, index_t n);
+    void (*leaky_relu_backward)(T alpha, const T* dy, const T* y, T* dx, index_t n);
+    void (*softplus_backward)(const T* dy, const T* y, T* dx, index_t n);
+    void (*silu_backward)(const T* dy, const T* x, T* dx, index_t n);  // of its input
 
     // Row by row over m x n contiguous values.
     void (*softmax)(const T* x, T* y, index_t m, index_t n);
+    void (*log_softmax)(const T* x, T* y, index_t m, index_t n);
     void (*softmax_backward)(const T* dy, const T* y, T* dx, index_t m, index_t n);
+    void (*log_softmax_backward)(const T* dy, const T* y, T* dx, index_t m, index_t n);
     // out[j] = sum over i of x[i, j], the bits of ones(1, m) @ x.
     void (*column_sums)(const T* x, index_t x_row, T* out, index_t m, index_t n);
     // The sum of n values in float64: sixteen lanes, then a fixed tree.

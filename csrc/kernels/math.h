@@ -1,5 +1,6 @@
-// exp, log, sigmoid and tanh, written once over fused multiply-adds, so that their bits are the
-// same on every instruction set that has one. The polynomials come from tools/minimax.py.
+// exp, log and the activations made of them, written once over fused multiply-adds, so that their
+// bits are the same on every instruction set that has one. The polynomials come from
+// tools/minimax.py.
 #pragma once
 
 #include "kernels/vec.h"
@@ -17,6 +18,8 @@ struct MathConstants<float> {
     // log(2) in two parts; the first has 15 bits, so that its product with n is exact.
     static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
     static constexpr float tanh_limit = 10.0f;  // tanh is 1 beyond
+    static constexpr float expm1_low = -18.0f;  // exp(x) - 1 is -1 below
+    static constexpr float silu_low = -112.0f;  // x exp(x) is 0 below
     static constexpr int32_t sqrt_half = 0x3f3504f3;
     static constexpr float exp_tail[] = {0x1.00000027aba8cp-1f,  0x1.55555588e97b7p-3f,
                                          0x1.5554ae2bc2ed8p-5f,  0x1.11108fbcd6fdep-7f,
@@ -30,7 +33,7 @@ struct MathConstants<double> {
     static constexpr double exp_low = -746.0, exp_high = 710.0;
     static constexpr double log2_e = 0x1.71547652b82fep+0;
     static constexpr double ln2_high = 0x1.62e42fefa2p-1, ln2_low = 0x1.9ef35793c7673p-41;
-    static constexpr double tanh_limit = 20.0;
+    static constexpr double tanh_limit = 20.0, expm1_low = -38.0, silu_low = -760.0;
     static constexpr int64_t sqrt_half = 0x3fe6a09e667f3bcd;
     static constexpr double exp_tail[] = {
         0x1.0000000000005p-1,  0x1.555555555555cp-3,  0x1.5555555552139p-5,  0x1.111111110e704p-7,
@@ -64,16 +67,21 @@ PYNN_INLINE ExpParts<T> exp_parts(Vec<T> x) {
     return {n, fma(r * r, polynomial(r, C::exp_tail), r)};
 }
 
+// factor exp(x) for x that is neither so small nor so large that halves of its exponent are not
+// those of normal numbers. 2**n in two steps, since it may be neither normal nor finite itself.
+template <class T>
+PYNN_INLINE Vec<T> scaled_exp(Vec<T> factor, Vec<T> x) {
+    const ExpParts<T> parts = exp_parts(x);
+    const Vec<T> half = round(parts.n * set1(T(0.5)));
+    const Vec<T> p = fma(factor, parts.expm1, factor);
+    return (p * power_of_two(half)) * power_of_two(parts.n - half);
+}
+
 template <class T>
 PYNN_INLINE Vec<T> exp(Vec<T> x) {
     using C = MathConstants<T>;
     // In this order a NaN passes both.
-    x = max(set1(C::exp_low), min(set1(C::exp_high), x));
-    const ExpParts<T> parts = exp_parts(x);
-    // In two steps, since 2**n itself may be neither normal nor finite where exp(x) is.
-    const Vec<T> half = round(parts.n * set1(T(0.5)));
-    const Vec<T> p = parts.expm1 + set1(T(1));
-    return (p * power_of_two(half)) * power_of_two(parts.n - half);
+    return scaled_exp(set1(T(1)), max(set1(C::exp_low), min(set1(C::exp_high), x)));
 }
 
 // log(x) for normal positive x: x = 2**e m, sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f):
@@ -111,6 +119,37 @@ PYNN_INLINE Vec<T> sigmoid(Vec<T> x) {
     const Vec<T> one = set1(T(1));
     const Vec<T> e = exp(set1(T(0)) - abs(x));
     return select_less(x, set1(T(0)), e, one) / (one + e);
+}
+
+// exp(x) - 1, for x <= 0 put together without cancellation.
+template <class T>
+PYNN_INLINE Vec<T> expm1_negative(Vec<T> x) {
+    // Beyond, exp(x) is less than half a unit in the last place of 1.
+    const Vec<T> limited = max(set1(MathConstants<T>::expm1_low), x);
+    const ExpParts<T> parts = exp_parts(limited);
+    const Vec<T> scale = power_of_two(parts.n);
+    return fma(scale, parts.expm1, scale - set1(T(1)));
+}
+
+// log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))
+template <class T>
+PYNN_INLINE Vec<T> softplus(Vec<T> x) {
+    return relu(x) + log1p_unit(exp(set1(T(0)) - abs(x)));
+}
+
+// x sigmoid(x) = x exp(x) / (1 + exp(x)) for x < 0, where exp(x) may be denormal and x exp(x) not.
+template <class T>
+PYNN_INLINE Vec<T> silu(Vec<T> x) {
+    const Vec<T> zero = set1(T(0)), one = set1(T(1));
+    const Vec<T> e = exp(zero - abs(x));
+    const Vec<T> limited = max(set1(MathConstants<T>::silu_low), min(zero, x));
+    return select_less(x, zero, scaled_exp(limited, limited), x) / (one + e);
+}
+
+// x for x > 0, alpha (exp(x) - 1) otherwise
+template <class T>
+PYNN_INLINE Vec<T> elu(Vec<T> x, Vec<T> alpha) {
+    return select_less(set1(T(0)), x, x, alpha * expm1_negative(x));
 }
 
 // em1 / (em1 + 2) with em1 = exp(2 |x|) - 1 put together without cancellation: exact in the

@@ -143,6 +143,36 @@ void softmax_kernel(const T* x, T* y, index_t m, index_t n) {
     }
 }
 
+// y = x - largest - log(sum(exp(x - largest)))
+template <class T>
+void log_softmax_kernel(const T* x, T* y, index_t m, index_t n) {
+    for (index_t i = 0; i < m; ++i) {
+        const T* row = x + i * n;
+        const T top = row_max(row, n);
+        const Vec<T> shift = set1(top);
+        Lanes<T> total = set_lanes(T(0));
+        by_lanes(n, [&](index_t j, int count) {
+            const Lanes<T> e =
+                each(load_lanes(row + j, count, top), [&](Vec<T> v) { return exp(v - shift); });
+            total = total + keep_first(e, count);
+        });
+        const Vec<T> log_sum = log(set1(tree_sum(total)));
+        map(row, y + i * n, n, [&](Vec<T> v) { return (v - shift) - log_sum; });
+    }
+}
+
+// dx = dy - exp(y) sum(dy)
+template <class T>
+void log_softmax_backward_kernel(const T* dy, const T* y, T* dx, index_t m, index_t n) {
+    for (index_t i = 0; i < m; ++i) {
+        const T *d = dy + i * n, *v = y + i * n;
+        Lanes<T> total = set_lanes(T(0));
+        by_lanes(n, [&](index_t j, int count) { total = total + load_lanes(d + j, count, T(0)); });
+        const Vec<T> sum = set1(tree_sum(total));
+        map(d, v, dx + i * n, n, [&](Vec<T> a, Vec<T> b) { return fnma(exp(b), sum, a); });
+    }
+}
+
 // dx = y (dy - sum(dy y))
 template <class T>
 void softmax_backward_kernel(const T* dy, const T* y, T* dx, index_t m, index_t n) {
