@@ -10,12 +10,14 @@ PYNN_ISA_BEGIN
 template <class T>
 PYNN_INLINE void copy_transposed(const T* from, index_t column, index_t rows, index_t columns,
                                  T* to, index_t to_row) {
-    constexpr index_t s = transpose_size<T>;
+    constexpr index_t s = Square<T>::size;
     for (index_t j = 0; j < columns; j += s) {
         if (j + s > columns) j = columns - s;
         for (index_t i = 0; i < rows; i += s) {
             if (i + s > rows) i = rows - s;
-            transpose_square(from + j * column + i, column, to + i * to_row + j, to_row);
+            const Square<T> square = load_columns(from + j * column + i, column);
+            PYNN_UNROLL
+            for (int l = 0; l < s; ++l) store(to + (i + l) * to_row + j, square.r[l]);
         }
     }
 }
@@ -24,7 +26,7 @@ PYNN_INLINE void copy_transposed(const T* from, index_t column, index_t rows, in
 template <class T>
 void copy_block(const T* from, index_t row, index_t column, index_t rows, index_t columns, T* to,
                 index_t to_row) {
-    constexpr index_t s = transpose_size<T>;
+    constexpr index_t s = Square<T>::size;
     if (column == 1) {
         for (index_t i = 0; i < rows; ++i) {
             map(from + i * row, to + i * to_row, columns, [](Vec<T> v) { return v; });

@@ -6,6 +6,7 @@
 
 #include "kernels/copy.h"
 #include "kernels/gemm_tile.h"
+#include "kernels/gemv.h"
 
 PYNN_ISA_BEGIN
 
@@ -168,6 +169,10 @@ index_t gemm_workspace_kernel(const Gemm<T>& g) {
 template <class T>
 void gemm_kernel(const Gemm<T>& given) {
     if (given.m == 0 || given.n == 0) return;
+    if (given.n == 1 && given.a_col == 1 && given.c_row == 1 && given.epilogue == Epilogue::store &&
+        gemv(given.a, given.a_row, given.b, given.b_row, given.m, given.k, given.c)) {
+        return;
+    }
     const Gemm<T> g = oriented(given);
     const Plan<T> plan(g);
     T* const a_space = static_cast<T*>(g.workspace);

@@ -63,7 +63,7 @@ PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x,
     return {_mm256_blendv_pd(y.r, x.r, _mm256_cmp_pd(a.r, b.r, _CMP_LT_OQ))};
 }
 
-PYNN_X86_TRANSPOSE
+PYNN_X86_SQUARE
 
 PYNN_X86_FOLD(sum, add)
 PYNN_X86_FOLD(max, max)

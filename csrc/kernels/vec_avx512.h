@@ -54,7 +54,7 @@ PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x,
     return {_mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r)};
 }
 
-PYNN_X86_TRANSPOSE
+PYNN_X86_SQUARE
 
 PYNN_X86_FOLD(sum, add)
 PYNN_X86_FOLD(max, max)

@@ -90,23 +90,42 @@ PYNN_INLINE double fold_sum(Vec<double> v) {
 PYNN_INLINE float fold_max(Vec<float> v) { return vmaxvq_f32(v.r); }
 PYNN_INLINE double fold_max(Vec<double> v) { return vmaxvq_f64(v.r); }
 
-// S x S elements: to[j * to_row + i] = from[i * from_row + j].
+// A square of S x S elements in registers, for reading columns of a matrix whose rows are
+// contiguous: load_columns gives column j of the square at `from` as r[j].
 template <class T>
-constexpr int transpose_size = sizeof(T) == 4 ? 4 : 2;
-PYNN_INLINE void transpose_square(const float* from, index_t from_row, float* to, index_t to_row) {
-    const float32x4_t a = vld1q_f32(from), b = vld1q_f32(from + from_row);
-    const float32x4_t c = vld1q_f32(from + 2 * from_row), d = vld1q_f32(from + 3 * from_row);
+struct Square;
+template <>
+struct Square<float> {
+    static constexpr int size = 4;
+    float32x4_t r[4];
+};
+template <>
+struct Square<double> {
+    static constexpr int size = 2;
+    float64x2_t r[2];
+};
+PYNN_INLINE Square<float> load_columns(const float* from, index_t row) {
+    const float32x4_t a = vld1q_f32(from), b = vld1q_f32(from + row);
+    const float32x4_t c = vld1q_f32(from + 2 * row), d = vld1q_f32(from + 3 * row);
     const float32x4x2_t ab = vtrnq_f32(a, b), cd = vtrnq_f32(c, d);
-    vst1q_f32(to, vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0])));
-    vst1q_f32(to + to_row, vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1])));
-    vst1q_f32(to + 2 * to_row, vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])));
-    vst1q_f32(to + 3 * to_row, vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1])));
+    return {{vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0])),
+             vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1])),
+             vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])),
+             vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1]))}};
 }
-PYNN_INLINE void transpose_square(const double* from, index_t from_row, double* to,
-                                  index_t to_row) {
-    const float64x2_t a = vld1q_f64(from), b = vld1q_f64(from + from_row);
-    vst1q_f64(to, vzip1q_f64(a, b));
-    vst1q_f64(to + to_row, vzip2q_f64(a, b));
+PYNN_INLINE Square<double> load_columns(const double* from, index_t row) {
+    const float64x2_t a = vld1q_f64(from), b = vld1q_f64(from + row);
+    return {{vzip1q_f64(a, b), vzip2q_f64(a, b)}};
+}
+PYNN_INLINE void store(float* p, float32x4_t v) { vst1q_f32(p, v); }
+PYNN_INLINE void store(double* p, float64x2_t v) { vst1q_f64(p, v); }
+PYNN_INLINE float32x4_t load_square(const float* p) { return vld1q_f32(p); }
+PYNN_INLINE float64x2_t load_square(const double* p) { return vld1q_f64(p); }
+PYNN_INLINE float32x4_t fma(float a, float32x4_t b, float32x4_t c) {
+    return vfmaq_f32(c, vdupq_n_f32(a), b);
+}
+PYNN_INLINE float64x2_t fma(double a, float64x2_t b, float64x2_t c) {
+    return vfmaq_f64(c, vdupq_n_f64(a), b);
 }
 
 template <class T>

@@ -131,11 +131,20 @@ PYNN_INLINE T fold_max(Vec<T> v) {
 }
 
 template <class T>
-constexpr int transpose_size = 1;
+struct Square {
+    static constexpr int size = 1;
+    T r[1];
+};
 template <class T>
-PYNN_INLINE void transpose_square(const T* from, index_t, T* to, index_t) {
-    *to = *from;
+PYNN_INLINE Square<T> load_columns(const T* from, index_t) {
+    return {{*from}};
 }
+PYNN_INLINE void store(float* p, float v) { *p = v; }
+PYNN_INLINE void store(double* p, double v) { *p = v; }
+PYNN_INLINE float load_square(const float* p) { return *p; }
+PYNN_INLINE double load_square(const double* p) { return *p; }
+PYNN_INLINE float fma(float a, float b, float c) { return a * b + c; }
+PYNN_INLINE double fma(double a, double b, double c) { return a * b + c; }
 
 template <class T>
 PYNN_INLINE Vec<T> relu(Vec<T> v) {

@@ -63,7 +63,7 @@ PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x,
     return {_mm_or_pd(_mm_and_pd(mask, x.r), _mm_andnot_pd(mask, y.r))};
 }
 
-PYNN_X86_TRANSPOSE
+PYNN_X86_SQUARE
 
 PYNN_X86_FOLD(sum, add)
 PYNN_X86_FOLD(max, max)

@@ -42,67 +42,97 @@
     PYNN_INLINE Bits<T> set_bits(T, Q x) { return {PYNN_PASTE(P##_set1_, PYNN_SET1_##E)(x)}; }
 // clang-format on
 
-// S x S elements: to[j * to_row + i] = from[i * from_row + j].
+// A square of S x S elements in registers, for reading columns of a matrix whose rows are
+// contiguous: load_columns gives column j of the square at `from` as r[j].
+// clang-format off
 #if defined(__AVX2__)
-#define PYNN_X86_TRANSPOSE                                                                         \
-    template <class T>                                                                             \
-    constexpr int transpose_size = sizeof(T) == 4 ? 8 : 4;                                         \
-    PYNN_INLINE void transpose_square(const float* from, index_t from_row, float* to,              \
-                                      index_t to_row) {                                            \
-        __m256 r[8], s[8];                                                                         \
-        PYNN_UNROLL                                                                                \
-        for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(from + i * from_row);                   \
-        PYNN_UNROLL                                                                                \
-        for (int i = 0; i < 8; i += 2) {                                                           \
-            s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);                                             \
-            s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);                                         \
-        }                                                                                          \
-        PYNN_UNROLL                                                                                \
-        for (int i = 0; i < 8; i += 4) {                                                           \
-            r[i] = _mm256_shuffle_ps(s[i], s[i + 2], 0x44);                                        \
-            r[i + 1] = _mm256_shuffle_ps(s[i], s[i + 2], 0xee);                                    \
-            r[i + 2] = _mm256_shuffle_ps(s[i + 1], s[i + 3], 0x44);                                \
-            r[i + 3] = _mm256_shuffle_ps(s[i + 1], s[i + 3], 0xee);                                \
-        }                                                                                          \
-        PYNN_UNROLL                                                                                \
-        for (int i = 0; i < 4; ++i) {                                                              \
-            _mm256_storeu_ps(to + i * to_row, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));       \
-            _mm256_storeu_ps(to + (i + 4) * to_row, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31)); \
-        }                                                                                          \
-    }                                                                                              \
-    PYNN_INLINE void transpose_square(const double* from, index_t from_row, double* to,            \
-                                      index_t to_row) {                                            \
-        const __m256d a = _mm256_loadu_pd(from), b = _mm256_loadu_pd(from + from_row);             \
-        const __m256d c = _mm256_loadu_pd(from + 2 * from_row);                                    \
-        const __m256d d = _mm256_loadu_pd(from + 3 * from_row);                                    \
-        const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);              \
-        const __m256d cd0 = _mm256_unpacklo_pd(c, d), cd1 = _mm256_unpackhi_pd(c, d);              \
-        _mm256_storeu_pd(to, _mm256_permute2f128_pd(ab0, cd0, 0x20));                              \
-        _mm256_storeu_pd(to + to_row, _mm256_permute2f128_pd(ab1, cd1, 0x20));                     \
-        _mm256_storeu_pd(to + 2 * to_row, _mm256_permute2f128_pd(ab0, cd0, 0x31));                 \
-        _mm256_storeu_pd(to + 3 * to_row, _mm256_permute2f128_pd(ab1, cd1, 0x31));                 \
+#define PYNN_X86_SQUARE                                                                           \
+    template <class T> struct Square;                                                             \
+    template <> struct Square<float> {                                                            \
+        static constexpr int size = 8;                                                            \
+        __m256 r[8];                                                                              \
+    };                                                                                            \
+    template <> struct Square<double> {                                                           \
+        static constexpr int size = 4;                                                            \
+        __m256d r[4];                                                                             \
+    };                                                                                            \
+    /* Rows i and i + 4 share a register from the start: inserting a half from memory is no */    \
+    /* shuffle, and what is left stays within the halves.                                    */   \
+    PYNN_INLINE Square<float> load_columns(const float* from, index_t row) {                      \
+        __m256 a[8], b[8];                                                                        \
+        Square<float> out;                                                                        \
+        PYNN_UNROLL                                                                               \
+        for (int i = 0; i < 4; ++i) {                                                             \
+            const float *p = from + i * row, *q = from + (i + 4) * row;                           \
+            a[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(q), 1);\
+            a[i + 4] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p + 4)),          \
+                                            _mm_loadu_ps(q + 4), 1);                              \
+        }                                                                                         \
+        PYNN_UNROLL                                                                               \
+        for (int i = 0; i < 8; i += 2) {                                                          \
+            b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);                                            \
+            b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);                                        \
+        }                                                                                         \
+        PYNN_UNROLL                                                                               \
+        for (int i = 0; i < 8; i += 4) {                                                          \
+            out.r[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);                                   \
+            out.r[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);                               \
+            out.r[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);                           \
+            out.r[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);                           \
+        }                                                                                         \
+        return out;                                                                               \
+    }                                                                                             \
+    PYNN_INLINE Square<double> load_columns(const double* from, index_t row) {                    \
+        const __m256d a = _mm256_loadu_pd(from), b = _mm256_loadu_pd(from + row);                 \
+        const __m256d c = _mm256_loadu_pd(from + 2 * row), d = _mm256_loadu_pd(from + 3 * row);   \
+        const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);             \
+        const __m256d cd0 = _mm256_unpacklo_pd(c, d), cd1 = _mm256_unpackhi_pd(c, d);             \
+        return {{_mm256_permute2f128_pd(ab0, cd0, 0x20), _mm256_permute2f128_pd(ab1, cd1, 0x20),  \
+                 _mm256_permute2f128_pd(ab0, cd0, 0x31), _mm256_permute2f128_pd(ab1, cd1, 0x31)}}; \
+    }                                                                                             \
+    PYNN_INLINE void store(float* p, __m256 v) { _mm256_storeu_ps(p, v); }                        \
+    PYNN_INLINE void store(double* p, __m256d v) { _mm256_storeu_pd(p, v); }                      \
+    PYNN_INLINE __m256 load_square(const float* p) { return _mm256_loadu_ps(p); }                 \
+    PYNN_INLINE __m256d load_square(const double* p) { return _mm256_loadu_pd(p); }               \
+    PYNN_INLINE __m256 fma(float a, __m256 b, __m256 c) {                                         \
+        return _mm256_fmadd_ps(_mm256_set1_ps(a), b, c);                                          \
+    }                                                                                             \
+    PYNN_INLINE __m256d fma(double a, __m256d b, __m256d c) {                                     \
+        return _mm256_fmadd_pd(_mm256_set1_pd(a), b, c);                                          \
     }
 #else
-#define PYNN_X86_TRANSPOSE                                                                   \
-    template <class T>                                                                       \
-    constexpr int transpose_size = sizeof(T) == 4 ? 4 : 2;                                   \
-    PYNN_INLINE void transpose_square(const float* from, index_t from_row, float* to,        \
-                                      index_t to_row) {                                      \
-        __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_row);                    \
-        __m128 c = _mm_loadu_ps(from + 2 * from_row), d = _mm_loadu_ps(from + 3 * from_row); \
-        _MM_TRANSPOSE4_PS(a, b, c, d);                                                       \
-        _mm_storeu_ps(to, a);                                                                \
-        _mm_storeu_ps(to + to_row, b);                                                       \
-        _mm_storeu_ps(to + 2 * to_row, c);                                                   \
-        _mm_storeu_ps(to + 3 * to_row, d);                                                   \
-    }                                                                                        \
-    PYNN_INLINE void transpose_square(const double* from, index_t from_row, double* to,      \
-                                      index_t to_row) {                                      \
-        const __m128d a = _mm_loadu_pd(from), b = _mm_loadu_pd(from + from_row);             \
-        _mm_storeu_pd(to, _mm_unpacklo_pd(a, b));                                            \
-        _mm_storeu_pd(to + to_row, _mm_unpackhi_pd(a, b));                                   \
+#define PYNN_X86_SQUARE                                                                           \
+    template <class T> struct Square;                                                             \
+    template <> struct Square<float> {                                                            \
+        static constexpr int size = 4;                                                            \
+        __m128 r[4];                                                                              \
+    };                                                                                            \
+    template <> struct Square<double> {                                                           \
+        static constexpr int size = 2;                                                            \
+        __m128d r[2];                                                                             \
+    };                                                                                            \
+    PYNN_INLINE Square<float> load_columns(const float* from, index_t row) {                      \
+        __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + row);                              \
+        __m128 c = _mm_loadu_ps(from + 2 * row), d = _mm_loadu_ps(from + 3 * row);                \
+        _MM_TRANSPOSE4_PS(a, b, c, d);                                                            \
+        return {{a, b, c, d}};                                                                    \
+    }                                                                                             \
+    PYNN_INLINE Square<double> load_columns(const double* from, index_t row) {                    \
+        const __m128d a = _mm_loadu_pd(from), b = _mm_loadu_pd(from + row);                       \
+        return {{_mm_unpacklo_pd(a, b), _mm_unpackhi_pd(a, b)}};                                  \
+    }                                                                                             \
+    PYNN_INLINE void store(float* p, __m128 v) { _mm_storeu_ps(p, v); }                           \
+    PYNN_INLINE void store(double* p, __m128d v) { _mm_storeu_pd(p, v); }                         \
+    PYNN_INLINE __m128 load_square(const float* p) { return _mm_loadu_ps(p); }                    \
+    PYNN_INLINE __m128d load_square(const double* p) { return _mm_loadu_pd(p); }                  \
+    PYNN_INLINE __m128 fma(float a, __m128 b, __m128 c) {                                         \
+        return _mm_add_ps(_mm_mul_ps(_mm_set1_ps(a), b), c);                                      \
+    }                                                                                             \
+    PYNN_INLINE __m128d fma(double a, __m128d b, __m128d c) {                                     \
+        return _mm_add_pd(_mm_mul_pd(_mm_set1_pd(a), b), c);                                      \
     }
 #endif
+// clang-format on
 
 // The lanes of one vector: lane l with l + width / 2, and so on down to one.
 #define PYNN_X86_FOLD(NAME, OP)                                          \
