@@ -20,18 +20,20 @@ namespace {
 
 std::atomic<int> chosen_threads{0};
 
+#ifdef _OPENMP
 // libgomp's threads do not survive a fork, and its next parallel region in the child would wait
 // for them for ever: a child of a process that had threads stays on one.
 std::atomic<bool> had_threads{false}, child_of_threads{false};
 
 void watch_forks() {
-#if defined(_OPENMP) && (defined(__unix__) || defined(__APPLE__))
+#if defined(__unix__) || defined(__APPLE__)
     static const int registered = pthread_atfork(nullptr, nullptr, [] {
         if (had_threads.load()) child_of_threads.store(true);
     });
     static_cast<void>(registered);
 #endif
 }
+#endif
 
 void pause() {
 #if defined(__x86_64__) || defined(_M_X64)
