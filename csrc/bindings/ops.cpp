@@ -1,8 +1,8 @@
 // The kernels as functions of arrays.
 //
 // matmul and the activations are builtins called without any wrapper: a plain call on plain arrays
-// is answered here, anything else goes to the general function of src/pynn/ops.py that was registered
-// for it. The other functions expect operands as src/pynn/ops.py prepares them.
+// is answered here, anything else goes to the general function of src/pynn/ops.py that was
+// registered for it. The other functions expect operands as src/pynn/ops.py prepares them.
 #include <pybind11/stl.h>
 
 #include <map>

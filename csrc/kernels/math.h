@@ -84,10 +84,11 @@ PYNN_INLINE Vec<T> exp(Vec<T> x) {
     return scaled_exp(set1(T(1)), max(set1(C::exp_low), min(set1(C::exp_high), x)));
 }
 
-// log(x) for normal positive x: x = 2**e m, sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f):
+// log(x) + more for normal positive x and |more| far below 1, added before the last rounding:
+// x = 2**e m, sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f):
 // log(1 + f) = 2 s + s s**2 t(s**2) = f - s (f - s**2 t) (as in the classic libms).
 template <class T>
-PYNN_INLINE Vec<T> log(Vec<T> x) {
+PYNN_INLINE Vec<T> log_plus(Vec<T> x, Vec<T> more) {
     using C = MathConstants<T>;
     using F = Float<T>;
     const Bits<T> shifted = bits(x) + set_bits(T(), F::one - C::sqrt_half);
@@ -102,15 +103,30 @@ PYNN_INLINE Vec<T> log(Vec<T> x) {
     const Vec<T> s = f / (set1(T(2)) + f);
     const Vec<T> z = s * s;
     const Vec<T> t = z * polynomial(z, C::log_tail);
-    const Vec<T> tail = fnma(s, f - t, e * set1(C::ln2_low));
+    const Vec<T> tail = fnma(s, f - t, fma(e, set1(C::ln2_low), more));
     return e * set1(C::ln2_high) + (f + tail);
+}
+
+// log(x) for normal positive x; infinity and NaN stay what they are.
+template <class T>
+PYNN_INLINE Vec<T> log(Vec<T> x) {
+    return select_less(x, set1(Float<T>::infinity), log_plus(x, set1(T(0))), x);
 }
 
 // log(1 + x) for 0 <= x <= 1. What 1 + x loses in rounding is put back.
 template <class T>
 PYNN_INLINE Vec<T> log1p_unit(Vec<T> x) {
     const Vec<T> u = set1(T(1)) + x;
-    return log(u) + (x - (u - set1(T(1)))) / u;
+    return log_plus(u, (x - (u - set1(T(1)))) / u);
+}
+
+// x / (1 + e) for 0 <= e <= 1 and finite x, nearly correctly rounded: 1 + e is rounded, but the
+// quotient's remainder x - q - q e is not (x - q is exact). The sign of a zero may be lost.
+template <class T>
+PYNN_INLINE Vec<T> over_one_plus(Vec<T> x, Vec<T> e) {
+    const Vec<T> reciprocal = set1(T(1)) / (set1(T(1)) + e);
+    const Vec<T> q = x * reciprocal;
+    return fma(fnma(q, e, x - q), reciprocal, q);
 }
 
 // Through exp(-|x|), which never overflows: 1 / (1 + e) or e / (1 + e).
@@ -118,17 +134,17 @@ template <class T>
 PYNN_INLINE Vec<T> sigmoid(Vec<T> x) {
     const Vec<T> one = set1(T(1));
     const Vec<T> e = exp(set1(T(0)) - abs(x));
-    return select_less(x, set1(T(0)), e, one) / (one + e);
+    return over_one_plus(select_less(x, set1(T(0)), e, one), e);
 }
 
-// exp(x) - 1, for x <= 0 put together without cancellation.
+// exp(x) - 1, for x <= 0 put together without cancellation; -0 for -0.
 template <class T>
 PYNN_INLINE Vec<T> expm1_negative(Vec<T> x) {
     // Beyond, exp(x) is less than half a unit in the last place of 1.
     const Vec<T> limited = max(set1(MathConstants<T>::expm1_low), x);
     const ExpParts<T> parts = exp_parts(limited);
     const Vec<T> scale = power_of_two(parts.n);
-    return fma(scale, parts.expm1, scale - set1(T(1)));
+    return copysign(fma(scale, parts.expm1, scale - set1(T(1))), x);
 }
 
 // log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))
@@ -140,10 +156,13 @@ PYNN_INLINE Vec<T> softplus(Vec<T> x) {
 // x sigmoid(x) = x exp(x) / (1 + exp(x)) for x < 0, where exp(x) may be denormal and x exp(x) not.
 template <class T>
 PYNN_INLINE Vec<T> silu(Vec<T> x) {
-    const Vec<T> zero = set1(T(0)), one = set1(T(1));
+    constexpr T low = MathConstants<T>::silu_low;
+    const Vec<T> zero = set1(T(0));
     const Vec<T> e = exp(zero - abs(x));
-    const Vec<T> limited = max(set1(MathConstants<T>::silu_low), min(zero, x));
-    return select_less(x, zero, scaled_exp(limited, limited), x) / (one + e);
+    const Vec<T> limited = max(set1(low), min(zero, x));
+    const Vec<T> y = over_one_plus(select_less(x, zero, scaled_exp(limited, limited), x), e);
+    // (Far above 0 it is x, and an infinite x has no remainder.)
+    return select_less(x, set1(-low), copysign(y, x), x);
 }
 
 // x for x > 0, alpha (exp(x) - 1) otherwise
@@ -153,14 +172,20 @@ PYNN_INLINE Vec<T> elu(Vec<T> x, Vec<T> alpha) {
 }
 
 // em1 / (em1 + 2) with em1 = exp(2 |x|) - 1 put together without cancellation: exact in the
-// small, where n = 0, and 1 in the large.
+// small, where n = 0, and 1 in the large. The divisor's rounding error and the quotient's are put
+// back, since three roundings and those of em1 would be more than 2 ULP.
 template <class T>
 PYNN_INLINE Vec<T> tanh(Vec<T> x) {
+    const Vec<T> one = set1(T(1)), two = set1(T(2));
     const Vec<T> limited = min(set1(MathConstants<T>::tanh_limit), abs(x));
     const ExpParts<T> parts = exp_parts(limited + limited);
     const Vec<T> scale = power_of_two(parts.n);
-    const Vec<T> em1 = fma(scale, parts.expm1, scale - set1(T(1)));
-    return copysign(em1 / (em1 + set1(T(2))), x);
+    const Vec<T> em1 = fma(scale, parts.expm1, scale - one);
+    const Vec<T> divisor = em1 + two, reciprocal = one / divisor;
+    const Vec<T> lost = em1 - (divisor - two);
+    const Vec<T> q = em1 * reciprocal;
+    const Vec<T> remainder = fnma(q, lost, fnma(q, divisor, em1));
+    return copysign(fma(remainder, reciprocal, q), x);
 }
 
 PYNN_ISA_END

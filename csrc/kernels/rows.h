@@ -148,7 +148,9 @@ template <class T>
 void log_softmax_kernel(const T* x, T* y, index_t m, index_t n) {
     for (index_t i = 0; i < m; ++i) {
         const T* row = x + i * n;
-        const T top = row_max(row, n);
+        // An infinite maximum stays in x, as in SciPy: its own result is NaN, the others'
+        // -infinity.
+        const T most = row_max(row, n), top = most == Float<T>::infinity ? T(0) : most;
         const Vec<T> shift = set1(top);
         Lanes<T> total = set_lanes(T(0));
         by_lanes(n, [&](index_t j, int count) {

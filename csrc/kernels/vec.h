@@ -25,13 +25,13 @@ template <>
 struct Float<float> {
     static constexpr int mantissa = 23;
     static constexpr int32_t sign = INT32_MIN, one = 0x3f800000, bias = 127;
-    static constexpr float round_magic = 0x1.8p23f;
+    static constexpr float round_magic = 0x1.8p23f, infinity = __builtin_huge_valf();
 };
 template <>
 struct Float<double> {
     static constexpr int mantissa = 52;
     static constexpr int64_t sign = INT64_MIN, one = 0x3ff0000000000000, bias = 1023;
-    static constexpr double round_magic = 0x1.8p52;
+    static constexpr double round_magic = 0x1.8p52, infinity = __builtin_huge_val();
 };
 
 template <class T>

@@ -38,6 +38,11 @@ def results(dtype):
             y = getattr(pynn, name)(x)
             yield f"{name} {n}", y
             yield f"{name}_backward {n}", getattr(pynn, f"{name}_backward")(target, y)
+        for name in ("leaky_relu", "elu", "silu", "softplus", "log_softmax"):
+            y = getattr(pynn, name)(x)
+            yield f"{name} {n}", y
+            given = x if name == "silu" else y
+            yield f"{name}_backward {n}", getattr(pynn, f"{name}_backward")(target, given)
         labels = rng.integers(0, n, 20)
         for name in ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "mse"):
             loss, gradient = getattr(pynn, name)(x, abs(target))
