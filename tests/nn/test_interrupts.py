@@ -24,11 +24,15 @@ net, interrupted = make(), {}
 pynn.set_num_threads(threads)
 
 def interrupt():
+    while (net.weights[0] == start).all():  # not before the first step, however busy the machine
+        time.sleep(0.01)
+    time.sleep(0.1)
     interrupted["at"] = time.monotonic()
     os.kill(os.getpid(), signal.SIGINT)
 
 net.train_on_batch(x[:100], y[:100], pynn.SGD(0.001))
-threading.Timer(0.2, interrupt).start()
+start = net.weights[0].copy()
+threading.Thread(target=interrupt, daemon=True).start()
 try:
     net.fit(x, y, epochs=10**9, batch_size=100, shuffle=False, optimizer=pynn.SGD(0.001),
             progress=shown)
@@ -62,7 +66,7 @@ def test_ctrl_c(tmp_path, rows, shown, threads):
     seconds, steps, whole_epochs, losses = json.loads(output)
     assert seconds < 1
     assert steps is not None, "the weights are not those after any whole mini-batch"
-    assert steps > 5
+    assert steps > 0
     # Python may see the signal just after an epoch's last step, before it is recorded.
     assert whole_epochs in ((0,) if rows > 500 else (steps // 5, steps // 5 - 1))
     assert np.isfinite(losses).all()
