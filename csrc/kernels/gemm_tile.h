@@ -43,7 +43,7 @@ struct RowOffsets {
             row /= 2;
             ++shift;
         }
-        return odd[row / 2] << shift;
+        return odd[row / 2] * (index_t(1) << shift);  // strides may be negative
     }
 };
 

@@ -128,9 +128,13 @@ PYNN_INLINE float64x2_t fma(double a, float64x2_t b, float64x2_t c) {
     return vfmaq_f64(c, vdupq_n_f64(a), b);
 }
 
-template <class T>
-PYNN_INLINE Vec<T> relu(Vec<T> v) {
-    return max(set1(T(0)), v);
+// -0 and NaN stay what they are. (Compared with 0 itself, Clang makes it fmax, which turns -0 to
+// 0.)
+PYNN_INLINE Vec<float> relu(Vec<float> v) {
+    return {vbslq_f32(vcleq_f32(v.r, vdupq_n_f32(-0x1p-149f)), vdupq_n_f32(0.0f), v.r)};
+}
+PYNN_INLINE Vec<double> relu(Vec<double> v) {
+    return {vbslq_f64(vcleq_f64(v.r, vdupq_n_f64(-0x1p-1074)), vdupq_n_f64(0.0), v.r)};
 }
 
 // The micro-kernel's shape: 8 x 3 vectors take 24 accumulators, three vectors of b and a
