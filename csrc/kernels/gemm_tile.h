@@ -28,22 +28,32 @@ struct Tile {
     index_t y_row;
 };
 
-// Row i of the tile in bytes from the first. x86 addresses reach base + offset * {1, 2, 4, 8}, so
-// seven odd multiples of the stride, kept in registers, address fourteen rows.
-struct RowOffsets {
-    index_t odd[7];
-    PYNN_INLINE explicit RowOffsets(index_t stride) {
+// The rows of a tile through few registers: x86 addresses reach base + offset * {1, 2, 4, 8}, so a
+// base for every five rows, the stride and its triple reach all of them. (A register for each row's
+// offset was too many: the compiler kept some in memory and one in a vector register, and moving
+// that one back took a multiply-add's place on port 0 in every step.)
+template <class T, int MR>
+struct RowPointers {
+    static constexpr int group = 5, groups = (MR + group - 1) / group;
+    const char* base[groups];
+    index_t stride, three;
+
+    PYNN_INLINE RowPointers(const T* a, index_t row) {
+        stride = row * static_cast<index_t>(sizeof(T));
+        three = 3 * stride;
         PYNN_UNROLL
-        for (int i = 0; i < 7; ++i) odd[i] = (2 * i + 1) * stride;
-    }
-    PYNN_INLINE index_t operator[](int row) const {
-        if (row == 0) return 0;
-        int shift = 0;
-        while (row % 2 == 0) {
-            row /= 2;
-            ++shift;
+        for (int g = 0; g < groups; ++g) {
+            base[g] = reinterpret_cast<const char*>(a) + g * group * stride;
         }
-        return odd[row / 2] * (index_t(1) << shift);  // strides may be negative
+    }
+    PYNN_INLINE T operator[](int row) const {
+        const int in_group = row % group;
+        const index_t offset = in_group == 3 ? three : in_group * stride;
+        return *reinterpret_cast<const T*>(base[row / group] + offset);
+    }
+    PYNN_INLINE void step(index_t bytes) {
+        PYNN_UNROLL
+        for (int g = 0; g < groups; ++g) base[g] += bytes;
     }
 };
 
@@ -52,10 +62,11 @@ struct RowOffsets {
 template <class T, int MR, int NV, bool LastPart>
 PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     constexpr int w = Vec<T>::width;
-    const RowOffsets row(t.a_row * static_cast<index_t>(sizeof(T)));
-    const char* a = reinterpret_cast<const char*>(t.a);
+    RowPointers<T, MR> a(t.a, t.a_row);
     const index_t a_step = t.a_col * static_cast<index_t>(sizeof(T));
     const T* b = t.b;
+    constexpr index_t rows_ahead = 8;
+    constexpr int line = 64 / sizeof(T), vectors_per_line = w < line ? line / w : 1;
     PYNN_UNROLL
     for (int i = 0; i < MR; ++i) {
         PYNN_UNROLL
@@ -67,13 +78,18 @@ PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
         for (int j = 0; j < NV; ++j) {
             bv[j] = LastPart && j == NV - 1 ? load_part(b + j * w, t.last) : load(b + j * w);
         }
+        // b's panel passes by from the L2 cache; its next rows are fetched ahead of their use.
+        PYNN_UNROLL
+        for (int j = 0; j < NV; j += vectors_per_line) {
+            PYNN_PREFETCH(b + j * w + rows_ahead * t.b_row);
+        }
         PYNN_UNROLL
         for (int i = 0; i < MR; ++i) {
-            const Vec<T> av = set1(*reinterpret_cast<const T*>(a + row[i]));
+            const Vec<T> av = set1(a[i]);
             PYNN_UNROLL
             for (int j = 0; j < NV; ++j) acc[i][j] = fma(av, bv[j], acc[i][j]);
         }
-        a += a_step;
+        a.step(a_step);
         b += t.b_row;
     }
 }

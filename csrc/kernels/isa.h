@@ -31,6 +31,8 @@
 #if defined(_MSC_VER) && !defined(__clang__)
 #define PYNN_INLINE __forceinline
 #define PYNN_UNROLL
+#define PYNN_PREFETCH(p) static_cast<void>(p)
+#define PYNN_PREFETCH_L2(p) static_cast<void>(p)
 #elif defined(__clang__)
 #define PYNN_INLINE inline __attribute__((always_inline))
 #define PYNN_UNROLL _Pragma("unroll")
@@ -38,4 +40,8 @@
 #define PYNN_INLINE inline __attribute__((always_inline))
 // GCC 12 leaves an array of accumulators in memory unless every loop over it is fully unrolled.
 #define PYNN_UNROLL _Pragma("GCC unroll 32")
+#endif
+#ifndef PYNN_PREFETCH  // a hint, at any address: into the L1 cache, into the L2 cache
+#define PYNN_PREFETCH(p) __builtin_prefetch(p)
+#define PYNN_PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)
 #endif

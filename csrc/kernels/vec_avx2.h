@@ -41,12 +41,29 @@ PYNN_INLINE Vec<float> load_part(const float* p, int n) {
 PYNN_INLINE Vec<double> load_part(const double* p, int n) {
     return {_mm256_maskload_pd(p, first_mask(0.0, n))};
 }
-// vmaskmov's store takes dozens of micro-operations on AMD: through the stack it is cheaper.
-template <class T>
-PYNN_INLINE void store_part(T* p, Vec<T> v, int n) {
-    T lanes[Vec<T>::width];
-    store(lanes, v);
-    for (int i = 0; i < n; ++i) p[i] = lanes[i];
+// vmaskmov's store takes dozens of micro-operations on AMD: in halves it is cheaper.
+PYNN_INLINE void store_part(float* p, Vec<float> v, int n) {
+    __m128 rest = _mm256_castps256_ps128(v.r);
+    if (n & 4) {
+        _mm_storeu_ps(p, rest);
+        rest = _mm256_extractf128_ps(v.r, 1);
+        p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pd(reinterpret_cast<double*>(p), _mm_castps_pd(rest));
+        rest = _mm_movehl_ps(rest, rest);
+        p += 2;
+    }
+    if (n & 1) _mm_store_ss(p, rest);
+}
+PYNN_INLINE void store_part(double* p, Vec<double> v, int n) {
+    __m128d rest = _mm256_castpd256_pd128(v.r);
+    if (n & 2) {
+        _mm_storeu_pd(p, rest);
+        rest = _mm256_extractf128_pd(v.r, 1);
+        p += 2;
+    }
+    if (n & 1) _mm_store_sd(p, rest);
 }
 PYNN_INLINE Vec<float> first_or(Vec<float> v, int n, Vec<float> rest) {
     return {_mm256_blendv_ps(rest.r, v.r, _mm256_castsi256_ps(first_mask(0.0f, n)))};

@@ -48,8 +48,6 @@ __all__ = [
 
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-# A sum over k longer than this is put together from pieces (csrc/kernels/kernel_table.h).
-K_CHUNK = 512
 ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
 
 
@@ -217,14 +215,12 @@ def gemm(
     else:
         _check_out(out, shape, dtype)
     aside = not _usable(out, dtype) or any(np.may_share_memory(out, x) for x in (left, right))
-    # A sum in several pieces is collected in the result's place, so what is there must not count.
-    aside = aside or (beta != 0.0 and left.shape[1] > K_CHUNK)
-    result = np.empty(shape, dtype) if aside else out
-    if result.size:
-        _core.gemm_into(left, right, result, alpha, 0.0 if aside else beta)
+    result = out
     if aside:
-        if beta != 0.0:
-            result += np.asarray(beta, dtype) * out
+        result = np.array(out, dtype, order="C") if beta != 0.0 else np.empty(shape, dtype)
+    if result.size:
+        _core.gemm_into(left, right, result, alpha, beta)
+    if aside:
         np.copyto(out, result, casting="same_kind")
     return out
 

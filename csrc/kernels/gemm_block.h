@@ -1,0 +1,87 @@
+// A block of b times all rows of a: the walk over the tiles.
+#pragma once
+
+#include "kernels/gemm_pack.h"
+
+PYNN_ISA_BEGIN
+
+// A product, and where its operands are read: in place or packed.
+template <class T>
+struct Block {
+    index_t k0, depth, j0, columns;
+    T* packed_a;         // room for a tile; null: read a where it is
+    const T* packed_b;   // null: read b where it is
+    const T* same_bias;  // as many times the bias as a tile is wide; null: one a column
+};
+
+// A share of the next tile of a, from row `start` on, on its way to the L2 cache while `used` of
+// the block's columns are at work: the first panel would otherwise wait for every line of it.
+template <class T>
+PYNN_INLINE void prefetch_a(const Gemm<T>& g, const Block<T>& s, index_t start, index_t rows,
+                            index_t j, index_t used) {
+    const index_t begin = s.depth * j / s.columns, end = s.depth * (j + used) / s.columns;
+    const T* a = g.a + start * g.a_row + s.k0 * g.a_col;
+    if (g.a_col == 1) {
+        for (index_t i = 0; i < rows; ++i) {
+            for (index_t l = begin; l < end; l += Plan<T>::line) {
+                PYNN_PREFETCH_L2(a + i * g.a_row + l);
+            }
+        }
+    } else {
+        for (index_t l = begin; l < end; ++l) PYNN_PREFETCH_L2(a + l * g.a_col);
+    }
+}
+
+template <class T>
+void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
+    constexpr int w = Vec<T>::width;
+    const RowTiles split(g.m);
+    Tile<T> t;
+    t.k = s.depth;
+    t.c_row = g.c_row;
+    t.y_row = g.y_row;
+    t.floor = g.floor;
+    t.alpha = g.alpha;
+    t.beta = g.beta;
+    t.accumulate = s.k0 > 0;
+    t.epilogue = s.k0 + s.depth == g.k ? g.epilogue : Epilogue::store;
+    t.a_row = s.packed_a ? plan.a_row : g.a_row;
+    t.a_col = s.packed_a ? plan.a_col : g.a_col;
+    for (index_t i = 0; i < split.count; ++i) {
+        const index_t start = split.start(i), rows = split.start(i + 1) - start;
+        t.a = g.a + start * g.a_row + s.k0 * g.a_col;
+        if (s.packed_a) {
+            if (plan.a_row == 1) {
+                pack_columns(t.a, g.a_col, s.depth, rows, s.packed_a);
+            } else {
+                copy_block(t.a, g.a_row, g.a_col, rows, s.depth, s.packed_a, plan.a_row);
+            }
+            t.a = s.packed_a;
+        }
+        // The widest tile that the rows leave room for.
+        const int vectors_max = s.packed_b ? plan.panel / w : tile_vectors(static_cast<int>(rows));
+        for (index_t j = 0; j < s.columns;) {
+            const index_t used = at_most(vectors_max * w, s.columns - j);
+            const int vectors = static_cast<int>(ceil_div(used, w));
+            const index_t column = s.j0 + j;
+            t.last = static_cast<int>(used - (vectors - 1) * w);
+            if (s.packed_b) {
+                t.b = s.packed_b + j * s.depth;
+                t.b_row = vectors * w;
+            } else {
+                t.b = g.b + s.k0 * g.b_row + column;
+                t.b_row = g.b_row;
+            }
+            if (plan.prefetch_a && i + 1 < split.count) {
+                prefetch_a(g, s, split.start(i + 1), rows, j, used);
+            }
+            t.bias = s.same_bias ? s.same_bias : g.bias ? g.bias + column : nullptr;
+            t.c = g.c + start * g.c_row + column;
+            t.y = g.y ? g.y + start * g.y_row + column : nullptr;
+            tiles<T>.at[rows][vectors][!s.packed_b && t.last != w](t);
+            j += used;
+        }
+    }
+}
+
+PYNN_ISA_END

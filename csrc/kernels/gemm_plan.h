@@ -1,0 +1,66 @@
+// How a product is cut into blocks and tiles, and what is packed.
+//
+// The order of every sum is fixed before this file decides anything (kernel_table.h: k_chunk), so
+// blocks, panels and tiles can be chosen for speed alone.
+#pragma once
+
+#include "kernels/gemm_tile.h"
+
+PYNN_ISA_BEGIN
+
+constexpr index_t at_most(index_t a, index_t b) { return a < b ? a : b; }
+constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
+
+// How a product is cut. For a block of b (k_chunk x columns) that stays in the L2 cache, each tile
+// of rows of a (at most tile_rows_max x k_chunk) stays in the L1 cache while b's panels pass by.
+template <class T>
+struct Plan {
+    static constexpr int width = Vec<T>::width;
+    static constexpr index_t size = sizeof(T);
+    static constexpr index_t line = 64 / size;
+    static constexpr index_t block_bytes = 768 * 1024;  // of b; an L2 cache has 1 or 2 MB
+
+    bool pack_a, pack_b, prefetch_a;
+    int panel;             // columns of a panel of packed b
+    index_t depth;         // of the longest piece of k
+    index_t columns;       // of a block of b
+    index_t a_row, a_col;  // strides of a packed tile
+    index_t a_bytes, bytes;
+
+    PYNN_INLINE explicit Plan(const Gemm<T>& g) {
+        depth = at_most(g.k, k_chunk);
+        // (A single row needs more columns for its chains to hide the latency.)
+        panel = (g.m == 1 ? 4 : panel_vectors) * width;
+        columns = at_most(g.n, block_bytes / (k_chunk * size) / panel * panel);
+        // Packing pays where it mends something; elsewhere reading in place is up to 10 % faster.
+        // b: without contiguous rows, or read so often that its panels come from the L3 cache
+        // again and again.
+        const bool many_rows = g.m >= 8 * tile_rows_max;
+        const bool large = g.k * g.n * size > 2 * block_bytes;
+        const bool same_sets = g.k >= 64 && g.b_row * size % 4096 == 0;
+        pack_b = g.b_col != 1 || (many_rows && (large || same_sets));
+        // a: columns (a cache line is then read for fourteen elements), or rows whose distance
+        // puts them into the same few sets of the cache.
+        const bool by_columns = g.a_row == 1 && g.a_col != 1;
+        const bool conflicts = g.a_row * size % 4096 == 0;
+        pack_a = g.m > 2 * tile_rows_max && g.k >= 64 &&
+                 (by_columns ? g.n >= 4 * panel : conflicts && g.n >= 16 * panel);
+        prefetch_a = g.m * g.k * size > block_bytes / 2;
+        // A line more than the rows need, so that rows do not share a set of the L1 cache.
+        a_row = by_columns ? 1 : ceil_div(depth, line) * line + line;
+        a_col = by_columns ? tile_rows_max : 1;
+        a_bytes = pack_a ? round_up((by_columns ? depth : a_row) * tile_rows_max * size) + 64 : 0;
+        bytes = a_bytes + (pack_b ? round_up(ceil_div(columns, width) * width * depth * size) : 0);
+    }
+    static PYNN_INLINE index_t round_up(index_t n) { return ceil_div(n, 64) * 64; }
+};
+
+// Rows of the tile that starts at row i of m: the m rows are divided as evenly as tiles of at
+// most tile_rows_max allow, since a last tile of a row or two would have too few chains.
+struct RowTiles {
+    index_t count, rows;
+    PYNN_INLINE explicit RowTiles(index_t m) : count(ceil_div(m, tile_rows_max)), rows(m) {}
+    PYNN_INLINE index_t start(index_t tile) const { return tile * rows / count; }
+};
+
+PYNN_ISA_END
