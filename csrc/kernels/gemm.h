@@ -3,6 +3,7 @@
 
 #include "kernels/gemm_block.h"
 #include "kernels/gemv.h"
+#include "kernels/outer.h"
 
 PYNN_ISA_BEGIN
 
@@ -114,6 +115,10 @@ template <class T>
 void multiply(const Gemm<T>& given) {
     if (given.n == 1 && given.a_col == 1 && given.c_row == 1 && given.epilogue == Epilogue::store &&
         gemv(given.a, given.a_row, given.b, given.b_row, given.m, given.k, given.c)) {
+        return;
+    }
+    if (given.k == 1 && given.b_col == 1 && given.epilogue == Epilogue::store) {
+        outer_product(given.a, given.a_row, given.b, given.m, given.n, given.c, given.c_row);
         return;
     }
     if (is_narrow(given)) {

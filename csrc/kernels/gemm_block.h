@@ -35,7 +35,7 @@ PYNN_INLINE void prefetch_a(const Gemm<T>& g, const Block<T>& s, index_t start, 
 template <class T>
 void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
     constexpr int w = Vec<T>::width;
-    const RowTiles split(g.m);
+    const RowTiles split(g.m, g.k);
     Tile<T> t;
     t.k = s.depth;
     t.c_row = g.c_row;

@@ -25,6 +25,9 @@ PYNN_INLINE void pack_panel(const T* b, index_t b_row, index_t b_col, index_t ro
         }
         return;
     }
+    if (b_row == 1) {
+        for (index_t i = 0; i < used; ++i) PYNN_PREFETCH(b + i * b_col + rows);
+    }
     copy_block(b, b_row, b_col, rows, used, out, stride);
     for (index_t i = used; i < stride; ++i) {
         for (index_t l = 0; l < rows; ++l) out[l * stride + i] = T(0);
@@ -32,12 +35,12 @@ PYNN_INLINE void pack_panel(const T* b, index_t b_row, index_t b_col, index_t ro
 }
 
 // Panels of `panel` columns (the last with fewer, in whole vectors), each k x columns contiguous.
-// Eight rows of all panels at a time: whole cache lines of b's rows are read one after the other,
-// and a square of the transposed operand is full.
+// A few rows of all panels at a time: whole cache lines are read, one after the other, of b's rows
+// as of the columns of a transposed operand.
 template <class T>
 void pack_b(const Gemm<T>& g, int panel, index_t k0, index_t depth, index_t j0, index_t columns,
             T* out) {
-    constexpr index_t group = 8;
+    constexpr index_t group = Plan<T>::line;
     for (index_t l = 0; l < depth; l += group) {
         const index_t rows = at_most(group, depth - l);
         const T* b = g.b + (k0 + l) * g.b_row + j0 * g.b_col;

@@ -9,6 +9,7 @@
 PYNN_ISA_BEGIN
 
 constexpr index_t at_most(index_t a, index_t b) { return a < b ? a : b; }
+constexpr index_t at_least(index_t a, index_t b) { return a < b ? b : a; }
 constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 
 // How a product is cut. For a block of b (k_chunk x columns) that stays in the L2 cache, each tile
@@ -31,7 +32,7 @@ struct Plan {
         depth = at_most(g.k, k_chunk);
         // (A single row needs more columns for its chains to hide the latency.)
         panel = (g.m == 1 ? 4 : panel_vectors) * width;
-        columns = at_most(g.n, block_bytes / (k_chunk * size) / panel * panel);
+        columns = at_most(g.n, block_bytes / (at_least(depth, 1) * size) / panel * panel);
         // Packing pays where it mends something; elsewhere reading in place is up to 10 % faster.
         // b: without contiguous rows, or read so often that its panels come from the L3 cache
         // again and again.
@@ -56,10 +57,12 @@ struct Plan {
 };
 
 // Rows of the tile that starts at row i of m: the m rows are divided as evenly as tiles of at
-// most tile_rows_max allow, since a last tile of a row or two would have too few chains.
+// most tile_rows_max allow, since a last tile of a row or two would have too few chains. An outer
+// product has none to speak of: its rows are written one after the other.
 struct RowTiles {
     index_t count, rows;
-    PYNN_INLINE explicit RowTiles(index_t m) : count(ceil_div(m, tile_rows_max)), rows(m) {}
+    PYNN_INLINE RowTiles(index_t m, index_t k)
+        : count(k > 1 ? ceil_div(m, tile_rows_max) : m), rows(m) {}
     PYNN_INLINE index_t start(index_t tile) const { return tile * rows / count; }
 };
 
