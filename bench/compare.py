@@ -25,7 +25,7 @@ from cases import NET_NAMES
 from report import print_machine
 
 SECTIONS = ("training", "prediction", "matmul")
-PEERS = ("numpy", "sklearn", "torch", "jax", "onnxruntime")
+PEERS = ("numpy", "sklearn", "torch", "jax", "onnxruntime", "onednn", "openblas")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",

@@ -7,7 +7,7 @@ import importlib
 from .base import Peer
 
 PYNN = "pynn"
-PEERS = ("numpy", "sklearn", "torch", "jax", "onnxruntime")
+PEERS = ("numpy", "sklearn", "torch", "jax", "onnxruntime", "onednn", "openblas")
 
 
 def load(name: str, threads: int) -> Peer:

@@ -13,6 +13,7 @@
 #include <numpy/arrayobject.h>
 
 #include <string>
+#include <utility>
 
 #include "kernels/kernel_table.h"
 
@@ -36,6 +37,31 @@ inline bool is_plain(PyObject* object) {
         if (PyArray_STRIDE(a, i) % size != 0) return false;
     }
     return true;
+}
+
+// Whether two plain arrays cannot share memory: their extents do not meet.
+inline bool are_apart(PyArrayObject* x, PyArrayObject* y) {
+    const auto extent = [](PyArrayObject* a) {
+        const char* low = PyArray_BYTES(a);
+        const char* high = low + PyArray_ITEMSIZE(a);
+        for (int i = 0; i < PyArray_NDIM(a); ++i) {
+            if (PyArray_DIM(a, i) == 0) return std::pair(low, low);
+            const npy_intp reach = (PyArray_DIM(a, i) - 1) * PyArray_STRIDE(a, i);
+            (reach < 0 ? low : high) += reach;
+        }
+        return std::pair(low, high);
+    };
+    const auto [x_low, x_high] = extent(x);
+    const auto [y_low, y_high] = extent(y);
+    return x_high <= y_low || y_high <= x_low;
+}
+
+// Whether this is a plain, writable array of that type, shape and C order.
+inline bool takes(PyObject* out, int type, int ndim, const npy_intp* shape) {
+    return is_plain(out) && PyArray_TYPE(as_array(out)) == type &&
+           PyArray_NDIM(as_array(out)) == ndim && PyArray_ISWRITEABLE(as_array(out)) &&
+           PyArray_IS_C_CONTIGUOUS(as_array(out)) &&
+           PyArray_CompareLists(PyArray_DIMS(as_array(out)), shape, ndim);
 }
 
 // Calls f with a value of the array's type, float or double.

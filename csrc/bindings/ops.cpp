@@ -83,19 +83,28 @@ double operations(index_t m, index_t n, index_t k) {
     return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
 }
 
+// The product in `out`, or in a new array where that is null.
 template <class T>
-PyObject* multiply(PyArrayObject* x1, PyArrayObject* x2) {
+PyObject* multiply(PyArrayObject* x1, PyArrayObject* x2, PyObject* out) {
     const View<T> a = view<T>(x1, true), b = view<T>(x2, false);
     npy_intp shape[2];
     int ndim = 0;
     if (PyArray_NDIM(x1) == 2) shape[ndim++] = a.rows;
     if (PyArray_NDIM(x2) == 2) shape[ndim++] = b.columns;
-    PyObject* out = PyArray_SimpleNew(ndim, shape, PyArray_TYPE(x1));
-    if (!out) return nullptr;
-    T* const data = static_cast<T*>(PyArray_DATA(as_array(out)));
+    if (out && !(takes(out, PyArray_TYPE(x1), ndim, shape) && are_apart(as_array(out), x1) &&
+                 are_apart(as_array(out), x2))) {
+        return nullptr;
+    }
+    PyObject* const result = out ? out : PyArray_SimpleNew(ndim, shape, PyArray_TYPE(x1));
+    if (!result) throw py::error_already_set();
+    T* const data = static_cast<T*>(PyArray_DATA(as_array(result)));
     without_gil(operations(a.rows, b.columns, a.columns),
                 [&] { product(gemm_of(a, b, View<T>{data, a.rows, b.columns, b.columns, 1})); });
-    return ndim == 0 ? PyArray_Return(as_array(out)) : out;
+    if (out) {
+        Py_INCREF(out);
+        return out;
+    }
+    return ndim == 0 ? PyArray_Return(as_array(result)) : result;
 }
 
 // c = alpha a b + beta c for stacks of matrices with equal leading shapes; c's rows contiguous.
@@ -111,7 +120,7 @@ void multiply_stacks(const py::array& a, const py::array& b, py::array& c, T alp
     without_gil(
         static_cast<double>(count) * operations(first_a.rows, first_b.columns, first_a.columns),
         [&] {
-            for (index_t item = 0; item < count; ++item) {
+            const auto one = [&](index_t item, bool alone) {
                 View<T> va = first_a, vb = first_b, vc = first_c;
                 index_t rest = item;
                 for (int i = leading - 1; i >= 0; --i) {
@@ -127,7 +136,22 @@ void multiply_stacks(const py::array& a, const py::array& b, py::array& c, T alp
                     g.alpha = alpha;
                     g.beta = beta;
                 }
-                product(g);
+                if (alone) {
+                    product(g);
+                } else {
+                    product_serial(g);
+                }
+            };
+            // Many small products are divided among the threads, a few large ones one by one.
+            const double each = operations(first_a.rows, first_b.columns, first_a.columns);
+            const int threads = threads_for(each * static_cast<double>(count), count);
+            if (count < 4 * threads || threads == 1) {
+                for (index_t item = 0; item < count; ++item) one(item, true);
+            } else {
+                run_team(threads, [&](int index, int team) {
+                    const Range own = part(count, index, team);
+                    for (index_t item = own.begin; item < own.end; ++item) one(item, false);
+                });
             }
         });
 }
@@ -365,41 +389,69 @@ PyObject* guarded(F f) {
     return nullptr;
 }
 
+// What a builtin was called with: its operands, and out, if nothing else was given.
+struct Call {
+    bool plain;
+    PyObject* out;
+};
+Call read_call(int operands, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
+    const Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+    if (nargs + named < operands || nargs + named > operands + 1 || nargs < operands) {
+        return {false, nullptr};
+    }
+    if (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "out") != 0) {
+        return {false, nullptr};
+    }
+    PyObject* const out = nargs + named > operands ? args[operands] : nullptr;
+    return {true, out == Py_None ? nullptr : out};
+}
+
 PyObject* matmul(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* names) {
-    if (nargs == 2 && !names && is_plain(args[0]) && is_plain(args[1])) {
+    const Call call = read_call(2, args, nargs, names);
+    if (call.plain && is_plain(args[0]) && is_plain(args[1])) {
         PyArrayObject *a = as_array(args[0]), *b = as_array(args[1]);
         const int na = PyArray_NDIM(a), nb = PyArray_NDIM(b);
         if (PyArray_TYPE(a) == PyArray_TYPE(b) && (na == 1 || na == 2) && (nb == 1 || nb == 2) &&
             PyArray_DIM(a, na - 1) == PyArray_DIM(b, 0)) {
-            return guarded([&] {
-                return PyArray_TYPE(a) == NPY_FLOAT32 ? multiply<float>(a, b)
-                                                      : multiply<double>(a, b);
+            PyObject* const result = guarded([&] {
+                return PyArray_TYPE(a) == NPY_FLOAT32 ? multiply<float>(a, b, call.out)
+                                                      : multiply<double>(a, b, call.out);
             });
+            if (result || PyErr_Occurred()) return result;
         }
     }
     return PyObject_Vectorcall(general_matmul, args, static_cast<size_t>(nargs), names);
 }
 
 template <class T>
-PyObject* activated(PyArrayObject* x, void (*f)(const T*, T*, index_t)) {
-    PyObject* out = PyArray_SimpleNew(PyArray_NDIM(x), PyArray_DIMS(x), PyArray_TYPE(x));
-    if (!out) return nullptr;
+PyObject* activated(PyArrayObject* x, PyObject* out, void (*f)(const T*, T*, index_t)) {
+    if (out && !(takes(out, PyArray_TYPE(x), PyArray_NDIM(x), PyArray_DIMS(x)) &&
+                 (PyArray_DATA(as_array(out)) == PyArray_DATA(x) || are_apart(as_array(out), x)))) {
+        return nullptr;
+    }
+    PyObject* const result =
+        out ? out : PyArray_SimpleNew(PyArray_NDIM(x), PyArray_DIMS(x), PyArray_TYPE(x));
+    if (!result) throw py::error_already_set();
     const T* const source = static_cast<const T*>(PyArray_DATA(x));
-    T* const target = static_cast<T*>(PyArray_DATA(as_array(out)));
+    T* const target = static_cast<T*>(PyArray_DATA(as_array(result)));
     by_pieces(PyArray_SIZE(x), activation_operations,
               [&](index_t at, index_t n) { f(source + at, target + at, n); });
-    return out;
+    Py_XINCREF(out);
+    return result;
 }
 
 PyObject* activation(PyObject* general, void (*f32)(const float*, float*, index_t),
                      void (*f64)(const double*, double*, index_t), PyObject* const* args,
                      Py_ssize_t nargs, PyObject* names) {
-    if (nargs == 1 && !names && is_plain(args[0])) {
+    const Call call = read_call(1, args, nargs, names);
+    if (call.plain && is_plain(args[0])) {
         PyArrayObject* x = as_array(args[0]);
         if (PyArray_NDIM(x) > 0 && PyArray_IS_C_CONTIGUOUS(x)) {
-            return guarded([&] {
-                return PyArray_TYPE(x) == NPY_FLOAT32 ? activated(x, f32) : activated(x, f64);
+            PyObject* const result = guarded([&] {
+                return PyArray_TYPE(x) == NPY_FLOAT32 ? activated(x, call.out, f32)
+                                                      : activated(x, call.out, f64);
             });
+            if (result || PyErr_Occurred()) return result;
         }
     }
     return PyObject_Vectorcall(general, args, static_cast<size_t>(nargs), names);

@@ -42,21 +42,26 @@ void product_serial(Gemm<T> g, Buffer<char>& space) {
 }
 
 template <class T>
+void product_serial(Gemm<T> g) {
+    product_serial(g, thread_workspace());
+}
+
+template <class T>
 void product(Gemm<T> g) {
     const double operations =
         2.0 * static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(g.k);
     const int threads = threads_for(operations, g.m * g.n);
     if (threads == 1) {
-        product_serial(g, thread_workspace());
+        product_serial(g);
         return;
     }
-    run_team(threads, [&](int index, int count) {
-        product_serial(piece(g, index, count), thread_workspace());
-    });
+    run_team(threads, [&](int index, int count) { product_serial(piece(g, index, count)); });
 }
 
 template void product<float>(Gemm<float>);
 template void product<double>(Gemm<double>);
+template void product_serial<float>(Gemm<float>);
+template void product_serial<double>(Gemm<double>);
 template void product_serial<float>(Gemm<float>, Buffer<char>&);
 template void product_serial<double>(Gemm<double>, Buffer<char>&);
 

@@ -13,5 +13,7 @@ void product(Gemm<T> g);
 // The same on the calling thread, with the workspace that `space` holds or is given.
 template <class T>
 void product_serial(Gemm<T> g, Buffer<char>& space);
+template <class T>
+void product_serial(Gemm<T> g);  // with a workspace of the thread's own
 
 }  // namespace pynn
