@@ -2,7 +2,8 @@
 
 Each is a weighted minimax fit (Remez's exchange algorithm in 60 decimal digits); the last
 column of the output is the largest weighted error, to be compared with half a unit in the last
-place, 2**-25 for float32 and 2**-54 for float64.
+place, 2**-25 for float32 and 2**-54 for float64. The last number is what
+the rounded coefficient lost.
 
     python tools/minimax.py
 """
@@ -17,6 +18,7 @@ import mpmath as mp
 mp.mp.dps = 60
 
 Function = Callable[[mp.mpf], mp.mpf]
+Fit = tuple[str, Function, Function, int, mp.mpf, mp.mpf]
 
 
 def remez(
@@ -82,6 +84,22 @@ def log_tail(z: mp.mpf) -> mp.mpf:
     return (2 * mp.atanh(s) / s - 2) / z
 
 
+def mills(k: int) -> Function:
+    """G(s) = (t + k) Phi(-t) exp(t**2 / 2) with s = (t - k) / (t + k), for t >= 0."""
+
+    def function(s: mp.mpf) -> mp.mpf:
+        t = k * (1 + s) / (1 - s)
+        return (t + k) * mp.erfc(t / mp.sqrt(2)) / 2 * mp.exp(t * t / 2)
+
+    return function
+
+
+def mills_fit(name: str, k: int, degree: int, t_max: float) -> Fit:
+    """The fit for 0 <= t <= t_max, of relative error."""
+    function, high = mills(k), (mp.mpf(t_max) - k) / (mp.mpf(t_max) + k)
+    return name, function, lambda s: 1 / function(s), degree, mp.mpf(-1), high
+
+
 def main() -> None:
     """Fit and print every polynomial."""
     reduced = mp.log(2) / 2 * mp.mpf("1.0001")
@@ -95,18 +113,22 @@ def main() -> None:
     def log_weight(z: mp.mpf) -> mp.mpf:
         return z / 2 + mp.mpf("1e-5")
 
-    fits = [
+    fits: list[Fit] = [
         ("exp float32", exp_tail, exp_weight, 5, -reduced, reduced),
         ("exp float64", exp_tail, exp_weight, 9, -reduced, reduced),
         ("log float32", log_tail, log_weight, 2, mp.mpf(0), z_max),
         ("log float64", log_tail, log_weight, 6, mp.mpf(0), z_max),
+        mills_fit("Mills float32", 3, 10, 15.0),
+        mills_fit("Mills float64", 4, 24, 39.0),
     ]
     for name, function, weight, degree, low, high in fits:
         coefficients, worst = remez(function, weight, degree, low, high)
         print(f"{name}: largest weighted error 2**{float(mp.log(worst, 2)):.1f}")
         for power, value in enumerate(coefficients):
-            hexadecimal = float(value).hex()
-            print(f"  {power}: {mp.nstr(value, 20)}  {hexadecimal}")
+            with mp.workprec(24 if name.endswith("float32") else 53):
+                high = +value
+            rest = float(value - high).hex()
+            print(f"  {power}: {mp.nstr(value, 20)}  {float(value).hex()}  {rest}")
 
 
 if __name__ == "__main__":

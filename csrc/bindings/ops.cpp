@@ -213,6 +213,8 @@ void activation_into(const std::string& name, double alpha, const py::array& x, 
         if (name == "exp") return plain(k.exp);
         if (name == "softplus") return plain(k.softplus);
         if (name == "silu") return plain(k.silu);
+        if (name == "gelu") return plain(k.gelu);
+        if (name == "gelu_tanh") return plain(k.gelu_tanh);
         if (name == "elu") return shaped(k.elu);
         if (name == "leaky_relu") return shaped(k.leaky_relu);
         throw py::value_error("unknown function " + name);
@@ -241,6 +243,8 @@ void activation_backward_into(const std::string& name, double alpha, const py::a
         if (name == "tanh") return plain(k.tanh_backward);
         if (name == "softplus") return plain(k.softplus_backward);
         if (name == "silu") return plain(k.silu_backward);
+        if (name == "gelu") return plain(k.gelu_backward);
+        if (name == "gelu_tanh") return plain(k.gelu_tanh_backward);
         if (name == "elu") return shaped(k.elu_backward);
         if (name == "leaky_relu") return shaped(k.leaky_relu_backward);
         throw py::value_error("unknown function " + name);

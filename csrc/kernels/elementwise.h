@@ -1,6 +1,7 @@
 // Activations and their derivatives, element by element. Derivatives are functions of the output.
 #pragma once
 
+#include "kernels/gelu.h"
 #include "kernels/math.h"
 
 PYNN_ISA_BEGIN
@@ -29,6 +30,14 @@ void softplus_kernel(const T* x, T* y, index_t n) {
 template <class T>
 void silu_kernel(const T* x, T* y, index_t n) {
     map(x, y, n, [](Vec<T> v) { return silu(v); });
+}
+template <class T>
+void gelu_kernel(const T* x, T* y, index_t n) {
+    map(x, y, n, [](Vec<T> v) { return gelu(v); });
+}
+template <class T>
+void gelu_tanh_kernel(const T* x, T* y, index_t n) {
+    map(x, y, n, [](Vec<T> v) { return gelu_tanh(v); });
 }
 template <class T>
 void elu_kernel(T alpha, const T* x, T* y, index_t n) {
@@ -73,16 +82,18 @@ void softplus_backward_kernel(const T* dy, const T* y, T* dx, index_t n) {
     map(dy, y, dx, n,
         [](Vec<T> d, Vec<T> v) { return d * (set1(T(0)) - expm1_negative(set1(T(0)) - v)); });
 }
-// s + x s (1 - s), s = sigmoid(x): the output is not monotonic, so x itself is needed.
+// Of the functions that are not monotonic x itself is needed.
 template <class T>
 void silu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
-    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) {
-        // (Beyond these the slope is 0 or 1, and x s would be infinite times 0.)
-        constexpr T far = -MathConstants<T>::silu_low;
-        const Vec<T> near = max(set1(-far), min(set1(far), v));
-        const Vec<T> s = sigmoid(near);
-        return d * fma(near * s, set1(T(1)) - s, s);
-    });
+    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) { return d * silu_slope(v); });
+}
+template <class T>
+void gelu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
+    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) { return d * gelu_slope(v); });
+}
+template <class T>
+void gelu_tanh_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
+    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) { return d * gelu_tanh_slope(v); });
 }
 
 PYNN_ISA_END

@@ -71,6 +71,8 @@ struct Kernels {
     void (*exp)(const T* x, T* y, index_t n);
     void (*softplus)(const T* x, T* y, index_t n);
     void (*silu)(const T* x, T* y, index_t n);
+    void (*gelu)(const T* x, T* y, index_t n);
+    void (*gelu_tanh)(const T* x, T* y, index_t n);
     void (*relu_backward)(const T* dy, const T* y, T* dx, index_t n);
     void (*sigmoid_backward)(const T* dy, const T* y, T* dx, index_t n);
     void (*tanh_backward)(const T* dy, const T* y, T* dx, index_t n);
@@ -80,7 +82,10 @@ struct Kernels {
     void (*elu_backward)(T alpha, const T* dy, const T* y, T* dx, index_t n);
     void (*leaky_relu_backward)(T alpha, const T* dy, const T* y, T* dx, index_t n);
     void (*softplus_backward)(const T* dy, const T* y, T* dx, index_t n);
-    void (*silu_backward)(const T* dy, const T* x, T* dx, index_t n);  // of its input
+    // Of their inputs.
+    void (*silu_backward)(const T* dy, const T* x, T* dx, index_t n);
+    void (*gelu_backward)(const T* dy, const T* x, T* dx, index_t n);
+    void (*gelu_tanh_backward)(const T* dy, const T* x, T* dx, index_t n);
 
     // Row by row over m x n contiguous values.
     void (*softmax)(const T* x, T* y, index_t m, index_t n);

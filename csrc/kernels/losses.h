@@ -132,15 +132,19 @@ PYNN_INLINE void sum_of_terms(const LossRows<T>& r, Term term, Slope slope) {
     }
 }
 
-// p = sigmoid(z), loss = -sum(t log p + (1 - t) log(1 - p)) = sum(max(z, 0) - z t +
-// log(1 + exp(-|z|))), gradient p - t.
+// p = sigmoid(z), loss = -sum(t log p + (1 - t) log(1 - p)) = sum(|z| w + log(1 + exp(-|z|))) with
+// w = 1 - t for z > 0 and t otherwise, gradient p - t.
 template <class T>
 void sigmoid_cross_entropy_kernel(const LossRows<T>& r) {
     sum_of_terms(
         r,
         [](Vec<T> z, Vec<T> t) {
-            const Vec<T> e = exp(set1(T(0)) - abs(z));
-            return (relu(z) - z * t) + log1p_unit(e);
+            const Vec<T> zero = set1(T(0)), size = abs(z);
+            // What the probability of the wrong answer costs: nothing where it is 0, even for an
+            // infinite logit.
+            const Vec<T> wrong = select_less(zero, z, set1(T(1)) - t, t);
+            const Vec<T> cost = select_less(abs(wrong), set1(Float<T>::least), zero, size * wrong);
+            return cost + log1p_unit(exp(zero - size));
         },
         [](Vec<T> z, Vec<T> t) { return sigmoid(z) - t; });
 }

@@ -67,14 +67,20 @@ PYNN_INLINE ExpParts<T> exp_parts(Vec<T> x) {
     return {n, fma(r * r, polynomial(r, C::exp_tail), r)};
 }
 
+// p 2**n for whole n <= 1024 (128) whose half is an exponent of a normal number: in two steps,
+// since 2**n may be neither normal nor finite itself.
+template <class T>
+PYNN_INLINE Vec<T> scaled_by(Vec<T> p, Vec<T> n) {
+    const Vec<T> half = round(n * set1(T(0.5)));
+    return (p * power_of_two(half)) * power_of_two(n - half);
+}
+
 // factor exp(x) for x that is neither so small nor so large that halves of its exponent are not
-// those of normal numbers. 2**n in two steps, since it may be neither normal nor finite itself.
+// those of normal numbers.
 template <class T>
 PYNN_INLINE Vec<T> scaled_exp(Vec<T> factor, Vec<T> x) {
     const ExpParts<T> parts = exp_parts(x);
-    const Vec<T> half = round(parts.n * set1(T(0.5)));
-    const Vec<T> p = fma(factor, parts.expm1, factor);
-    return (p * power_of_two(half)) * power_of_two(parts.n - half);
+    return scaled_by(fma(factor, parts.expm1, factor), parts.n);
 }
 
 template <class T>
@@ -163,6 +169,18 @@ PYNN_INLINE Vec<T> silu(Vec<T> x) {
     const Vec<T> y = over_one_plus(select_less(x, zero, scaled_exp(limited, limited), x), e);
     // (Far above 0 it is x, and an infinite x has no remainder.)
     return select_less(x, set1(-low), copysign(y, x), x);
+}
+
+// s + x s (1 - s), s = sigmoid(x), where 1 - s is sigmoid(-x): no cancellation.
+template <class T>
+PYNN_INLINE Vec<T> silu_slope(Vec<T> x) {
+    // (Beyond these the slope is 0 or 1, and x s would be infinite times 0.)
+    const Vec<T> far = set1(-MathConstants<T>::silu_low), zero = set1(T(0));
+    const Vec<T> near = max(zero - far, min(far, x));
+    const Vec<T> e = exp(zero - abs(near));
+    const Vec<T> large = over_one_plus(set1(T(1)), e), small = over_one_plus(e, e);
+    const Vec<T> s = select_less(near, zero, small, large);
+    return fma(near * s, select_less(near, zero, large, small), s);
 }
 
 // x for x > 0, alpha (exp(x) - 1) otherwise

@@ -54,6 +54,14 @@ PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x,
     return {_mm512_mask_blend_pd(_mm512_cmp_pd_mask(a.r, b.r, _CMP_LT_OQ), y.r, x.r)};
 }
 
+// p * 2**n for whole n, rounded once, as the multiplications elsewhere (math.h) are in the end.
+PYNN_INLINE Vec<float> scaled_by(Vec<float> p, Vec<float> n) {
+    return {_mm512_scalef_ps(p.r, n.r)};
+}
+PYNN_INLINE Vec<double> scaled_by(Vec<double> p, Vec<double> n) {
+    return {_mm512_scalef_pd(p.r, n.r)};
+}
+
 PYNN_X86_SQUARE
 
 PYNN_X86_FOLD(sum, add)

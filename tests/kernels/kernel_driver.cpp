@@ -256,11 +256,15 @@ void check_elementwise(const pynn::Kernels<T>& kernels) {
     check_unary<T>("exp", kernels.exp);
     check_unary<T>("softplus", kernels.softplus);
     check_unary<T>("silu", kernels.silu);
+    check_unary<T>("gelu", kernels.gelu);
+    check_unary<T>("gelu_tanh", kernels.gelu_tanh);
     check_binary<T>("relu_backward", kernels.relu_backward);
     check_binary<T>("sigmoid_backward", kernels.sigmoid_backward);
     check_binary<T>("tanh_backward", kernels.tanh_backward);
     check_binary<T>("softplus_backward", kernels.softplus_backward);
     check_binary<T>("silu_backward", kernels.silu_backward);
+    check_binary<T>("gelu_backward", kernels.gelu_backward);
+    check_binary<T>("gelu_tanh_backward", kernels.gelu_tanh_backward);
     for (const T alpha : {T(0), T(0.3), T(1), T(-2)}) {
         const std::string with = " alpha " + std::to_string(alpha);
         check_unary<T>("elu" + with, [&](const T* x, T* y, index_t n) {  //

@@ -368,3 +368,14 @@ def test_label_errors(shape, labels, message):
     if len(shape) == 2:
         with pytest.raises(ValueError, match="target holds labels from 0 to 2, expected 0 to 1"):
             pynn.sigmoid_cross_entropy(np.ones((2, 1)), [0, 2])
+
+
+@TYPES
+def test_sigmoid_cross_entropy_of_infinite_logits(dtype):
+    z = np.array([np.inf, np.inf, -np.inf, -np.inf], dtype)
+    for targets in (np.array([0, 1, 0, 1]), np.array([0, 1, 0, 1], dtype)):
+        each = [pynn.sigmoid_cross_entropy(z[i : i + 1], targets[i : i + 1]) for i in range(4)]
+        assert [loss for loss, _ in each] == [np.inf, 0, 0, np.inf]
+        assert [float(gradient[0]) for _, gradient in each] == [1, 0, 0, -1]
+    assert np.isnan(pynn.sigmoid_cross_entropy(dtype([0]), dtype([np.nan]))[0])
+    assert np.isnan(pynn.sigmoid_cross_entropy(dtype([np.nan]), dtype([0]))[0])
