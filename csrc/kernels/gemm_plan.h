@@ -32,7 +32,8 @@ struct Plan {
         depth = at_most(g.k, k_chunk);
         // (A single row needs more columns for its chains to hide the latency.)
         panel = (g.m == 1 ? 4 : panel_vectors) * width;
-        columns = at_most(g.n, block_bytes / (at_least(depth, 1) * size) / panel * panel);
+        const index_t row_bytes = at_least(depth, 1) * size;
+        columns = g.n * row_bytes <= block_bytes ? g.n : block_bytes / row_bytes / panel * panel;
         // Packing pays where it mends something; elsewhere reading in place is up to 10 % faster.
         // b: without contiguous rows, or read so often that its panels come from the L3 cache
         // again and again.
@@ -56,14 +57,16 @@ struct Plan {
     static PYNN_INLINE index_t round_up(index_t n) { return ceil_div(n, 64) * 64; }
 };
 
-// Rows of the tile that starts at row i of m: the m rows are divided as evenly as tiles of at
-// most tile_rows_max allow, since a last tile of a row or two would have too few chains. An outer
-// product has none to speak of: its rows are written one after the other.
+// How m rows are divided among tiles: as evenly as tiles of at most tile_rows_max allow, since a
+// last tile of a row or two would have too few chains. An outer product has none to speak of: its
+// rows are written one after the other.
 struct RowTiles {
-    index_t count, rows;
+    index_t count, rows, larger;  // tiles; rows of each; how many have one more
     PYNN_INLINE RowTiles(index_t m, index_t k)
-        : count(k > 1 ? ceil_div(m, tile_rows_max) : m), rows(m) {}
-    PYNN_INLINE index_t start(index_t tile) const { return tile * rows / count; }
+        : count(k > 1 ? ceil_div(m, tile_rows_max) : m),
+          rows(count == 1 ? m : m / count),
+          larger(m - rows * count) {}
+    PYNN_INLINE index_t start(index_t tile) const { return tile * rows + at_most(tile, larger); }
 };
 
 PYNN_ISA_END

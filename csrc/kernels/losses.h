@@ -83,6 +83,45 @@ PYNN_INLINE RowLoss<T> long_row(const LossRows<T>& r, index_t i) {
     return out;
 }
 
+// Up to sixteen short rows together: their totals, masses and offsets.
+template <class T>
+PYNN_INLINE void short_rows(const LossRows<T>& r, index_t first, int rows, T* total, T* mass,
+                            T* offset) {
+    const int n = static_cast<int>(r.n);
+    const T* z = r.z + first * r.n;
+    const Vec<T> scale = set1(r.scale);
+    Columns<T> c, t;
+    load_columns(z, rows, n, c);
+    if (r.labels) {
+        const int64_t* labels = r.labels + first;
+        for (int i = 0; i < rows; ++i) offset[i] = z[i * n + labels[i]];
+        const ExpColumns<T> e = exp_columns(c, n);
+        for (int j = 0; j < n; ++j) {
+            c.set(j, each(c[j], e.total, [](Vec<T> v, Vec<T> sum) { return v / sum; }));
+        }
+        for (int i = 0; i < rows; ++i) c.at[labels[i] * lanes + i] -= T(1);
+        for (int j = 0; j < n; ++j) c.set(j, each(c[j], [&](Vec<T> v) { return v * scale; }));
+        store_lanes(offset,
+                    each(e.shift, load_lanes(offset), [](Vec<T> a, Vec<T> b) { return a - b; }));
+        store_lanes(total, e.total);
+    } else {
+        load_columns(r.target + first * r.n, rows, n, t);
+        const Lanes<T> weight = sum_columns<T>(n, [&](int j) { return t[j]; });
+        const Lanes<T> dot = sum_columns<T>(n, [&](int j) { return times(t[j], c[j]); });
+        const ExpColumns<T> e = exp_columns(c, n);
+        for (int j = 0; j < n; ++j) {
+            const Lanes<T> p = each(c[j], e.total, [](Vec<T> v, Vec<T> sum) { return v / sum; });
+            c.set(j, each(times(p, weight), t[j],
+                          [&](Vec<T> v, Vec<T> tj) { return (v - tj) * scale; }));
+        }
+        store_lanes(offset,
+                    each(times(e.shift, weight), dot, [](Vec<T> a, Vec<T> b) { return a - b; }));
+        store_lanes(mass, weight);
+        store_lanes(total, e.total);
+    }
+    store_columns(c, rows, n, r.gradient + first * r.n);
+}
+
 // p = softmax(z), loss = -sum(t log p) = sum(t) log(sum exp(z)) - sum(t z), gradient
 // sum(t) p - t. A label is a row of targets with a single one. Logarithms are taken sixteen rows
 // at a time.
@@ -92,11 +131,16 @@ void softmax_cross_entropy_kernel(const LossRows<T>& r) {
         const int rows = static_cast<int>(r.m - first < lanes ? r.m - first : lanes);
         T total[lanes], mass[lanes], offset[lanes];
         for (int i = 0; i < lanes; ++i) total[i] = mass[i] = offset[i] = T(1);
-        for (int i = 0; i < rows; ++i) {
-            const RowLoss<T> row = r.n <= lanes ? short_row(r, first + i) : long_row(r, first + i);
-            total[i] = row.total;
-            mass[i] = row.mass;
-            offset[i] = row.offset;
+        if (r.n <= lanes && rows >= rows_worth_turning) {
+            short_rows(r, first, rows, total, mass, offset);
+        } else {
+            for (int i = 0; i < rows; ++i) {
+                const RowLoss<T> row =
+                    r.n <= lanes ? short_row(r, first + i) : long_row(r, first + i);
+                total[i] = row.total;
+                mass[i] = row.mass;
+                offset[i] = row.offset;
+            }
         }
         const Lanes<T> logs = each(load_lanes(total), [](Vec<T> v) { return log(v); });
         store_lanes(r.loss + first, times(logs, load_lanes(mass)) + load_lanes(offset), rows);

@@ -1,7 +1,7 @@
 // Sums in the fixed order: sixteen lanes, then a tree; and the softmax of a row.
 #pragma once
 
-#include "kernels/math.h"
+#include "kernels/short_rows.h"
 
 PYNN_ISA_BEGIN
 
@@ -97,42 +97,10 @@ PYNN_INLINE T exp_row(const T* x, T* y, index_t n, T& shift) {
     return tree_sum(total);
 }
 
-// The same for a row that fits the lanes: exp(x - largest) stays in registers.
-template <class T>
-PYNN_INLINE Lanes<T> exp_short_row(const T* x, int n, T& total, T& shift) {
-    const Lanes<T> v = load_lanes(x, n, x[0]);
-    shift = largest(v);
-    const Vec<T> top = set1(shift);
-    const Lanes<T> e = keep_first(each(v, [&](Vec<T> a) { return exp(a - top); }), n);
-    total = tree_sum(e);
-    return e;
-}
-
-// `rows` rows that fit the lanes, loaded before any is stored: y may be x, and a load that overlaps
-// a masked store has to wait for it.
-template <int rows, class T>
-PYNN_INLINE void softmax_short_rows(const T* x, T* y, int n) {
-    Lanes<T> p[rows];
-    PYNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-        T total, shift;
-        const Lanes<T> e = exp_short_row(x + i * n, n, total, shift);
-        const Vec<T> sum = set1(total);
-        p[i] = each(e, [&](Vec<T> v) { return v / sum; });
-    }
-    PYNN_UNROLL
-    for (int i = 0; i < rows; ++i) store_lanes(y + i * n, p[i], n);
-}
-
 template <class T>
 void softmax_kernel(const T* x, T* y, index_t m, index_t n) {
     if (n <= lanes) {
-        constexpr int group = 8;
-        index_t i = 0;
-        for (; i + group <= m; i += group) {
-            softmax_short_rows<group>(x + i * n, y + i * n, static_cast<int>(n));
-        }
-        for (; i < m; ++i) softmax_short_rows<1>(x + i * n, y + i * n, static_cast<int>(n));
+        softmax_short_rows(x, y, m, static_cast<int>(n));
         return;
     }
     for (index_t i = 0; i < m; ++i) {

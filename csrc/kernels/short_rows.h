@@ -1,0 +1,113 @@
+// Rows of at most sixteen values, such as a classifier's outputs.
+//
+// One by one such rows leave lanes empty, and each waits for its own tree of a maximum and a sum.
+// Sixteen together are turned, so that a lane is a row: a vector for each column, and the tree
+// over the columns, in the same order, works on whole vectors.
+#pragma once
+
+#include "kernels/copy.h"
+#include "kernels/math.h"
+
+PYNN_ISA_BEGIN
+
+// exp(x - largest), their sum and the largest of a row that fits the lanes.
+template <class T>
+PYNN_INLINE Lanes<T> exp_short_row(const T* x, int n, T& total, T& shift) {
+    const Lanes<T> v = load_lanes(x, n, x[0]);
+    shift = largest(v);
+    const Vec<T> top = set1(shift);
+    const Lanes<T> e = keep_first(each(v, [&](Vec<T> a) { return exp(a - top); }), n);
+    total = tree_sum(e);
+    return e;
+}
+
+// `rows` rows that fit the lanes, loaded before any is stored: y may be x, and a load that overlaps
+// a masked store has to wait for it.
+template <int rows, class T>
+PYNN_INLINE void softmax_few_rows(const T* x, T* y, int n) {
+    Lanes<T> p[rows];
+    PYNN_UNROLL
+    for (int i = 0; i < rows; ++i) {
+        T total, shift;
+        const Lanes<T> e = exp_short_row(x + i * n, n, total, shift);
+        const Vec<T> sum = set1(total);
+        p[i] = each(e, [&](Vec<T> v) { return v / sum; });
+    }
+    PYNN_UNROLL
+    for (int i = 0; i < rows; ++i) store_lanes(y + i * n, p[i], n);
+}
+
+// Columns of sixteen rows; what no row or column of the matrix fills is 0.
+template <class T>
+struct Columns {
+    T at[lanes * lanes];
+
+    PYNN_INLINE Lanes<T> operator[](int j) const { return load_lanes(at + j * lanes); }
+    PYNN_INLINE void set(int j, const Lanes<T>& v) { store_lanes(at + j * lanes, v); }
+};
+
+template <class T>
+PYNN_INLINE void load_columns(const T* x, int rows, int n, Columns<T>& out) {
+    if (rows < lanes) {
+        for (int j = 0; j < n; ++j) out.set(j, set_lanes(T(0)));
+    }
+    copy_block(x, 1, n, n, rows, out.at, lanes);
+}
+template <class T>
+PYNN_INLINE void store_columns(const Columns<T>& c, int rows, int n, T* y) {
+    copy_block(c.at, 1, lanes, rows, n, y, n);
+}
+
+// For each row, the tree over what f gives for its n columns.
+template <class T, class F>
+PYNN_INLINE Lanes<T> sum_columns(int n, F f) {
+    Lanes<T> sums[lanes];
+    for (int j = 0; j < n; ++j) sums[j] = f(j);
+    for (int j = n; j < lanes; ++j) sums[j] = set_lanes(T(0));
+    for (int half = lanes / 2; half > 0; half /= 2) {
+        for (int j = 0; j < half; ++j) sums[j] = sums[j] + sums[j + half];
+    }
+    return sums[0];
+}
+
+template <class T>
+struct ExpColumns {
+    Lanes<T> total, shift;
+};
+// c = exp(c - the row's largest)
+template <class T>
+PYNN_INLINE ExpColumns<T> exp_columns(Columns<T>& c, int n) {
+    ExpColumns<T> out;
+    out.shift = c[0];
+    for (int j = 1; j < n; ++j) {
+        out.shift = each(out.shift, c[j], [](Vec<T> a, Vec<T> b) { return max(a, b); });
+    }
+    out.total = sum_columns<T>(n, [&](int j) {
+        const Lanes<T> e = each(c[j], out.shift, [](Vec<T> v, Vec<T> top) { return exp(v - top); });
+        c.set(j, e);
+        return e;
+    });
+    return out;
+}
+
+// From so many rows on sixteen at a time are quicker.
+constexpr int rows_worth_turning = 6;
+
+template <class T>
+PYNN_INLINE void softmax_short_rows(const T* x, T* y, index_t m, int n) {
+    index_t i = 0;
+    while (m - i >= rows_worth_turning) {
+        const int rows = static_cast<int>(m - i < lanes ? m - i : lanes);
+        Columns<T> c;
+        load_columns(x + i * n, rows, n, c);
+        const Lanes<T> total = exp_columns(c, n).total;
+        for (int j = 0; j < n; ++j) {
+            c.set(j, each(c[j], total, [](Vec<T> e, Vec<T> sum) { return e / sum; }));
+        }
+        store_columns(c, rows, n, y + i * n);
+        i += rows;
+    }
+    for (; i < m; ++i) softmax_few_rows<1>(x + i * n, y + i * n, n);
+}
+
+PYNN_ISA_END
