@@ -96,31 +96,35 @@ PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
 
 // c = f(acc, c's address, row, column of the vector), with whole and partial vectors.
 template <class T, int MR, int NV, class F>
-PYNN_INLINE void write(const Tile<T>& t, Vec<T> (&acc)[MR][NV], F f) {
+PYNN_INLINE void write(const Tile<T>& t, const Vec<T> (&acc)[MR][NV], F f) {
     constexpr int w = Vec<T>::width;
-    const bool part = t.last != w;
     const auto whole = [](const T* p) { return load(p); };
-    if (part) {
-        // f may read c, and a load near a partial store waits for it: all of them come first.
-        const auto load_last = [&](const T* p) { return load_part(p, t.last); };
-        PYNN_UNROLL
-        for (int i = 0; i < MR; ++i) {
-            constexpr int j = NV - 1;
-            acc[i][j] = f(acc[i][j], t.c + i * t.c_row + j * w, i, j * w, load_last);
-        }
-    }
     PYNN_UNROLL
     for (int i = 0; i < MR; ++i) {
         PYNN_UNROLL
-        for (int j = 0; j < NV; ++j) {
+        for (int j = 0; j < NV - 1; ++j) {
             T* c = t.c + i * t.c_row + j * w;
-            if (j < NV - 1 || !part) {
-                store(c, f(acc[i][j], c, i, j * w, whole));
-            } else {
-                store_part(c, acc[i][j], t.last);
-            }
+            store(c, f(acc[i][j], c, i, j * w, whole));
         }
     }
+    constexpr int last = (NV - 1) * w;
+    T* const c = t.c + last;
+    if (t.last == w) {
+        PYNN_UNROLL
+        for (int i = 0; i < MR; ++i) {
+            store(c + i * t.c_row, f(acc[i][NV - 1], c + i * t.c_row, i, last, whole));
+        }
+        return;
+    }
+    // f may read c, and a load near a partial store waits for it: all of them come first.
+    const auto part = [&](const T* p) { return load_part(p, t.last); };
+    Vec<T> results[MR];
+    PYNN_UNROLL
+    for (int i = 0; i < MR; ++i) {
+        results[i] = f(acc[i][NV - 1], c + i * t.c_row, i, last, part);
+    }
+    PYNN_UNROLL
+    for (int i = 0; i < MR; ++i) store_part(c + i * t.c_row, results[i], t.last);
 }
 
 template <class T, int MR, int NV, bool LastPart>

@@ -38,11 +38,25 @@ PYNN_INLINE Vec<T> load_part(const T* p, int n) {
     for (int i = 0; i < n; ++i) lanes[i] = p[i];
     return load(lanes);
 }
-template <class T>
-PYNN_INLINE void store_part(T* p, Vec<T> v, int n) {
-    T lanes[Vec<T>::width];
-    store(lanes, v);
-    for (int i = 0; i < n; ++i) p[i] = lanes[i];
+PYNN_INLINE void store_part(float* p, Vec<float> v, int n) {
+    if (n & 4) {
+        _mm_storeu_ps(p, v.r);
+        return;
+    }
+    __m128 rest = v.r;
+    if (n & 2) {
+        _mm_storel_pd(reinterpret_cast<double*>(p), _mm_castps_pd(rest));
+        rest = _mm_movehl_ps(rest, rest);
+        p += 2;
+    }
+    if (n & 1) _mm_store_ss(p, rest);
+}
+PYNN_INLINE void store_part(double* p, Vec<double> v, int n) {
+    if (n & 2) {
+        _mm_storeu_pd(p, v.r);
+    } else if (n & 1) {
+        _mm_store_sd(p, v.r);
+    }
 }
 template <class T>
 PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
