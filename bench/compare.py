@@ -1,11 +1,14 @@
-"""Time pynn beside NumPy, scikit-learn, PyTorch, JAX and ONNX Runtime, interleaved, in one run.
+"""Time pynn beside NumPy, scikit-learn, PyTorch, JAX, ONNX Runtime and BLAS libraries, in one run.
 
     python bench/compare.py --threads 1,2 --json compare.json --plot compare.png
 
 Thread pools read the environment when a library is loaded, so each thread count is measured by
 a process of its own, whose environment and cores are set before anything is imported. Libraries
-that are not installed are left out. Every round times every library once; the ratios are taken
-round by round. Before it is timed, each is checked to compute the same as pynn.
+that are not installed are left out. Every round times every library once, in turn; the ratios are
+taken round by round. Before it is timed, each is checked to compute the same as pynn.
+
+The environment also holds a library to an instruction set: `PYNN_ISA=avx2` does it for pynn,
+`OPENBLAS_CORETYPE=Haswell` for NumPy's OpenBLAS. The lines below the machine's say what is in use.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import machine
 from cases import NET_NAMES
 from report import print_machine
 
-SECTIONS = ("training", "prediction", "matmul")
+SECTIONS = ("training", "prediction", "matmul", "activations")
 PEERS = ("numpy", "sklearn", "torch", "jax", "onnxruntime", "onednn", "openblas")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -118,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     description = machine.describe()
     print_machine(description)
+    sys.stdout.flush()  # before the workers write
     runs = []
     with tempfile.TemporaryDirectory() as folder:
         for threads in options["threads"]:
@@ -128,7 +132,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             if done.returncode:
                 return done.returncode
             runs.append(json.loads(result.read_text()))
-    print("\npynn:", runs[0]["libraries"]["pynn"])
     results = {"machine": description, "options": options, "runs": runs}
     if options["json"]:
         Path(options["json"]).write_text(json.dumps(results, indent=1) + "\n")
