@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -63,6 +64,19 @@ def thread_counts(text: str) -> list[int]:
     return counts
 
 
+def peak_of_a_core(text: str) -> float | str:
+    """Read a positive number, or the word "measure"."""
+    if text == "measure":
+        return text
+    try:
+        peak = float(text)
+    except ValueError:
+        peak = math.nan
+    if not 0 < peak < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor 'measure'")
+    return peak
+
+
 def parser() -> argparse.ArgumentParser:
     """The options."""
     lines = (__doc__ or "").split("\n")
@@ -79,7 +93,12 @@ def parser() -> argparse.ArgumentParser:
         default=600,
         help="time budget of the whole run; every case gets five rounds all the same (%(default)s)",
     )
-    add("--peak", type=float, metavar="GFLOPS", help="peak of one core: adds pynn's share of it")
+    add(
+        "--peak",
+        type=peak_of_a_core,
+        metavar="GFLOPS",
+        help="peak of one core, or 'measure' (see peak.py): adds pynn's share of it",
+    )
     add("--json", metavar="PATH", help="write all figures")
     add("--plot", metavar="PATH", help="draw the speeds relative to pynn")
     add("--quick", action="store_true", help="a few small cases, three rounds: does it run?")

@@ -14,6 +14,7 @@ import numpy as np
 import peers
 from cases import Activation, Case, Prediction, Training, cases
 from machine import Neighbours, thread_pools
+from peak import PeakError, measured
 from peers.base import Peer
 from report import print_libraries, print_section
 from timing import Contender, measure, median_ratio
@@ -167,6 +168,17 @@ def row(case: Case, seconds: dict[str, list[float]]) -> dict[str, Any]:
     }
 
 
+def peak_of_a_core(option: float | str | None, isa: str) -> float | None:
+    """Give the peak in GFLOP/s that the options name, measured if that is what they ask for."""
+    if isinstance(option, str):
+        try:
+            option = measured(isa)
+        except PeakError as error:
+            raise SystemExit(f"--peak measure: {error}") from error
+        print(f"peak of one core with {isa}, measured: {option:.1f} GFLOP/s", flush=True)
+    return option
+
+
 def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
     """Measure with so many threads, print the tables and give the figures.
 
@@ -180,12 +192,13 @@ def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``threads``, ``cores_busy_with_others``, ``libraries``, ``thread_pools`` and
+        ``threads``, ``cores_busy_with_others``, ``libraries``, ``peak``, ``thread_pools`` and
         ``sections`` (name to rows).
     """
     libraries = load(options["peers"], threads)
     facts = {library.name: library.info() for library in libraries}
     print_libraries(facts)
+    peak = peak_of_a_core(options["peak"], facts[peers.PYNN]["isa"]) if threads == 1 else None
     neighbours = Neighbours()
     todo = {name: cases(name, options["nets"], options["quick"]) for name in options["only"]}
     left = sum(map(len, todo.values()))
@@ -202,7 +215,7 @@ def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
                 rows.append(row(case, measure(contenders, options["rounds"], share)))
             left -= 1
         if rows:
-            print_section(section, threads, rows, options["peak"] if threads == 1 else None)
+            print_section(section, threads, rows, peak)
     others = neighbours.cores()
     if others is not None and others > MAX_OTHERS:
         print(f"WARNING: other processes kept {others:.2f} cores busy meanwhile: measure again")
@@ -210,6 +223,7 @@ def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
         "threads": threads,
         "cores_busy_with_others": others,
         "libraries": facts,
+        "peak": peak,
         "thread_pools": thread_pools(),
         "sections": sections,
     }
