@@ -1,14 +1,15 @@
-"""Random input for the cases."""
+"""Random input for the cases, and what a library does with it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from cases import Activation, Prediction, Product, Training
-from peers.base import Array, Data, Model
+from peers.base import Array, Data, Model, Peer
 
 TRAINING_SAMPLE = 0.03  # seconds of training in one timed sample
 MAX_DATA = 2**27  # bytes of mini-batches
@@ -52,3 +53,17 @@ def operands(case: Product, rng: np.random.Generator) -> tuple[Array, Array]:
 def values(case: Activation, rng: np.random.Generator) -> Array:
     """What the function is applied to: of both signs, in no order that a branch could learn."""
     return 3 * rng.standard_normal(case.shape, dtype=np.float32)
+
+
+def programs(
+    case: Prediction | Product | Activation, rng: np.random.Generator
+) -> Callable[[Peer], Callable[[], Any] | None]:
+    """Make a case's input and give what a library makes of it: its program, None if it has none."""
+    if isinstance(case, Prediction):
+        net, samples = model(case.sizes, rng), rows(case, rng)
+        return lambda library: library.predictor(net, samples)
+    if isinstance(case, Activation):
+        x = values(case, rng)
+        return lambda library: library.activation(case.function, x)
+    a, b = operands(case, rng)
+    return lambda library: library.product(a, b)

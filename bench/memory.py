@@ -6,14 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from peers.base import Array
 
 COPY = "copy"
 
 
-def copy(x: Array, threads: int) -> Callable[[], None]:
-    """Give ``np.copyto`` to another array, divided among so many threads."""
-    out = np.empty_like(x)
+def copy(shape: tuple[int, ...], threads: int) -> Callable[[], None]:
+    """Give ``np.copyto`` of an array of this shape, divided among so many threads."""
+    x, out = np.ones(shape, np.float32), np.empty(shape, np.float32)
     if threads == 1:
         return lambda: np.copyto(out, x)
     pool = ThreadPoolExecutor(threads)

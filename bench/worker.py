@@ -12,15 +12,14 @@ import data
 import memory
 import numpy as np
 import peers
-from cases import Activation, Case, Prediction, Training, cases
-from machine import Neighbours, thread_pools
+from cases import Activation, Case, Training, cases
+from machine import Neighbours, thread_pools, warn
 from peak import PeakError, measured
 from peers.base import Peer
 from report import print_libraries, print_section
 from timing import Contender, measure, median_ratio
 
 CALL_SAMPLE = 0.005  # seconds
-MAX_OTHERS = 0.05  # cores: above, a thread that waits for another may wait for a time slice
 
 
 def check(case: Case, name: str, result: Any, expected: Any, tolerance: float = 1e-3) -> None:
@@ -105,29 +104,15 @@ def timed_calls(name: str, function: Callable[[], Any]) -> Contender:
     return contender
 
 
-def activation(
-    case: Activation, libraries: list[Peer], rng: np.random.Generator, threads: int
-) -> list[Contender]:
-    """Contenders for an activation; the last is a copy where the memory is the limit."""
-    x = data.values(case, rng)
-    found = calls(case, libraries, lambda library: library.activation(case.function, x))
-    if found and case.memory_bound:
-        found.append(timed_calls(memory.COPY, memory.copy(x, threads)))
-    return found
-
-
 def contenders_for(case: Case, libraries: list[Peer], threads: int) -> list[Contender]:
-    """Everything that takes part in a case; pynn is the first."""
+    """Everything that takes part in a case; pynn is the first, a copy may be the last."""
     rng = np.random.default_rng(0)
     if isinstance(case, Training):
         return training(case, libraries, rng)
-    if isinstance(case, Activation):
-        return activation(case, libraries, rng, threads)
-    if isinstance(case, Prediction):
-        net, x = data.model(case.sizes, rng), data.rows(case, rng)
-        return calls(case, libraries, lambda library: library.predictor(net, x))
-    a, b = data.operands(case, rng)
-    return calls(case, libraries, lambda library: library.product(a, b))
+    found = calls(case, libraries, data.programs(case, rng))
+    if found and isinstance(case, Activation) and case.memory_bound:
+        found.append(timed_calls(memory.COPY, memory.copy(case.shape, threads)))
+    return found
 
 
 def load(names: list[str], threads: int) -> list[Peer]:
@@ -217,8 +202,7 @@ def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
         if rows:
             print_section(section, threads, rows, peak)
     others = neighbours.cores()
-    if others is not None and others > MAX_OTHERS:
-        print(f"WARNING: other processes kept {others:.2f} cores busy meanwhile: measure again")
+    warn(others)
     return {
         "threads": threads,
         "cores_busy_with_others": others,
