@@ -1,7 +1,8 @@
-"""What is timed: the networks, the predictions and the matrix products."""
+"""What is timed: the networks, the predictions, the matrix products and the activations."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +23,21 @@ PREDICTION_ROWS = (1, 32, 1024)
 SQUARES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 # Tall, flat, thin and odd products, (m, k, n).
 OTHERS = ((5000, 32, 32), (10, 784, 30), (1, 300, 784), (512, 1, 256), (333, 777, 555))
+ELEMENTWISE = (
+    "relu",
+    "leaky_relu",
+    "elu",
+    "silu",
+    "softplus",
+    "sigmoid",
+    "tanh",
+    "gelu",
+    "gelu_tanh",  # gelu with the tanh approximation
+)
+BY_ROWS = ("softmax", "log_softmax")
+# From one that stays in the L1 cache to one that no cache of a desktop processor holds.
+ELEMENTS = (1000, 10_000, 100_000, 10_000_000)
+ROWS = ((128, 10), (1024, 100), (64, 1000))
 
 
 def name_of(sizes: tuple[int, ...]) -> str:
@@ -46,8 +62,8 @@ class Training:
         return f"{name_of(self.sizes)} b{self.batch}"
 
     @property
-    def flops(self) -> int:
-        """Of the matrix products of one step: forward, weight and input gradients."""
+    def work(self) -> int:
+        """Operations of the matrix products of one step: forward, weight and input gradients."""
         products = [m * n for m, n in pairwise(self.sizes)]
         return 2 * self.batch * (3 * sum(products) - products[0])
 
@@ -66,8 +82,8 @@ class Prediction:
         return f"{name_of(self.sizes)}, {self.rows} row{'s' if self.rows > 1 else ''}"
 
     @property
-    def flops(self) -> int:
-        """Of the matrix products."""
+    def work(self) -> int:
+        """Operations of the matrix products."""
         return 2 * self.rows * sum(m * n for m, n in pairwise(self.sizes))
 
 
@@ -89,12 +105,40 @@ class Product:
         return f"{self.m}x{self.k}x{self.n} {letters}"
 
     @property
-    def flops(self) -> int:
-        """Two a multiply-add."""
+    def work(self) -> int:
+        """Operations: two a multiply-add."""
         return 2 * self.m * self.k * self.n
 
 
-Case = Training | Prediction | Product
+@dataclass(frozen=True)
+class Activation:
+    """A function of every element of an array, or of every row (`BY_ROWS`)."""
+
+    function: str
+    shape: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """As the tables show it."""
+        return f"{self.function} {'x'.join(map(str, self.shape))}"
+
+    @property
+    def group(self) -> str:
+        """Functions of rows are one, the others are grouped by size."""
+        return "rows" if len(self.shape) > 1 else f"{self.shape[0]} elements"
+
+    @property
+    def work(self) -> int:
+        """Bytes that are read and written at least."""
+        return 2 * 4 * math.prod(self.shape)
+
+    @property
+    def memory_bound(self) -> bool:
+        """Whether the time of a copy is the limit."""
+        return self.shape == ELEMENTS[-1:]
+
+
+Case = Training | Prediction | Product | Activation
 
 
 def training_products(sizes: tuple[int, ...], batch: int) -> Iterator[Product]:
@@ -106,15 +150,24 @@ def training_products(sizes: tuple[int, ...], batch: int) -> Iterator[Product]:
             yield Product(batch, fan_out, fan_in, b_transposed=True, group="input gradient")
 
 
+def activations() -> Iterator[Activation]:
+    """Give the activations, by size."""
+    for n in ELEMENTS:
+        yield from (Activation(function, (n,)) for function in ELEMENTWISE)
+    for shape in ROWS:
+        yield from (Activation(function, shape) for function in BY_ROWS)
+
+
 def cases(section: str, nets: list[str] | None = None, quick: bool = False) -> list[Case]:
     """Give the cases of a section.
 
     Parameters
     ----------
-    section : {"training", "prediction", "matmul"}
+    section : {"training", "prediction", "matmul", "activations"}
         What is timed.
     nets : list of str, optional
-        Names of networks such as ``"4-16-3"``: only these, and of the matrix products only theirs.
+        Names of networks such as ``"4-16-3"``: only these, of the matrix products only theirs,
+        and no activations.
     quick : bool
         Only every fourth, and nothing that takes long.
 
@@ -133,6 +186,8 @@ def cases(section: str, nets: list[str] | None = None, quick: bool = False) -> l
             if wanted(sizes, nets)
             for rows in PREDICTION_ROWS
         ]
+    elif section == "activations":
+        found = [] if nets else [*activations()]
     else:
         products = [
             p
@@ -148,7 +203,7 @@ def cases(section: str, nets: list[str] | None = None, quick: bool = False) -> l
                 *(Product(m, k, n) for m, k, n in OTHERS),
             ]
         found = list(dict.fromkeys(products))
-    return [case for case in found if case.flops < 5e8][::4] if quick else found
+    return [case for case in found if case.work < 5e8][::4] if quick else found
 
 
 def wanted(sizes: tuple[int, ...], nets: list[str] | None) -> bool:

@@ -1,17 +1,21 @@
-"""Time pynn beside NumPy, scikit-learn, PyTorch, JAX and ONNX Runtime, interleaved, in one run.
+"""Time pynn beside NumPy, scikit-learn, PyTorch, JAX, ONNX Runtime and BLAS libraries, in one run.
 
     python bench/compare.py --threads 1,2 --json compare.json --plot compare.png
 
 Thread pools read the environment when a library is loaded, so each thread count is measured by
 a process of its own, whose environment and cores are set before anything is imported. Libraries
-that are not installed are left out. Every round times every library once; the ratios are taken
-round by round. Before it is timed, each is checked to compute the same as pynn.
+that are not installed are left out. Every round times every library once, in turn; the ratios are
+taken round by round. Before it is timed, each is checked to compute the same as pynn.
+
+The environment also holds a library to an instruction set: `PYNN_ISA=avx2` does it for pynn,
+`OPENBLAS_CORETYPE=Haswell` for NumPy's OpenBLAS. The lines below the machine's say what is in use.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -24,7 +28,7 @@ import machine
 from cases import NET_NAMES
 from report import print_machine
 
-SECTIONS = ("training", "prediction", "matmul")
+SECTIONS = ("training", "prediction", "matmul", "activations")
 PEERS = ("numpy", "sklearn", "torch", "jax", "onnxruntime", "onednn", "openblas")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -60,6 +64,19 @@ def thread_counts(text: str) -> list[int]:
     return counts
 
 
+def peak_of_a_core(text: str) -> float | str:
+    """Read a positive number, or the word "measure"."""
+    if text == "measure":
+        return text
+    try:
+        peak = float(text)
+    except ValueError:
+        peak = math.nan
+    if not 0 < peak < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor 'measure'")
+    return peak
+
+
 def parser() -> argparse.ArgumentParser:
     """The options."""
     lines = (__doc__ or "").split("\n")
@@ -76,7 +93,12 @@ def parser() -> argparse.ArgumentParser:
         default=600,
         help="time budget of the whole run; every case gets five rounds all the same (%(default)s)",
     )
-    add("--peak", type=float, metavar="GFLOPS", help="peak of one core: adds pynn's share of it")
+    add(
+        "--peak",
+        type=peak_of_a_core,
+        metavar="GFLOPS",
+        help="peak of one core, or 'measure' (see peak.py): adds pynn's share of it",
+    )
     add("--json", metavar="PATH", help="write all figures")
     add("--plot", metavar="PATH", help="draw the speeds relative to pynn")
     add("--quick", action="store_true", help="a few small cases, three rounds: does it run?")
@@ -118,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     description = machine.describe()
     print_machine(description)
+    sys.stdout.flush()  # before the workers write
     runs = []
     with tempfile.TemporaryDirectory() as folder:
         for threads in options["threads"]:
@@ -128,7 +151,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             if done.returncode:
                 return done.returncode
             runs.append(json.loads(result.read_text()))
-    print("\npynn:", runs[0]["libraries"]["pynn"])
     results = {"machine": description, "options": options, "runs": runs}
     if options["json"]:
         Path(options["json"]).write_text(json.dumps(results, indent=1) + "\n")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("pynn-cpu", "numpy", "scikit-learn", "torch", "jax", "jaxlib", "onnxruntime", "onnx")
+MAX_OTHERS = 0.05  # cores: above, a thread that waits for another may wait for a time slice
 CPU = Path("/sys/devices/system/cpu/cpu0")
 
 
@@ -101,6 +102,12 @@ class Neighbours:
         if busy is None or busy_before is None:
             return None
         return max(0.0, (busy - busy_before - (own - own_before)) / (end - begin))
+
+
+def warn(others: float | None) -> None:
+    """Warn of figures that were measured beside other work."""
+    if others is not None and others > MAX_OTHERS:
+        print(f"WARNING: other processes kept {others:.2f} cores busy meanwhile: measure again")
 
 
 def thread_pools() -> list[dict[str, Any]]:

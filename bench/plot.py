@@ -14,8 +14,10 @@ COLOURS = {
     "torch": "#D55E00",
     "jax": "#009E73",
     "onnxruntime": "#CC79A7",
+    "onednn": "#56B4E9",
+    "openblas": "#F0E442",
 }
-UNITS = {"training": "µs", "prediction": "µs", "matmul": "GFLOP/s"}
+UNITS = {"training": "µs", "prediction": "µs", "matmul": "GFLOP/s", "activations": "GB/s"}
 Bars = dict[str, dict[str, float]]
 
 

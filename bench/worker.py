@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
-from itertools import pairwise
 from typing import Any
 
+import data
+import memory
 import numpy as np
 import peers
-from cases import Case, Prediction, Product, Training, cases
-from machine import Neighbours, thread_pools
-from peers.base import Array, Data, Model, Peer
-from report import print_section
+from cases import Activation, Case, Training, cases
+from machine import Neighbours, thread_pools, warn
+from peak import PeakError, measured
+from peers.base import Peer
+from report import print_libraries, print_section
 from timing import Contender, measure, median_ratio
 
-TRAINING_SAMPLE, CALL_SAMPLE = 0.03, 0.005  # seconds
-MAX_OTHERS = 0.05  # cores: above, a thread that waits for another may wait for a time slice
-MAX_DATA = 2**27  # bytes of mini-batches
-
-
-def model(sizes: Iterable[int], rng: np.random.Generator) -> Model:
-    """A network with He's initial weights."""
-    shapes = list(pairwise(sizes))
-    scales = [math.sqrt(2 / fan_in) for fan_in, _ in shapes]
-    weights = [
-        (scale * rng.standard_normal(shape)).astype(np.float32)
-        for scale, shape in zip(scales, shapes, strict=True)
-    ]
-    return Model(weights, [np.zeros(fan_out, np.float32) for _, fan_out in shapes])
-
-
-def mini_batches(case: Training, rng: np.random.Generator) -> Data:
-    """Random samples and labels: at least what the fastest can do in one sample."""
-    fastest = max(case.flops / 200e9, 3e-7)
-    most = MAX_DATA // (4 * case.batch * case.sizes[0])
-    n = case.batch * max(4, min(most, int(TRAINING_SAMPLE / fastest)))
-    x = rng.standard_normal((n, case.sizes[0]), dtype=np.float32)
-    return Data(x, rng.integers(case.sizes[-1], size=n), case.batch)
+CALL_SAMPLE = 0.005  # seconds
 
 
 def check(case: Case, name: str, result: Any, expected: Any, tolerance: float = 1e-3) -> None:
@@ -79,19 +58,19 @@ def in_turn(train: Callable[[int, int], None], available: int) -> Callable[[int]
 
 def training(case: Training, libraries: list[Peer], rng: np.random.Generator) -> list[Contender]:
     """Contenders for training steps, checked against one another and calibrated."""
-    start, data = model(case.sizes, rng), mini_batches(case, rng)
+    start, batches = data.model(case.sizes, rng), data.mini_batches(case, rng)
     contenders, expected = [], None
     for library in libraries:
         if library.trainer is None:
             continue
-        trainer = library.trainer(start, data)
+        trainer = library.trainer(start, batches)
         trainer.train(0, 3)
         weights = [w.copy() for w in trainer.weights()]
         expected = expected or weights
         for ours, theirs in zip(expected, weights, strict=True):
             check(case, library.name, theirs, ours)
-        contender = Contender(library.name, in_turn(trainer.train, len(data)))
-        contender.calibrate(TRAINING_SAMPLE, limit=len(data))
+        contender = Contender(library.name, in_turn(trainer.train, len(batches)))
+        contender.calibrate(data.TRAINING_SAMPLE, limit=len(batches))
         contenders.append(contender)
     return contenders
 
@@ -99,42 +78,41 @@ def training(case: Training, libraries: list[Peer], rng: np.random.Generator) ->
 def calls(
     case: Case, libraries: list[Peer], prepare: Callable[[Peer], Callable[[], Any] | None]
 ) -> list[Contender]:
-    """Contenders for one function call, checked against one another and calibrated."""
-    contenders, expected = [], None
+    """Contenders for one function call, checked against one another and calibrated.
+
+    There are none if the first library, pynn, has no such function.
+    """
+    contenders: list[Contender] = []
+    expected = None
     for library in libraries:
         function = prepare(library)
         if function is None:
+            if expected is None:
+                break
             continue
         result = np.array(function())
         expected = result if expected is None else expected
         check(case, library.name, result, expected)
-        contender = Contender(library.name, repeated(function))
-        contender.calibrate(CALL_SAMPLE)
-        contenders.append(contender)
+        contenders.append(timed_calls(library.name, function))
     return contenders
 
 
-def operands(case: Product, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Random matrices, transposed views where the case says so."""
-    a = rng.standard_normal((case.m, case.k), dtype=np.float32)
-    b = rng.standard_normal((case.k, case.n), dtype=np.float32)
-    return (
-        np.ascontiguousarray(a.T).T if case.a_transposed else a,
-        np.ascontiguousarray(b.T).T if case.b_transposed else b,
-    )
+def timed_calls(name: str, function: Callable[[], Any]) -> Contender:
+    """Give a calibrated contender that calls a function."""
+    contender = Contender(name, repeated(function))
+    contender.calibrate(CALL_SAMPLE)
+    return contender
 
 
-def contenders_for(case: Case, libraries: list[Peer]) -> list[Contender]:
-    """Everything that takes part in a case; pynn is the first."""
+def contenders_for(case: Case, libraries: list[Peer], threads: int) -> list[Contender]:
+    """Everything that takes part in a case; pynn is the first, a copy may be the last."""
     rng = np.random.default_rng(0)
     if isinstance(case, Training):
         return training(case, libraries, rng)
-    if isinstance(case, Prediction):
-        net = model(case.sizes, rng)
-        x = rng.standard_normal((case.rows, case.sizes[0]), dtype=np.float32)
-        return calls(case, libraries, lambda library: library.predictor(net, x))
-    a, b = operands(case, rng)
-    return calls(case, libraries, lambda library: library.product(a, b))
+    found = calls(case, libraries, data.programs(case, rng))
+    if found and isinstance(case, Activation) and case.memory_bound:
+        found.append(timed_calls(memory.COPY, memory.copy(case.shape, threads)))
+    return found
 
 
 def load(names: list[str], threads: int) -> list[Peer]:
@@ -153,20 +131,37 @@ def load(names: list[str], threads: int) -> list[Peer]:
 
 def row(case: Case, seconds: dict[str, list[float]]) -> dict[str, Any]:
     """What the report says of a case; times in seconds, ratios of a peer's time to pynn's."""
+    ours, copy = seconds[peers.PYNN], seconds.pop(memory.COPY, None)
     ratios = {
-        name: median_ratio(values, seconds[peers.PYNN])
-        for name, values in seconds.items()
-        if name != peers.PYNN
+        name: median_ratio(values, ours) for name, values in seconds.items() if name != peers.PYNN
     }
     return {
         "name": case.name,
         "group": case.group,
-        "flops": case.flops,
+        "work": case.work,
         "seconds": seconds,
         "median": {name: statistics.median(values) for name, values in seconds.items()},
         "ratio": ratios,
         "fastest_peer": min(ratios, key=lambda name: ratios[name]) if ratios else None,
+        # pynn's time over the copy's: the other way round than the peers' ratios
+        "copy": copy
+        and {
+            "seconds": copy,
+            "median": statistics.median(copy),
+            "ratio": median_ratio(ours, copy),
+        },
     }
+
+
+def peak_of_a_core(option: float | str | None, isa: str) -> float | None:
+    """Give the peak in GFLOP/s that the options name, measured if that is what they ask for."""
+    if isinstance(option, str):
+        try:
+            option = measured(isa)
+        except PeakError as error:
+            raise SystemExit(f"--peak measure: {error}") from error
+        print(f"peak of one core with {isa}, measured: {option:.1f} GFLOP/s", flush=True)
+    return option
 
 
 def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
@@ -182,10 +177,13 @@ def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``threads``, ``cores_busy_with_others``, ``libraries``, ``thread_pools`` and
+        ``threads``, ``cores_busy_with_others``, ``libraries``, ``peak``, ``thread_pools`` and
         ``sections`` (name to rows).
     """
     libraries = load(options["peers"], threads)
+    facts = {library.name: library.info() for library in libraries}
+    print_libraries(facts)
+    peak = peak_of_a_core(options["peak"], facts[peers.PYNN]["isa"]) if threads == 1 else None
     neighbours = Neighbours()
     todo = {name: cases(name, options["nets"], options["quick"]) for name in options["only"]}
     left = sum(map(len, todo.values()))
@@ -196,19 +194,20 @@ def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
         for case in progress(its_cases, f"{section}, {threads} thread{'s' * (threads > 1)}"):
             share = max(0.0, deadline - time.perf_counter()) / left
             begin = time.perf_counter()
-            contenders = contenders_for(case, libraries)
+            contenders = contenders_for(case, libraries, threads)
             share -= time.perf_counter() - begin
-            rows.append(row(case, measure(contenders, options["rounds"], share)))
+            if contenders:
+                rows.append(row(case, measure(contenders, options["rounds"], share)))
             left -= 1
         if rows:
-            print_section(section, threads, rows, options["peak"] if threads == 1 else None)
+            print_section(section, threads, rows, peak)
     others = neighbours.cores()
-    if others is not None and others > MAX_OTHERS:
-        print(f"WARNING: other processes kept {others:.2f} cores busy meanwhile: measure again")
+    warn(others)
     return {
         "threads": threads,
         "cores_busy_with_others": others,
-        "libraries": {library.name: library.info() for library in libraries},
+        "libraries": facts,
+        "peak": peak,
         "thread_pools": thread_pools(),
         "sections": sections,
     }

@@ -76,3 +76,10 @@ class Peer:
     def product(self, a: Array, b: Array) -> Callable[[], Any] | None:
         """Give a function that multiplies; `a` and `b` are C-ordered or transposed views."""
         return None
+
+    def activation(self, function: str, x: Array) -> Callable[[], Any] | None:
+        """Give a program for a function of `cases.ELEMENTWISE` or `cases.BY_ROWS`.
+
+        The result goes to an array made beforehand, where the library can do that.
+        """
+        return None

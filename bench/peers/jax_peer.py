@@ -12,6 +12,11 @@ import numpy as np
 
 from .base import LEARNING_RATE, Array, Data, Model, Peer, Trainer
 
+GELUS = {
+    "gelu": ("gelu", {"approximate": False}),
+    "gelu_tanh": ("gelu", {"approximate": True}),
+}
+
 
 def logits(parameters: Any, x: Any) -> Any:
     """The network but for the softmax."""
@@ -92,6 +97,12 @@ class JaxPeer(Peer):
             return (left.T if a_transposed else left) @ (right.T if b_transposed else right)
 
         return lambda: multiply(left, right).block_until_ready()
+
+    def activation(self, function: str, x: Array) -> Callable[[], Any]:
+        name, options = GELUS.get(function, (function, {}))
+        values = jnp.array(x)
+        compiled = jax.jit(partial(getattr(jax.nn, name), **options))
+        return lambda: compiled(values).block_until_ready()
 
 
 def load(threads: int) -> Peer:

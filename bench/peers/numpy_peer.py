@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,19 @@ class NumpyTrainer(Trainer):
         return self.w
 
 
+def kernels() -> str | None:
+    """The kernels that the OpenBLAS of NumPy's wheel has chosen, where threadpoolctl can tell."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return None
+    folder = Path(np.__file__).resolve().parents[1] / "numpy.libs"  # not another package's OpenBLAS
+    chosen = (
+        p.get("architecture") for p in threadpool_info() if Path(p["filepath"]).parent == folder
+    )
+    return next(chosen, None)
+
+
 class NumpyPeer(Peer):
     """Speaks for NumPy."""
 
@@ -79,7 +93,7 @@ class NumpyPeer(Peer):
     def info(self) -> dict[str, Any]:
         config: Any = np.show_config(mode="dicts")
         blas = config["Build Dependencies"]["blas"]
-        return {key: blas.get(key) for key in ("name", "version")}
+        return {"name": blas.get("name"), "version": blas.get("version"), "kernels": kernels()}
 
     def predictor(self, model: Model, x: Array) -> Callable[[], Any]:
         layers = list(zip(model.weights, model.biases, strict=True))
@@ -103,6 +117,13 @@ class NumpyPeer(Peer):
     def product(self, a: Array, b: Array) -> Callable[[], Any]:
         out = np.empty((len(a), b.shape[1]), a.dtype)
         return lambda: np.matmul(a, b, out=out)
+
+    def activation(self, function: str, x: Array) -> Callable[[], Any] | None:
+        try:
+            from . import numpy_activations
+        except ImportError:  # SciPy, without which nobody computes these
+            return None
+        return numpy_activations.program(function, x)
 
 
 def load(threads: int) -> Peer:

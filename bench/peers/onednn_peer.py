@@ -33,7 +33,7 @@ class OneDnnPeer(Peer):
         letters = [ctypes.c_char(b"NT"[turned]) for turned in (a_turned, b_turned)]
         sizes = [ctypes.c_int64(size) for size in (*out.shape, a.shape[1])]
         operands = [one, blas.pointer(a), ctypes.c_int64(lda), blas.pointer(b), ctypes.c_int64(ldb)]
-        result = [zero, blas.pointer(out), ctypes.c_int64(len(out[0]))]
+        result = [zero, blas.pointer(out), ctypes.c_int64(out.shape[1])]
         arguments = [*letters, *sizes, *operands, *result]
         return blas.bound(self.library.dnnl_sgemm, arguments, out, a, b)
 

@@ -1,6 +1,7 @@
 """OpenBLAS with its AVX-512 kernels, which it does not choose on every processor that has AVX-512.
 
-A copy of the library in SciPy's wheel is loaded: NumPy's own has chosen its kernels already.
+A copy of the library in SciPy's wheel is loaded: NumPy's own has chosen its kernels already. Where
+OPENBLAS_CORETYPE names other kernels, it has those, as NumPy's.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from typing import Any
 
 import numpy as np
 
+import pynn
+
 from . import blas
 from .base import Array, Peer
 
+CORE_TYPE = "OPENBLAS_CORETYPE"
 ROW_MAJOR, AS_IS, TRANSPOSED = 101, 111, 112
 
 
 class OpenBlasPeer(Peer):
-    """Speaks for OpenBLAS with OPENBLAS_CORETYPE=SkylakeX."""
+    """Speaks for OpenBLAS; it has read the number of threads from the environment."""
 
     name = "openblas"
 
@@ -52,12 +56,21 @@ def load(threads: int) -> Peer:
     found = sorted(Path(scipy.__file__).parent.parent.glob("scipy.libs/libscipy_openblas*.so"))
     if not found:
         raise ImportError("SciPy has brought no OpenBLAS of its own")
-    before = os.environ.get("OPENBLAS_CORETYPE")
-    os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"
+    if CORE_TYPE in os.environ:
+        return OpenBlasPeer(copied(found[0]))
+    if "avx512" not in pynn.show_config("dict")["isas_usable"]:
+        raise ImportError("this processor has no AVX-512")
+    os.environ[CORE_TYPE] = "SkylakeX"
     try:
-        with tempfile.TemporaryDirectory(dir=found[0].parent) as folder:
-            return OpenBlasPeer(ctypes.CDLL(shutil.copy(found[0], folder)))
+        return OpenBlasPeer(copied(found[0]))
     finally:
-        del os.environ["OPENBLAS_CORETYPE"]
-        if before is not None:
-            os.environ["OPENBLAS_CORETYPE"] = before
+        del os.environ[CORE_TYPE]
+
+
+def copied(library: Path) -> ctypes.CDLL:
+    """Load a copy of a library, beside the ones that it looks for in its own folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        for neighbour in library.parent.iterdir():
+            Path(folder, neighbour.name).symlink_to(neighbour)
+        Path(folder, library.name).unlink()
+        return ctypes.CDLL(str(shutil.copy(library, folder)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,11 @@ import numpy as np
 import pynn
 
 from .base import LEARNING_RATE, Array, Data, Model, Peer, Trainer
+
+GELUS = {
+    "gelu": ("gelu", {"approximate": "none"}),
+    "gelu_tanh": ("gelu", {"approximate": "tanh"}),
+}
 
 
 def network(model: Model) -> pynn.MLP:
@@ -58,6 +64,12 @@ class PynnPeer(Peer):
     def product(self, a: Array, b: Array) -> Callable[[], Any]:
         out = np.empty((len(a), b.shape[1]), a.dtype)
         return lambda: pynn.matmul(a, b, out=out)
+
+    def activation(self, function: str, x: Array) -> Callable[[], Any] | None:
+        name, options = GELUS.get(function, (function, {}))
+        if not hasattr(pynn, name):
+            return None
+        return partial(getattr(pynn, name), x, out=np.empty_like(x), **options)
 
 
 def load(threads: int) -> Peer:

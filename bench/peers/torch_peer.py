@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
 from .base import LEARNING_RATE, Array, Data, Model, Peer, Trainer
+
+# What the functions of torch.nn.functional call, with an `out` that they do not pass on.
+INNER = torch._C._nn
+ACTIVATIONS: dict[str, Callable[..., Any]] = {
+    "relu": partial(torch.clamp_min, min=0),
+    "leaky_relu": partial(INNER.leaky_relu, negative_slope=0.01),
+    "elu": INNER.elu,
+    "silu": INNER.silu,
+    "softplus": INNER.softplus,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "gelu": partial(INNER.gelu, approximate="none"),
+    "gelu_tanh": partial(INNER.gelu, approximate="tanh"),
+    "softmax": partial(torch.softmax, dim=1),
+    "log_softmax": partial(torch.log_softmax, dim=1),
+}
 
 
 def network(model: Model) -> Any:
@@ -66,6 +83,16 @@ class TorchPeer(Peer):
         left, right = torch.from_numpy(a), torch.from_numpy(b)
         out = torch.empty(len(a), b.shape[1])
         return lambda: torch.mm(left, right, out=out)
+
+    def activation(self, function: str, x: Array) -> Callable[[], Any]:
+        values = torch.from_numpy(x)
+        call = partial(ACTIVATIONS[function], values, out=torch.empty_like(values))
+
+        def run() -> Any:
+            with torch.no_grad():
+                return call()
+
+        return run
 
 
 def load(threads: int) -> Peer:

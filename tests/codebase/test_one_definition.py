@@ -9,72 +9,47 @@ export one constant table and nothing else, and the rest may not use what only s
 import os
 import platform
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-CSRC = ROOT / "csrc"
-CMAKELISTS = ROOT / "CMakeLists.txt"
-KERNELS = CSRC / "kernels" / "kernels.cpp"
-
-# -O1: the rules do not depend on the optimiser, and it takes half the time of -O2.
-COMMON_FLAGS = ["-O1", "-std=c++17", "-fPIC", "-ffp-contract=off", f"-I{CSRC}"]
+from toolchain import (
+    COMPILER,
+    CSRC,
+    FLAGS,
+    KERNELS,
+    cmakelists,
+    instruction_sets,
+    needs_compiler,
+    needs_sources,
+    run,
+)
 
 # What a compiler calls on its own, and nothing that computes, allocates, throws or locks.
 MAY_NEED = {"memcpy", "memset", "memmove", "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
 
-COMPILER = next(
-    (c for c in (os.environ.get("CXX"), "c++", "g++", "clang++") if c and shutil.which(c)), None
-)
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads ELF objects"),
     pytest.mark.skipif(
         platform.machine() not in {"x86_64", "AMD64"}, reason="reads x86-64 instructions"
     ),
-    pytest.mark.skipif(COMPILER is None, reason="no C++ compiler"),
+    needs_compiler,
     pytest.mark.skipif(
         not (shutil.which("nm") and shutil.which("objdump")), reason="no binutils (nm, objdump)"
     ),
 ]
-needs_sources = pytest.mark.skipif(
-    not (KERNELS.is_file() and CMAKELISTS.is_file()), reason="the C++ sources are not here"
-)
-
-
-def instruction_sets() -> dict[str, list[str]]:
-    """The x86 rows of the build's table of instruction sets, and their compiler flags."""
-    if not CMAKELISTS.is_file():
-        return {}
-    text = re.sub(r"#[^\n]*", "", CMAKELISTS.read_text(encoding="utf-8"))
-    rows = re.findall(r'\bpynn_add_isa\(\s*(\w+)\s+"([^"]*)"', text)
-    return {
-        name: flags.replace(";", " ").split()
-        for name, flags in rows
-        if name != "neon" and not flags.startswith("/")  # a slash: Microsoft's compiler
-    }
-
-
-def run(*command: str) -> str:
-    """Standard output of a command that must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stderr}"
-    return done.stdout
 
 
 def compile_object(source: Path, target: Path, flags: list[str]) -> Path:
-    run(*shlex.split(str(COMPILER)), *COMMON_FLAGS, *flags, "-c", str(source), "-o", str(target))
+    run(*COMPILER, *FLAGS, "-fPIC", *flags, "-c", source, "-o", target)
     return target
 
 
 def symbols(path: Path) -> list[tuple[str, str]]:
     """(type letter, demangled name) of each of the object's symbols."""
-    lines = run("nm", "-C", str(path)).splitlines()
+    lines = run("nm", "-C", path).splitlines()
     found = [re.match(r"[0-9a-f]*\s+([A-Za-z?-])\s+(.+)", line) for line in lines]
     assert all(found), lines
     return [(m[1], m[2]) for m in found if m]
@@ -94,7 +69,7 @@ def check_needs_little(path: Path) -> None:
 
 
 def check_no_initialisers(path: Path) -> None:
-    sections = re.findall(r"^\s*\d+\s+(\S+)", run("objdump", "-h", str(path)), re.MULTILINE)
+    sections = re.findall(r"^\s*\d+\s+(\S+)", run("objdump", "-h", path), re.MULTILINE)
     assert sections
     assert [s for s in sections if s.startswith((".init_array", ".ctors", ".preinit_array"))] == []
 
@@ -108,7 +83,7 @@ BEYOND_BASELINE = re.compile(
 
 
 def check_baseline_only(path: Path) -> None:
-    listing = run("objdump", "-d", "--no-show-raw-insn", str(path))
+    listing = run("objdump", "-d", "--no-show-raw-insn", path)
     instructions = [
         " ".join(m.split()) for m in re.findall(r"^\s+[0-9a-f]+:\t(.*)$", listing, re.M)
     ]
@@ -183,7 +158,7 @@ def test_runs_on_every_processor(objects, name):
 
 @needs_sources
 def test_build_flags_keep_the_arithmetic_contract():
-    text = re.sub(r"#[^\n]*", "", CMAKELISTS.read_text(encoding="utf-8"))
+    text = cmakelists()
     banned = (
         r"-march=native|-mtune=native|-ffast-math|-Ofast|-flto"
         r"|INTERPROCEDURAL_OPTIMIZATION\s+(ON|TRUE|1)"

@@ -2,63 +2,49 @@
 every instruction set that can be run here. For ARM that is a cross compiler and QEMU's user-mode
 emulation. The fused sets print the same hashes, so their bits agree, and so do the others."""
 
+import functools
 import os
 import platform
 import re
-import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from toolchain import (
+    COMPILER,
+    CSRC,
+    FLAGS,
+    KERNELS,
+    STRICT,
+    instruction_sets,
+    needs_compiler,
+    needs_sources,
+    run,
+)
 
 import pynn
 
-ROOT = Path(__file__).resolve().parents[2]
-CSRC = ROOT / "csrc"
-CMAKELISTS = ROOT / "CMakeLists.txt"
-KERNELS = CSRC / "kernels" / "kernels.cpp"
 DRIVER = Path(__file__).with_name("kernel_driver.cpp")
 
-# -O1: without contraction the bits do not depend on the optimiser, and it takes half the time.
-FLAGS = ["-O1", "-std=c++17", "-ffp-contract=off", f"-I{CSRC}"]
-STRICT = ["-Wall", "-Wextra", "-Werror"]
-
-COMPILER = next(
-    (c for c in (os.environ.get("CXX"), "c++", "g++", "clang++") if c and shutil.which(c)), None
-)
 ARM_COMPILER = shutil.which("aarch64-linux-gnu-g++")
 ARM_EMULATOR = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
+
+# The builds for ARM and their compilers. (.ci/run sees by the first's name whether it was tested.)
+NEON, NEON_CLANG = "neon", "neon_clang"
+ARM = {NEON: "aarch64-linux-gnu-g++", NEON_CLANG: "clang++ that links for aarch64-linux-gnu"}
 
 pytestmark = [
     pytest.mark.skipif(
         sys.platform != "linux" or platform.machine() != "x86_64",
         reason="compares with x86 instruction sets, on Linux",
     ),
-    pytest.mark.skipif(COMPILER is None, reason="no C++ compiler"),
-    pytest.mark.skipif(
-        not (KERNELS.is_file() and CMAKELISTS.is_file()), reason="the C++ sources are not here"
-    ),
+    needs_compiler,
+    needs_sources,
 ]
-needs_arm_compiler = pytest.mark.skipif(
-    ARM_COMPILER is None, reason="no cross compiler (aarch64-linux-gnu-g++)"
-)
-
-
-def instruction_sets() -> dict[str, list[str]]:
-    """The x86 rows of the build's table of instruction sets, and their compiler flags."""
-    if not CMAKELISTS.is_file():
-        return {}
-    text = re.sub(r"#[^\n]*", "", CMAKELISTS.read_text(encoding="utf-8"))
-    rows = re.findall(r'\bpynn_add_isa\(\s*(\w+)\s+"([^"]*)"', text)
-    return {
-        name: flags.replace(";", " ").split()
-        for name, flags in rows
-        if name != "neon" and not flags.startswith("/")  # a slash: Microsoft's compiler
-    }
-
 
 X86 = instruction_sets()
 
@@ -74,60 +60,84 @@ SCALAR = """
 """
 
 
-def run(*command: object) -> str:
-    """Standard output of a command that must succeed."""
-    words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stderr}"
-    return done.stdout
+@functools.cache
+def arm_compilers():
+    """The compilers of `ARM` that are here, as commands."""
+    found = {NEON: [ARM_COMPILER]} if ARM_COMPILER else {}
+    clang = [shutil.which("clang++"), "--target=aarch64-linux-gnu"]
+    if clang[0] and links(clang):
+        found[NEON_CLANG] = clang
+    return found
+
+
+def links(command):
+    """Whether a compiler finds the headers and libraries of its target."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [*command, "-static", "-x", "c++", "-", "-o", Path(folder, "program")],
+            input=b"#include <cstdio>\nint main() { std::puts(__func__); }\n",
+            capture_output=True,
+            check=False,
+        )
+    return done.returncode == 0
 
 
 class Builds:
-    """The objects and the results of instruction sets by name, each made once, at the same time."""
+    """The objects and the results by name, an instruction set's or `NEON_CLANG`, each made once,
+    at the same time."""
 
     def __init__(self, folder, pool):
         self.folder = folder
         (folder / "scalar.cpp").write_text(SCALAR, encoding="utf-8")
         # What takes longest comes first.
-        names = ["neon"] if ARM_COMPILER else []
-        names += ["scalar", *sorted(set(X86).intersection(pynn.show_config("dict")["isas_usable"]))]
+        names = [*arm_compilers(), "scalar"]
+        names += sorted(set(X86).intersection(pynn.show_config("dict")["isas_usable"]))
         self.objects = {name: pool.submit(self._compile, name) for name in names}
         self.results = {
-            name: pool.submit(self._run, name) for name in names if name != "neon" or ARM_EMULATOR
+            name: pool.submit(self._run, name) for name in names if ARM_EMULATOR or name not in ARM
         }
 
-    @staticmethod
-    def _compiler(isa):
-        return [ARM_COMPILER] if isa == "neon" else shlex.split(str(COMPILER))
-
-    def _compile(self, isa):
-        source = self.folder / "scalar.cpp" if isa == "scalar" else KERNELS
+    def _compile(self, name):
+        source = self.folder / "scalar.cpp" if name == "scalar" else KERNELS
         # (The intrinsics of x86 warn by themselves: CMakeLists.txt.)
-        flags = X86.get(isa, STRICT)
-        target = self.folder / f"kernels_{isa}.o"
-        run(*self._compiler(isa), *FLAGS, *flags, f"-DPYNN_ISA={isa}", "-c", source, "-o", target)
+        flags = [*FLAGS, *X86.get(name, STRICT), f"-DPYNN_ISA={isa(name)}"]
+        target = self.folder / f"kernels_{name}.o"
+        run(*compiler(name), *flags, "-c", source, "-o", target)
         return target
 
-    def _run(self, isa):
-        program = self.folder / f"driver_{isa}"
-        flags = [*FLAGS, *STRICT, f"-DPYNN_ISA_TABLE=kernel_table_{isa}"]
-        flags += ["-static"] if isa == "neon" else []
-        kernels = self.objects[isa].result()
-        run(*self._compiler(isa), *flags, DRIVER, kernels, "-o", program)
-        lines = run(*([ARM_EMULATOR] if isa == "neon" else []), program).splitlines()
+    def _run(self, name):
+        program = self.folder / f"driver_{name}"
+        flags = [*FLAGS, *STRICT, f"-DPYNN_ISA_TABLE=kernel_table_{isa(name)}"]
+        emulator = []
+        if name in ARM:
+            flags, emulator = [*flags, "-static"], [ARM_EMULATOR]
+        kernels = self.objects[name].result()
+        run(*compiler(name), *flags, DRIVER, kernels, "-o", program)
+        lines = run(*emulator, program).splitlines()
         results = dict(line.split(": ") for line in lines)
         assert len(results) == len(lines), "two results of one name"
         return results
 
-    def hashes(self, isa):
+    def kernels(self, name):
+        """The object compiled from kernels.cpp."""
+        if name not in self.objects:
+            pytest.skip(f"no {ARM[name]}" if name in ARM else f"this processor cannot run {name}")
+        return self.objects[name].result()
+
+    def hashes(self, name):
         """The hash of each result by its name."""
-        if isa == "neon" and not ARM_COMPILER:
-            pytest.skip("no cross compiler (aarch64-linux-gnu-g++)")
-        if isa == "neon" and not ARM_EMULATOR:
+        self.kernels(name)
+        if name not in self.results:
             pytest.skip("no emulator (qemu-aarch64)")
-        if isa not in self.results:
-            pytest.skip(f"this processor cannot run {isa}")
-        return self.results[isa].result()
+        return self.results[name].result()
+
+
+def isa(name):
+    return NEON if name == NEON_CLANG else name
+
+
+def compiler(name):
+    return arm_compilers().get(name, COMPILER)
 
 
 @pytest.fixture(scope="module")
@@ -136,23 +146,19 @@ def builds(tmp_path_factory):
         yield Builds(tmp_path_factory.mktemp("cross_compiled"), pool)
 
 
-@needs_arm_compiler
-def test_compiles_for_arm_without_warnings(builds):
-    builds.objects["neon"].result()
+@pytest.mark.parametrize("name", ["scalar", NEON, NEON_CLANG])
+def test_other_processors_compile_without_warnings(builds, name):
+    builds.kernels(name)
 
 
-def test_compiles_for_an_unknown_processor_without_warnings(builds):
-    builds.objects["scalar"].result()
-
-
-@pytest.mark.parametrize("isa", ["baseline", "scalar", "avx2", "neon"])
-def test_every_kernel_is_run(builds, isa):
+@pytest.mark.parametrize("name", ["baseline", "scalar", "avx2", NEON, NEON_CLANG])
+def test_every_kernel_is_run(builds, name):
     text = (CSRC / "kernels" / "kernel_table.h").read_text(encoding="utf-8")
     kernels = set(re.findall(r"\(\*(\w+)\)\(", text)) - {"gemm_workspace"}
     assert {"gemm", "tanh", "log_softmax", "sgd"} <= kernels
-    results = builds.hashes(isa)
-    assert results["fused"] == ("yes" if isa in {"avx2", "neon"} else "no")
-    assert {tuple(name.split()[:2]) for name in results if name != "fused"} == {
+    results = builds.hashes(name)
+    assert results["fused"] == ("no" if name in {"baseline", "scalar"} else "yes")
+    assert {tuple(result.split()[:2]) for result in results if result != "fused"} == {
         (dtype, kernel) for dtype in ("float32", "float64") for kernel in kernels
     }
 
@@ -160,7 +166,7 @@ def test_every_kernel_is_run(builds, isa):
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        *(("avx2", isa) for isa in [*X86, "neon"] if isa not in {"baseline", "avx2"}),
+        *(("avx2", isa) for isa in [*X86, NEON, NEON_CLANG] if isa not in {"baseline", "avx2"}),
         ("baseline", "scalar"),
     ],
 )

@@ -1,0 +1,128 @@
+"""Time pynn on one thread and on several, interleaved in one process: where do they pay?
+
+    python bench/threads.py --threads 2
+
+Names what gains little from the threads although there is work for all, and what loses by them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import statistics
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import data
+import machine
+import numpy as np
+import peers
+from cases import Activation, Prediction, Product, cases
+from peers.base import Peer
+from report import print_machine
+from timing import Contender, measure, median_ratio
+
+SAMPLE = 0.01  # seconds
+ENOUGH = 20e6  # operations: a product beyond has work for several threads
+GAINS, LOSES = 0.95, 0.9  # of the threads' number; of the speed of one thread
+ONE, SEVERAL = "one", "several"
+Work = Product | Activation | Prediction
+Result = tuple[Work, float]  # and how many times as fast it is on several threads
+
+
+def works(quick: bool) -> list[Work]:
+    """Give the products, the activations of arrays beyond the caches and the predictions."""
+    sections = ("matmul", "activations", "prediction")
+    found = [case for section in sections for case in cases(section, quick=quick)]
+    return [
+        case
+        for case in found
+        if isinstance(case, Product | Prediction)
+        or (isinstance(case, Activation) and case.memory_bound)
+    ]
+
+
+def on_threads(function: Callable[[], Any], threads: int) -> Callable[[int], None]:
+    """Give the loop over a function on so many of pynn's threads."""
+    import pynn
+
+    def run(n: int) -> None:
+        with pynn.threads(threads):
+            for _ in range(n):
+                function()
+
+    return run
+
+
+def timed(function: Callable[[], Any], threads: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds of a call on one thread and on several, by round."""
+    contenders = [
+        Contender(name, on_threads(function, n)) for name, n in ((ONE, 1), (SEVERAL, threads))
+    ]
+    for contender in contenders:
+        contender.calibrate(SAMPLE)
+    return measure(contenders, rounds, math.inf)
+
+
+def compare(todo: list[Work], pynn: Peer, threads: int, rounds: int) -> list[Result]:
+    """Measure, and print a line for each."""
+    columns = ("µs on 1 thread", f"on {threads}", "ratio")
+    print("\n" + f"{'':34}" + "".join(f"{column:>16}" for column in columns))
+    results = []
+    for case in todo:
+        function = data.programs(case, np.random.default_rng(0))(pynn)
+        if function is None:
+            continue
+        seconds = timed(function, threads, rounds)
+        ratio = median_ratio(seconds[ONE], seconds[SEVERAL])
+        times = (f"{statistics.median(seconds[name]) * 1e6:.2f}" for name in (ONE, SEVERAL))
+        cells = "".join(f"{cell:>16}" for cell in (*times, f"{ratio:.2f}"))
+        print(f"{case.name:34}{cells}", flush=True)
+        results.append((case, ratio))
+    return results
+
+
+def print_verdict(results: list[Result], threads: int) -> None:
+    """Name what stays below what it should reach, the worst first."""
+    enough = [r for r in results if isinstance(r[0], Activation) or r[0].work > ENOUGH]
+    gain = GAINS * threads
+    lists = {
+        f"below {gain:g} times as fast on {threads} threads, though above {ENOUGH / 1e6:g} MFLOP "
+        "(or an activation)": [r for r in enough if r[1] < gain],
+        f"slower on {threads} threads (ratio below {LOSES})": [r for r in results if r[1] < LOSES],
+    }
+    for title, found in lists.items():
+        print(f"\n{title}: {len(found) or 'none'}")
+        for case, ratio in sorted(found, key=lambda result: result[1]):
+            print(f"  {ratio:5.2f}  {case.name}")
+
+
+def main() -> int:
+    """Measure what the options ask for."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    options.add_argument("--threads", type=int, default=2, help="several (%(default)s)")
+    options.add_argument("--rounds", type=int, default=15, help="(%(default)s)")
+    options.add_argument("--quick", action="store_true", help="a few cases: does it run?")
+    arguments = options.parse_args()
+    cores = machine.cores()
+    if arguments.threads < 2:
+        options.error("--threads must be at least 2")
+    if cores and arguments.threads > len(cores):
+        options.error(f"this process may use {len(cores)} cores only")
+    if cores:  # before OpenMP is loaded
+        os.sched_setaffinity(0, cores[: arguments.threads])
+
+    pynn = peers.load(peers.PYNN, arguments.threads)
+    print_machine(machine.describe())
+    neighbours = machine.Neighbours()
+    rounds = 3 if arguments.quick else arguments.rounds
+    results = compare(works(arguments.quick), pynn, arguments.threads, rounds)
+    print_verdict(results, arguments.threads)
+    machine.warn(neighbours.cores())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
