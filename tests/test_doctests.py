@@ -9,7 +9,7 @@ import pytest
 import pynn
 
 # (doctest does not look into compiled functions.)
-MODULES = ["pynn", *(f"pynn.{m.name}" for m in pkgutil.iter_modules(pynn.__path__))]
+MODULES = ["pynn", *(m.name for m in pkgutil.walk_packages(pynn.__path__, "pynn."))]
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "pynn._core"])

@@ -1,8 +1,8 @@
 // The kernels as functions of arrays.
 //
 // matmul and the activations are builtins called without any wrapper: a plain call on plain arrays
-// is answered here, anything else goes to the general function of src/pynn/ops.py that was
-// registered for it. The other functions expect operands as src/pynn/ops.py prepares them.
+// is answered here, anything else goes to the general function of src/pynn/ops/ that was
+// registered for it. The other functions expect operands as src/pynn/ops/ prepares them.
 #include <pybind11/stl.h>
 
 #include <map>
@@ -360,7 +360,7 @@ double loss_into(const std::string& name, const py::array& outputs, const py::ar
 
 // ---------------------------------------------------------------- builtins with a way out
 
-// src/pynn/ops.py's general functions, by name. Never released: they live as long as the module.
+// src/pynn/ops/'s general functions, by name. Never released: they live as long as the module.
 PyObject* general_matmul = nullptr;
 PyObject* general_relu = nullptr;
 PyObject* general_sigmoid = nullptr;

@@ -1,0 +1,152 @@
+"""Matrix products.
+
+`matmul` is a compiled function; what it does not handle itself (other types, stacks of matrices)
+comes to the general function of this file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pynn import _core
+from pynn._core import matmul
+from pynn._types import Array
+from pynn.ops._operands import FLOATS, check_ndim, check_out, common, plain, usable
+
+__all__ = ["gemm", "matmul"]
+
+
+def _matmul_general(x1: Any, x2: Any, /, out: Any = None) -> Any:
+    a, b = np.asanyarray(x1), np.asanyarray(x2)
+    target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
+    dtype = np.result_type(a, b).newbyteorder("=") if _real(a) and _real(b) else None
+    if (
+        dtype is None  # (which NumPy takes to equal float64)
+        or dtype not in FLOATS
+        or type(a) is not np.ndarray
+        or type(b) is not np.ndarray
+        or _overrides(x1, x2)
+        or not (target is None or type(target) is np.ndarray)
+        or a.ndim == 0
+        or b.ndim == 0
+        or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]
+    ):
+        return np.matmul(x1, x2, out=out)  # its own answer, or its own error
+    rows, columns = a.ndim > 1, b.ndim > 1
+    a, b = plain(a, dtype), plain(b, dtype)
+    a = a if rows else a[np.newaxis, :]
+    b = b if columns else b[:, np.newaxis]
+    try:
+        leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        return np.matmul(x1, x2, out=out)
+    shape = (*leading, a.shape[-2], b.shape[-1])
+    result_shape = (*leading, *shape[-2:-1][: int(rows)], *shape[-1:][: int(columns)])
+    if target is not None and not (
+        target.shape == result_shape
+        and target.flags.writeable
+        and np.can_cast(dtype, target.dtype, "same_kind")
+    ):
+        return np.matmul(x1, x2, out=out)
+    if (
+        target is not None
+        and usable(target, dtype)
+        and not (np.may_share_memory(target, a) or np.may_share_memory(target, b))
+    ):
+        result = target
+    else:
+        result = np.empty(result_shape, dtype)
+    a = np.broadcast_to(a, leading + a.shape[-2:])
+    b = np.broadcast_to(b, leading + b.shape[-2:])
+    if result.size:
+        _core.gemm_into(a, b, result.reshape(shape), 1.0, 0.0)
+    if target is None:
+        return result if result.ndim else result[()]
+    if result is not target:
+        np.copyto(target, result, casting="same_kind")
+    return target
+
+
+def _real(x: Array) -> bool:
+    return x.dtype.kind in "biuf"
+
+
+def _overrides(*operands: Any) -> bool:
+    """Whether an operand has its own answer to NumPy's functions (or none at all)."""
+    return any(
+        hasattr(type(x), "__array_ufunc__") and not isinstance(x, np.ndarray | np.generic)
+        for x in operands
+    )
+
+
+# Python's own errors about arguments show the name.
+_matmul_general.__name__ = _matmul_general.__qualname__ = "matmul"
+_core.set_general("matmul", _matmul_general)
+
+
+def gemm(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    out: Array | None = None,
+) -> Array:
+    """General matrix product, ``alpha * a @ b + beta * out``.
+
+    Parameters
+    ----------
+    a : array_like of shape (m, k)
+    b : array_like of shape (k, n)
+        Real; float32 if both are, float64 otherwise.
+    alpha, beta : float
+        Factors. With ``beta=0``, `out` is not read.
+    out : ndarray of shape (m, n), optional
+        Where the result goes; it may overlap the operands. Needed if `beta` is not 0.
+
+    Returns
+    -------
+    ndarray of shape (m, n)
+        `out` if it was given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes or types do not fit, before anything is written.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> c = np.ones((2, 2))
+    >>> pynn.gemm(np.eye(2), np.eye(2), alpha=2.0, beta=0.5, out=c)
+    array([[2.5, 0.5],
+           [0.5, 2.5]])
+    """
+    left, right = common(a=a, b=b)
+    check_ndim(left, "a", 2)
+    check_ndim(right, "b", 2)
+    if left.shape[1] != right.shape[0]:
+        raise ValueError(
+            f"a has shape {left.shape} and b has shape {right.shape}: "
+            f"the columns of a ({left.shape[1]}) and the rows of b ({right.shape[0]}) differ"
+        )
+    alpha, beta = float(alpha), float(beta)
+    shape, dtype = (left.shape[0], right.shape[1]), left.dtype
+    if out is None:
+        if beta != 0.0:
+            raise ValueError(f"beta is {beta}, but there is no out to multiply it with")
+        out = np.empty(shape, dtype)
+    else:
+        check_out(out, shape, dtype)
+    aside = not usable(out, dtype) or any(np.may_share_memory(out, x) for x in (left, right))
+    result = out
+    if aside:
+        result = np.array(out, dtype, order="C") if beta != 0.0 else np.empty(shape, dtype)
+    if result.size:
+        _core.gemm_into(left, right, result, alpha, beta)
+    if aside:
+        np.copyto(out, result, casting="same_kind")
+    return out
