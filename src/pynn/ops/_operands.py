@@ -22,6 +22,11 @@ def plain(x: Array, dtype: np.dtype[Any]) -> Array:
     return x
 
 
+def flat(x: Array) -> Array:
+    """`x` as one axis, C-contiguous; a view if `x` is C-contiguous."""
+    return np.ascontiguousarray(x).reshape(-1)
+
+
 def float_array(x: ArrayLike, name: str) -> Array:
     """`x` as a plain array of float32 (from float16 and float32) or float64."""
     array = np.asarray(x)
@@ -51,7 +56,16 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 def usable(out: Array, dtype: np.dtype[Any]) -> bool:
     """Whether a kernel may write its contiguous result to `out`."""
-    return bool(out.dtype == dtype and out.dtype.isnative and out.flags.carray)
+    return bool(out.dtype.num == dtype.num and out.dtype.isnative and out.flags.carray)
+
+
+def kernel_type(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """float32 or float64 in native byte order, if `dtype` is its equal but for the byte order.
+
+    (Where long double is double, NumPy's two types are equal, but only one has kernels.)
+    """
+    native = dtype.newbyteorder("=")
+    return FLOATS[FLOATS.index(native)] if native in FLOATS else None
 
 
 def check_ndim(x: Array, name: str, ndim: int) -> None:

@@ -1,8 +1,4 @@
-"""Activations, element by element.
-
-`relu`, `sigmoid` and `tanh` are compiled functions; what they do not handle themselves (other
-types, other layouts, scalars) comes to the general functions of this file.
-"""
+"""Activations, element by element."""
 
 from __future__ import annotations
 
@@ -12,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pynn import _core
-from pynn._core import relu, sigmoid, tanh
 from pynn._types import Array
-from pynn.ops._operands import FLOATS, check_alpha, check_out, plain, usable
+from pynn.ops._builtin import builtin
+from pynn.ops._operands import check_alpha, check_out, flat, kernel_type, plain, usable
 
 __all__ = ["elu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"]
 
@@ -27,17 +22,19 @@ def _sigmoid_by_numpy(x: Array) -> Array:
 
 
 # For types that have no kernels (longdouble).
-_BY_NUMPY: dict[str, Callable[[Array, float], Any]] = {
-    "sigmoid": lambda x, alpha: _sigmoid_by_numpy(x),
-    "tanh": lambda x, alpha: np.tanh(x),
-    "softplus": lambda x, alpha: np.logaddexp(x, 0),
-    "silu": lambda x, alpha: x * _sigmoid_by_numpy(x),
+_BY_NUMPY: dict[str, Callable[..., Any]] = {
+    "sigmoid": _sigmoid_by_numpy,
+    "tanh": np.tanh,
+    "softplus": lambda x: np.logaddexp(x, 0),
+    "silu": lambda x: x * _sigmoid_by_numpy(x),
     "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
     "leaky_relu": lambda x, alpha: np.where(x < 0, alpha * x, x),
 }
 
 
-def _activation(name: str, x: Any, out: Any, alpha: float = 0.0) -> Any:
+def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) -> Any:
+    """Anything that NumPy's functions take, from what the compiled `function` takes."""
+    name = function.__name__
     array = np.asanyarray(x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: x must hold real numbers, got dtype {array.dtype}")
@@ -46,22 +43,23 @@ def _activation(name: str, x: Any, out: Any, alpha: float = 0.0) -> Any:
     dtype = array.dtype if name == "relu" else np.tanh(np.empty(0, array.dtype)).dtype
     if target is not None:
         check_out(target, array.shape, dtype)
-    native = dtype.newbyteorder("=")
-    if native in FLOATS:
-        source = np.ascontiguousarray(plain(array, native))
-        direct = target is not None and usable(target, native)
+    kernels = kernel_type(dtype)
+    if kernels is not None:
+        source = flat(plain(array, kernels))
+        direct = target is not None and usable(target, kernels)
         exact = direct and (
             not np.may_share_memory(target, source)
             or target.__array_interface__["data"] == source.__array_interface__["data"]
         )
-        result = target if exact else np.empty(array.shape, native)
-        _core.activation_into(name, alpha, source, result)
+        result = target if exact else np.empty(array.shape, kernels)
+        function(source, flat(result), **keywords)
     elif name == "relu":
         result = np.maximum(array, array.dtype.type(0))
-    elif native == np.float16:
-        result = np.asarray(_activation(name, array.astype(np.float32), None, alpha)).astype(native)
+    elif dtype.type is np.float16:
+        result = np.asarray(function(array.astype(np.float32), **keywords)).astype(np.float16)
     else:
-        result = np.asarray(_BY_NUMPY[name](np.asarray(array, native), alpha))
+        native = np.asarray(array, dtype.newbyteorder("="))
+        result = np.asarray(_BY_NUMPY[name](native, **keywords))
     if target is None:
         return result if result.ndim else result[()]
     if result is not target:
@@ -69,27 +67,26 @@ def _activation(name: str, x: Any, out: Any, alpha: float = 0.0) -> Any:
     return target
 
 
-def _relu_general(x: Any, /, out: Any = None) -> Any:
-    return _activation("relu", x, out)
+@builtin
+def relu(x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Rectified linear unit, ``max(x, 0)`` element by element.
+
+    Parameters
+    ----------
+    x : array_like
+        Input. Types other than float32 and float64 give what ``numpy.maximum(x, 0)`` gives.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape. NaN stays NaN.
+    """
+    return _general(relu, x, out)
 
 
-def _sigmoid_general(x: Any, /, out: Any = None) -> Any:
-    return _activation("sigmoid", x, out)
-
-
-def _tanh_general(x: Any, /, out: Any = None) -> Any:
-    return _activation("tanh", x, out)
-
-
-# Python's own errors about arguments show their names.
-_relu_general.__name__ = _relu_general.__qualname__ = "relu"
-_core.set_general("relu", _relu_general)
-_sigmoid_general.__name__ = _sigmoid_general.__qualname__ = "sigmoid"
-_core.set_general("sigmoid", _sigmoid_general)
-_tanh_general.__name__ = _tanh_general.__qualname__ = "tanh"
-_core.set_general("tanh", _tanh_general)
-
-
+@builtin
 def leaky_relu(x: ArrayLike, /, out: Array | None = None, *, alpha: float = 0.01) -> Any:
     """Leaky rectified linear unit: ``x`` for x >= 0, ``alpha * x`` otherwise.
 
@@ -112,9 +109,10 @@ def leaky_relu(x: ArrayLike, /, out: Array | None = None, *, alpha: float = 0.01
     A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models",
     ICML 2013.
     """
-    return _activation("leaky_relu", x, out, check_alpha(alpha))
+    return _general(leaky_relu, x, out, alpha=check_alpha(alpha))
 
 
+@builtin
 def elu(x: ArrayLike, /, out: Array | None = None, *, alpha: float = 1.0) -> Any:
     """Exponential linear unit: ``x`` for x > 0, ``alpha * (exp(x) - 1)`` otherwise.
 
@@ -137,9 +135,10 @@ def elu(x: ArrayLike, /, out: Array | None = None, *, alpha: float = 1.0) -> Any
     D. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by
     exponential linear units", ICLR 2016.
     """
-    return _activation("elu", x, out, check_alpha(alpha))
+    return _general(elu, x, out, alpha=check_alpha(alpha))
 
 
+@builtin
 def silu(x: ArrayLike, /, out: Array | None = None) -> Any:
     """Sigmoid linear unit, ``x * sigmoid(x)``, also called swish.
 
@@ -160,9 +159,10 @@ def silu(x: ArrayLike, /, out: Array | None = None) -> Any:
     S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-weighted linear units for neural network function
     approximation in reinforcement learning", Neural Networks 107, 2018.
     """
-    return _activation("silu", x, out)
+    return _general(silu, x, out)
 
 
+@builtin
 def softplus(x: ArrayLike, /, out: Array | None = None) -> Any:
     """Softplus, ``log(1 + exp(x))``, without overflow.
 
@@ -178,4 +178,42 @@ def softplus(x: ArrayLike, /, out: Array | None = None) -> Any:
     ndarray or scalar
         Of `x`'s shape.
     """
-    return _activation("softplus", x, out)
+    return _general(softplus, x, out)
+
+
+@builtin
+def sigmoid(x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Logistic function, ``1 / (1 + exp(-x))`` element by element.
+
+    Parameters
+    ----------
+    x : array_like
+        Input, real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape, in [0, 1], without a warning for any input. NaN stays NaN.
+    """
+    return _general(sigmoid, x, out)
+
+
+@builtin
+def tanh(x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Hyperbolic tangent, element by element.
+
+    Parameters
+    ----------
+    x : array_like
+        Input, real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape, in [-1, 1]. The sign of zero is kept; NaN stays NaN.
+    """
+    return _general(tanh, x, out)

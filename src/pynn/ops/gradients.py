@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pynn import _core
 from pynn._types import Array
-from pynn.ops._operands import check_alpha, check_out, common
+from pynn.ops._builtin import builtin
+from pynn.ops._operands import check_alpha, check_out, common, flat
 
 __all__ = [
     "elu_backward",
@@ -22,32 +23,29 @@ __all__ = [
 ]
 
 
-def backward(name: str, dy: ArrayLike, y: ArrayLike, out: Array | None, alpha: float = 0.0) -> Any:
-    delta, values = common(dy=dy, **{"x" if name == "silu" else "y": y})
+def _general(
+    function: Callable[..., Any],
+    dy: ArrayLike,
+    y: ArrayLike,
+    out: Array | None,
+    name: str = "y",
+    **keywords: Any,
+) -> Any:
+    """Anything real, from what the compiled `function` takes; `name` is that of `y`."""
+    delta, values = common(dy=dy, **{name: y})
     if delta.shape != values.shape:
-        other = "x" if name == "silu" else "y"
-        raise ValueError(f"dy has shape {delta.shape}, but {other} has shape {values.shape}")
+        raise ValueError(f"dy has shape {delta.shape}, but {name} has shape {values.shape}")
     if out is not None:
         check_out(out, delta.shape, delta.dtype)
     result: Array = np.empty(delta.shape, delta.dtype)
-    delta, values = np.ascontiguousarray(delta), np.ascontiguousarray(values)
-    if name in ("softmax", "log_softmax"):
-        if result.size:
-            shape = (-1, result.shape[-1])
-            _core.softmax_backward_into(
-                delta.reshape(shape),
-                values.reshape(shape),
-                name == "log_softmax",
-                result.reshape(shape),
-            )
-    else:
-        _core.activation_backward_into(name, alpha, delta, values, result)
+    function(flat(delta), flat(values), flat(result), **keywords)
     if out is None:
         return result if result.ndim else result[()]
     np.copyto(out, result, casting="same_kind")
     return out
 
 
+@builtin
 def relu_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
     """Gradient of `relu`, from its output: ``dy * (y > 0)``.
 
@@ -63,9 +61,10 @@ def relu_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> A
     ndarray or scalar
         The gradient with respect to `x`; the derivative at 0 is 0.
     """
-    return backward("relu", dy, y, out)
+    return _general(relu_backward, dy, y, out)
 
 
+@builtin
 def sigmoid_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
     """Gradient of `sigmoid`, from its output: ``dy * y * (1 - y)``.
 
@@ -81,9 +80,10 @@ def sigmoid_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -
     ndarray or scalar
         The gradient with respect to `x`.
     """
-    return backward("sigmoid", dy, y, out)
+    return _general(sigmoid_backward, dy, y, out)
 
 
+@builtin
 def tanh_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
     """Gradient of `tanh`, from its output: ``dy * (1 - y**2)``.
 
@@ -99,9 +99,10 @@ def tanh_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> A
     ndarray or scalar
         The gradient with respect to `x`.
     """
-    return backward("tanh", dy, y, out)
+    return _general(tanh_backward, dy, y, out)
 
 
+@builtin
 def leaky_relu_backward(
     dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, alpha: float = 0.01
 ) -> Any:
@@ -121,9 +122,10 @@ def leaky_relu_backward(
     ndarray or scalar
         The gradient with respect to `x`.
     """
-    return backward("leaky_relu", dy, y, out, check_alpha(alpha))
+    return _general(leaky_relu_backward, dy, y, out, alpha=check_alpha(alpha))
 
 
+@builtin
 def elu_backward(
     dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, alpha: float = 1.0
 ) -> Any:
@@ -143,9 +145,10 @@ def elu_backward(
     ndarray or scalar
         The gradient with respect to `x`.
     """
-    return backward("elu", dy, y, out, check_alpha(alpha))
+    return _general(elu_backward, dy, y, out, alpha=check_alpha(alpha))
 
 
+@builtin
 def softplus_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
     """Gradient of `softplus`, from its output: ``dy * (1 - exp(-y))``.
 
@@ -161,9 +164,10 @@ def softplus_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) 
     ndarray or scalar
         The gradient with respect to `x`.
     """
-    return backward("softplus", dy, y, out)
+    return _general(softplus_backward, dy, y, out)
 
 
+@builtin
 def silu_backward(dy: ArrayLike, x: ArrayLike, /, out: Array | None = None) -> Any:
     """Gradient of `silu`, from its input: ``dy * s * (1 + x * (1 - s))``.
 
@@ -179,4 +183,4 @@ def silu_backward(dy: ArrayLike, x: ArrayLike, /, out: Array | None = None) -> A
     ndarray or scalar
         The gradient with respect to `x`.
     """
-    return backward("silu", dy, x, out)
+    return _general(silu_backward, dy, x, out, "x")

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pynn import _core
-from pynn._core import matmul
 from pynn._types import Array
 from pynn.ops._operands import ACTIVATIONS, check_ndim, check_out, common, usable
+from pynn.ops.products import matmul
 
 __all__ = ["linear", "linear_backward"]
 

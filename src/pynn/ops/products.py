@@ -1,8 +1,4 @@
-"""Matrix products.
-
-`matmul` is a compiled function; what it does not handle itself (other types, stacks of matrices)
-comes to the general function of this file.
-"""
+"""Matrix products."""
 
 from __future__ import annotations
 
@@ -12,20 +8,52 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pynn import _core
-from pynn._core import matmul
 from pynn._types import Array
-from pynn.ops._operands import FLOATS, check_ndim, check_out, common, plain, usable
+from pynn.ops._builtin import builtin
+from pynn.ops._operands import check_ndim, check_out, common, kernel_type, plain, usable
 
 __all__ = ["gemm", "matmul"]
 
 
-def _matmul_general(x1: Any, x2: Any, /, out: Any = None) -> Any:
+@builtin
+def matmul(x1: ArrayLike, x2: ArrayLike, /, out: Array | None = None) -> Any:
+    """Matrix product of two arrays, with the semantics of `numpy.matmul`.
+
+    Parameters
+    ----------
+    x1, x2 : array_like
+        One-dimensional operands are a row (`x1`) or a column (`x2`) that leaves no axis in the
+        result; further leading axes are broadcast. float32 and float64 operands of any strides,
+        transposed views included, are read in place by pynn's kernels; any other type gives what
+        `numpy.matmul` gives.
+    out : ndarray, optional
+        Where the result goes; it may overlap the operands.
+
+    Returns
+    -------
+    ndarray or scalar
+        The product, with NumPy's promotion of types.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, in NumPy's words.
+
+    Notes
+    -----
+    Each element is a chain of fused multiply-adds over k in increasing order, cut every 512; the
+    bits do not depend on the number of threads, on the strides, or on what else is computed.
+    """
+    return _general(x1, x2, out)
+
+
+def _general(x1: Any, x2: Any, out: Any) -> Any:
+    """All that NumPy's function takes: its promotion and broadcasting, or its own answer."""
     a, b = np.asanyarray(x1), np.asanyarray(x2)
     target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
-    dtype = np.result_type(a, b).newbyteorder("=") if _real(a) and _real(b) else None
+    dtype = kernel_type(np.result_type(a, b)) if _real(a) and _real(b) else None
     if (
-        dtype is None  # (which NumPy takes to equal float64)
-        or dtype not in FLOATS
+        dtype is None
         or type(a) is not np.ndarray
         or type(b) is not np.ndarray
         or _overrides(x1, x2)
@@ -80,11 +108,6 @@ def _overrides(*operands: Any) -> bool:
         hasattr(type(x), "__array_ufunc__") and not isinstance(x, np.ndarray | np.generic)
         for x in operands
     )
-
-
-# Python's own errors about arguments show the name.
-_matmul_general.__name__ = _matmul_general.__qualname__ = "matmul"
-_core.set_general("matmul", _matmul_general)
 
 
 def gemm(

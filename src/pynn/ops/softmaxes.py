@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pynn import _core
 from pynn._types import Array
+from pynn.ops._builtin import builtin
 from pynn.ops._operands import check_out, common, float_array
-from pynn.ops.gradients import backward
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
@@ -16,18 +17,10 @@ __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 def _to_last(x: Array, axis: int, name: str) -> Array:
     if x.ndim == 0 or not -x.ndim <= axis < x.ndim:
         raise ValueError(f"axis {axis} is out of bounds for {name} of shape {x.shape}")
-    return np.moveaxis(x, axis, -1)
+    return np.ascontiguousarray(np.moveaxis(x, axis, -1))
 
 
-def _softmax(x: ArrayLike, out: Array | None, axis: int, log: bool) -> Array:
-    array = float_array(x, "x")
-    moved = np.ascontiguousarray(_to_last(array, axis, "x"))
-    if out is not None:
-        check_out(out, array.shape, array.dtype)
-    result = np.empty(moved.shape, moved.dtype)
-    if result.size:
-        shape = (-1, moved.shape[-1])
-        _core.softmax_into(moved.reshape(shape), log, result.reshape(shape))
+def _from_last(result: Array, axis: int, out: Array | None) -> Array:
     result = np.moveaxis(result, -1, axis)
     if out is None:
         return result
@@ -35,23 +28,28 @@ def _softmax(x: ArrayLike, out: Array | None, axis: int, log: bool) -> Array:
     return out
 
 
-def _softmax_backward(
-    name: str, dy: ArrayLike, y: ArrayLike, out: Array | None, axis: int
+def _general(function: Callable[..., Array], x: ArrayLike, out: Array | None, axis: int) -> Array:
+    """Anything real along any axis, from what the compiled `function` takes."""
+    array = float_array(x, "x")
+    moved = _to_last(array, axis, "x")
+    if out is not None:
+        check_out(out, array.shape, array.dtype)
+    return _from_last(function(moved), axis, out)
+
+
+def _general_backward(
+    function: Callable[..., Array], dy: ArrayLike, y: ArrayLike, out: Array | None, axis: int
 ) -> Array:
     delta, values = common(dy=dy, y=y)
     if delta.shape != values.shape:
         raise ValueError(f"dy has shape {delta.shape}, but y has shape {values.shape}")
     if out is not None:
         check_out(out, delta.shape, delta.dtype)
-    result: Array = np.moveaxis(
-        backward(name, _to_last(delta, axis, "dy"), _to_last(values, axis, "y"), None), -1, axis
-    )
-    if out is None:
-        return result
-    np.copyto(out, result, casting="same_kind")
-    return out
+    result = function(_to_last(delta, axis, "dy"), _to_last(values, axis, "y"))
+    return _from_last(result, axis, out)
 
 
+@builtin
 def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Array:
     """Softmax along an axis: ``exp(x - max) / sum(exp(x - max))``.
 
@@ -79,9 +77,10 @@ def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Arr
     >>> pynn.softmax([0.0, 0.0])
     array([0.5, 0.5])
     """
-    return _softmax(x, out, axis, log=False)
+    return _general(softmax, x, out, axis)
 
 
+@builtin
 def log_softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Array:
     """Logarithm of the softmax along an axis, without the softmax's underflow.
 
@@ -109,9 +108,10 @@ def log_softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) ->
     >>> pynn.log_softmax([0.0, 1000.0])
     array([-1000.,     0.])
     """
-    return _softmax(x, out, axis, log=True)
+    return _general(log_softmax, x, out, axis)
 
 
+@builtin
 def softmax_backward(
     dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, axis: int = -1
 ) -> Array:
@@ -131,9 +131,10 @@ def softmax_backward(
     ndarray
         The gradient with respect to `x`.
     """
-    return _softmax_backward("softmax", dy, y, out, axis)
+    return _general_backward(softmax_backward, dy, y, out, axis)
 
 
+@builtin
 def log_softmax_backward(
     dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, axis: int = -1
 ) -> Array:
@@ -153,4 +154,4 @@ def log_softmax_backward(
     ndarray
         The gradient with respect to `x`.
     """
-    return _softmax_backward("log_softmax", dy, y, out, axis)
+    return _general_backward(log_softmax_backward, dy, y, out, axis)
