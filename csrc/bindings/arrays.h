@@ -21,6 +21,8 @@ namespace pynn {
 
 namespace py = pybind11;
 
+constexpr int most_axes = 64;  // NumPy's limit
+
 inline PyArrayObject* as_array(PyObject* object) {
     return reinterpret_cast<PyArrayObject*>(object);
 }

@@ -12,7 +12,20 @@ struct View {
     index_t rows, columns, row, column;
 };
 
-// axis: that of the matrix's last two, 1-D operands being a row (left) or a column (right).
+// An axis of length 1 has no stride; 1 lets the kernels read a column or a row in place.
+template <class T>
+View<T> settled(View<T> v) {
+    if (v.columns == 1) v.column = 1;
+    if (v.rows == 1 && v.column != 1) v.row = 1;
+    return v;
+}
+
+template <class T>
+View<T> transposed(const View<T>& v) {
+    return settled(View<T>{v.data, v.columns, v.rows, v.column, v.row});
+}
+
+// The last two axes; an array of one axis is a row (left) or a column (right).
 template <class T>
 View<T> view(PyArrayObject* a, bool left) {
     constexpr index_t size = sizeof(T);
@@ -27,10 +40,27 @@ View<T> view(PyArrayObject* a, bool left) {
         v.row = PyArray_STRIDE(a, n - 2) / size;
         v.column = PyArray_STRIDE(a, n - 1) / size;
     }
-    // An axis of length 1 has no stride; 1 lets the kernels read a column or a row in place.
-    if (v.columns == 1) v.column = 1;
-    if (v.rows == 1 && v.column != 1) v.row = 1;
-    return v;
+    return settled(v);
+}
+
+// All rows along the last axis of a matrix of any strides, or of a C-contiguous array.
+inline bool has_rows(PyArrayObject* a) {
+    return PyArray_NDIM(a) == 2 || (PyArray_NDIM(a) > 0 && PyArray_IS_C_CONTIGUOUS(a));
+}
+template <class T>
+View<T> rows_of(PyArrayObject* a) {
+    const int last = PyArray_NDIM(a) - 1;
+    if (last == 1) return view<T>(a, true);
+    const index_t columns = PyArray_DIM(a, last);
+    index_t rows = 1;
+    for (int i = 0; i < last; ++i) rows *= PyArray_DIM(a, i);
+    return {static_cast<T*>(PyArray_DATA(a)), rows, columns, columns, 1};
+}
+
+// A new C-contiguous matrix.
+template <class T>
+View<T> dense(void* data, index_t rows, index_t columns) {
+    return {static_cast<T*>(data), rows, columns, columns, 1};
 }
 
 template <class T>

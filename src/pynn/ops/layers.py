@@ -7,10 +7,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pynn import _core
 from pynn._types import Array
+from pynn.ops._builtin import builtin
 from pynn.ops._operands import ACTIVATIONS, check_ndim, check_out, common, usable
-from pynn.ops.products import matmul
 
 __all__ = ["linear", "linear_backward"]
 
@@ -20,6 +19,7 @@ def _as_rows(x: Array) -> Array:
     return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
+@builtin
 def linear(
     x: ArrayLike,
     w: ArrayLike,
@@ -77,14 +77,13 @@ def linear(
         and not any(np.may_share_memory(out, operand) for operand in operands)
     )
     result = out if out is not None and in_place else np.empty(shape, dtype)
-    if result.size:
-        _core.linear_into(
-            _as_rows(left),
-            np.ascontiguousarray(weights),
-            None if bias is None else np.ascontiguousarray(bias),
-            activation,
-            _as_rows(result),
-        )
+    linear(
+        _as_rows(left),
+        np.ascontiguousarray(weights),
+        None if bias is None else np.ascontiguousarray(bias),
+        activation=activation,
+        out=_as_rows(np.asarray(result)),
+    )
     if out is None:
         return result
     if result is not out:
@@ -92,6 +91,7 @@ def linear(
     return out
 
 
+@builtin
 def linear_backward(dy: ArrayLike, x: ArrayLike, w: ArrayLike) -> tuple[Array, Array, Array]:
     """Gradients of ``y = x @ w + b``.
 
@@ -124,9 +124,6 @@ def linear_backward(dy: ArrayLike, x: ArrayLike, w: ArrayLike) -> tuple[Array, A
             f"dy has shape {delta.shape}, expected {(*left.shape[:-1], n_out)} for x of shape "
             f"{left.shape} and w of shape {weights.shape}"
         )
-    delta, rows = _as_rows(np.ascontiguousarray(delta)), _as_rows(left)
-    db = np.zeros(n_out, delta.dtype)
-    if delta.size:
-        _core.column_sums_into(delta, db)
-    dx = matmul(delta, weights.T).reshape(left.shape)
-    return dx, matmul(rows.T, delta), db
+    rows = np.ascontiguousarray(_as_rows(delta))
+    dx, dw, db = linear_backward(rows, _as_rows(left), weights)
+    return dx.reshape(left.shape), dw, db
