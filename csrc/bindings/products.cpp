@@ -1,4 +1,6 @@
 // Matrix products as functions of arrays.
+#include <algorithm>
+
 #include "bindings/builtin.h"
 #include "bindings/module.h"
 #include "bindings/views.h"
@@ -9,109 +11,115 @@
 namespace pynn {
 namespace {
 
-// The product in `out`, or in a new array where that is null.
+// The leading axes of a product of stacks, and how far apart the operands' matrices are along them,
+// in elements. The result's follow each other.
+struct Stacks {
+    int axes = 0;
+    npy_intp shape[most_axes], a_step[most_axes], b_step[most_axes];
+};
+
+// NumPy's broadcasting of the axes before the last two; false if they do not fit.
+bool broadcast(PyArrayObject* a, PyArrayObject* b, Stacks& stacks) {
+    const int na = PyArray_NDIM(a) - 2, nb = PyArray_NDIM(b) - 2;
+    const npy_intp size = PyArray_ITEMSIZE(a);
+    stacks.axes = std::max({na, nb, 0});
+    for (int i = 0; i < stacks.axes; ++i) {
+        const int ia = i - stacks.axes + na, ib = i - stacks.axes + nb;
+        const npy_intp da = ia < 0 ? 1 : PyArray_DIM(a, ia), db = ib < 0 ? 1 : PyArray_DIM(b, ib);
+        if (da != db && da != 1 && db != 1) return false;
+        stacks.shape[i] = da == 1 ? db : da;
+        stacks.a_step[i] = da == 1 ? 0 : PyArray_STRIDE(a, ia) / size;
+        stacks.b_step[i] = db == 1 ? 0 : PyArray_STRIDE(b, ib) / size;
+    }
+    return true;
+}
+
+// The products of all matrices, of which `first` is the first.
 template <class T>
-PyObject* multiply(PyArrayObject* x1, PyArrayObject* x2, PyObject* out) {
+void multiply(const Gemm<T>& first, const Stacks& stacks) {
+    index_t count = 1;
+    for (int i = 0; i < stacks.axes; ++i) count *= stacks.shape[i];
+    const auto at = [&](index_t item) {
+        Gemm<T> g = first;
+        g.c += item * g.m * g.n;
+        for (int i = stacks.axes - 1; i >= 0; --i) {
+            const index_t here = item % stacks.shape[i];
+            item /= stacks.shape[i];
+            g.a += here * stacks.a_step[i];
+            g.b += here * stacks.b_step[i];
+        }
+        return g;
+    };
+    const double total = static_cast<double>(count) * operations(first.m, first.n, first.k);
+    without_gil(total, [&] {
+        // Many small products are divided among the threads, a few large ones one by one.
+        const int threads = threads_for(total, count);
+        if (count < 4 * threads || threads == 1) {
+            for (index_t item = 0; item < count; ++item) product(at(item));
+        } else {
+            run_team(threads, [&](int index, int team) {
+                const Range own = part(count, index, team);
+                for (index_t item = own.begin; item < own.end; ++item) product_serial(at(item));
+            });
+        }
+    });
+}
+
+// The product in `out`, or in a new array where that is null; null if `out` does not fit.
+template <class T>
+PyObject* multiply(PyArrayObject* x1, PyArrayObject* x2, const Stacks& stacks, PyObject* out) {
     const View<T> a = view<T>(x1, true), b = view<T>(x2, false);
-    npy_intp shape[2];
-    int ndim = 0;
-    if (PyArray_NDIM(x1) == 2) shape[ndim++] = a.rows;
-    if (PyArray_NDIM(x2) == 2) shape[ndim++] = b.columns;
+    npy_intp shape[most_axes];
+    int ndim = stacks.axes;
+    std::copy_n(stacks.shape, ndim, shape);
+    if (PyArray_NDIM(x1) > 1) shape[ndim++] = a.rows;
+    if (PyArray_NDIM(x2) > 1) shape[ndim++] = b.columns;
     if (out && !(takes(out, PyArray_TYPE(x1), ndim, shape) && are_apart(as_array(out), x1) &&
                  are_apart(as_array(out), x2))) {
         return nullptr;
     }
     py::object result = result_in(out, PyArray_TYPE(x1), ndim, shape);
-    T* const data = static_cast<T*>(PyArray_DATA(as_array(result.ptr())));
-    without_gil(operations(a.rows, b.columns, a.columns),
-                [&] { product(gemm_of(a, b, View<T>{data, a.rows, b.columns, b.columns, 1})); });
+    void* const data = PyArray_DATA(as_array(result.ptr()));
+    multiply(gemm_of(a, b, dense<T>(data, a.rows, b.columns)), stacks);
     PyObject* const answer = result.release().ptr();
     return ndim == 0 && !out ? PyArray_Return(as_array(answer)) : answer;
-}
-
-// c = alpha a b + beta c for stacks of matrices with equal leading shapes; c's rows contiguous.
-template <class T>
-void multiply_stacks(const py::array& a, const py::array& b, py::array& c, T alpha, T beta) {
-    PyArrayObject *x1 = as_array(a.ptr()), *x2 = as_array(b.ptr()), *out = as_array(c.ptr());
-    const View<T> first_a = view<T>(x1, true), first_b = view<T>(x2, false),
-                  first_c = view<T>(out, true);
-    const int leading = PyArray_NDIM(out) - 2;
-    index_t count = 1;
-    for (int i = 0; i < leading; ++i) count *= PyArray_DIM(out, i);
-    constexpr index_t size = sizeof(T);
-    without_gil(
-        static_cast<double>(count) * operations(first_a.rows, first_b.columns, first_a.columns),
-        [&] {
-            const auto one = [&](index_t item, bool alone) {
-                View<T> va = first_a, vb = first_b, vc = first_c;
-                index_t rest = item;
-                for (int i = leading - 1; i >= 0; --i) {
-                    const index_t at = rest % PyArray_DIM(out, i);
-                    rest /= PyArray_DIM(out, i);
-                    va.data += at * (PyArray_STRIDE(x1, i) / size);
-                    vb.data += at * (PyArray_STRIDE(x2, i) / size);
-                    vc.data += at * (PyArray_STRIDE(out, i) / size);
-                }
-                Gemm<T> g = gemm_of(va, vb, vc);
-                if (alpha != T(1) || beta != T(0)) {
-                    g.epilogue = Epilogue::scale;
-                    g.alpha = alpha;
-                    g.beta = beta;
-                }
-                if (alone) {
-                    product(g);
-                } else {
-                    product_serial(g);
-                }
-            };
-            // Many small products are divided among the threads, a few large ones one by one.
-            const double each = operations(first_a.rows, first_b.columns, first_a.columns);
-            const int threads = threads_for(each * static_cast<double>(count), count);
-            if (count < 4 * threads || threads == 1) {
-                for (index_t item = 0; item < count; ++item) one(item, true);
-            } else {
-                run_team(threads, [&](int index, int team) {
-                    const Range own = part(count, index, team);
-                    for (index_t item = own.begin; item < own.end; ++item) one(item, false);
-                });
-            }
-        });
-}
-
-void gemm_into(const py::array& a, const py::array& b, py::array out, double alpha, double beta) {
-    with_type(out, [&](auto zero) {
-        using T = decltype(zero);
-        require(is_plain(a.ptr()) && is_plain(b.ptr()) && is_plain(out.ptr()) && out.writeable() &&
-                    same_type(a, out) && same_type(b, out) && out.ndim() >= 2 &&
-                    a.ndim() == out.ndim() && b.ndim() == out.ndim(),
-                "expected plain arrays of one float type and one number of dimensions");
-        const View<T> va = view<T>(as_array(a.ptr()), true), vb = view<T>(as_array(b.ptr()), false),
-                      vc = view<T>(as_array(out.ptr()), true);
-        require(va.rows == vc.rows && vb.columns == vc.columns && va.columns == vb.rows &&
-                    (vc.column == 1 || vc.columns <= 1),
-                "shapes do not fit, or the rows of out are not contiguous");
-        for (py::ssize_t i = 0; i < out.ndim() - 2; ++i) {
-            require(a.shape(i) == out.shape(i) && b.shape(i) == out.shape(i),
-                    "leading shapes differ");
-        }
-        multiply_stacks<T>(a, b, out, static_cast<T>(alpha), static_cast<T>(beta));
-    });
 }
 
 PyObject* matmul(const Arguments& given) {
     PyObject* others[1];
     if (!read(given, 2, 1, {"out"}, others)) return nullptr;
-    PyObject *x1 = given.values[0], *x2 = given.values[1];
-    if (!is_plain(x1) || !is_plain(x2)) return nullptr;
-    PyArrayObject *a = as_array(x1), *b = as_array(x2);
-    const int na = PyArray_NDIM(a), nb = PyArray_NDIM(b);
-    if (PyArray_TYPE(a) != PyArray_TYPE(b) || na < 1 || na > 2 || nb < 1 || nb > 2 ||
-        PyArray_DIM(a, na - 1) != PyArray_DIM(b, 0)) {
+    if (!is_plain(given.values[0]) || !is_plain(given.values[1])) return nullptr;
+    PyArrayObject *const a = as_array(given.values[0]), *const b = as_array(given.values[1]);
+    const int na = PyArray_NDIM(a), nb = PyArray_NDIM(b), type = PyArray_TYPE(a);
+    if (PyArray_TYPE(b) != type || na == 0 || nb == 0 ||
+        PyArray_DIM(a, na - 1) != PyArray_DIM(b, nb == 1 ? 0 : nb - 2)) {
         return nullptr;
     }
+    Stacks stacks;
+    if (!broadcast(a, b, stacks)) return nullptr;
     PyObject* const out = unless_none(others[0]);
-    return PyArray_TYPE(a) == NPY_FLOAT32 ? multiply<float>(a, b, out)
-                                          : multiply<double>(a, b, out);
+    return type == NPY_FLOAT32 ? multiply<float>(a, b, stacks, out)
+                               : multiply<double>(a, b, stacks, out);
+}
+
+// out = alpha a b + beta out, for plain matrices as src/pynn/ops/products.py prepares them.
+void gemm_into(const py::array& a, const py::array& b, py::array out, double alpha, double beta) {
+    with_type(out, [&](auto zero) {
+        using T = decltype(zero);
+        require(is_plain(a.ptr()) && is_plain(b.ptr()) && same_type(a, out) && same_type(b, out) &&
+                    a.ndim() == 2 && b.ndim() == 2 && out.ndim() == 2,
+                "expected plain matrices of one float type");
+        const View<T> va = view<T>(as_array(a.ptr()), true), vb = view<T>(as_array(b.ptr()), true);
+        require(out.shape(0) == va.rows && out.shape(1) == vb.columns && va.columns == vb.rows,
+                "shapes do not fit");
+        Gemm<T> g = gemm_of(va, vb, dense<T>(writable<T>(out, "out"), va.rows, vb.columns));
+        if (alpha != 1 || beta != 0) {
+            g.epilogue = Epilogue::scale;
+            g.alpha = static_cast<T>(alpha);
+            g.beta = static_cast<T>(beta);
+        }
+        without_gil(operations(g.m, g.n, g.k), [&] { product(g); });
+    });
 }
 
 }  // namespace

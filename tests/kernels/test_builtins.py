@@ -85,6 +85,86 @@ def test_other_calls_run_python(name):
     assert calls(*(x[1:] for x in given), out=given[-1][:-1]) > 0
 
 
+@TYPES
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((4, 7), (7, 5)),
+        ((7,), (7, 5)),
+        ((4, 7), (7,)),
+        ((7,), (7,)),
+        ((3, 4, 7), (3, 7, 5)),
+        ((3, 4, 7), (7, 5)),
+        ((4, 7), (3, 7, 5)),
+        ((2, 1, 4, 7), (3, 7, 5)),
+        ((3, 4, 7), (7,)),
+        ((7,), (3, 7, 5)),
+        ((0, 4, 7), (7, 5)),
+        ((3, 4, 0), (3, 0, 5)),
+    ],
+)
+def test_plain_products_run_no_python(shapes, dtype):
+    calls = partial(python_calls, pynn.matmul)
+    a, b = reference.random(shapes[0], dtype), reference.random(shapes[1], dtype, 1)
+    out = np.empty(np.matmul(a, b).shape, dtype)
+    assert calls(a, b) == 0
+    assert calls(a, b, out) == 0
+    assert calls(a, b, out=out) == 0
+    assert calls(np.asfortranarray(a), b[::-1].copy()[::-1]) == 0
+
+
+@pytest.mark.parametrize("leading", [(), (3,)])
+def test_other_products_run_python(leading):
+    calls = partial(python_calls, pynn.matmul)
+    a, b = reference.random((*leading, 4, 7)), reference.random((7, 5), seed=1)
+    out = np.empty((*leading, 4, 5))
+    for change in (
+        np.ndarray.tolist,
+        lambda x: x.view(Labelled),
+        lambda x: x.astype(np.float32),
+        reference.LAYOUTS["swapped"],
+        reference.LAYOUTS["misaligned"],
+    ):
+        assert calls(change(a), b) > 0
+        assert calls(a, change(b)) > 0
+    assert calls(a, b, out=(out,)) > 0
+    assert calls(a, b, out=np.asfortranarray(out)) > 0
+    assert calls(out, np.eye(5), out=out) > 0
+
+
+@TYPES
+@pytest.mark.parametrize("leading", [(4,), (), (2, 3), (0,)])
+def test_plain_layers_run_no_python(leading, dtype):
+    x, w, b = (reference.random(shape, dtype) for shape in ((*leading, 7), (7, 5), (5,)))
+    dy, out = reference.random((*leading, 5), dtype), np.empty((*leading, 5), dtype)
+    calls = partial(python_calls, pynn.linear)
+    assert calls(x, w) == 0
+    assert calls(x, w, None) == 0
+    assert calls(x, w, b) == 0
+    assert calls(x, w, b=b, out=out) == 0
+    for activation in ("identity", "relu", "sigmoid", "tanh", np.str_("relu")):
+        assert calls(x, w, b, activation=activation, out=None) == 0
+        assert calls(x, w, out=out, activation=activation) == 0
+    assert calls(x.view(Labelled), w, b) > 0
+    assert calls(x, np.asfortranarray(w), b) > 0
+    assert calls(x, w, b.view(Labelled)) > 0
+    assert calls(x=x, w=w) > 0
+    calls = partial(python_calls, pynn.linear_backward)
+    assert calls(dy, x, w) == 0
+    assert calls(dy, x, np.asfortranarray(w)) == 0
+    assert calls(dy, x, w.view(Labelled)) > 0
+    assert calls(dy.view(Labelled), x, w) > 0
+    assert calls(dy, x=x, w=w) > 0
+
+
+def test_matrices_of_any_strides_are_plain_for_layers():
+    x, w, dy = (reference.random(shape) for shape in ((9, 7), (7, 5), (9, 5)))
+    for layout in ("transposed", "inside", "strided", "negative", "read-only"):
+        x = reference.LAYOUTS[layout](x)
+        assert python_calls(pynn.linear, x, w) == 0
+        assert python_calls(pynn.linear_backward, dy, x, w) == 0
+
+
 # ---------------------------------------------------------------- the same answer
 
 

@@ -63,38 +63,23 @@ def _general(x1: Any, x2: Any, out: Any) -> Any:
         or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]
     ):
         return np.matmul(x1, x2, out=out)  # its own answer, or its own error
-    rows, columns = a.ndim > 1, b.ndim > 1
     a, b = plain(a, dtype), plain(b, dtype)
-    a = a if rows else a[np.newaxis, :]
-    b = b if columns else b[:, np.newaxis]
     try:
         leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         return np.matmul(x1, x2, out=out)
-    shape = (*leading, a.shape[-2], b.shape[-1])
-    result_shape = (*leading, *shape[-2:-1][: int(rows)], *shape[-1:][: int(columns)])
-    if target is not None and not (
-        target.shape == result_shape
+    if target is None:
+        return matmul(a, b)
+    shape = (*leading, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
+    if not (
+        target.shape == shape
         and target.flags.writeable
         and np.can_cast(dtype, target.dtype, "same_kind")
     ):
         return np.matmul(x1, x2, out=out)
-    if (
-        target is not None
-        and usable(target, dtype)
-        and not (np.may_share_memory(target, a) or np.may_share_memory(target, b))
-    ):
-        result = target
-    else:
-        result = np.empty(result_shape, dtype)
-    a = np.broadcast_to(a, leading + a.shape[-2:])
-    b = np.broadcast_to(b, leading + b.shape[-2:])
-    if result.size:
-        _core.gemm_into(a, b, result.reshape(shape), 1.0, 0.0)
-    if target is None:
-        return result if result.ndim else result[()]
-    if result is not target:
-        np.copyto(target, result, casting="same_kind")
+    if usable(target, dtype) and not any(np.may_share_memory(target, x) for x in (a, b)):
+        return matmul(a, b, out=target)
+    np.copyto(target, matmul(a, b), casting="same_kind")
     return target
 
 
