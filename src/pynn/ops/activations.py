@@ -26,7 +26,8 @@ _BY_NUMPY: dict[str, Callable[..., Any]] = {
     "sigmoid": _sigmoid_by_numpy,
     "tanh": np.tanh,
     "softplus": lambda x: np.logaddexp(x, 0),
-    "silu": lambda x: x * _sigmoid_by_numpy(x),
+    # -infinity counts as the lowest number: times sigmoid's 0 it is the limit, -0.
+    "silu": lambda x: np.maximum(x, np.finfo(x.dtype).min) * _sigmoid_by_numpy(x),
     "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
     "leaky_relu": lambda x, alpha: np.where(x < 0, alpha * x, x),
 }
@@ -59,7 +60,8 @@ def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) ->
         result = np.asarray(function(array.astype(np.float32), **keywords)).astype(np.float16)
     else:
         native = np.asarray(array, dtype.newbyteorder("="))
-        result = np.asarray(_BY_NUMPY[name](native, **keywords))
+        with np.errstate(all="ignore"):  # as in the kernels, nothing counts as an error
+            result = np.asarray(_BY_NUMPY[name](native, **keywords))
     if target is None:
         return result if result.ndim else result[()]
     if result is not target:
