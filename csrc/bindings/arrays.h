@@ -21,12 +21,15 @@ namespace pynn {
 
 namespace py = pybind11;
 
+constexpr int most_axes = 64;  // NumPy's limit
+
 inline PyArrayObject* as_array(PyObject* object) {
     return reinterpret_cast<PyArrayObject*>(object);
 }
 
 // Whether this is a plain ndarray of float32 or float64 in native byte order and aligned, with
-// strides in whole elements: what the kernels read in place.
+// strides in whole elements: what the kernels read in place. (NumPy gives any stride to an axis of
+// length 1.)
 inline bool is_plain(PyObject* object) {
     if (!PyArray_CheckExact(object)) return false;
     PyArrayObject* a = as_array(object);
@@ -34,12 +37,12 @@ inline bool is_plain(PyObject* object) {
     if ((type != NPY_FLOAT32 && type != NPY_FLOAT64) || !PyArray_ISBEHAVED_RO(a)) return false;
     const npy_intp size = type == NPY_FLOAT32 ? 4 : 8;
     for (int i = 0; i < PyArray_NDIM(a); ++i) {
-        if (PyArray_STRIDE(a, i) % size != 0) return false;
+        if (PyArray_STRIDE(a, i) % size != 0 && PyArray_DIM(a, i) > 1) return false;
     }
     return true;
 }
 
-// Whether two plain arrays cannot share memory: their extents do not meet.
+// Whether two plain arrays cannot share memory: one is empty, or their extents do not meet.
 inline bool are_apart(PyArrayObject* x, PyArrayObject* y) {
     const auto extent = [](PyArrayObject* a) {
         const char* low = PyArray_BYTES(a);
@@ -53,15 +56,27 @@ inline bool are_apart(PyArrayObject* x, PyArrayObject* y) {
     };
     const auto [x_low, x_high] = extent(x);
     const auto [y_low, y_high] = extent(y);
-    return x_high <= y_low || y_high <= x_low;
+    return x_low == x_high || y_low == y_high || x_high <= y_low || y_high <= x_low;
 }
 
-// Whether this is a plain, writable array of that type, shape and C order.
+// Whether this is a plain array of that type, shape and C order.
+inline bool is_like(PyObject* object, int type, int ndim, const npy_intp* shape) {
+    return is_plain(object) && PyArray_TYPE(as_array(object)) == type &&
+           PyArray_NDIM(as_array(object)) == ndim && PyArray_IS_C_CONTIGUOUS(as_array(object)) &&
+           PyArray_CompareLists(PyArray_DIMS(as_array(object)), shape, ndim);
+}
+
+// The same, and writable.
 inline bool takes(PyObject* out, int type, int ndim, const npy_intp* shape) {
-    return is_plain(out) && PyArray_TYPE(as_array(out)) == type &&
-           PyArray_NDIM(as_array(out)) == ndim && PyArray_ISWRITEABLE(as_array(out)) &&
-           PyArray_IS_C_CONTIGUOUS(as_array(out)) &&
-           PyArray_CompareLists(PyArray_DIMS(as_array(out)), shape, ndim);
+    return is_like(out, type, ndim, shape) && PyArray_ISWRITEABLE(as_array(out));
+}
+
+// `out`, or a new array where that is null.
+inline py::object result_in(PyObject* out, int type, int ndim, npy_intp* shape) {
+    if (out) return py::reinterpret_borrow<py::object>(out);
+    PyObject* const made = PyArray_SimpleNew(ndim, shape, type);
+    if (!made) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(made);
 }
 
 // Calls f with a value of the array's type, float or double.

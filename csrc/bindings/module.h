@@ -6,7 +6,11 @@
 namespace pynn {
 
 void bind_runtime(pybind11::module_& m);
-void bind_ops(pybind11::module_& m);
+void bind_products(pybind11::module_& m);
+void bind_layers(pybind11::module_& m);
+void bind_activations(pybind11::module_& m);
+void bind_losses(pybind11::module_& m);
+void bind_builtins(pybind11::module_& m);
 void bind_network(pybind11::module_& m);
 
 }  // namespace pynn

@@ -50,6 +50,35 @@ def test_a_chain_predicts_large_products(shape, dtype):
 
 @FUSED
 @TYPES
+@pytest.mark.parametrize("layout", ["contiguous", "transposed", "strided", "negative"])
+@pytest.mark.parametrize(
+    "leading",
+    [((4,), (4,)), ((4,), ()), ((), (4,)), ((2, 1), (3,)), ((1, 3), (2, 1)), ((2, 2), (2,))],
+)
+def test_a_chain_predicts_stacks(leading, layout, dtype):
+    lay_out = reference.LAYOUTS[layout]
+    a, b = (
+        reference.random((*leading[i], *shape), dtype, i)
+        for i, shape in enumerate([(3, 5), (5, 4)])
+    )
+    shape = np.broadcast_shapes(*leading)
+    expected = np.empty((*shape, 3, 4), dtype)
+    for i in np.ndindex(shape):
+        both = (np.broadcast_to(x, (*shape, *x.shape[-2:]))[i] for x in (a, b))
+        expected[i] = reference.matmul_chain(*both)
+    assert_same_bits(pynn.matmul(lay_out(a), lay_out(b)), expected)
+    out = np.empty_like(expected)
+    assert_same_bits(pynn.matmul(lay_out(a), lay_out(b), out), expected)
+    # Vectors are a row or a column that the result has not.
+    row, column = lay_out(a.reshape(-1, 5))[0], lay_out(b.reshape(-1, 4))[:5, 0]
+    rows = [reference.matmul_chain(row[np.newaxis], y)[0] for y in b.reshape(-1, 5, 4)]
+    assert_same_bits(pynn.matmul(row, lay_out(b)), np.reshape(rows, (*leading[1], 4)))
+    columns = [reference.matmul_chain(x, column[:, np.newaxis]) for x in a.reshape(-1, 3, 5)]
+    assert_same_bits(pynn.matmul(lay_out(a), column), np.reshape(columns, (*leading[0], 3)))
+
+
+@FUSED
+@TYPES
 def test_a_chain_predicts_special_products(dtype):
     """Cancellation that a rounded product would lose, denormals and overflow in the middle."""
     info = np.finfo(dtype)

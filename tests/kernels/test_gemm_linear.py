@@ -71,6 +71,20 @@ def test_gemm_out_of_another_type(beta):
     reference.assert_within(out, expected, bound + 1e-7 * abs(expected))
 
 
+class Labelled(np.ndarray):
+    """A subclass with nothing of its own."""
+
+
+@pytest.mark.parametrize("beta", [0, 0.5])
+@pytest.mark.parametrize("make", [lambda x: x.view(Labelled), np.ma.masked_array])
+def test_gemm_out_of_a_subclass(make, beta):
+    a, b, out = (reference.random(shape) for shape in ((3, 4), (4, 5), (3, 5)))
+    expected = scaled(a, b, 2, beta, out)
+    out = make(out)
+    assert pynn.gemm(a, b, alpha=2, beta=beta, out=out) is out
+    reference.assert_within(np.asarray(out), *expected)
+
+
 @pytest.mark.parametrize("k", [3, 600])
 def test_gemm_reads_out_only_with_beta(k):
     a, b = reference.random((4, k)), reference.random((k, 5), seed=1)
@@ -179,6 +193,15 @@ def test_linear_out_overlaps_the_operands(which):
     out = operands[which] if which < 2 else operands[2].base.reshape(5, 5)
     pynn.linear(*operands, activation="tanh", out=out)
     reference.assert_within(out, *expected)
+
+
+def test_an_empty_operand_overlaps_nothing():
+    space = np.full((4, 5), np.nan)
+    x, out = space[1:4, :0], space[:3]  # x begins within out
+    pynn.linear(x, np.ones((0, 5)), np.arange(5.0), out=out)
+    np.testing.assert_array_equal(out, np.tile(np.arange(5.0), (3, 1)))
+    pynn.matmul(x, np.ones((0, 5)), out=out)
+    np.testing.assert_array_equal(out, np.zeros((3, 5)))
 
 
 def test_linear_mixes_types():

@@ -214,6 +214,29 @@ def test_longdouble_is_as_good_as_its_type(name):
     np.testing.assert_allclose(result, EXACT[name](x), rtol=rtol, atol=0)
 
 
+def test_special_values_of_longdouble():
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0], np.longdouble)
+    ends = np.finfo(np.longdouble).max * np.array([1, -1], np.longdouble)
+    log_2 = np.log(np.longdouble(2))
+    expected = {
+        "elu": ([np.nan, np.inf, -1, 0, -0.0], [ends[0], -1]),
+        "leaky_relu": ([np.nan, np.inf, -np.inf, 0, -0.0], [ends[0], ends[1] / 100]),
+        "silu": ([np.nan, np.inf, -0.0, 0, -0.0], [ends[0], -0.0]),
+        "softplus": ([np.nan, np.inf, 0, log_2, log_2], [ends[0], 0]),
+        "sigmoid": ([np.nan, 1, 0, 0.5, 0.5], [1, 0]),
+        "tanh": ([np.nan, 1, -1, 0, -0.0], [1, -1]),
+    }
+    for name, values in expected.items():
+        with np.errstate(all="raise"):  # nothing of it counts as a floating-point error
+            results = [getattr(pynn, name)(z) for z in (x, ends)]
+            if name in ("elu", "leaky_relu"):
+                getattr(pynn, name)(ends, alpha=7.0)
+        for result, correct in zip(results, values, strict=True):
+            np.testing.assert_allclose(result, np.array(correct, np.longdouble), rtol=1e-15)
+            known = ~np.isnan(result)
+            np.testing.assert_array_equal(np.signbit(result)[known], np.signbit(correct)[known])
+
+
 @NAMES
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0), (1,), (7,), (16,), (5, 17), (2, 3, 5)])
 def test_shapes(name, shape):

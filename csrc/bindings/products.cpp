@@ -1,0 +1,133 @@
+// Matrix products as functions of arrays.
+#include <algorithm>
+
+#include "bindings/builtin.h"
+#include "bindings/module.h"
+#include "bindings/views.h"
+#include "bindings/without_gil.h"
+#include "nn/parallel.h"
+#include "nn/product.h"
+
+namespace pynn {
+namespace {
+
+// The leading axes of a product of stacks, and how far apart the operands' matrices are along them,
+// in elements. The result's follow each other.
+struct Stacks {
+    int axes = 0;
+    npy_intp shape[most_axes], a_step[most_axes], b_step[most_axes];
+};
+
+// NumPy's broadcasting of the axes before the last two; false if they do not fit.
+bool broadcast(PyArrayObject* a, PyArrayObject* b, Stacks& stacks) {
+    const int na = PyArray_NDIM(a) - 2, nb = PyArray_NDIM(b) - 2;
+    const npy_intp size = PyArray_ITEMSIZE(a);
+    stacks.axes = std::max({na, nb, 0});
+    for (int i = 0; i < stacks.axes; ++i) {
+        const int ia = i - stacks.axes + na, ib = i - stacks.axes + nb;
+        const npy_intp da = ia < 0 ? 1 : PyArray_DIM(a, ia), db = ib < 0 ? 1 : PyArray_DIM(b, ib);
+        if (da != db && da != 1 && db != 1) return false;
+        stacks.shape[i] = da == 1 ? db : da;
+        stacks.a_step[i] = da == 1 ? 0 : PyArray_STRIDE(a, ia) / size;
+        stacks.b_step[i] = db == 1 ? 0 : PyArray_STRIDE(b, ib) / size;
+    }
+    return true;
+}
+
+// The products of all matrices, of which `first` is the first.
+template <class T>
+void multiply(const Gemm<T>& first, const Stacks& stacks) {
+    index_t count = 1;
+    for (int i = 0; i < stacks.axes; ++i) count *= stacks.shape[i];
+    const auto at = [&](index_t item) {
+        Gemm<T> g = first;
+        g.c += item * g.m * g.n;
+        for (int i = stacks.axes - 1; i >= 0; --i) {
+            const index_t here = item % stacks.shape[i];
+            item /= stacks.shape[i];
+            g.a += here * stacks.a_step[i];
+            g.b += here * stacks.b_step[i];
+        }
+        return g;
+    };
+    const double total = static_cast<double>(count) * operations(first.m, first.n, first.k);
+    without_gil(total, [&] {
+        // Many small products are divided among the threads, a few large ones one by one.
+        const int threads = threads_for(total, count);
+        if (count < 4 * threads || threads == 1) {
+            for (index_t item = 0; item < count; ++item) product(at(item));
+        } else {
+            run_team(threads, [&](int index, int team) {
+                const Range own = part(count, index, team);
+                for (index_t item = own.begin; item < own.end; ++item) product_serial(at(item));
+            });
+        }
+    });
+}
+
+// The product in `out`, or in a new array where that is null; null if `out` does not fit.
+template <class T>
+PyObject* multiply(PyArrayObject* x1, PyArrayObject* x2, const Stacks& stacks, PyObject* out) {
+    const View<T> a = view<T>(x1, true), b = view<T>(x2, false);
+    npy_intp shape[most_axes];
+    int ndim = stacks.axes;
+    std::copy_n(stacks.shape, ndim, shape);
+    if (PyArray_NDIM(x1) > 1) shape[ndim++] = a.rows;
+    if (PyArray_NDIM(x2) > 1) shape[ndim++] = b.columns;
+    if (out && !(takes(out, PyArray_TYPE(x1), ndim, shape) && are_apart(as_array(out), x1) &&
+                 are_apart(as_array(out), x2))) {
+        return nullptr;
+    }
+    py::object result = result_in(out, PyArray_TYPE(x1), ndim, shape);
+    void* const data = PyArray_DATA(as_array(result.ptr()));
+    multiply(gemm_of(a, b, dense<T>(data, a.rows, b.columns)), stacks);
+    PyObject* const answer = result.release().ptr();
+    return ndim == 0 && !out ? PyArray_Return(as_array(answer)) : answer;
+}
+
+PyObject* matmul(const Arguments& given) {
+    PyObject* others[1];
+    if (!read(given, 2, 1, {"out"}, others)) return nullptr;
+    if (!is_plain(given.values[0]) || !is_plain(given.values[1])) return nullptr;
+    PyArrayObject *const a = as_array(given.values[0]), *const b = as_array(given.values[1]);
+    const int na = PyArray_NDIM(a), nb = PyArray_NDIM(b), type = PyArray_TYPE(a);
+    if (PyArray_TYPE(b) != type || na == 0 || nb == 0 ||
+        PyArray_DIM(a, na - 1) != PyArray_DIM(b, nb == 1 ? 0 : nb - 2)) {
+        return nullptr;
+    }
+    Stacks stacks;
+    if (!broadcast(a, b, stacks)) return nullptr;
+    PyObject* const out = unless_none(others[0]);
+    return type == NPY_FLOAT32 ? multiply<float>(a, b, stacks, out)
+                               : multiply<double>(a, b, stacks, out);
+}
+
+// out = alpha a b + beta out, for plain matrices as src/pynn/ops/products.py prepares them.
+void gemm_into(const py::array& a, const py::array& b, py::array out, double alpha, double beta) {
+    with_type(out, [&](auto zero) {
+        using T = decltype(zero);
+        require(is_plain(a.ptr()) && is_plain(b.ptr()) && same_type(a, out) && same_type(b, out) &&
+                    a.ndim() == 2 && b.ndim() == 2 && out.ndim() == 2,
+                "expected plain matrices of one float type");
+        const View<T> va = view<T>(as_array(a.ptr()), true), vb = view<T>(as_array(b.ptr()), true);
+        require(out.shape(0) == va.rows && out.shape(1) == vb.columns && va.columns == vb.rows,
+                "shapes do not fit");
+        Gemm<T> g = gemm_of(va, vb, dense<T>(writable<T>(out, "out"), va.rows, vb.columns));
+        if (alpha != 1 || beta != 0) {
+            g.epilogue = Epilogue::scale;
+            g.alpha = static_cast<T>(alpha);
+            g.beta = static_cast<T>(beta);
+        }
+        without_gil(operations(g.m, g.n, g.k), [&] { product(g); });
+    });
+}
+
+}  // namespace
+
+void bind_products(py::module_& m) {
+    add_builtin<matmul>("matmul");
+    m.def("gemm_into", &gemm_into, py::arg("a"), py::arg("b"), py::arg("out"), py::arg("alpha"),
+          py::arg("beta"));
+}
+
+}  // namespace pynn

@@ -1,0 +1,87 @@
+// Arrays as the matrices of a product.
+#pragma once
+
+#include "bindings/arrays.h"
+
+namespace pynn {
+
+// A matrix or a vector as a matrix; strides in elements.
+template <class T>
+struct View {
+    T* data;
+    index_t rows, columns, row, column;
+};
+
+// An axis of length 1 has no stride; 1 lets the kernels read a column or a row in place.
+template <class T>
+View<T> settled(View<T> v) {
+    if (v.columns == 1) v.column = 1;
+    if (v.rows == 1 && v.column != 1) v.row = 1;
+    return v;
+}
+
+template <class T>
+View<T> transposed(const View<T>& v) {
+    return settled(View<T>{v.data, v.columns, v.rows, v.column, v.row});
+}
+
+// The last two axes; an array of one axis is a row (left) or a column (right).
+template <class T>
+View<T> view(PyArrayObject* a, bool left) {
+    constexpr index_t size = sizeof(T);
+    View<T> v{static_cast<T*>(PyArray_DATA(a)), 1, 1, 0, 0};
+    const int n = PyArray_NDIM(a);
+    if (n == 1) {
+        (left ? v.columns : v.rows) = PyArray_DIM(a, 0);
+        (left ? v.column : v.row) = PyArray_STRIDE(a, 0) / size;
+    } else {
+        v.rows = PyArray_DIM(a, n - 2);
+        v.columns = PyArray_DIM(a, n - 1);
+        v.row = PyArray_STRIDE(a, n - 2) / size;
+        v.column = PyArray_STRIDE(a, n - 1) / size;
+    }
+    return settled(v);
+}
+
+// All rows along the last axis of a matrix of any strides, or of a C-contiguous array.
+inline bool has_rows(PyArrayObject* a) {
+    return PyArray_NDIM(a) == 2 || (PyArray_NDIM(a) > 0 && PyArray_IS_C_CONTIGUOUS(a));
+}
+template <class T>
+View<T> rows_of(PyArrayObject* a) {
+    const int last = PyArray_NDIM(a) - 1;
+    if (last == 1) return view<T>(a, true);
+    const index_t columns = PyArray_DIM(a, last);
+    index_t rows = 1;
+    for (int i = 0; i < last; ++i) rows *= PyArray_DIM(a, i);
+    return {static_cast<T*>(PyArray_DATA(a)), rows, columns, columns, 1};
+}
+
+// A new C-contiguous matrix.
+template <class T>
+View<T> dense(void* data, index_t rows, index_t columns) {
+    return {static_cast<T*>(data), rows, columns, columns, 1};
+}
+
+template <class T>
+Gemm<T> gemm_of(View<T> a, View<T> b, View<T> c) {
+    Gemm<T> g{};
+    g.m = a.rows;
+    g.k = a.columns;
+    g.n = b.columns;
+    g.a = a.data;
+    g.a_row = a.row;
+    g.a_col = a.column;
+    g.b = b.data;
+    g.b_row = b.row;
+    g.b_col = b.column;
+    g.c = c.data;
+    g.c_row = c.row;
+    return g;
+}
+
+inline double operations(index_t m, index_t n, index_t k) {
+    return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+}
+
+}  // namespace pynn

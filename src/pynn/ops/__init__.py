@@ -1,0 +1,47 @@
+"""The kernels as NumPy functions."""
+
+from pynn.ops._operands import ACTIVATIONS as ACTIVATIONS
+from pynn.ops._operands import FLOATS as FLOATS
+from pynn.ops.activations import elu, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from pynn.ops.gradients import (
+    elu_backward,
+    leaky_relu_backward,
+    relu_backward,
+    sigmoid_backward,
+    silu_backward,
+    softplus_backward,
+    tanh_backward,
+)
+from pynn.ops.layers import linear, linear_backward
+from pynn.ops.losses import mse, sigmoid_cross_entropy, softmax_cross_entropy, squared_error
+from pynn.ops.products import gemm, matmul
+from pynn.ops.softmaxes import log_softmax, log_softmax_backward, softmax, softmax_backward
+
+__all__ = [
+    "elu",
+    "elu_backward",
+    "gemm",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "matmul",
+    "mse",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "sigmoid_cross_entropy",
+    "silu",
+    "silu_backward",
+    "softmax",
+    "softmax_backward",
+    "softmax_cross_entropy",
+    "softplus",
+    "softplus_backward",
+    "squared_error",
+    "tanh",
+    "tanh_backward",
+]

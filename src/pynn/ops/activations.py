@@ -1,0 +1,221 @@
+"""Activations, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pynn._types import Array
+from pynn.ops._builtin import builtin
+from pynn.ops._operands import check_alpha, check_out, flat, kernel_type, plain, usable
+
+__all__ = ["elu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"]
+
+
+def _sigmoid_by_numpy(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    result: Array = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
+    return result
+
+
+# For types that have no kernels (longdouble).
+_BY_NUMPY: dict[str, Callable[..., Any]] = {
+    "sigmoid": _sigmoid_by_numpy,
+    "tanh": np.tanh,
+    "softplus": lambda x: np.logaddexp(x, 0),
+    # -infinity counts as the lowest number: times sigmoid's 0 it is the limit, -0.
+    "silu": lambda x: np.maximum(x, np.finfo(x.dtype).min) * _sigmoid_by_numpy(x),
+    "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+    "leaky_relu": lambda x, alpha: np.where(x < 0, alpha * x, x),
+}
+
+
+def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) -> Any:
+    """Anything that NumPy's functions take, from what the compiled `function` takes."""
+    name = function.__name__
+    array = np.asanyarray(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: x must hold real numbers, got dtype {array.dtype}")
+    target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
+    # What a ufunc gives: maximum keeps the type, one of floating-point loops promotes integers.
+    dtype = array.dtype if name == "relu" else np.tanh(np.empty(0, array.dtype)).dtype
+    if target is not None:
+        check_out(target, array.shape, dtype)
+    kernels = kernel_type(dtype)
+    if kernels is not None:
+        source = flat(plain(array, kernels))
+        direct = target is not None and usable(target, kernels)
+        exact = direct and (
+            not np.may_share_memory(target, source)
+            or target.__array_interface__["data"] == source.__array_interface__["data"]
+        )
+        result = target if exact else np.empty(array.shape, kernels)
+        function(source, flat(result), **keywords)
+    elif name == "relu":
+        result = np.maximum(array, array.dtype.type(0))
+    elif dtype.type is np.float16:
+        result = np.asarray(function(array.astype(np.float32), **keywords)).astype(np.float16)
+    else:
+        native = np.asarray(array, dtype.newbyteorder("="))
+        with np.errstate(all="ignore"):  # as in the kernels, nothing counts as an error
+            result = np.asarray(_BY_NUMPY[name](native, **keywords))
+    if target is None:
+        return result if result.ndim else result[()]
+    if result is not target:
+        np.copyto(target, result, casting="same_kind")
+    return target
+
+
+@builtin
+def relu(x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Rectified linear unit, ``max(x, 0)`` element by element.
+
+    Parameters
+    ----------
+    x : array_like
+        Input. Types other than float32 and float64 give what ``numpy.maximum(x, 0)`` gives.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape. NaN stays NaN.
+    """
+    return _general(relu, x, out)
+
+
+@builtin
+def leaky_relu(x: ArrayLike, /, out: Array | None = None, *, alpha: float = 0.01) -> Any:
+    """Leaky rectified linear unit: ``x`` for x >= 0, ``alpha * x`` otherwise.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+    alpha : float, default 0.01
+        The slope below 0, greater than 0.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape.
+
+    References
+    ----------
+    A. Maas, A. Hannun, A. Ng, "Rectifier nonlinearities improve neural network acoustic models",
+    ICML 2013.
+    """
+    return _general(leaky_relu, x, out, alpha=check_alpha(alpha))
+
+
+@builtin
+def elu(x: ArrayLike, /, out: Array | None = None, *, alpha: float = 1.0) -> Any:
+    """Exponential linear unit: ``x`` for x > 0, ``alpha * (exp(x) - 1)`` otherwise.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+    alpha : float, default 1.0
+        The limit at -infinity is ``-alpha``; greater than 0.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape.
+
+    References
+    ----------
+    D. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by
+    exponential linear units", ICLR 2016.
+    """
+    return _general(elu, x, out, alpha=check_alpha(alpha))
+
+
+@builtin
+def silu(x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Sigmoid linear unit, ``x * sigmoid(x)``, also called swish.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape.
+
+    References
+    ----------
+    S. Elfwing, E. Uchibe, K. Doya, "Sigmoid-weighted linear units for neural network function
+    approximation in reinforcement learning", Neural Networks 107, 2018.
+    """
+    return _general(silu, x, out)
+
+
+@builtin
+def softplus(x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Softplus, ``log(1 + exp(x))``, without overflow.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape.
+    """
+    return _general(softplus, x, out)
+
+
+@builtin
+def sigmoid(x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Logistic function, ``1 / (1 + exp(-x))`` element by element.
+
+    Parameters
+    ----------
+    x : array_like
+        Input, real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape, in [0, 1], without a warning for any input. NaN stays NaN.
+    """
+    return _general(sigmoid, x, out)
+
+
+@builtin
+def tanh(x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Hyperbolic tangent, element by element.
+
+    Parameters
+    ----------
+    x : array_like
+        Input, real; integers are computed in the type that `numpy.tanh` would give.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape, in [-1, 1]. The sign of zero is kept; NaN stays NaN.
+    """
+    return _general(tanh, x, out)

@@ -1,0 +1,186 @@
+"""Gradients of the activations, from their outputs where the derivative allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pynn._types import Array
+from pynn.ops._builtin import builtin
+from pynn.ops._operands import check_alpha, check_out, common, flat
+
+__all__ = [
+    "elu_backward",
+    "leaky_relu_backward",
+    "relu_backward",
+    "sigmoid_backward",
+    "silu_backward",
+    "softplus_backward",
+    "tanh_backward",
+]
+
+
+def _general(
+    function: Callable[..., Any],
+    dy: ArrayLike,
+    y: ArrayLike,
+    out: Array | None,
+    name: str = "y",
+    **keywords: Any,
+) -> Any:
+    """Anything real, from what the compiled `function` takes; `name` is that of `y`."""
+    delta, values = common(dy=dy, **{name: y})
+    if delta.shape != values.shape:
+        raise ValueError(f"dy has shape {delta.shape}, but {name} has shape {values.shape}")
+    if out is not None:
+        check_out(out, delta.shape, delta.dtype)
+    result: Array = np.empty(delta.shape, delta.dtype)
+    function(flat(delta), flat(values), flat(result), **keywords)
+    if out is None:
+        return result if result.ndim else result[()]
+    np.copyto(out, result, casting="same_kind")
+    return out
+
+
+@builtin
+def relu_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
+    """Gradient of `relu`, from its output: ``dy * (y > 0)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = relu(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`; the derivative at 0 is 0.
+    """
+    return _general(relu_backward, dy, y, out)
+
+
+@builtin
+def sigmoid_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
+    """Gradient of `sigmoid`, from its output: ``dy * y * (1 - y)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = sigmoid(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _general(sigmoid_backward, dy, y, out)
+
+
+@builtin
+def tanh_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
+    """Gradient of `tanh`, from its output: ``dy * (1 - y**2)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = tanh(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _general(tanh_backward, dy, y, out)
+
+
+@builtin
+def leaky_relu_backward(
+    dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, alpha: float = 0.01
+) -> Any:
+    """Gradient of `leaky_relu`, from its output: ``dy * (1 if y > 0 else alpha)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = leaky_relu(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+    alpha : float, default 0.01
+        As for `leaky_relu`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _general(leaky_relu_backward, dy, y, out, alpha=check_alpha(alpha))
+
+
+@builtin
+def elu_backward(
+    dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, alpha: float = 1.0
+) -> Any:
+    """Gradient of `elu`, from its output: ``dy * (1 if y > 0 else y + alpha)``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = elu(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+    alpha : float, default 1.0
+        As for `elu`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _general(elu_backward, dy, y, out, alpha=check_alpha(alpha))
+
+
+@builtin
+def softplus_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> Any:
+    """Gradient of `softplus`, from its output: ``dy * (1 - exp(-y))``.
+
+    Parameters
+    ----------
+    dy, y : array_like of one shape
+        The loss's gradient with respect to ``y = softplus(x)``, and `y`.
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `y`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _general(softplus_backward, dy, y, out)
+
+
+@builtin
+def silu_backward(dy: ArrayLike, x: ArrayLike, /, out: Array | None = None) -> Any:
+    """Gradient of `silu`, from its input: ``dy * s * (1 + x * (1 - s))``.
+
+    Parameters
+    ----------
+    dy, x : array_like of one shape
+        The loss's gradient with respect to ``y = silu(x)``, and `x`. (``s`` is ``sigmoid(x)``.)
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `x`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    return _general(silu_backward, dy, x, out, "x")

@@ -1,0 +1,160 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pynn import _core
+from pynn._types import Array
+from pynn.ops._builtin import builtin
+from pynn.ops._operands import check_ndim, check_out, common, kernel_type, plain, usable
+
+__all__ = ["gemm", "matmul"]
+
+
+@builtin
+def matmul(x1: ArrayLike, x2: ArrayLike, /, out: Array | None = None) -> Any:
+    """Matrix product of two arrays, with the semantics of `numpy.matmul`.
+
+    Parameters
+    ----------
+    x1, x2 : array_like
+        One-dimensional operands are a row (`x1`) or a column (`x2`) that leaves no axis in the
+        result; further leading axes are broadcast. float32 and float64 operands of any strides,
+        transposed views included, are read in place by pynn's kernels; any other type gives what
+        `numpy.matmul` gives.
+    out : ndarray, optional
+        Where the result goes; it may overlap the operands.
+
+    Returns
+    -------
+    ndarray or scalar
+        The product, with NumPy's promotion of types.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, in NumPy's words.
+
+    Notes
+    -----
+    Each element is a chain of fused multiply-adds over k in increasing order, cut every 512; the
+    bits do not depend on the number of threads, on the strides, or on what else is computed.
+    """
+    return _general(x1, x2, out)
+
+
+def _general(x1: Any, x2: Any, out: Any) -> Any:
+    """All that NumPy's function takes: its promotion and broadcasting, or its own answer."""
+    a, b = np.asanyarray(x1), np.asanyarray(x2)
+    target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
+    dtype = kernel_type(np.result_type(a, b)) if _real(a) and _real(b) else None
+    if (
+        dtype is None
+        or type(a) is not np.ndarray
+        or type(b) is not np.ndarray
+        or _overrides(x1, x2)
+        or not (target is None or type(target) is np.ndarray)
+        or a.ndim == 0
+        or b.ndim == 0
+        or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]
+    ):
+        return np.matmul(x1, x2, out=out)  # its own answer, or its own error
+    a, b = plain(a, dtype), plain(b, dtype)
+    try:
+        leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        return np.matmul(x1, x2, out=out)
+    if target is None:
+        return matmul(a, b)
+    shape = (*leading, *a.shape[-2:-1], *(b.shape[-1:] if b.ndim > 1 else ()))
+    if not (
+        target.shape == shape
+        and target.flags.writeable
+        and np.can_cast(dtype, target.dtype, "same_kind")
+    ):
+        return np.matmul(x1, x2, out=out)
+    if usable(target, dtype) and not any(np.may_share_memory(target, x) for x in (a, b)):
+        return matmul(a, b, out=target)
+    np.copyto(target, matmul(a, b), casting="same_kind")
+    return target
+
+
+def _real(x: Array) -> bool:
+    return x.dtype.kind in "biuf"
+
+
+def _overrides(*operands: Any) -> bool:
+    """Whether an operand has its own answer to NumPy's functions (or none at all)."""
+    return any(
+        hasattr(type(x), "__array_ufunc__") and not isinstance(x, np.ndarray | np.generic)
+        for x in operands
+    )
+
+
+def gemm(
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    out: Array | None = None,
+) -> Array:
+    """General matrix product, ``alpha * a @ b + beta * out``.
+
+    Parameters
+    ----------
+    a : array_like of shape (m, k)
+    b : array_like of shape (k, n)
+        Real; float32 if both are, float64 otherwise.
+    alpha, beta : float
+        Factors. With ``beta=0``, `out` is not read.
+    out : ndarray of shape (m, n), optional
+        Where the result goes; it may overlap the operands. Needed if `beta` is not 0.
+
+    Returns
+    -------
+    ndarray of shape (m, n)
+        `out` if it was given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If shapes or types do not fit, before anything is written.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> c = np.ones((2, 2))
+    >>> pynn.gemm(np.eye(2), np.eye(2), alpha=2.0, beta=0.5, out=c)
+    array([[2.5, 0.5],
+           [0.5, 2.5]])
+    """
+    left, right = common(a=a, b=b)
+    check_ndim(left, "a", 2)
+    check_ndim(right, "b", 2)
+    if left.shape[1] != right.shape[0]:
+        raise ValueError(
+            f"a has shape {left.shape} and b has shape {right.shape}: "
+            f"the columns of a ({left.shape[1]}) and the rows of b ({right.shape[0]}) differ"
+        )
+    alpha, beta = float(alpha), float(beta)
+    shape, dtype = (left.shape[0], right.shape[1]), left.dtype
+    if out is None:
+        if beta != 0.0:
+            raise ValueError(f"beta is {beta}, but there is no out to multiply it with")
+        out = np.empty(shape, dtype)
+    else:
+        check_out(out, shape, dtype)
+    aside = not usable(out, dtype) or any(np.may_share_memory(out, x) for x in (left, right))
+    result = out
+    if aside:
+        result = np.array(out, dtype, order="C") if beta != 0.0 else np.empty(shape, dtype)
+    if result.size:
+        _core.gemm_into(left, right, result, alpha, beta)
+    if aside:
+        np.copyto(out, result, casting="same_kind")
+    return out
