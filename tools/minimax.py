@@ -126,8 +126,8 @@ def main() -> None:
         print(f"{name}: largest weighted error 2**{float(mp.log(worst, 2)):.1f}")
         for power, value in enumerate(coefficients):
             with mp.workprec(24 if name.endswith("float32") else 53):
-                high = +value
-            rest = float(value - high).hex()
+                rounded = +value
+            rest = float(value - rounded).hex()
             print(f"  {power}: {mp.nstr(value, 20)}  {float(value).hex()}  {rest}")
 
 

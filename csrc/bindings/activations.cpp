@@ -26,11 +26,12 @@ struct Piece {
 
 // The keyword that a function has besides out, and its value where that is not given.
 struct Option {
-    enum Kind { none, alpha, axis } kind;
+    enum Kind { none, alpha, axis, approximate } kind;
     double fallback;
 };
-constexpr const char* option_names[] = {nullptr, "alpha", "axis"};
-constexpr Option no_option = {Option::none, 0}, along_axis = {Option::axis, -1};
+constexpr const char* option_names[] = {nullptr, "alpha", "axis", "approximate"};
+constexpr Option no_option = {Option::none, 0}, along_axis = {Option::axis, -1},
+                 by_tanh = {Option::approximate, 0};  // 1 where the value is "tanh"
 constexpr Option alpha(double fallback) { return {Option::alpha, fallback}; }
 
 struct Function {
@@ -51,6 +52,8 @@ constexpr Function functions[] = {
     {"tanh", 1, no_option, [](auto& p) { p.k.tanh(p.x, p.out, p.m); }},
     {"softplus", 1, no_option, [](auto& p) { p.k.softplus(p.x, p.out, p.m); }},
     {"silu", 1, no_option, [](auto& p) { p.k.silu(p.x, p.out, p.m); }},
+    {"gelu", 1, by_tanh,
+     [](auto& p) { (p.option != 0 ? p.k.gelu_tanh : p.k.gelu)(p.x, p.out, p.m); }},
     {"elu", 1, alpha(1.0), [](auto& p) { p.k.elu(p.option, p.x, p.out, p.m); }},
     {"leaky_relu", 1, alpha(0.01), [](auto& p) { p.k.leaky_relu(p.option, p.x, p.out, p.m); }},
     {"exp", 1, no_option, [](auto& p) { p.k.exp(p.x, p.out, p.m); }},  // for tools/ulp.py
@@ -61,6 +64,10 @@ constexpr Function functions[] = {
     {"softplus_backward", 2, no_option,
      [](auto& p) { p.k.softplus_backward(p.x, p.y, p.out, p.m); }},
     {"silu_backward", 2, no_option, [](auto& p) { p.k.silu_backward(p.x, p.y, p.out, p.m); }},
+    {"gelu_backward", 2, by_tanh,
+     [](auto& p) {
+         (p.option != 0 ? p.k.gelu_tanh_backward : p.k.gelu_backward)(p.x, p.y, p.out, p.m);
+     }},
     {"elu_backward", 2, alpha(1.0),
      [](auto& p) { p.k.elu_backward(p.option, p.x, p.y, p.out, p.m); }},
     {"leaky_relu_backward", 2, alpha(0.01),
@@ -98,6 +105,10 @@ bool read_option(Option option, PyObject* given, int ndim, double& value) {
         case Option::axis:
             return PyLong_CheckExact(given) && read_number(given, value) &&
                    (value == -1 || value == ndim - 1);
+        case Option::approximate:
+            if (!PyUnicode_CheckExact(given)) return false;
+            value = PyUnicode_CompareWithASCIIString(given, "tanh") == 0;
+            return value != 0 || PyUnicode_CompareWithASCIIString(given, "none") == 0;
     }
     return false;
 }

@@ -10,6 +10,8 @@ from pynn.mlp import MLP
 from pynn.ops import (
     elu,
     elu_backward,
+    gelu,
+    gelu_backward,
     gemm,
     leaky_relu,
     leaky_relu_backward,
@@ -46,6 +48,8 @@ __all__ = [
     "__version__",
     "elu",
     "elu_backward",
+    "gelu",
+    "gelu_backward",
     "gemm",
     "get_num_threads",
     "leaky_relu",

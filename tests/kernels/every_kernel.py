@@ -38,11 +38,13 @@ def results(dtype):
             y = getattr(pynn, name)(x)
             yield f"{name} {n}", y
             yield f"{name}_backward {n}", getattr(pynn, f"{name}_backward")(target, y)
-        for name in ("leaky_relu", "elu", "silu", "softplus", "log_softmax"):
+        for name in ("leaky_relu", "elu", "silu", "gelu", "softplus", "log_softmax"):
             y = getattr(pynn, name)(x)
             yield f"{name} {n}", y
-            given = x if name == "silu" else y
+            given = x if name in ("silu", "gelu") else y
             yield f"{name}_backward {n}", getattr(pynn, f"{name}_backward")(target, given)
+        yield f"gelu tanh {n}", pynn.gelu(x, approximate="tanh")
+        yield f"gelu_backward tanh {n}", pynn.gelu_backward(target, x, approximate="tanh")
         labels = rng.integers(0, n, 20)
         for name in ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "mse"):
             loss, gradient = getattr(pynn, name)(x, abs(target))

@@ -2,9 +2,10 @@
 
 from pynn.ops._operands import ACTIVATIONS as ACTIVATIONS
 from pynn.ops._operands import FLOATS as FLOATS
-from pynn.ops.activations import elu, leaky_relu, relu, sigmoid, silu, softplus, tanh
+from pynn.ops.activations import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
 from pynn.ops.gradients import (
     elu_backward,
+    gelu_backward,
     leaky_relu_backward,
     relu_backward,
     sigmoid_backward,
@@ -20,6 +21,8 @@ from pynn.ops.softmaxes import log_softmax, log_softmax_backward, softmax, softm
 __all__ = [
     "elu",
     "elu_backward",
+    "gelu",
+    "gelu_backward",
     "gemm",
     "leaky_relu",
     "leaky_relu_backward",

@@ -73,5 +73,10 @@ def check_ndim(x: Array, name: str, ndim: int) -> None:
         raise ValueError(f"{name} must have {ndim} dimensions, got shape {x.shape}")
 
 
+def check_approximate(approximate: Any) -> str:
+    """Which form of gelu."""
+    return _checks.choice(approximate, "approximate", ("none", "tanh"))
+
+
 def check_alpha(alpha: Any) -> float:
     return _checks.number(alpha, "alpha", low=0.0, open_low=True)

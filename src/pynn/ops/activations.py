@@ -10,9 +10,17 @@ from numpy.typing import ArrayLike
 
 from pynn._types import Array
 from pynn.ops._builtin import builtin
-from pynn.ops._operands import check_alpha, check_out, flat, kernel_type, plain, usable
+from pynn.ops._operands import (
+    check_alpha,
+    check_approximate,
+    check_out,
+    flat,
+    kernel_type,
+    plain,
+    usable,
+)
 
-__all__ = ["elu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"]
+__all__ = ["elu", "gelu", "leaky_relu", "relu", "sigmoid", "silu", "softplus", "tanh"]
 
 
 def _sigmoid_by_numpy(x: Array) -> Array:
@@ -58,6 +66,8 @@ def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) ->
         result = np.maximum(array, array.dtype.type(0))
     elif dtype.type is np.float16:
         result = np.asarray(function(array.astype(np.float32), **keywords)).astype(np.float16)
+    elif name not in _BY_NUMPY:
+        result = np.asarray(function(array.astype(np.float64), **keywords)).astype(dtype)
     else:
         native = np.asarray(array, dtype.newbyteorder("="))
         with np.errstate(all="ignore"):  # as in the kernels, nothing counts as an error
@@ -162,6 +172,43 @@ def silu(x: ArrayLike, /, out: Array | None = None) -> Any:
     approximation in reinforcement learning", Neural Networks 107, 2018.
     """
     return _general(silu, x, out)
+
+
+@builtin
+def gelu(x: ArrayLike, /, out: Array | None = None, *, approximate: str = "none") -> Any:
+    """Gaussian error linear unit, ``x * Phi(x)``, `Phi` the normal distribution's function.
+
+    Parameters
+    ----------
+    x : array_like
+        Real; integers are computed in the type that `numpy.tanh` would give, longdouble in float64.
+    out : ndarray, optional
+        Where the result goes; may be `x`.
+    approximate : {"none", "tanh"}, default "none"
+        With "tanh", ``x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))``, which differs by
+        up to 0.0005.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of `x`'s shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit.
+
+    References
+    ----------
+    D. Hendrycks, K. Gimpel, "Gaussian error linear units (GELUs)", arXiv:1606.08415, 2016.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.gelu([-1.0, 0.0, 1.0]).round(4)
+    array([-0.1587,  0.    ,  0.8413])
+    """
+    return _general(gelu, x, out, approximate=check_approximate(approximate))
 
 
 @builtin

@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 
 from pynn._types import Array
 from pynn.ops._builtin import builtin
-from pynn.ops._operands import check_alpha, check_out, common, flat
+from pynn.ops._operands import check_alpha, check_approximate, check_out, common, flat
 
 __all__ = [
     "elu_backward",
+    "gelu_backward",
     "leaky_relu_backward",
     "relu_backward",
     "sigmoid_backward",
@@ -184,3 +185,28 @@ def silu_backward(dy: ArrayLike, x: ArrayLike, /, out: Array | None = None) -> A
         The gradient with respect to `x`.
     """
     return _general(silu_backward, dy, x, out, "x")
+
+
+@builtin
+def gelu_backward(
+    dy: ArrayLike, x: ArrayLike, /, out: Array | None = None, *, approximate: str = "none"
+) -> Any:
+    """Gradient of `gelu`, from its input: ``dy * (Phi(x) + x * phi(x))``.
+
+    Parameters
+    ----------
+    dy, x : array_like of one shape
+        The loss's gradient with respect to ``y = gelu(x)``, and `x`. (``phi`` is the normal
+        distribution's density.)
+    out : ndarray, optional
+        Where the result goes; may be `dy` or `x`.
+    approximate : {"none", "tanh"}, default "none"
+        As for `gelu`.
+
+    Returns
+    -------
+    ndarray or scalar
+        The gradient with respect to `x`.
+    """
+    keywords = {"approximate": check_approximate(approximate)}
+    return _general(gelu_backward, dy, x, out, "x", **keywords)
