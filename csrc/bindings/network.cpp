@@ -8,6 +8,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/float_state.h"
+#include "bindings/forward_call.h"
 #include "bindings/module.h"
 #include "nn/dense.h"
 #include "nn/optimizer.h"
@@ -156,6 +157,9 @@ public:
         network_.forward(m, layers, predictions, result);
     }
 
+    // `self` is this object in Python, which the builtin keeps alive.
+    py::object forward_call(py::handle self) const { return make_forward_call(network_, self); }
+
     // The mean loss; the parameters' gradient, laid out as they are, goes to `gradient`.
     py::dict gradients(const py::array& x, const py::array& y, bool labels, py::array gradient) {
         require(gradient.size() == network_.parameter_count(), "gradient has the wrong size");
@@ -279,6 +283,7 @@ void bind(py::module_& m, const std::string& suffix) {
         .def("set_parameters", &Net::set_parameters, py::arg("parameters"))
         .def("forward", &Net::forward, py::arg("x"), py::arg("layers"), py::arg("predictions"),
              py::arg("out"))
+        .def("forward_call", [](py::object net) { return net.cast<Net&>().forward_call(net); })
         .def("gradients", &Net::gradients, py::arg("x"), py::arg("y"), py::arg("labels"),
              py::arg("gradient"))
         .def("train_epoch", &Net::train_epoch, py::arg("x"), py::arg("y"), py::arg("labels"),

@@ -73,7 +73,7 @@ int threads_for(double operations, index_t parts) {
     return std::max(1, static_cast<int>(std::min<double>(get_num_threads(), most)));
 }
 
-void run_team(int threads, const std::function<void(int, int)>& work) {
+void run_threads(int threads, const std::function<void(int, int)>& work) {
 #ifdef _OPENMP
     if (threads > 1) {
         watch_forks();

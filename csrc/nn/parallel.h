@@ -22,7 +22,15 @@ int threads_for(double operations, index_t parts);
 
 // The caller and threads - 1 others run work(index, count). Fewer may come than were asked for.
 // An exception is passed on when all have finished (so nothing that waits at a Barrier may throw).
-void run_team(int threads, const std::function<void(int index, int count)>& work);
+void run_threads(int threads, const std::function<void(int index, int count)>& work);
+template <class Work>
+void run_team(int threads, Work&& work) {
+    if (threads == 1) {
+        work(0, 1);
+    } else {
+        run_threads(threads, std::ref(work));  // (by reference: nothing is allocated)
+    }
+}
 
 // Part `index` of `count` of 0 .. n, in multiples of `grain`.
 struct Range {

@@ -138,6 +138,7 @@ class MLP:
         self._parameters = _aligned_zeros(self._core.parameter_count, self.dtype)
         self._core.set_parameters(self._parameters)
         self._weights, self._biases = self._views(self._parameters)
+        self._plain_forward = self._core.forward_call()
 
     def _views(self, parameters: Array) -> tuple[list[Array], list[Array]]:
         weights, biases = [], []
@@ -165,7 +166,7 @@ class MLP:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        for name in ("_core", "_weights", "_biases", "_training"):
+        for name in ("_core", "_plain_forward", "_weights", "_biases", "_training"):
             del state[name]
         return state
 
@@ -244,7 +245,8 @@ class MLP:
         ValueError, TypeError
             If an argument does not fit.
         """
-        return self._forward(X, len(self._weights), out)
+        result: Array | None = self._plain_forward(X, out)
+        return self._forward(X, len(self._weights), out) if result is None else result
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict labels (with a cross-entropy) or values.
