@@ -227,7 +227,7 @@ def test_an_axis_of_length_one_may_have_any_stride(name):
     odd = [np.lib.stride_tricks.as_strided(x, strides=(13, 8)) for x in (*given, np.empty((1, 7)))]
     assert all(x.flags.carray for x in odd)
     reference.assert_same_bits(f(*odd[:-1]), expected)
-    f(*given, out=odd[-1])
+    assert python_calls(f, *odd[:-1], out=odd[-1]) == 0
     reference.assert_same_bits(odd[-1], expected)
 
 
@@ -251,6 +251,12 @@ def test_alpha_of_any_type(name, dtype):
     for call in (partial(f, x), partial(b, dy, x)):
         with pytest.raises(OverflowError):
             call(alpha=10**400)
+        for alpha in (0, 0.0, -1, -0.5, np.nan, np.inf):
+            with pytest.raises(ValueError, match=r"alpha must be in \(0, inf\), got"):
+                call(alpha=alpha)
+        for alpha in (True, "1", None):
+            with pytest.raises(TypeError, match="alpha must be a number"):
+                call(alpha=alpha)
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])

@@ -182,15 +182,49 @@ def test_linear_layouts_and_out(layout, activation):
     reference.assert_within(out, *expected)
 
 
+@pytest.mark.parametrize("layout", reference.LAYOUTS)
+@pytest.mark.parametrize("shape", [(9,), (2, 3, 9)])
+def test_rows_of_any_layout(shape, layout):
+    x, w, dy = (reference.random(s) for s in (shape, (9, 4), (*shape[:-1], 4)))
+    given = reference.LAYOUTS[layout](x)
+    reference.assert_within(pynn.linear(given, w), *layer(x, w, None, "identity"))
+    check_backward(dy, x, w, pynn.linear_backward(dy, given, w))
+    check_backward(dy, x, w, pynn.linear_backward(reference.LAYOUTS[layout](dy), x, w))
+
+
+def test_linear_takes_its_arguments_by_name():
+    x, w, b = reference.random((6, 9)), reference.random((9, 4), seed=1), reference.random(4)
+    expected = layer(x, w, b, "tanh")
+    for out in (np.empty((6, 4)), None):
+        for arguments, named in (
+            ((), {"out": out, "b": b, "activation": "tanh", "w": w, "x": x}),
+            ((x, w), {"out": out, "activation": "tanh", "b": b}),
+            ((x, w), {"activation": "tanh", "b": b, "out": out}),
+            ((x, w, b), {"out": out, "activation": "tanh"}),
+        ):
+            result = pynn.linear(*arguments, **named)
+            assert out is None or result is out
+            reference.assert_within(result, *expected)
+            result[...] = np.nan
+    for arguments, named in (((x, w, b, "tanh"), {}), ((x, w, b), {"b": b}), ((x,), {"b": b})):
+        with pytest.raises(TypeError, match=r"^linear\(\) "):
+            pynn.linear(*arguments, **named)
+    for arguments in ((x, w), (x, x, w, w)):
+        with pytest.raises(TypeError, match=r"^linear_backward\(\) "):
+            pynn.linear_backward(*arguments)
+
+
+@pytest.mark.parametrize("size", [5, 60])
 @pytest.mark.parametrize("which", range(3))
-def test_linear_out_overlaps_the_operands(which):
+def test_linear_out_overlaps_the_operands(which, size):
+    square = (size, size)
     operands = [
-        reference.random((5, 5)),
-        reference.random((5, 5), seed=1),
-        reference.random(25)[:5],
+        reference.random(square),
+        reference.random(square, seed=1),
+        reference.random(size * size)[:size],
     ]
     expected = layer(*operands, "tanh")
-    out = operands[which] if which < 2 else operands[2].base.reshape(5, 5)
+    out = operands[which] if which < 2 else operands[2].base.reshape(square)
     pynn.linear(*operands, activation="tanh", out=out)
     reference.assert_within(out, *expected)
 
