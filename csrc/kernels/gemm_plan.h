@@ -47,7 +47,7 @@ struct Plan {
         const bool conflicts = g.a_row * size % 4096 == 0;
         pack_a = g.m > 2 * tile_rows_max && g.k >= 64 &&
                  (by_columns ? g.n >= 4 * panel : conflicts && g.n >= 16 * panel);
-        prefetch_a = g.m * g.k * size > block_bytes / 2;
+        prefetch_a = g.m * g.k * size > block_bytes / 2 && g.n >= 4 * panel;
         // A line more than the rows need, so that rows do not share a set of the L1 cache.
         a_row = by_columns ? 1 : ceil_div(depth, line) * line + line;
         a_col = by_columns ? tile_rows_max : 1;
