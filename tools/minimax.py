@@ -84,6 +84,14 @@ def log_tail(z: mp.mpf) -> mp.mpf:
     return (2 * mp.atanh(s) / s - 2) / z
 
 
+def log1p_tail(y: mp.mpf) -> mp.mpf:
+    """p(y) in log((2 + q) / (2 - q)) = q + q y p(y), y = q**2."""
+    if y < mp.mpf("1e-12"):
+        return mp.mpf(1) / 12 + y / 80
+    q = mp.sqrt(y)
+    return (2 * mp.atanh(q / 2) / q - 1) / y
+
+
 def mills(k: int) -> Function:
     """G(s) = (t + k) Phi(-t) exp(t**2 / 2) with s = (t - k) / (t + k), for t >= 0."""
 
@@ -106,6 +114,8 @@ def main() -> None:
     s_max = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
     z_max = s_max**2 * mp.mpf("1.0001")
 
+    y_max = mp.mpf(4) / 9 * mp.mpf("1.0001")
+
     # The error of q reaches exp(r) - 1 as r**2 dq, relative to about r.
     def exp_weight(r: mp.mpf) -> mp.mpf:
         return abs(r) + mp.mpf("0.001")
@@ -113,11 +123,16 @@ def main() -> None:
     def log_weight(z: mp.mpf) -> mp.mpf:
         return z / 2 + mp.mpf("1e-5")
 
+    def log1p_weight(y: mp.mpf) -> mp.mpf:
+        return y + mp.mpf("1e-5")
+
     fits: list[Fit] = [
         ("exp float32", exp_tail, exp_weight, 5, -reduced, reduced),
         ("exp float64", exp_tail, exp_weight, 9, -reduced, reduced),
         ("log float32", log_tail, log_weight, 2, mp.mpf(0), z_max),
         ("log float64", log_tail, log_weight, 6, mp.mpf(0), z_max),
+        ("log1p float32", log1p_tail, log1p_weight, 3, mp.mpf(0), y_max),
+        ("log1p float64", log1p_tail, log1p_weight, 9, mp.mpf(0), y_max),
         mills_fit("Mills float32", 3, 10, 15.0),
         mills_fit("Mills float64", 4, 24, 39.0),
     ]

@@ -26,6 +26,8 @@ struct MathConstants<float> {
                                          0x1.6d74434dcdb12p-10f, 0x1.a1a13ab3f9b14p-13f};
     static constexpr float log_tail[] = {0x1.55557a1500836p-1f, 0x1.995ec5dda5740p-2f,
                                          0x1.31e1f868d95c0p-2f};
+    static constexpr float log1p_tail[] = {0x1.5555003c6c111p-4, 0x1.99d27f52bf260p-7,
+                                           0x1.1eb5ca151f36ap-9, 0x1.1ef9fb1cb12bap-11};
 };
 
 template <>
@@ -42,6 +44,10 @@ struct MathConstants<double> {
     static constexpr double log_tail[] = {
         0x1.5555555555592p-1, 0x1.999999998009fp-2, 0x1.24924941cf9f4p-2, 0x1.c71c522088801p-3,
         0x1.74663ac196ce6p-3, 0x1.39a219f87506ep-3, 0x1.2f0203278132ap-3};
+    static constexpr double log1p_tail[] = {
+        0x1.5555555555535p-4,  0x1.99999999a084bp-7,  0x1.2492492084f78p-9,  0x1.c71c741fd740cp-12,
+        0x1.745cb38faf0e6p-14, 0x1.3b1de4376af2dp-16, 0x1.1067595c7ceb2p-18, 0x1.efde83feb588cp-21,
+        0x1.5597afd656af5p-23, 0x1.5c8ed516a9e1dp-24};
 };
 
 // Horner's rule.
@@ -90,11 +96,11 @@ PYNN_INLINE Vec<T> exp(Vec<T> x) {
     return scaled_exp(set1(T(1)), max(set1(C::exp_low), min(set1(C::exp_high), x)));
 }
 
-// log(x) + more for normal positive x and |more| far below 1, added before the last rounding:
-// x = 2**e m, sqrt(1/2) <= m < sqrt(2), f = m - 1, s = f / (2 + f):
-// log(1 + f) = 2 s + s s**2 t(s**2) = f - s (f - s**2 t) (as in the classic libms).
+// log(x) for normal positive x; infinity and NaN stay what they are. x = 2**e m, sqrt(1/2) <= m <
+// sqrt(2), f = m - 1, s = f / (2 + f): log(1 + f) = 2 s + s s**2 t(s**2) = f - s (f - s**2 t) (as
+// in the classic libms).
 template <class T>
-PYNN_INLINE Vec<T> log_plus(Vec<T> x, Vec<T> more) {
+PYNN_INLINE Vec<T> log(Vec<T> x) {
     using C = MathConstants<T>;
     using F = Float<T>;
     const Bits<T> shifted = bits(x) + set_bits(T(), F::one - C::sqrt_half);
@@ -109,21 +115,23 @@ PYNN_INLINE Vec<T> log_plus(Vec<T> x, Vec<T> more) {
     const Vec<T> s = f / (set1(T(2)) + f);
     const Vec<T> z = s * s;
     const Vec<T> t = z * polynomial(z, C::log_tail);
-    const Vec<T> tail = fnma(s, f - t, fma(e, set1(C::ln2_low), more));
-    return e * set1(C::ln2_high) + (f + tail);
+    const Vec<T> tail = fnma(s, f - t, e * set1(C::ln2_low));
+    const Vec<T> result = e * set1(C::ln2_high) + (f + tail);
+    return select_less(x, set1(F::infinity), result, x);
 }
 
-// log(x) for normal positive x; infinity and NaN stay what they are.
-template <class T>
-PYNN_INLINE Vec<T> log(Vec<T> x) {
-    return select_less(x, set1(Float<T>::infinity), log_plus(x, set1(T(0))), x);
-}
-
-// log(1 + x) for 0 <= x <= 1. What 1 + x loses in rounding is put back.
+// log(1 + x) = 2 atanh(q / 2) = q + q q**2 p(q**2), q = 2 x / (2 + x), for 0 <= x <= 1. What the
+// roundings of 2 + x and of q lost is put back.
 template <class T>
 PYNN_INLINE Vec<T> log1p_unit(Vec<T> x) {
-    const Vec<T> u = set1(T(1)) + x;
-    return log_plus(u, (x - (u - set1(T(1)))) / u);
+    const Vec<T> two = set1(T(2));
+    const Vec<T> divisor = two + x, twice_reciprocal = two / divisor;
+    const Vec<T> lost = x - (divisor - two);
+    const Vec<T> q = x * twice_reciprocal;
+    const Vec<T> remainder = fnma(q, lost, fnma(q, divisor, x + x));
+    const Vec<T> y = q * q;
+    const Vec<T> tail = (q * y) * polynomial(y, MathConstants<T>::log1p_tail);
+    return q + fma(remainder * set1(T(0.5)), twice_reciprocal, tail);
 }
 
 // x / (1 + e) for 0 <= e <= 1 and finite x, nearly correctly rounded: 1 + e is rounded, but the

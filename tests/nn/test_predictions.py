@@ -1,5 +1,7 @@
 """Outputs, labels, hidden representations, evaluation."""
 
+import gc
+
 import numpy as np
 import pytest
 from numpy_mlp import LOSSES, NumpyMLP, make_samples, randomize_biases
@@ -201,3 +203,33 @@ def test_huge_logits_stay_exact(loss, dtype):
     figures = net.evaluate([[1], [-1]], [[0, 1], [1, 0]])
     both = 1 if loss == "softmax_cross_entropy" else 2
     assert figures["loss"] == pytest.approx(2e4 if both == 1 else both * 1e4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [[4, 16, 3], [30, 20, 1], [7, 2]])
+def test_plain_arrays_and_all_others_give_the_same_bits(sizes, dtype):
+    """Plain arrays are answered by a builtin, others by way of NumPy."""
+    loss = "squared_error" if sizes[-1] == 1 else "softmax_cross_entropy"
+    net = pynn.MLP(sizes, loss=loss, dtype=dtype, seed=0)
+    X = np.random.default_rng(1).standard_normal((40, sizes[0])).astype(dtype)
+    expected = net(X.tolist())
+    out = np.empty_like(expected)
+    assert net(X, out=out) is out
+    for result in (net(X), out, net(np.asfortranarray(X)), net(X[::-1])[::-1]):
+        np.testing.assert_array_equal(result, expected)
+    for i in range(40):
+        np.testing.assert_array_equal(net(X[i]), expected[i])
+        np.testing.assert_array_equal(net(X[i : i + 1]), expected[i : i + 1])
+    together = np.concatenate([X, np.zeros((40, sizes[-1]), dtype)], axis=1)
+    net(together[:, : sizes[0]], out=out)
+    np.testing.assert_array_equal(out, expected)
+    assert net(X[:0]).shape == (0, sizes[-1])
+
+
+def test_the_builtin_keeps_the_network_alive():
+    net = pynn.MLP([4, 3], seed=0)
+    x = np.ones((2, 4), np.float32)
+    expected, forward = net(x), net._plain_forward
+    del net
+    gc.collect()
+    np.testing.assert_array_equal(forward(x, None), expected)
