@@ -22,11 +22,6 @@ def plain(x: Array, dtype: np.dtype[Any]) -> Array:
     return x
 
 
-def flat(x: Array) -> Array:
-    """`x` as one axis, C-contiguous; a view if `x` is C-contiguous."""
-    return np.ascontiguousarray(x).reshape(-1)
-
-
 def float_array(x: ArrayLike, name: str) -> Array:
     """`x` as a plain array of float32 (from float16 and float32) or float64."""
     array = np.asarray(x)

@@ -14,7 +14,6 @@ from pynn.ops._operands import (
     check_alpha,
     check_approximate,
     check_out,
-    flat,
     kernel_type,
     plain,
     usable,
@@ -54,14 +53,14 @@ def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) ->
         check_out(target, array.shape, dtype)
     kernels = kernel_type(dtype)
     if kernels is not None:
-        source = flat(plain(array, kernels))
+        source = np.ascontiguousarray(plain(array, kernels))  # with an axis, if it has none
         direct = target is not None and usable(target, kernels)
         exact = direct and (
             not np.may_share_memory(target, source)
             or target.__array_interface__["data"] == source.__array_interface__["data"]
         )
-        result = target if exact else np.empty(array.shape, kernels)
-        function(source, flat(result), **keywords)
+        result = function(source, np.ascontiguousarray(target) if exact else None, **keywords)
+        result = target if exact else result if array.ndim else result[0]
     elif name == "relu":
         result = np.maximum(array, array.dtype.type(0))
     elif dtype.type is np.float16:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from pynn._types import Array
 from pynn.ops._builtin import builtin
-from pynn.ops._operands import check_alpha, check_approximate, check_out, common, flat
+from pynn.ops._operands import check_alpha, check_approximate, check_out, common
 
 __all__ = [
     "elu_backward",
@@ -38,10 +38,11 @@ def _general(
         raise ValueError(f"dy has shape {delta.shape}, but {name} has shape {values.shape}")
     if out is not None:
         check_out(out, delta.shape, delta.dtype)
-    result: Array = np.empty(delta.shape, delta.dtype)
-    function(flat(delta), flat(values), flat(result), **keywords)
+    # (ascontiguousarray gives a scalar an axis.)
+    result = function(np.ascontiguousarray(delta), np.ascontiguousarray(values), **keywords)
+    result = result if delta.ndim else result[0]
     if out is None:
-        return result if result.ndim else result[()]
+        return result
     np.copyto(out, result, casting="same_kind")
     return out
 
