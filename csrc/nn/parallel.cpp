@@ -11,6 +11,9 @@
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 #endif
@@ -43,6 +46,65 @@ void pause() {
 #endif
 }
 
+#if defined(_OPENMP) && defined(__linux__)
+// The threads of a team on processors of their own. A thread that slept may be woken on the
+// processor of the one that wakes it, and would then wait there for the end of a time slice, 4 to
+// 8 ms, while another processor is idle: several threads would be slower than one. Who finds
+// itself on a processor that is taken goes to another one (its set of allowed processors is put
+// back at once).
+class Places {
+public:
+    explicit Places(int threads) : awaited_(threads) { take(); }
+
+    // By every thread when it begins. The first one lets those go past that wait behind it.
+    void arrive(int index) {
+        if (index > 0) {
+            if (!take()) leave();
+            arrived_.fetch_add(1, std::memory_order_release);
+            return;
+        }
+        constexpr int spins = 200, yields = 50;  // a few microseconds each
+        for (int i = 0; i < spins + yields; ++i) {
+            if (arrived_.load(std::memory_order_acquire) + 1 >= awaited_) return;
+            if (i < spins) {
+                pause();
+            } else {
+                sched_yield();
+            }
+        }
+    }
+
+private:
+    static constexpr int most = CPU_SETSIZE;
+
+    bool take() {
+        const int here = sched_getcpu();
+        return here < 0 || here >= most || !taken_[here].exchange(true);
+    }
+    void leave() {
+        cpu_set_t allowed;
+        if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+        cpu_set_t free = allowed;
+        for (int i = 0; i < most; ++i) {
+            if (taken_[i].load(std::memory_order_relaxed)) CPU_CLR(i, &free);
+        }
+        if (CPU_COUNT(&free) == 0 || sched_setaffinity(0, sizeof free, &free) != 0) return;
+        sched_setaffinity(0, sizeof allowed, &allowed);
+        take();
+    }
+
+    const int awaited_;
+    std::atomic<int> arrived_{0};
+    std::atomic<bool> taken_[most] = {};
+};
+#else
+class Places {
+public:
+    explicit Places(int) {}
+    void arrive(int) {}
+};
+#endif
+
 }  // namespace
 
 bool has_openmp() {
@@ -66,10 +128,9 @@ int get_num_threads() {
 #endif
 }
 
-int threads_for(double operations, index_t parts) {
-    constexpr double worth_a_thread = 1.0e6;
-    if (operations < 2 * worth_a_thread) return 1;
-    const double most = std::min(operations / worth_a_thread, static_cast<double>(parts));
+int threads_for(double operations, index_t parts, double worth) {
+    if (operations < 2 * worth) return 1;
+    const double most = std::min(operations / worth, static_cast<double>(parts));
     return std::max(1, static_cast<int>(std::min<double>(get_num_threads(), most)));
 }
 
@@ -80,8 +141,10 @@ void run_threads(int threads, const std::function<void(int, int)>& work) {
         had_threads.store(true);
         std::exception_ptr failure;
         std::mutex failure_mutex;
+        Places places(threads);
 #pragma omp parallel num_threads(threads)
         {
+            places.arrive(omp_get_thread_num());
             try {
                 work(omp_get_thread_num(), omp_get_num_threads());
             } catch (...) {  // an exception must not leave the parallel region

@@ -16,9 +16,13 @@ void set_num_threads(int n);
 int get_num_threads();
 int chosen_num_threads();  // what was set, or 0
 
-// The threads that `operations` floating-point operations deserve, at most get_num_threads() and
-// at most `parts`. A meeting of two threads costs about half a microsecond, a woken one several.
-int threads_for(double operations, index_t parts);
+// What a thread has to be given to be worth its while, in floating-point operations: where the
+// others wait for it once at the end, and where the threads meet twice in every step of a training
+// and read each other's results, whose way from core to core is the larger part of the price.
+constexpr double worth_a_thread = 1.0e6, worth_a_thread_in_training = 2.5e6;
+
+// The threads that so many operations deserve, at most get_num_threads() and at most `parts`.
+int threads_for(double operations, index_t parts, double worth = worth_a_thread);
 
 // The caller and threads - 1 others run work(index, count). Fewer may come than were asked for.
 // An exception is passed on when all have finished (so nothing that waits at a Barrier may throw).

@@ -133,8 +133,8 @@ template <class T>
 EpochResult Trainer<T>::run(const Samples& samples, const int64_t* order, index_t count,
                             index_t batch_size, GradientSink<T>& sink, const Report& report) {
     batch_size = std::min(batch_size, count);
-    const int wanted =
-        threads_for(network_.step_operations() * static_cast<double>(batch_size), batch_size / 8);
+    const int wanted = threads_for(network_.step_operations() * static_cast<double>(batch_size),
+                                   batch_size / 8, worth_a_thread_in_training);
     prepare(batch_size, wanted);
 
     EpochResult result;
