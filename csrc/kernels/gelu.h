@@ -74,8 +74,8 @@ PYNN_INLINE ScaledPair<T> exp_pair(Pair<T> x) {
 template <class T>
 PYNN_INLINE Pair<T> divide(Pair<T> x, Pair<T> d, Vec<T> reciprocal) {
     const Vec<T> q = x.high * reciprocal;
-    const Vec<T> remainder = fnma(q, d.low, fnma(q, d.high, x.high) + x.low);
-    return {q, remainder * reciprocal};
+    const Vec<T> rest = fnma(q, d.low, remainder(q, d.high, x.high) + x.low);
+    return {q, rest * reciprocal};
 }
 
 // Phi(-t) = scale 2**n and exp(-t**2 / 2) = e 2**n, 0 <= t <= t_max.
