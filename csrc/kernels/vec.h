@@ -160,12 +160,21 @@ PYNN_INLINE T largest(const Lanes<T>& x) {
     return fold_max(fold_vectors(x, [](Vec<T> a, Vec<T> b) { return max(a, b); }));
 }
 
+// A long f fills the processor's window, which then sees no further load to begin: memory is asked
+// so far ahead.
+constexpr index_t prefetch_bytes = 1024;
+
 // f(vector) for n contiguous values, with nothing read or written beyond them.
 template <class T, class F>
 PYNN_INLINE void map(const T* x, T* y, index_t n, F f) {
     constexpr int w = Vec<T>::width;
+    constexpr index_t ahead = prefetch_bytes / sizeof(T);
     index_t i = 0;
-    for (; i + w <= n; i += w) store(y + i, f(load(x + i)));
+    for (; i + w <= n; i += w) {
+        PYNN_PREFETCH(x + i + ahead);
+        PYNN_PREFETCH(y + i + ahead);
+        store(y + i, f(load(x + i)));
+    }
     if (const int left = static_cast<int>(n - i)) {
         store_part(y + i, f(load_part(x + i, left)), left);
     }
@@ -173,8 +182,14 @@ PYNN_INLINE void map(const T* x, T* y, index_t n, F f) {
 template <class T, class F>
 PYNN_INLINE void map(const T* x, const T* x2, T* y, index_t n, F f) {
     constexpr int w = Vec<T>::width;
+    constexpr index_t ahead = prefetch_bytes / sizeof(T);
     index_t i = 0;
-    for (; i + w <= n; i += w) store(y + i, f(load(x + i), load(x2 + i)));
+    for (; i + w <= n; i += w) {
+        PYNN_PREFETCH(x + i + ahead);
+        PYNN_PREFETCH(x2 + i + ahead);
+        PYNN_PREFETCH(y + i + ahead);
+        store(y + i, f(load(x + i), load(x2 + i)));
+    }
     if (const int left = static_cast<int>(n - i)) {
         store_part(y + i, f(load_part(x + i, left), load_part(x2 + i, left)), left);
     }
