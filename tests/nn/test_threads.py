@@ -275,3 +275,17 @@ def test_two_networks_train_side_by_side():
     with ThreadPoolExecutor(4) as pool:
         for net, same in zip(pool.map(trained, range(4)), alone, strict=True):
             assert_same_bits(net, same)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
+def test_threads_keep_the_processors_they_are_allowed():
+    """Who leaves a processor for another one puts the allowed ones back."""
+    allowed = os.sched_getaffinity(0)
+    net = pynn.MLP([300, 200, 10], seed=0)
+    x = np.ones((512, 300), np.float32)
+    with pynn.threads(4):
+        for _ in range(5):
+            time.sleep(0.02)  # so that threads are asleep, and woken anywhere
+            net(x)
+    for task in os.listdir("/proc/self/task"):
+        assert os.sched_getaffinity(int(task)) == allowed
