@@ -39,7 +39,7 @@ struct Plan {
         // again and again.
         const bool many_rows = g.m >= 8 * tile_rows_max;
         const bool large = g.k * g.n * size > 2 * block_bytes;
-        const bool same_sets = g.k >= 64 && g.b_row * size % 4096 == 0;
+        const bool same_sets = g.k >= 64 && g.b_row * size % 2048 == 0;
         pack_b = g.b_col != 1 || (many_rows && (large || same_sets));
         // a: columns (a cache line is then read for fourteen elements), or rows whose distance
         // puts them into the same few sets of the cache.
