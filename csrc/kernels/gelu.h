@@ -1,4 +1,4 @@
-// GELU, x Phi(x), and its approximation by tanh, to nearly half a unit in the last place also where
+// GELU, x Phi(x), and its approximation by tanh, to about one unit in the last place also where
 // Phi(x) is tiny. Both are x - y for x >= 0 and -y for x < 0, with the tail
 //   y(t) = t Phi(-t) = t exp(-t**2 / 2) G(s) / (t + k),  s = (t - k) / (t + k),  t = |x|,
 //   y(t) = t exp(-v) / (1 + exp(-v)),  v = 2 sqrt(2 / pi) (t + 0.044715 t**3).

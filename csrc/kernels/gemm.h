@@ -111,8 +111,9 @@ void multiply_narrow(const Gemm<T>& g) {
     }
 }
 
+// Each shape in the way that suits it.
 template <class T>
-void multiply(const Gemm<T>& given) {
+void multiply_shape(const Gemm<T>& given) {
     if (given.n == 1 && given.a_col == 1 && given.c_row == 1 && given.epilogue == Epilogue::store &&
         gemv(given.a, given.a_row, given.b, given.b_row, given.m, given.k, given.c)) {
         return;
@@ -166,10 +167,10 @@ void gemm_kernel(const Gemm<T>& g) {
     if (g.m == 0 || g.n == 0) return;
     if (is_staged(g)) {
         const Gemm<T> s = staged(g);
-        multiply(s);
+        multiply_shape(s);
         write_rows(g, s.c, 0, g.m);
     } else {
-        multiply(g);
+        multiply_shape(g);
     }
 }
 

@@ -12,12 +12,11 @@ PYNN_INLINE void pack_panel(const T* b, index_t b_row, index_t b_col, index_t ro
                             T* out, index_t stride) {
     constexpr int w = Vec<T>::width;
     constexpr index_t ahead = 8;  // rows: what the next call reads is on its way
-    constexpr int line = 64 / sizeof(T), vectors_per_line = w < line ? line / w : 1;
     if (b_col == 1 && used == panel_vectors * w) {
         for (index_t l = 0; l < rows; ++l) {
             PYNN_UNROLL
             for (int j = 0; j < panel_vectors; ++j) {
-                if (j % vectors_per_line == 0) PYNN_PREFETCH(b + ahead * b_row + j * w);
+                if (j % vectors_per_line<T> == 0) PYNN_PREFETCH(b + ahead * b_row + j * w);
                 store(out + j * w, load(b + j * w));
             }
             b += b_row;

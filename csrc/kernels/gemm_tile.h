@@ -57,8 +57,13 @@ struct RowPointers {
     }
 };
 
+// A line of the cache is fetched once for all of its vectors.
+template <class T>
+constexpr int vectors_per_line =
+    Vec<T>::width * sizeof(T) < 64 ? 64 / (Vec<T>::width * sizeof(T)) : 1;
+
 // The last vector is loaded in part if LastPart, whole otherwise (where b was packed and padded,
-// or has no odd columns). Where partial loads are free there is only the first kind of tile.
+// or has no odd columns): a masked load takes a place on a multiply-add's port.
 template <class T, int MR, int NV, bool LastPart>
 PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     constexpr int w = Vec<T>::width;
@@ -66,7 +71,6 @@ PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     const index_t a_step = t.a_col * static_cast<index_t>(sizeof(T));
     const T* b = t.b;
     constexpr index_t rows_ahead = 8;
-    constexpr int line = 64 / sizeof(T), vectors_per_line = w < line ? line / w : 1;
     PYNN_UNROLL
     for (int i = 0; i < MR; ++i) {
         PYNN_UNROLL
@@ -80,7 +84,7 @@ PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
         }
         // b's panel passes by from the L2 cache; its next rows are fetched ahead of their use.
         PYNN_UNROLL
-        for (int j = 0; j < NV; j += vectors_per_line) {
+        for (int j = 0; j < NV; j += vectors_per_line<T>) {
             PYNN_PREFETCH(b + j * w + rows_ahead * t.b_row);
         }
         PYNN_UNROLL
@@ -187,7 +191,7 @@ struct TileTable {
 template <class T, int MR, int NV>
 constexpr void fill_tiles(TileTable<T>& table) {
     if constexpr (NV <= tile_vectors(MR)) {
-        table.at[MR][NV][0] = tile<T, MR, NV, partial_loads_are_free>;
+        table.at[MR][NV][0] = tile<T, MR, NV, false>;
         table.at[MR][NV][1] = tile<T, MR, NV, true>;
         fill_tiles<T, MR, NV + 1>(table);
     } else if constexpr (MR < tile_rows_max) {

@@ -21,23 +21,15 @@ PYNN_INLINE Lanes<T> exp_short_row(const T* x, int n, T& total, T& shift) {
     return e;
 }
 
-// `rows` rows that fit the lanes, loaded before any is stored: y may be x, and a load that overlaps
-// a masked store has to wait for it.
-template <int rows, class T>
-PYNN_INLINE void softmax_few_rows(const T* x, T* y, int n) {
-    Lanes<T> p[rows];
-    PYNN_UNROLL
-    for (int i = 0; i < rows; ++i) {
-        T total, shift;
-        const Lanes<T> e = exp_short_row(x + i * n, n, total, shift);
-        const Vec<T> sum = set1(total);
-        p[i] = each(e, [&](Vec<T> v) { return v / sum; });
-    }
-    PYNN_UNROLL
-    for (int i = 0; i < rows; ++i) store_lanes(y + i * n, p[i], n);
+template <class T>
+PYNN_INLINE void softmax_short_row(const T* x, T* y, int n) {
+    T total, shift;
+    const Lanes<T> e = exp_short_row(x, n, total, shift);
+    const Vec<T> sum = set1(total);
+    store_lanes(y, each(e, [&](Vec<T> v) { return v / sum; }), n);
 }
 
-// Columns of sixteen rows; what no row or column of the matrix fills is 0.
+// Columns of sixteen rows, 0 where there are fewer.
 template <class T>
 struct Columns {
     T at[lanes * lanes];
@@ -107,7 +99,7 @@ PYNN_INLINE void softmax_short_rows(const T* x, T* y, index_t m, int n) {
         store_columns(c, rows, n, y + i * n);
         i += rows;
     }
-    for (; i < m; ++i) softmax_few_rows<1>(x + i * n, y + i * n, n);
+    for (; i < m; ++i) softmax_short_row(x + i * n, y + i * n, n);
 }
 
 PYNN_ISA_END

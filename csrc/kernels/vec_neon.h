@@ -6,7 +6,6 @@
 PYNN_ISA_BEGIN
 
 constexpr bool has_fma = true;
-constexpr bool partial_loads_are_free = false;
 
 template <class T>
 struct Vec;

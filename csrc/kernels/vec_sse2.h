@@ -10,7 +10,6 @@
 PYNN_ISA_BEGIN
 
 constexpr bool has_fma = false;
-constexpr bool partial_loads_are_free = false;
 
 template <class T>
 struct Vec;

@@ -54,18 +54,19 @@ void pause() {
 // back at once).
 class Places {
 public:
-    explicit Places(int threads) : awaited_(threads) { take(); }
+    Places() { take(); }
 
-    // By every thread when it begins. The first one lets those go past that wait behind it.
-    void arrive(int index) {
+    // By every thread of the team when it begins. The first one lets those go past that wait behind
+    // it, for about ten microseconds spinning and as long yielding.
+    void arrive(int index, int count) {
         if (index > 0) {
             if (!take()) leave();
             arrived_.fetch_add(1, std::memory_order_release);
             return;
         }
-        constexpr int spins = 200, yields = 50;  // a few microseconds each
+        constexpr int spins = 200, yields = 50;
         for (int i = 0; i < spins + yields; ++i) {
-            if (arrived_.load(std::memory_order_acquire) + 1 >= awaited_) return;
+            if (arrived_.load(std::memory_order_acquire) + 1 >= count) return;
             if (i < spins) {
                 pause();
             } else {
@@ -93,15 +94,13 @@ private:
         take();
     }
 
-    const int awaited_;
     std::atomic<int> arrived_{0};
     std::atomic<bool> taken_[most] = {};
 };
 #else
 class Places {
 public:
-    explicit Places(int) {}
-    void arrive(int) {}
+    void arrive(int, int) {}
 };
 #endif
 
@@ -141,12 +140,13 @@ void run_threads(int threads, const std::function<void(int, int)>& work) {
         had_threads.store(true);
         std::exception_ptr failure;
         std::mutex failure_mutex;
-        Places places(threads);
+        Places places;
 #pragma omp parallel num_threads(threads)
         {
-            places.arrive(omp_get_thread_num());
+            const int index = omp_get_thread_num(), count = omp_get_num_threads();
+            places.arrive(index, count);
             try {
-                work(omp_get_thread_num(), omp_get_num_threads());
+                work(index, count);
             } catch (...) {  // an exception must not leave the parallel region
                 const std::lock_guard<std::mutex> lock(failure_mutex);
                 failure = std::current_exception();

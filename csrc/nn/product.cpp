@@ -43,7 +43,14 @@ void product_serial(Gemm<T> g, Buffer<char>& space) {
 
 template <class T>
 void product_serial(Gemm<T> g) {
-    product_serial(g, thread_workspace());
+    // (A long sum that is added to c is collected in a workspace as large as c: not to be kept.)
+    constexpr index_t most_kept = 8 * 1024 * 1024;
+    if (kernels<T>().gemm_workspace(g) > most_kept) {
+        Buffer<char> own;
+        product_serial(g, own);
+    } else {
+        product_serial(g, thread_workspace());
+    }
 }
 
 template <class T>

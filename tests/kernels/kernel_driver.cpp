@@ -551,9 +551,10 @@ void check_products(const pynn::Kernels<T>& kernels) {
     struct Shape {
         index_t m, k, n;
     };
-    for (const Shape s : {Shape{1, 1, 1}, Shape{1, 0, 1}, Shape{5, 0, 7}, Shape{1, 45, 10},
-                          Shape{45, 10, 1}, Shape{19, 1, 35}, Shape{7, 46, 17}, Shape{33, 100, 45},
-                          Shape{3, 513, 5}, Shape{1, 1025, 46}, Shape{46, 1100, 1}}) {
+    for (const Shape s :
+         {Shape{1, 1, 1}, Shape{1, 0, 1}, Shape{5, 0, 7}, Shape{1, 45, 10}, Shape{45, 10, 1},
+          Shape{19, 1, 35}, Shape{7, 46, 17}, Shape{33, 100, 45}, Shape{3, 513, 5},
+          Shape{70, 40, 10}, Shape{70, 40, 5}, Shape{1, 1025, 46}, Shape{46, 1100, 1}}) {
         for (const Layout a : {Layout::rows, Layout::columns, Layout::strided, Layout::reversed}) {
             for (const Layout b :
                  {Layout::rows, Layout::columns, Layout::strided, Layout::reversed}) {

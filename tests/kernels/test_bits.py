@@ -241,15 +241,19 @@ def test_softmax_rows_alone_or_together(n, dtype):
 
 
 @TYPES
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("n", [2, 3, 10, 16, 21])
+@pytest.mark.parametrize("m", [4, 8, 32])  # powers of two: dividing by them does not round
 @pytest.mark.parametrize("name", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
-def test_loss_of_a_row_alone_or_together(name, dtype):
+def test_loss_of_a_row_alone_or_together(name, m, n, soft, dtype):
     f = getattr(pynn, name)
-    z, labels = 3 * reference.random((32, 21), dtype), np.arange(32) % 21
-    losses = [f(z[i : i + 1], labels[i : i + 1])[0] for i in range(32)]
-    loss, gradient = f(z, labels)
-    assert loss == reference.lane_sum(np.array(losses)) / 32
-    for i in range(32):  # 1/32 is a power of two: no rounding
-        assert_same_bits(f(z[i : i + 1], labels[i : i + 1])[1] / dtype(32), gradient[i : i + 1])
+    z = 3 * reference.random((m, n), dtype)
+    target = pynn.softmax(reference.random((m, n), dtype, 1)) if soft else np.arange(m) % n
+    alone = [f(z[i : i + 1], target[i : i + 1]) for i in range(m)]
+    loss, gradient = f(z, target)
+    assert loss == reference.lane_sum(np.array([own for own, _ in alone])) / m
+    for i in range(m):
+        assert_same_bits(alone[i][1] / dtype(m), gradient[i : i + 1])
 
 
 @TYPES
