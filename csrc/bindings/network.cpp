@@ -87,40 +87,55 @@ Samples samples_of(const py::array& x, const py::array& y, index_t inputs, index
     return s;
 }
 
-template <class T>
-class CopyGradient final : public GradientSink<T> {
-public:
-    explicit CopyGradient(T* to) : to_(to) {}
-    void take(index_t offset, const T* gradient, index_t n) override {
-        std::copy(gradient, gradient + n, to_ + offset);
-    }
-
-private:
-    T* to_;
-};
-
-// An optimiser whose step acts on arrays of the Python side, which it keeps alive.
+// An optimiser whose steps act on arrays of the Python side, which it keeps alive.
 template <class T>
 struct BoundOptimizer {
-    std::unique_ptr<Optimizer<T>> optimizer;
+    Optimizer<T> optimizer;
+    int64_t* steps;  // so far
     std::vector<py::array> arrays;
 };
 
+Rule rule_named(const std::string& name) {
+    if (name == "sgd") return Rule::sgd;
+    if (name == "momentum") return Rule::momentum;
+    if (name == "nesterov") return Rule::nesterov;
+    if (name == "adam") return Rule::adam;
+    if (name == "rmsprop") return Rule::rmsprop;
+    throw std::invalid_argument("unknown rule '" + name + "'");
+}
+
 template <class T>
-std::unique_ptr<BoundOptimizer<T>> bind_sgd(py::array parameters, double learning_rate,
-                                            double momentum, bool nesterov,
-                                            std::optional<py::array> velocity) {
+std::unique_ptr<BoundOptimizer<T>> bind_optimizer(const std::string& rule, py::array parameters,
+                                                  std::optional<py::array> m,
+                                                  std::optional<py::array> v,
+                                                  std::vector<double> learning_rates, double beta1,
+                                                  double beta2, double epsilon, double weight_decay,
+                                                  py::array_t<int64_t> steps) {
+    require(!learning_rates.empty(), "there is no learning rate");
     auto bound = std::make_unique<BoundOptimizer<T>>();
-    T* const w = writable<T>(parameters, "parameters");
-    T* v = nullptr;
+    Optimizer<T>& o = bound->optimizer;
+    o.rule = rule_named(rule);
+    require(m || o.rule == Rule::sgd, "this rule needs m");
+    require(v || !(o.rule == Rule::adam || o.rule == Rule::rmsprop), "this rule needs v");
+    o.w = writable<T>(parameters, "parameters");
     bound->arrays.push_back(parameters);
-    if (velocity) {
-        require(velocity->size() == parameters.size(), "velocity and parameters differ in size");
-        v = writable<T>(*velocity, "velocity");
-        bound->arrays.push_back(*velocity);
-    }
-    bound->optimizer =
-        make_sgd<T>(w, v, static_cast<T>(learning_rate), static_cast<T>(momentum), nesterov);
+    const auto moment = [&](std::optional<py::array>& array, const char* name) -> T* {
+        if (!array) return nullptr;
+        require(array->size() == parameters.size(),
+                (std::string(name) + " and parameters differ in size").c_str());
+        bound->arrays.push_back(*array);
+        return writable<T>(*array, name);
+    };
+    o.m = moment(m, "m");
+    o.v = moment(v, "v");
+    o.learning_rates = std::move(learning_rates);
+    o.beta1 = beta1;
+    o.beta2 = beta2;
+    o.epsilon = epsilon;
+    o.weight_decay = weight_decay;
+    require(steps.size() == 1, "steps must hold one number");
+    bound->steps = steps.mutable_data();
+    bound->arrays.push_back(steps);
     return bound;
 }
 
@@ -163,14 +178,16 @@ public:
     // The mean loss; the parameters' gradient, laid out as they are, goes to `gradient`.
     py::dict gradients(const py::array& x, const py::array& y, bool labels, py::array gradient) {
         require(gradient.size() == network_.parameter_count(), "gradient has the wrong size");
-        CopyGradient<T> sink(writable<T>(gradient, "gradient"));
-        return run(x, y, labels, std::nullopt, x.shape(0), sink, py::none());
+        Optimizer<T> copy{Rule::copy, writable<T>(gradient, "gradient")};
+        return run(x, y, labels, std::nullopt, x.shape(0), copy, py::none());
     }
 
     py::dict train_epoch(const py::array& x, const py::array& y, bool labels,
                          const std::optional<py::array>& order, index_t batch_size,
-                         BoundOptimizer<T>& optimizer, const py::object& report) {
-        return run(x, y, labels, order, batch_size, *optimizer.optimizer, report);
+                         const BoundOptimizer<T>& optimizer, const py::object& report) {
+        Optimizer<T> from_here = optimizer.optimizer;
+        from_here.steps_before = *optimizer.steps;
+        return run(x, y, labels, order, batch_size, from_here, report, optimizer.steps);
     }
 
 private:
@@ -206,8 +223,9 @@ private:
     };
 
     py::dict run(const py::array& x, const py::array& y, bool labels,
-                 const std::optional<py::array>& order, index_t batch_size, GradientSink<T>& sink,
-                 const py::object& report) {
+                 const std::optional<py::array>& order, index_t batch_size,
+                 const Optimizer<T>& optimizer, const py::object& report,
+                 int64_t* steps = nullptr) {
         const Samples samples = samples_of(x, y, network_.inputs(), network_.outputs(), labels);
         require(batch_size >= 1, "batch_size must be at least 1");
         const int64_t* indices = nullptr;
@@ -231,9 +249,10 @@ private:
             KeepFloatState keep;
             py::gil_scoped_release release;
             result = trainer_.run(
-                samples, indices, count, batch_size, sink,
+                samples, indices, count, batch_size, optimizer,
                 [&](const EpochResult& so_far) { return reported(report, so_far, failure); });
         }
+        if (steps) *steps += result.batches;
         if (failure) std::rethrow_exception(failure);
         return dict_of(result);
     }
@@ -272,8 +291,10 @@ template <class T>
 void bind(py::module_& m, const std::string& suffix) {
     using Net = BoundNetwork<T>;
     py::class_<BoundOptimizer<T>>(m, ("Optimizer" + suffix).c_str());
-    m.def(("sgd_" + suffix).c_str(), &bind_sgd<T>, py::arg("parameters"), py::arg("learning_rate"),
-          py::arg("momentum"), py::arg("nesterov"), py::arg("velocity"));
+    m.def(("optimizer_" + suffix).c_str(), &bind_optimizer<T>, py::arg("rule"),
+          py::arg("parameters"), py::arg("m"), py::arg("v"), py::arg("learning_rates"),
+          py::arg("beta1"), py::arg("beta2"), py::arg("epsilon"), py::arg("weight_decay"),
+          py::arg("steps").noconvert());
     py::class_<Net>(m, ("Network" + suffix).c_str())
         .def(py::init<const std::vector<index_t>&, const std::vector<std::string>&, bool,
                       const std::string&>(),

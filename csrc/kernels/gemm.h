@@ -83,6 +83,9 @@ void write_rows(const Gemm<T>& g, const T* sums, index_t i0, index_t rows) {
                 map(sums, g.y + i * g.y_row, c, g.n,
                     [](Vec<T> v, Vec<T> y) { return relu_gradient(v, y); });
                 break;
+            case Epilogue::update:
+                update_kernel(*g.update, sums, c - g.update->w, g.n);
+                break;
         }
     }
 }
@@ -139,7 +142,9 @@ void multiply_shape(const Gemm<T>& given) {
 // A sum in several pieces is collected in c. Where the epilogue reads c, it is collected aside.
 template <class T>
 PYNN_INLINE bool is_staged(const Gemm<T>& g) {
-    return g.epilogue == Epilogue::scale && g.beta != T(0) && g.k > k_chunk;
+    const bool reads_c =
+        g.epilogue == Epilogue::scale ? g.beta != T(0) : g.epilogue == Epilogue::update;
+    return reads_c && g.k > k_chunk;
 }
 
 template <class T>

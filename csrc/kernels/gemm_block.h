@@ -43,6 +43,7 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
     t.floor = g.floor;
     t.alpha = g.alpha;
     t.beta = g.beta;
+    t.update = g.update;
     t.accumulate = s.k0 > 0;
     t.epilogue = s.k0 + s.depth == g.k ? g.epilogue : Epilogue::store;
     t.a_row = s.packed_a ? plan.a_row : g.a_row;

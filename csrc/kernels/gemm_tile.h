@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kernels/elementwise.h"
+#include "kernels/optimizers.h"
 
 PYNN_ISA_BEGIN
 
@@ -26,6 +27,7 @@ struct Tile {
     T floor, alpha, beta;
     const T* y;
     index_t y_row;
+    const Update<T>* update;
 };
 
 // The rows of a tile through few registers: x86 addresses reach base + offset * {1, 2, 4, 8}, so a
@@ -174,6 +176,19 @@ void tile(const Tile<T>& t) {
                 return relu_gradient(v, load_at(t.y + i * t.y_row + j));
             });
             break;
+        case Epilogue::update: {
+            // By way of the L1 cache: an update in every tile's registers would be most of the
+            // wheel.
+            T g[MR * NV * w];
+            PYNN_UNROLL
+            for (int i = 0; i < MR; ++i) {
+                PYNN_UNROLL
+                for (int j = 0; j < NV; ++j) store(g + (i * NV + j) * w, acc[i][j]);
+            }
+            follow_block(*t.update, g, index_t(NV * w), t.c - t.update->w, t.c_row, index_t(MR),
+                         index_t((NV - 1) * w + t.last));
+            break;
+        }
     }
 }
 

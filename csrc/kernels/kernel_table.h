@@ -16,10 +16,34 @@ constexpr index_t k_chunk = 512;
 
 // What happens to an element v of the product before it is stored in c.
 enum class Epilogue : int {
-    store,         // c = v
-    bias,          // c = max(floor, v + bias[j]); floor is 0 for ReLU and -inf for none
-    scale,         // c = fma(alpha, v, beta * c); c is not read if beta is 0
-    relu_backward  // c = y > 0 ? v : 0
+    store,          // c = v
+    bias,           // c = max(floor, v + bias[j]); floor is 0 for ReLU and -inf for none
+    scale,          // c = fma(alpha, v, beta * c); c is not read if beta is 0
+    relu_backward,  // c = y > 0 ? v : 0
+    update          // v is the gradient of the parameters at c, which follow it
+};
+
+// How parameters w follow their gradient g. (m: first moment or velocity; v: second moment.)
+enum class Rule : int {
+    copy,      // w = g: not an update at all, but the gradient's place
+    sgd,       // w = keep w - rate g
+    momentum,  // m = beta1 m - rate g; w = keep w + m
+    nesterov,  // m as above; w = keep w + beta1 m - rate g
+    adam,      // m += (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g g;
+               // w = keep w - rate m / (sqrt(v) + epsilon)
+    rmsprop    // v as above; m = beta1 m + g / (sqrt(v) + epsilon); w = keep w - rate m
+};
+
+// A step of an optimiser, with the arrays of the whole network, each as long as its parameters.
+template <class T>
+struct Update {
+    Rule rule;
+    T* w;
+    T* m;  // null for copy and sgd
+    T* v;  // null but for adam and rmsprop
+    T rate, keep, beta1, beta2;
+    T rest1, rest2;  // 1 - beta1 and 1 - beta2, rounded once
+    T epsilon;
 };
 
 // c (m x n, rows contiguous) = epilogue(a (m x k) * b (k x n)); strides count elements.
@@ -37,7 +61,8 @@ struct Gemm {
     T floor, alpha, beta;
     const T* y;  // m x n, for relu_backward
     index_t y_row;
-    void* workspace;  // gemm_workspace(...) bytes, aligned to 64
+    const Update<T>* update;  // whose w c lies in
+    void* workspace;          // gemm_workspace(...) bytes, aligned to 64
 };
 
 // What a loss needs to know of a block of rows. Targets are labels or rows of values.
@@ -50,12 +75,6 @@ struct LossRows {
     T scale;                // the gradient's factor: 1 / batch, or 1 / (batch * n)
     T* gradient;            // d loss / d z, m x n; may be z
     T* loss;                // m values, not yet averaged over the batch
-};
-
-template <class T>
-struct SgdStep {
-    T learning_rate, momentum;
-    bool nesterov;
 };
 
 template <class T>
@@ -102,8 +121,8 @@ struct Kernels {
     void (*sigmoid_cross_entropy)(const LossRows<T>&);
     void (*squared_error)(const LossRows<T>&);
 
-    // v = momentum v - lr g; w += v (Nesterov: w += momentum v - lr g); v is null without momentum.
-    void (*sgd)(const SgdStep<T>&, const T* g, T* w, T* v, index_t n);
+    // The n parameters from `at` on follow their gradient g.
+    void (*update)(const Update<T>&, const T* g, index_t at, index_t n);
 };
 
 struct KernelTable {

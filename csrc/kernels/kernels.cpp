@@ -2,7 +2,6 @@
 // CMakeLists.txt. The contract stands in isa.h.
 #include "kernels/gemm.h"
 #include "kernels/losses.h"
-#include "kernels/optimizers.h"
 
 PYNN_ISA_BEGIN
 
@@ -41,7 +40,7 @@ constexpr Kernels<T> kernels = {
     softmax_cross_entropy_kernel<T>,
     sigmoid_cross_entropy_kernel<T>,
     squared_error_kernel<T>,
-    sgd_kernel<T>,
+    update_kernel<T>,
 };
 
 PYNN_ISA_END

@@ -1,4 +1,4 @@
-// Optimisers' updates, over n contiguous parameters.
+// Optimisers: how a block of parameters follows its gradient.
 #pragma once
 
 #include "kernels/vec.h"
@@ -6,31 +6,100 @@
 PYNN_ISA_BEGIN
 
 // Momentum as Sutskever et al. (2013) and scikit-learn write it: the velocity contains the
-// learning rate, so that a change of the rate acts at once.
-template <class T>
-void sgd_kernel(const SgdStep<T>& s, const T* g, T* w, T* v, index_t n) {
-    const Vec<T> rate = set1(s.learning_rate), momentum = set1(s.momentum);
-    const auto step = [&](index_t i, auto load_at, auto store_at) {
-        const Vec<T> gi = load_at(g + i), wi = load_at(w + i);
-        if (!v) {
-            store_at(w + i, fnma(rate, gi, wi));
-            return;
+// learning rate, so that a change of the rate acts at once. Adam: Kingma and Ba (2015), the
+// correction of the moments' bias being part of rate and epsilon. RMSprop: Hinton's lecture 6e
+// (2012), with torch's momentum.
+template <class T, Rule rule>
+struct Follow {
+    static constexpr bool has_m = rule != Rule::copy && rule != Rule::sgd;
+    static constexpr bool has_v = rule == Rule::adam || rule == Rule::rmsprop;
+    Vec<T> rate, keep, beta1, beta2, rest1, rest2, epsilon;
+
+    PYNN_INLINE explicit Follow(const Update<T>& u)
+        : rate(set1(u.rate)),
+          keep(set1(u.keep)),
+          beta1(set1(u.beta1)),
+          beta2(set1(u.beta2)),
+          rest1(set1(u.rest1)),
+          rest2(set1(u.rest2)),
+          epsilon(set1(u.epsilon)) {}
+
+    PYNN_INLINE void operator()(Vec<T> g, Vec<T>& w, Vec<T>& m, Vec<T>& v) const {
+        if constexpr (has_v) v = fma(rest2, g * g, beta2 * v);
+        if constexpr (rule == Rule::copy) {
+            w = g;
+        } else if constexpr (rule == Rule::sgd) {
+            w = fnma(rate, g, keep * w);
+        } else if constexpr (rule == Rule::momentum) {
+            m = fnma(rate, g, beta1 * m);
+            w = fma(keep, w, m);
+        } else if constexpr (rule == Rule::nesterov) {
+            m = fnma(rate, g, beta1 * m);
+            w = fma(beta1, m, fnma(rate, g, keep * w));
+        } else if constexpr (rule == Rule::adam) {
+            m = fma(rest1, g - m, m);
+            w = fnma(rate, m / (sqrt(v) + epsilon), keep * w);
+        } else {
+            m = fma(beta1, m, g / (sqrt(v) + epsilon));
+            w = fnma(rate, m, keep * w);
         }
-        const Vec<T> scaled = rate * gi;
-        const Vec<T> vi = momentum * load_at(v + i) - scaled;
-        store_at(v + i, vi);
-        store_at(w + i, wi + (s.nesterov ? momentum * vi - scaled : vi));
-    };
-    constexpr int w_ = Vec<T>::width;
-    index_t i = 0;
-    for (; i + w_ <= n; i += w_) {
-        step(i, [](const T* p) { return load(p); }, [](T* p, Vec<T> x) { store(p, x); });
     }
-    if (const int left = static_cast<int>(n - i)) {
-        step(
-            i, [=](const T* p) { return load_part(p, left); },
-            [=](T* p, Vec<T> x) { store_part(p, x, left); });
+};
+
+// rows x n gradients (rows g_row apart) and the parameters from `at` on (rows w_row apart).
+template <class T, Rule rule>
+void follow(const Update<T>& u, const T* g, index_t g_row, index_t at, index_t w_row, index_t rows,
+            index_t n) {
+    using F = Follow<T, rule>;
+    const F step(u);
+    constexpr int width = Vec<T>::width;
+    for (; rows > 0; --rows, g += g_row, at += w_row) {
+        T* const w = u.w + at;
+        T* const m = F::has_m ? u.m + at : nullptr;
+        T* const v = F::has_v ? u.v + at : nullptr;
+        const auto apply = [&](index_t i, auto load_at, auto store_at) {
+            Vec<T> wi = load_at(w + i), mi = wi, vi = wi;
+            if constexpr (F::has_m) mi = load_at(m + i);
+            if constexpr (F::has_v) vi = load_at(v + i);
+            step(load_at(g + i), wi, mi, vi);
+            store_at(w + i, wi);
+            if constexpr (F::has_m) store_at(m + i, mi);
+            if constexpr (F::has_v) store_at(v + i, vi);
+        };
+        index_t i = 0;
+        for (; i + width <= n; i += width) {
+            apply(i, [](const T* p) { return load(p); }, [](T* p, Vec<T> x) { store(p, x); });
+        }
+        if (const int left = static_cast<int>(n - i)) {
+            apply(
+                i, [=](const T* p) { return load_part(p, left); },
+                [=](T* p, Vec<T> x) { store_part(p, x, left); });
+        }
     }
+}
+
+template <class T>
+void follow_block(const Update<T>& u, const T* g, index_t g_row, index_t at, index_t w_row,
+                  index_t rows, index_t n) {
+    switch (u.rule) {
+        case Rule::copy:
+            return follow<T, Rule::copy>(u, g, g_row, at, w_row, rows, n);
+        case Rule::sgd:
+            return follow<T, Rule::sgd>(u, g, g_row, at, w_row, rows, n);
+        case Rule::momentum:
+            return follow<T, Rule::momentum>(u, g, g_row, at, w_row, rows, n);
+        case Rule::nesterov:
+            return follow<T, Rule::nesterov>(u, g, g_row, at, w_row, rows, n);
+        case Rule::adam:
+            return follow<T, Rule::adam>(u, g, g_row, at, w_row, rows, n);
+        case Rule::rmsprop:
+            return follow<T, Rule::rmsprop>(u, g, g_row, at, w_row, rows, n);
+    }
+}
+
+template <class T>
+void update_kernel(const Update<T>& u, const T* g, index_t at, index_t n) {
+    follow_block(u, g, n, at, n, 1, n);
 }
 
 PYNN_ISA_END

@@ -19,6 +19,8 @@ PYNN_X86_VEC(float, _mm256, ps, __m256, 8)
 PYNN_X86_VEC(double, _mm256, pd, __m256d, 4)
 PYNN_X86_FMA(float, _mm256, ps)
 PYNN_X86_FMA(double, _mm256, pd)
+PYNN_X86_SQRT(float, _mm256, ps)
+PYNN_X86_SQRT(double, _mm256, pd)
 PYNN_X86_BITS(float, _mm256, ps, __m256, __m256i, si256, epi32, int32_t)
 PYNN_X86_BITS(double, _mm256, pd, __m256d, __m256i, si256, epi64, int64_t)
 

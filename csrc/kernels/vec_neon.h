@@ -26,6 +26,7 @@ struct Bits;
     PYNN_INLINE Vec<T> operator-(Vec<T> a, Vec<T> b) { return {vsubq_##S(a.r, b.r)}; }         \
     PYNN_INLINE Vec<T> operator*(Vec<T> a, Vec<T> b) { return {vmulq_##S(a.r, b.r)}; }         \
     PYNN_INLINE Vec<T> operator/(Vec<T> a, Vec<T> b) { return {vdivq_##S(a.r, b.r)}; }         \
+    PYNN_INLINE Vec<T> sqrt(Vec<T> v) { return {vsqrtq_##S(v.r)}; }                            \
     PYNN_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) { return {vfmaq_##S(c.r, a.r, b.r)}; } \
     PYNN_INLINE Vec<T> fnma(Vec<T> a, Vec<T> b, Vec<T> c) { return {vfmsq_##S(c.r, a.r, b.r)}; } \
     /* a < b ? x : y */                                                                        \

@@ -49,6 +49,8 @@ template <class T>
 PYNN_INLINE Vec<T> operator/(Vec<T> a, Vec<T> b) {
     return {a.r / b.r};
 }
+PYNN_INLINE Vec<float> sqrt(Vec<float> v) { return {__builtin_sqrtf(v.r)}; }
+PYNN_INLINE Vec<double> sqrt(Vec<double> v) { return {__builtin_sqrt(v.r)}; }
 template <class T>
 PYNN_INLINE Vec<T> max(Vec<T> a, Vec<T> b) {
     return {a.r > b.r ? a.r : b.r};

@@ -18,6 +18,8 @@ struct Bits;
 
 PYNN_X86_VEC(float, _mm, ps, __m128, 4)
 PYNN_X86_VEC(double, _mm, pd, __m128d, 2)
+PYNN_X86_SQRT(float, _mm, ps)
+PYNN_X86_SQRT(double, _mm, pd)
 PYNN_X86_BITS(float, _mm, ps, __m128, __m128i, si128, epi32, int32_t)
 PYNN_X86_BITS(double, _mm, pd, __m128d, __m128i, si128, epi64, int64_t)
 

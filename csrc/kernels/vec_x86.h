@@ -21,6 +21,9 @@
     PYNN_INLINE Vec<T> max(Vec<T> a, Vec<T> b) { return {P##_max_##S(a.r, b.r)}; }              \
     PYNN_INLINE Vec<T> min(Vec<T> a, Vec<T> b) { return {P##_min_##S(a.r, b.r)}; }
 
+#define PYNN_X86_SQRT(T, P, S)                                                                  \
+    PYNN_INLINE Vec<T> sqrt(Vec<T> v) { return {P##_sqrt_##S(v.r)}; }
+
 #define PYNN_X86_FMA(T, P, S)                                                                   \
     PYNN_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {                                      \
         return {P##_fmadd_##S(a.r, b.r, c.r)};                                                  \

@@ -52,15 +52,15 @@ public:
         if (below != Activation::relu) differentiate(below, x, dx, rows * inputs_);
     }
 
-    void parameter_gradient(const T* x, const T* delta, index_t rows, int index, int count,
-                            GradientSink<T>& sink, Scratch<T>& scratch) const override {
-        weight_gradient(x, delta, rows, part(inputs_, index, count, inputs_ >= 16 * count ? 8 : 1),
-                        sink, scratch);
+    void follow_gradient(const T* x, const T* delta, index_t rows, int index, int count,
+                         const Update<T>& update, Scratch<T>& scratch) const override {
+        follow_weights(x, delta, rows, part(inputs_, index, count, inputs_ >= 16 * count ? 8 : 1),
+                       update, scratch);
         const Range columns = part(outputs_, index, count, 16);
         if (!bias_ || columns.size() == 0) return;
         T* const gradient = scratch.gradient.reserve(columns.size());
         kernels<T>().column_sums(delta + columns.begin, outputs_, gradient, rows, columns.size());
-        sink.take(b_ + columns.begin, gradient, columns.size());
+        kernels<T>().update(update, gradient, b_ + columns.begin, columns.size());
     }
 
 private:
@@ -112,17 +112,25 @@ private:
         return std::max<index_t>(1, std::min(own, piece / outputs_));
     }
 
-    void weight_gradient(const T* x, const T* delta, index_t rows, Range own, GradientSink<T>& sink,
-                         Scratch<T>& scratch) const {
+    void follow_weights(const T* x, const T* delta, index_t rows, Range own,
+                        const Update<T>& update, Scratch<T>& scratch) const {
         Gemm<T> g = gradient_product(x + own.begin, delta, rows);
-        const typename GradientSink<T>::Axpy axpy = sink.axpy();
-        // (A longer sum is put together from pieces, for which c must be free.)
-        if (axpy.w && rows <= k_chunk) {
+        // In the product's epilogue, where c need not be free for the pieces of a longer sum.
+        if (update.rule == Rule::copy || rows <= k_chunk) {
             g.m = own.size();
-            g.c = axpy.w + w_ + own.begin * outputs_;
-            g.epilogue = Epilogue::scale;
-            g.alpha = axpy.factor;
-            g.beta = T(1);
+            g.c = update.w + w_ + own.begin * outputs_;
+            switch (update.rule) {
+                case Rule::copy:
+                    break;
+                case Rule::sgd:
+                    g.epilogue = Epilogue::scale;
+                    g.alpha = -update.rate;
+                    g.beta = update.keep;
+                    break;
+                default:
+                    g.epilogue = Epilogue::update;
+                    g.update = &update;
+            }
             product_serial(g, scratch.workspace);
             return;
         }
@@ -133,7 +141,7 @@ private:
             g.m = std::min(step, own.end - i);
             g.a = x + i;
             product_serial(g, scratch.workspace);
-            sink.take(w_ + i * outputs_, gradient, g.m * outputs_);
+            kernels<T>().update(update, gradient, w_ + i * outputs_, g.m * outputs_);
         }
     }
 

@@ -3,29 +3,13 @@
 // Rows of a mini-batch are independent of each other until the parameters' gradient, so a thread
 // takes its rows through all layers forward and back without waiting for anybody; then, after a
 // meeting, the threads divide the parameters. `forward` and `backward` therefore work on whatever
-// rows they are given, and `parameter_gradient` on whatever part of the parameters.
+// rows they are given, and `follow_gradient` on whatever part of the parameters.
 #pragma once
 
 #include "nn/activation.h"
 #include "nn/buffer.h"
 
 namespace pynn {
-
-// Takes the parameters' gradient, piece by piece as a layer computes it, each piece while it is
-// in cache. Offsets count from the start of the network's parameters.
-template <class T>
-class GradientSink {
-public:
-    virtual ~GradientSink() = default;
-    virtual void take(index_t offset, const T* gradient, index_t n) = 0;
-    // If all that take() would do is w += factor * gradient, on parameters w that start here, a
-    // layer may do that itself in the product's epilogue.
-    struct Axpy {
-        T* w;  // null: no
-        T factor;
-    };
-    virtual Axpy axpy() const { return {nullptr, T(0)}; }
-};
 
 // What a thread works with besides its operands.
 template <class T>
@@ -63,9 +47,10 @@ public:
     virtual void backward(const T* parameters, const T* delta, const T* x, Activation below, T* dx,
                           index_t rows, Scratch<T>& scratch) const = 0;
 
-    // Hands part `index` of `count` of the parameters' gradient, summed over all `rows`, to sink.
-    virtual void parameter_gradient(const T* x, const T* delta, index_t rows, int index, int count,
-                                    GradientSink<T>& sink, Scratch<T>& scratch) const = 0;
+    // Computes part `index` of `count` of the parameters' gradient, summed over all `rows`, and
+    // lets the parameters follow it, piece by piece while each is in cache.
+    virtual void follow_gradient(const T* x, const T* delta, index_t rows, int index, int count,
+                                 const Update<T>& update, Scratch<T>& scratch) const = 0;
 };
 
 }  // namespace pynn

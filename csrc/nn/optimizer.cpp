@@ -1,41 +1,52 @@
 #include "nn/optimizer.h"
 
-#include "dispatch/dispatch.h"
+#include <algorithm>
+#include <cmath>
 
 namespace pynn {
 namespace {
 
-template <class T>
-class Sgd final : public Optimizer<T> {
-public:
-    Sgd(T* parameters, T* velocity, SgdStep<T> step)
-        : parameters_(parameters), velocity_(velocity), step_(step) {}
-
-    void take(index_t offset, const T* gradient, index_t n) override {
-        kernels<T>().sgd(step_, gradient, parameters_ + offset,
-                         velocity_ ? velocity_ + offset : nullptr, n);
+// x**n by squaring, which rounds alike everywhere (a library's pow need not).
+double power(double x, index_t n) {
+    double result = 1;
+    for (; n > 0; n /= 2) {
+        if (n % 2 == 1) result *= x;
+        x *= x;
     }
-    typename GradientSink<T>::Axpy axpy() const override {
-        if (velocity_) return {nullptr, T(0)};
-        return {parameters_, -step_.learning_rate};
-    }
-
-private:
-    T* parameters_;
-    T* velocity_;
-    SgdStep<T> step_;
-};
+    return result;
+}
 
 }  // namespace
 
 template <class T>
-std::unique_ptr<Optimizer<T>> make_sgd(T* parameters, T* velocity, T learning_rate, T momentum,
-                                       bool nesterov) {
-    return std::make_unique<Sgd<T>>(parameters, velocity,
-                                    SgdStep<T>{learning_rate, momentum, nesterov});
+Update<T> Optimizer<T>::step(index_t index) const {
+    const double given =
+        learning_rates[std::min(static_cast<std::size_t>(index), learning_rates.size() - 1)];
+    double rate = given, scaled_epsilon = epsilon;
+    if (rule == Rule::adam) {
+        // m / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + epsilon), with the corrections taken out
+        // of the loop over the parameters.
+        const index_t t = steps_before + index + 1;
+        const double correction = std::sqrt(1 - power(beta2, t));
+        rate *= correction / (1 - power(beta1, t));
+        scaled_epsilon *= correction;
+    }
+    Update<T> u{};
+    u.rule = rule;
+    u.w = w;
+    u.m = m;
+    u.v = v;
+    u.rate = static_cast<T>(rate);
+    u.keep = static_cast<T>(1 - given * weight_decay);
+    u.beta1 = static_cast<T>(beta1);
+    u.beta2 = static_cast<T>(beta2);
+    u.rest1 = static_cast<T>(1 - beta1);
+    u.rest2 = static_cast<T>(1 - beta2);
+    u.epsilon = static_cast<T>(scaled_epsilon);
+    return u;
 }
 
-template std::unique_ptr<Optimizer<float>> make_sgd(float*, float*, float, float, bool);
-template std::unique_ptr<Optimizer<double>> make_sgd(double*, double*, double, double, bool);
+template struct Optimizer<float>;
+template struct Optimizer<double>;
 
 }  // namespace pynn

@@ -1,19 +1,29 @@
-// Optimisers: sinks of gradients that update the parameters.
+// Optimisers: their settings, and what each of their steps is.
 #pragma once
 
-#include <memory>
+#include <vector>
 
-#include "nn/layer.h"
+#include "kernels/kernel_table.h"
 
 namespace pynn {
 
 template <class T>
-class Optimizer : public GradientSink<T> {};
+struct Optimizer {
+    Rule rule;
+    // The network's parameters (with Rule::copy: where their gradient goes), and the rule's
+    // moments. They belong to the caller and stay where they are.
+    T* w;
+    T* m = nullptr;
+    T* v = nullptr;
 
-// velocity has as many values as the parameters, or is null without momentum. Both belong to the
-// caller and stay where they are.
-template <class T>
-std::unique_ptr<Optimizer<T>> make_sgd(T* parameters, T* velocity, T learning_rate, T momentum,
-                                       bool nesterov);
+    std::vector<double> learning_rates = {0};  // by step; the last one goes on
+    double beta1 = 0, beta2 = 0;               // momentum, or the moments' decay rates
+    double epsilon = 0;
+    double weight_decay = 0;   // decoupled: each step takes this times the rate off the parameters
+    index_t steps_before = 0;  // that made the moments what they are
+
+    // Step `index` from now on.
+    Update<T> step(index_t index) const;
+};
 
 }  // namespace pynn

@@ -120,18 +120,19 @@ void Trainer<T>::forward_and_back(const Samples& samples, const int64_t* order, 
 }
 
 template <class T>
-void Trainer<T>::parameter_gradients(MiniBatch batch, int index, int count, GradientSink<T>& sink) {
+void Trainer<T>::follow_gradients(MiniBatch batch, int index, int count, const Update<T>& update) {
     for (index_t l = 0; l < network_.layer_count(); ++l) {
         const T* const x = l == 0 ? batch.x : outputs_[static_cast<std::size_t>(l - 1)].data();
-        network_.layer(l).parameter_gradient(x, deltas_[static_cast<std::size_t>(l)].data(),
-                                             batch.rows, index, count, sink,
-                                             scratch_[static_cast<std::size_t>(index)]);
+        network_.layer(l).follow_gradient(x, deltas_[static_cast<std::size_t>(l)].data(),
+                                          batch.rows, index, count, update,
+                                          scratch_[static_cast<std::size_t>(index)]);
     }
 }
 
 template <class T>
 EpochResult Trainer<T>::run(const Samples& samples, const int64_t* order, index_t count,
-                            index_t batch_size, GradientSink<T>& sink, const Report& report) {
+                            index_t batch_size, const Optimizer<T>& optimizer,
+                            const Report& report) {
     batch_size = std::min(batch_size, count);
     const int wanted = threads_for(network_.step_operations() * static_cast<double>(batch_size),
                                    batch_size / 8, worth_a_thread_in_training);
@@ -164,7 +165,7 @@ EpochResult Trainer<T>::run(const Samples& samples, const int64_t* order, index_
                 }
                 break;
             }
-            parameter_gradients(batch, index, threads, sink);
+            follow_gradients(batch, index, threads, optimizer.step(first / batch_size));
             barrier.wait(threads);
             if (index == 0) {
                 result.loss += loss;

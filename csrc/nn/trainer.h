@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/network.h"
+#include "nn/optimizer.h"
 #include "nn/parallel.h"
 
 namespace pynn {
@@ -31,10 +32,10 @@ public:
     // Called by the calling thread now and then, between mini-batches; true stops the epoch there.
     using Report = std::function<bool(const EpochResult&)>;
 
-    // Goes once through samples order[0 .. count) (or 0 .. count), in mini-batches. Each
-    // mini-batch's gradient goes to sink.
+    // Goes once through samples order[0 .. count) (or 0 .. count), a step of the optimiser for each
+    // mini-batch.
     EpochResult run(const Samples& samples, const int64_t* order, index_t count, index_t batch_size,
-                    GradientSink<T>& sink, const Report& report);
+                    const Optimizer<T>& optimizer, const Report& report);
 
 private:
     struct MiniBatch {
@@ -45,8 +46,8 @@ private:
     // Rows `own` of the mini-batch: gathered, forward, their losses, and back to the first delta.
     void forward_and_back(const Samples& samples, const int64_t* order, MiniBatch batch, Range own,
                           Scratch<T>& scratch);
-    // Part `index` of `count` of all layers' gradients.
-    void parameter_gradients(MiniBatch batch, int index, int count, GradientSink<T>& sink);
+    // Part `index` of `count` of all layers' parameters follow their gradients.
+    void follow_gradients(MiniBatch batch, int index, int count, const Update<T>& update);
 
     const Network<T>& network_;
     std::vector<Buffer<T>> outputs_, deltas_;  // by layer: batch x outputs

@@ -1,7 +1,8 @@
 """pynn: neural networks on the CPU for people who think in NumPy arrays.
 
-`MLP` is the network, `SGD` its optimiser; `matmul`, `relu`, `softmax` and their like are the
-kernels as NumPy functions; `set_num_threads` and `show_config` are about the run time.
+`MLP` is the network, `SGD`, `Adam`, `AdamW` and `RMSprop` its optimisers; `matmul`, `relu`,
+`softmax` and their like are the kernels as NumPy functions; `set_num_threads` and `show_config` are
+about the run time.
 """
 
 from pynn._version import __version__
@@ -37,14 +38,17 @@ from pynn.ops import (
     tanh,
     tanh_backward,
 )
-from pynn.optimizers import SGD, Optimizer
+from pynn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from pynn.runtime import get_num_threads, set_num_threads, show_config, threads
 
 __all__ = [
     "MLP",
     "SGD",
+    "Adam",
+    "AdamW",
     "History",
     "Optimizer",
+    "RMSprop",
     "__version__",
     "elu",
     "elu_backward",

@@ -34,19 +34,29 @@ class OptimizerF32:
 class OptimizerF64:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
-def sgd_F32(
+def optimizer_F32(
+    rule: str,
     parameters: Array,
-    learning_rate: float,
-    momentum: float,
-    nesterov: bool,
-    velocity: Array | None,
+    m: Array | None,
+    v: Array | None,
+    learning_rates: Sequence[float],
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
+    steps: NDArray[np.int64],
 ) -> OptimizerF32: ...
-def sgd_F64(
+def optimizer_F64(
+    rule: str,
     parameters: Array,
-    learning_rate: float,
-    momentum: float,
-    nesterov: bool,
-    velocity: Array | None,
+    m: Array | None,
+    v: Array | None,
+    learning_rates: Sequence[float],
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
+    steps: NDArray[np.int64],
 ) -> OptimizerF64: ...
 
 @final

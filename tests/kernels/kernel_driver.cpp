@@ -391,26 +391,42 @@ void check_loss(const std::string& what, void (*loss)(const pynn::LossRows<T>&))
 }
 
 template <class T>
-void check_sgd(const pynn::Kernels<T>& kernels) {
-    for (const char* kind : {"plain", "momentum", "nesterov"}) {
-        const std::string name = title<T>(std::string("sgd ") + kind);
-        const bool momentum = kind[0] != 'p';
-        const pynn::SgdStep<T> step{T(0.1), T(momentum ? 0.9 : 0), kind[0] == 'n'};
+void check_updates(const pynn::Kernels<T>& kernels) {
+    using pynn::Rule;
+    const std::pair<const char*, Rule> rules[] = {
+        {"copy", Rule::copy},         {"sgd", Rule::sgd},   {"momentum", Rule::momentum},
+        {"nesterov", Rule::nesterov}, {"adam", Rule::adam}, {"rmsprop", Rule::rmsprop}};
+    for (const auto& [rule_name, rule] : rules) {
+        const std::string name = title<T>(std::string("update ") + rule_name);
+        pynn::Update<T> u{};
+        u.rule = rule;
+        u.rate = T(0.1);
+        u.keep = T(0.99);
+        u.beta1 = T(0.9);
+        u.beta2 = T(0.95);
+        u.rest1 = T(1 - 0.9);
+        u.rest2 = T(1 - 0.95);
+        u.epsilon = T(1e-8);
         std::vector<T> all;
-        for (index_t n = 0; n < tails; ++n) {
-            const std::vector<T> g = ordinary<T>(n, name + "g");
-            std::vector<T> w = room<T>(n), v = room<T>(n);
-            for (int i = 0; i < 3; ++i) {
-                kernels.sgd(step, g.data(), w.data(), momentum ? v.data() : nullptr, n);
+        const auto run = [&](const std::vector<T>& g, std::vector<T> w, std::vector<T> m,
+                             std::vector<T> v, int steps) {
+            u.w = w.data();
+            u.m = m.data();
+            u.v = v.data();
+            for (int i = 0; i < steps; ++i) {
+                kernels.update(u, g.data(), 0, static_cast<index_t>(g.size()));
             }
             append(all, w);
+            append(all, m);
             append(all, v);
+        };
+        for (index_t n = 0; n < tails; ++n) {
+            run(ordinary<T>(n, name + "g"), room<T>(n), room<T>(n), room<T>(n), 3);
         }
-        const std::vector<T> g = mixed<T>(many, name + "g");
-        std::vector<T> w = ordinary<T>(many, name + "w"), v = ordinary<T>(many, name + "v");
-        kernels.sgd(step, g.data(), w.data(), momentum ? v.data() : nullptr, many);
-        append(all, w);
-        append(all, v);
+        std::vector<T> v = ordinary<T>(many, name + "v");
+        for (T& x : v) x = x * x;
+        run(mixed<T>(many, name + "g"), ordinary<T>(many, name + "w"),
+            ordinary<T>(many, name + "m"), v, 1);
         report(name, all);
     }
 }
@@ -593,7 +609,7 @@ void check_all(const pynn::Kernels<T>& kernels) {
     check_loss<T>("softmax_cross_entropy", kernels.softmax_cross_entropy);
     check_loss<T>("sigmoid_cross_entropy", kernels.sigmoid_cross_entropy);
     check_loss<T>("squared_error", kernels.squared_error);
-    check_sgd(kernels);
+    check_updates(kernels);
     check_products(kernels);
 }
 

@@ -155,7 +155,7 @@ def test_other_processors_compile_without_warnings(builds, name):
 def test_every_kernel_is_run(builds, name):
     text = (CSRC / "kernels" / "kernel_table.h").read_text(encoding="utf-8")
     kernels = set(re.findall(r"\(\*(\w+)\)\(", text)) - {"gemm_workspace"}
-    assert {"gemm", "tanh", "log_softmax", "sgd"} <= kernels
+    assert {"gemm", "tanh", "log_softmax", "update"} <= kernels
     results = builds.hashes(name)
     assert results["fused"] == ("no" if name in {"baseline", "scalar"} else "yes")
     assert {tuple(result.split()[:2]) for result in results if result != "fused"} == {
@@ -183,6 +183,6 @@ def test_the_hashes_show_a_rounding(builds):
     fused, other = builds.hashes("avx2"), builds.hashes("baseline")
     different = {tuple(name.split()[:2]) for name in fused if fused[name] != other[name]}
     for dtype in ("float32", "float64"):
-        assert {(dtype, kernel) for kernel in ("gemm", "exp", "softmax", "sgd")} <= different
+        assert {(dtype, kernel) for kernel in ("gemm", "exp", "softmax", "update")} <= different
         assert (dtype, "relu") not in different
         assert (dtype, "column_sums") not in different
