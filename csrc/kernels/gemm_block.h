@@ -32,6 +32,26 @@ PYNN_INLINE void prefetch_a(const Gemm<T>& g, const Block<T>& s, index_t start, 
     }
 }
 
+// As many lines as belong to so many multiply-adds.
+PYNN_INLINE void fetch_ahead(Ahead& ahead, float operations) {
+    constexpr index_t line = 64;
+    ahead.owed += operations * ahead.lines_per_operation;
+    for (; ahead.owed >= 1 && ahead.next < ahead.end; ahead.owed -= 1) {
+        const index_t row = static_cast<index_t>(ahead.order[ahead.next]);
+        if (ahead.offset == 0 && ahead.beside) {
+            PYNN_PREFETCH_L2(ahead.beside + row * ahead.beside_stride);
+        }
+        const char* const start = ahead.rows + row * ahead.row_stride;
+        PYNN_PREFETCH_L2(start + ahead.offset);
+        ahead.offset += line;
+        if (ahead.offset >= ahead.row_bytes) {
+            PYNN_PREFETCH_L2(start + ahead.row_bytes - 1);
+            ahead.offset = 0;
+            ++ahead.next;
+        }
+    }
+}
+
 template <class T>
 void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
     constexpr int w = Vec<T>::width;
@@ -75,6 +95,10 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
             }
             if (plan.prefetch_a && i + 1 < split.count) {
                 prefetch_a(g, s, split.start(i + 1), rows, j, used);
+            }
+            if (g.ahead) {
+                fetch_ahead(*g.ahead,
+                            static_cast<float>(rows * used) * static_cast<float>(s.depth));
             }
             t.bias = s.same_bias ? s.same_bias : g.bias ? g.bias + column : nullptr;
             t.c = g.c + start * g.c_row + column;

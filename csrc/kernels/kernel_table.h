@@ -46,6 +46,20 @@ struct Update {
     T epsilon;
 };
 
+// Memory that is needed soon: a product asks for it, line by line, while it is at work. Rows of a
+// matrix in any order, and what lies beside each of them (a label).
+struct Ahead {
+    const char* rows;
+    index_t row_stride, row_bytes;
+    const char* beside;  // or null
+    index_t beside_stride;
+    const int64_t* order;
+    index_t next, end;          // order[next .. end) are still to be asked for
+    index_t offset;             // bytes of row order[next] that have been
+    float lines_per_operation;  // multiply-adds, that is
+    float owed;                 // lines
+};
+
 // c (m x n, rows contiguous) = epilogue(a (m x k) * b (k x n)); strides count elements.
 template <class T>
 struct Gemm {
@@ -63,6 +77,7 @@ struct Gemm {
     index_t y_row;
     const Update<T>* update;  // whose w c lies in
     void* workspace;          // gemm_workspace(...) bytes, aligned to 64
+    Ahead* ahead;             // or null
 };
 
 // What a loss needs to know of a block of rows. Targets are labels or rows of values.

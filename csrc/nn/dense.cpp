@@ -39,16 +39,14 @@ public:
 
     void forward(const T* parameters, const T* x, T* y, index_t rows,
                  Scratch<T>& scratch) const override {
-        product_serial(
-            forward_product(parameters + w_, bias_ ? parameters + b_ : nullptr, x, y, rows),
-            scratch.workspace);
+        multiply(forward_product(parameters + w_, bias_ ? parameters + b_ : nullptr, x, y, rows),
+                 scratch);
         activate(pending_activation(activation_, bias_), y, rows * outputs_);
     }
 
     void backward(const T* parameters, const T* delta, const T* x, Activation below, T* dx,
                   index_t rows, Scratch<T>& scratch) const override {
-        product_serial(backward_product(parameters + w_, delta, x, below, dx, rows),
-                       scratch.workspace);
+        multiply(backward_product(parameters + w_, delta, x, below, dx, rows), scratch);
         if (below != Activation::relu) differentiate(below, x, dx, rows * inputs_);
     }
 
@@ -106,6 +104,11 @@ private:
         return g;
     }
 
+    static void multiply(Gemm<T> g, Scratch<T>& scratch) {
+        if (scratch.ahead.next < scratch.ahead.end) g.ahead = &scratch.ahead;
+        product_serial(g, scratch.workspace);
+    }
+
     // As many rows of W at a time as leave the gradient in the L2 cache until it is taken.
     index_t gradient_rows(index_t own) const {
         constexpr index_t piece = 128 * 1024 / sizeof(T);
@@ -131,7 +134,7 @@ private:
                     g.epilogue = Epilogue::update;
                     g.update = &update;
             }
-            product_serial(g, scratch.workspace);
+            multiply(g, scratch);
             return;
         }
         const index_t step = gradient_rows(own.size());
@@ -140,7 +143,7 @@ private:
         for (index_t i = own.begin; i < own.end; i += step) {
             g.m = std::min(step, own.end - i);
             g.a = x + i;
-            product_serial(g, scratch.workspace);
+            multiply(g, scratch);
             kernels<T>().update(update, gradient, w_ + i * outputs_, g.m * outputs_);
         }
     }

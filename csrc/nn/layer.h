@@ -16,6 +16,7 @@ template <class T>
 struct Scratch {
     Buffer<char> workspace;  // of the products
     Buffer<T> gradient;      // a piece of a layer's gradient
+    Ahead ahead{};           // what the products ask memory for
 };
 
 template <class T>

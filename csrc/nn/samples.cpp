@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 
 namespace pynn {
 namespace {
@@ -18,11 +19,33 @@ struct Half {
     explicit operator double() const { return static_cast<float>(*this); }
 };
 
+index_t item_size(DType t) {
+    switch (t) {
+        case DType::i8:
+        case DType::u8:
+            return 1;
+        case DType::f16:
+        case DType::i16:
+        case DType::u16:
+            return 2;
+        case DType::f32:
+        case DType::i32:
+        case DType::u32:
+            return 4;
+        default:
+            return 8;
+    }
+}
+
 template <class T, class Source>
 void convert_row(const char* row, index_t stride, index_t n, T* out) {
     if (stride == sizeof(Source)) {
         const Source* values = reinterpret_cast<const Source*>(row);
-        for (index_t j = 0; j < n; ++j) out[j] = static_cast<T>(values[j]);
+        if constexpr (std::is_same_v<T, Source>) {
+            std::memcpy(out, values, static_cast<std::size_t>(n) * sizeof(T));
+        } else {
+            for (index_t j = 0; j < n; ++j) out[j] = static_cast<T>(values[j]);
+        }
     } else {
         for (index_t j = 0; j < n; ++j) {
             out[j] = static_cast<T>(*reinterpret_cast<const Source*>(row + j * stride));
@@ -67,6 +90,25 @@ void gather(const Matrix& m, const int64_t* order, index_t first, index_t count,
         case DType::u64:
             return convert<T, uint64_t>(m, order, first, count, out);
     }
+}
+
+Ahead ask_ahead(const Matrix& m, const Matrix& beside, const int64_t* order, index_t first,
+                index_t count, double operations) {
+    Ahead ahead{};
+    ahead.rows = m.data;
+    ahead.row_stride = m.row_stride;
+    ahead.row_bytes = m.columns * item_size(m.dtype);
+    ahead.beside = beside.data;
+    ahead.beside_stride = beside.row_stride;
+    ahead.order = order;
+    ahead.next = first;
+    // (Rows that are not in one piece are left alone.)
+    const bool in_pieces = m.column_stride != item_size(m.dtype);
+    ahead.end = in_pieces ? first : first + count;
+    const double lines = static_cast<double>(count * (ahead.row_bytes / 64 + 1));
+    // (A little sooner than in time.)
+    ahead.lines_per_operation = static_cast<float>(1.1 * lines / operations);
+    return ahead;
 }
 
 template <class T>

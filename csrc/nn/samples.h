@@ -20,6 +20,11 @@ struct Matrix {
 template <class T>
 void gather(const Matrix& m, const int64_t* order, index_t first, index_t count, T* out);
 
+// Rows order[first .. first + count) of m, and of `beside` if it is not empty, are to be asked for
+// while so many multiply-adds are at work.
+Ahead ask_ahead(const Matrix& m, const Matrix& beside, const int64_t* order, index_t first,
+                index_t count, double operations);
+
 // The rows from `first` on where they are, if they are contiguous values of T; else null.
 template <class T>
 const T* in_place(const Matrix& m, index_t first);

@@ -138,6 +138,14 @@ EpochResult Trainer<T>::run(const Samples& samples, const int64_t* order, index_
                                    batch_size / 8, worth_a_thread_in_training);
     prepare(batch_size, wanted);
 
+    // A sample's target is found by the same index as the sample.
+    Matrix beside = samples.targets;
+    if (samples.labels) {
+        beside.data = reinterpret_cast<const char*>(samples.labels);
+        beside.row_stride = sizeof(int64_t);
+    }
+    const double step_work = network_.step_operations() / 2 * static_cast<double>(batch_size);
+
     EpochResult result;
     ReportTimer timer;
     Barrier barrier;
@@ -152,6 +160,12 @@ EpochResult Trainer<T>::run(const Samples& samples, const int64_t* order, index_
             const T* const there = order ? nullptr : in_place<T>(samples.x, first);
             const MiniBatch batch{first, std::min(batch_size, count - first),
                                   there ? there : x_.data()};
+            if (order) {
+                const Range next =
+                    part(std::min(batch_size, count - first - batch.rows), index, threads);
+                scratch.ahead = ask_ahead(samples.x, beside, order, first + batch.rows + next.begin,
+                                          next.size(), step_work / threads);
+            }
             forward_and_back(samples, order, batch, part(batch.rows, index, threads), scratch);
             barrier.wait(threads);
             // What follows is the same for every thread: thread 0 wrote `stop` before the
