@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 # Layer sizes and mini-batch of the training steps.
 NETS: tuple[tuple[tuple[int, ...], int], ...] = (
@@ -18,6 +18,18 @@ NETS: tuple[tuple[tuple[int, ...], int], ...] = (
     ((784, 256, 128, 10), 128),
     ((1024, 1024, 1024, 1024), 256),
 )
+# Others, for what a choice of eight could hide: narrow, wide, deep, ragged.
+MORE_NETS: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((7, 20, 2), 8),
+    ((64, 100, 10), 200),
+    ((784, 30, 10), 10),
+    ((300, 100, 46, 10), 64),
+    ((20, *[32] * 20, 10), 64),
+    ((3072, 512, 256, 10), 128),
+)
+# What `threads.py` sweeps: 10-w-w-10.
+SWEEP_WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512)
+SWEEP_BATCHES = (8, 32, 128, 512)
 PREDICTION_NETS = ((4, 16, 3), (10, 64, 64, 10), (784, 128, 10), (784, 256, 128, 10))
 PREDICTION_ROWS = (1, 32, 1024)
 SQUARES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -41,11 +53,15 @@ ROWS = ((128, 10), (1024, 100), (64, 1000))
 
 
 def name_of(sizes: tuple[int, ...]) -> str:
-    """Name of a network: its layer sizes."""
-    return "-".join(map(str, sizes))
+    """Name of a network: its layer sizes, many equal ones as 32x20."""
+    parts = []
+    for size, group in groupby(sizes):
+        count = len(list(group))
+        parts += [f"{size}x{count}"] if count > 4 else [str(size)] * count
+    return "-".join(parts)
 
 
-NET_NAMES = [name_of(sizes) for sizes in dict(NETS)]
+NET_NAMES = [name_of(sizes) for sizes in dict((*NETS, *MORE_NETS))]
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,7 @@ class Training:
 
     sizes: tuple[int, ...]
     batch: int
-    group: str = "nets"
+    group: str = "the design's networks"
 
     @property
     def name(self) -> str:
@@ -66,6 +82,11 @@ class Training:
         """Operations of the matrix products of one step: forward, weight and input gradients."""
         products = [m * n for m, n in pairwise(self.sizes)]
         return 2 * self.batch * (3 * sum(products) - products[0])
+
+
+@dataclass(frozen=True)
+class Variants(Training):
+    """The same steps by pynn in other ways: shuffled, with other optimisers, in float64."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +184,7 @@ def cases(section: str, nets: list[str] | None = None, quick: bool = False) -> l
 
     Parameters
     ----------
-    section : {"training", "prediction", "matmul", "activations"}
+    section : {"training", "variants", "prediction", "matmul", "activations"}
         What is timed.
     nets : list of str, optional
         Names of networks such as ``"4-16-3"``: only these, of the matrix products only theirs,
@@ -178,7 +199,16 @@ def cases(section: str, nets: list[str] | None = None, quick: bool = False) -> l
     """
     found: list[Case]
     if section == "training":
-        found = [Training(sizes, batch) for sizes, batch in NETS if wanted(sizes, nets)]
+        found = [
+            Training(sizes, batch, group)
+            for group, its_nets in (("the design's networks", NETS), ("others", MORE_NETS))
+            for sizes, batch in its_nets
+            if wanted(sizes, nets)
+        ]
+    elif section == "variants":
+        found = [
+            Variants(sizes, batch) for sizes, batch in (*NETS, *MORE_NETS) if wanted(sizes, nets)
+        ]
     elif section == "prediction":
         found = [
             Prediction(sizes, rows, group=f"{rows} row{'s' if rows > 1 else ''}")
@@ -204,6 +234,13 @@ def cases(section: str, nets: list[str] | None = None, quick: bool = False) -> l
             ]
         found = list(dict.fromkeys(products))
     return [case for case in found if case.work < 5e8][::4] if quick else found
+
+
+def sweep() -> list[Case]:
+    """Give training steps from a few thousand operations to a billion."""
+    return [
+        Training((10, w, w, 10), batch, "sweep") for w in SWEEP_WIDTHS for batch in SWEEP_BATCHES
+    ]
 
 
 def wanted(sizes: tuple[int, ...], nets: list[str] | None) -> bool:

@@ -28,7 +28,7 @@ import machine
 from cases import NET_NAMES
 from report import print_machine
 
-SECTIONS = ("training", "prediction", "matmul", "activations")
+SECTIONS = ("training", "variants", "prediction", "matmul", "activations")
 PEERS = ("numpy", "sklearn", "torch", "jax", "onnxruntime", "onednn", "openblas")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

@@ -7,6 +7,7 @@ from typing import Any
 
 TITLES = {
     "training": "Training: one SGD step (forward, loss, backward, update), float32, in µs",
+    "variants": "pynn's training steps in other ways, in µs (ratio: to plain SGD, unshuffled)",
     "prediction": "Prediction: class probabilities, float32, in µs",
     "matmul": "Matrix products (m x k by k x n; T: transposed view), float32, in GFLOP/s",
     "activations": "Activations, float32, in GB/s read and written (8 bytes an element)",
@@ -101,7 +102,8 @@ def print_section(section: str, threads: int, rows: list[Row], peak: float | Non
         table.append([*cells, "", mean] + [""] * (bool(peak) + 2 * limited))
 
     print(f"\n{TITLES[section]}, {threads} thread{'s' * (threads > 1)}")
-    print("ratio: the peer's time over pynn's (above 1: pynn is faster), median over the rounds")
+    if section != "variants":
+        print("ratio: the peer's time over pynn's (above 1: pynn is faster), median over rounds")
     if limited:
         print(
             "time/copy: pynn's time over that of np.copyto of the same arrays, the memory's limit"

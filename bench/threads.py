@@ -19,47 +19,53 @@ import data
 import machine
 import numpy as np
 import peers
-from cases import Activation, Prediction, Product, cases
+from cases import Activation, Prediction, Product, Training, cases, sweep
 from peers.base import Peer
 from report import print_machine
-from timing import Contender, measure, median_ratio
+from timing import Contender, calls_of, in_turn, measure, median_ratio
 
 SAMPLE = 0.01  # seconds
 ENOUGH = 20e6  # operations: a product beyond has work for several threads
 GAINS, LOSES = 0.95, 0.9  # of the threads' number; of the speed of one thread
 ONE, SEVERAL = "one", "several"
-Work = Product | Activation | Prediction
+Work = Product | Activation | Prediction | Training
 Result = tuple[Work, float]  # and how many times as fast it is on several threads
 
 
 def works(quick: bool) -> list[Work]:
-    """Give the products, the activations of arrays beyond the caches and the predictions."""
-    sections = ("matmul", "activations", "prediction")
+    """Give the trainings, the products, the predictions, and the activations beyond the caches."""
+    sections = ("training", "matmul", "activations", "prediction")
     found = [case for section in sections for case in cases(section, quick=quick)]
-    return [
-        case
-        for case in found
-        if isinstance(case, Product | Prediction)
-        or (isinstance(case, Activation) and case.memory_bound)
-    ]
+    found += sweep()[:: 8 if quick else 1]
+    return [case for case in found if not isinstance(case, Activation) or case.memory_bound]
 
 
-def on_threads(function: Callable[[], Any], threads: int) -> Callable[[int], None]:
-    """Give the loop over a function on so many of pynn's threads."""
+def repeated(case: Work, pynn: Peer) -> Callable[[int], Any] | None:
+    """Give what does a case's work so many times, None if there is no such function."""
+    rng = np.random.default_rng(0)
+    if isinstance(case, Training):
+        start, batches = data.model(case.sizes, rng), data.mini_batches(case, rng)
+        assert pynn.trainer is not None
+        return in_turn(pynn.trainer(start, batches).train, len(batches))
+    function = data.programs(case, rng)(pynn)
+    return None if function is None else calls_of(function)
+
+
+def on_threads(work: Callable[[int], Any], threads: int) -> Callable[[int], None]:
+    """Do the work on so many of pynn's threads."""
     import pynn
 
     def run(n: int) -> None:
         with pynn.threads(threads):
-            for _ in range(n):
-                function()
+            work(n)
 
     return run
 
 
-def timed(function: Callable[[], Any], threads: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds of a call on one thread and on several, by round."""
+def timed(work: Callable[[int], Any], threads: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds of a piece of work on one thread and on several, by round."""
     contenders = [
-        Contender(name, on_threads(function, n)) for name, n in ((ONE, 1), (SEVERAL, threads))
+        Contender(name, on_threads(work, n)) for name, n in ((ONE, 1), (SEVERAL, threads))
     ]
     for contender in contenders:
         contender.calibrate(SAMPLE)
@@ -72,10 +78,10 @@ def compare(todo: list[Work], pynn: Peer, threads: int, rounds: int) -> list[Res
     print("\n" + f"{'':34}" + "".join(f"{column:>16}" for column in columns))
     results = []
     for case in todo:
-        function = data.programs(case, np.random.default_rng(0))(pynn)
-        if function is None:
+        work = repeated(case, pynn)
+        if work is None:
             continue
-        seconds = timed(function, threads, rounds)
+        seconds = timed(work, threads, rounds)
         ratio = median_ratio(seconds[ONE], seconds[SEVERAL])
         times = (f"{statistics.median(seconds[name]) * 1e6:.2f}" for name in (ONE, SEVERAL))
         cells = "".join(f"{cell:>16}" for cell in (*times, f"{ratio:.2f}"))

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 MIN_ROUNDS = 5
 QUIET_POLL, QUIET_LIMIT = 0.002, 0.5  # seconds
@@ -51,6 +52,30 @@ class Contender:
             warm = repeats
             repeats = min(limit, max(repeats + 1, int(repeats * min(seconds / taken, 1000.0))))
         self.repeats, self.warm_repeats = repeats, warm
+
+
+def calls_of(function: Callable[[], Any]) -> Callable[[int], None]:
+    """Give the loop over a function."""
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            function()
+
+    return run
+
+
+def in_turn(train: Callable[[int, int], None], available: int) -> Callable[[int], None]:
+    """Train on the next mini-batches at each call, from the first again at the end."""
+    position = 0
+
+    def run(steps: int) -> None:
+        nonlocal position
+        if position + steps > available:
+            position = 0
+        train(position, steps)
+        position += steps
+
+    return run
 
 
 def wait_until_quiet() -> None:

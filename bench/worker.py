@@ -12,12 +12,13 @@ import data
 import memory
 import numpy as np
 import peers
-from cases import Activation, Case, Training, cases
+import peers.pynn_peer
+from cases import Activation, Case, Training, Variants, cases
 from machine import Neighbours, thread_pools, warn
 from peak import PeakError, measured
 from peers.base import Peer
 from report import print_libraries, print_section
-from timing import Contender, measure, median_ratio
+from timing import Contender, calls_of, in_turn, measure, median_ratio
 
 CALL_SAMPLE = 0.005  # seconds
 
@@ -30,30 +31,6 @@ def check(case: Case, name: str, result: Any, expected: Any, tolerance: float = 
         result, expected, rtol=tolerance, atol=tolerance * scale
     ):
         raise SystemExit(f"{case.name}: {name} and pynn compute different things")
-
-
-def repeated(function: Callable[[], Any]) -> Callable[[int], None]:
-    """Give the loop over a function."""
-
-    def run(n: int) -> None:
-        for _ in range(n):
-            function()
-
-    return run
-
-
-def in_turn(train: Callable[[int, int], None], available: int) -> Callable[[int], None]:
-    """Train on the next mini-batches at each call, from the first again at the end."""
-    position = 0
-
-    def run(steps: int) -> None:
-        nonlocal position
-        if position + steps > available:
-            position = 0
-        train(position, steps)
-        position += steps
-
-    return run
 
 
 def training(case: Training, libraries: list[Peer], rng: np.random.Generator) -> list[Contender]:
@@ -72,6 +49,17 @@ def training(case: Training, libraries: list[Peer], rng: np.random.Generator) ->
         contender = Contender(library.name, in_turn(trainer.train, len(batches)))
         contender.calibrate(data.TRAINING_SAMPLE, limit=len(batches))
         contenders.append(contender)
+    return contenders
+
+
+def variants(case: Variants, rng: np.random.Generator) -> list[Contender]:
+    """Contenders for pynn's ways to train, each calibrated."""
+    start, batches = data.model(case.sizes, rng), data.mini_batches(case, rng)
+    contenders = [
+        Contender(name, run) for name, run in peers.pynn_peer.variants(start, batches).items()
+    ]
+    for contender in contenders:
+        contender.calibrate(data.TRAINING_SAMPLE)
     return contenders
 
 
@@ -99,7 +87,7 @@ def calls(
 
 def timed_calls(name: str, function: Callable[[], Any]) -> Contender:
     """Give a calibrated contender that calls a function."""
-    contender = Contender(name, repeated(function))
+    contender = Contender(name, calls_of(function))
     contender.calibrate(CALL_SAMPLE)
     return contender
 
@@ -107,6 +95,8 @@ def timed_calls(name: str, function: Callable[[], Any]) -> Contender:
 def contenders_for(case: Case, libraries: list[Peer], threads: int) -> list[Contender]:
     """Everything that takes part in a case; pynn is the first, a copy may be the last."""
     rng = np.random.default_rng(0)
+    if isinstance(case, Variants):
+        return variants(case, rng)
     if isinstance(case, Training):
         return training(case, libraries, rng)
     found = calls(case, libraries, data.programs(case, rng))

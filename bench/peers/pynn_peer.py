@@ -48,6 +48,40 @@ class PynnTrainer(Trainer):
         return list(self.net.weights)
 
 
+def variants(model: Model, data: Data) -> dict[str, Callable[[int], None]]:
+    """Ways to train: a program for each, that does so many steps of one epoch."""
+
+    def way(
+        optimizer: pynn.Optimizer, shuffle: bool = False, dtype: str = "float32"
+    ) -> Callable[[int], None]:
+        net = pynn.MLP(model.sizes, dtype=dtype, seed=0)
+        net.set_weights(model.weights, model.biases)
+        x = data.x.astype(dtype)
+
+        def run(steps: int) -> None:
+            rows = min(steps, len(data)) * data.batch
+            for _ in range(-(-steps // len(data))):
+                net.fit(
+                    x[:rows],
+                    data.y[:rows],
+                    batch_size=data.batch,
+                    optimizer=optimizer,
+                    shuffle=shuffle,
+                    progress=False,
+                )
+
+        return run
+
+    return {
+        "pynn": way(pynn.SGD(LEARNING_RATE)),
+        "shuffled": way(pynn.SGD(LEARNING_RATE), shuffle=True),
+        "momentum": way(pynn.SGD(LEARNING_RATE, momentum=0.9)),
+        "Nesterov": way(pynn.SGD(LEARNING_RATE, momentum=0.9, nesterov=True)),
+        "Adam": way(pynn.Adam(LEARNING_RATE)),
+        "float64": way(pynn.SGD(LEARNING_RATE), dtype="float64"),
+    }
+
+
 class PynnPeer(Peer):
     """Speaks for pynn."""
 

@@ -1,0 +1,144 @@
+"""What a fit allocates: nothing after the first mini-batch, and never a copy of X."""
+
+import os
+import platform
+
+import numpy as np
+import pytest
+from numpy_mlp import run_python
+from toolchain import COMPILER, needs_compiler, run
+
+linux = pytest.mark.skipif(
+    platform.system() != "Linux" or platform.libc_ver()[0] != "glibc", reason="needs glibc"
+)
+
+# Counts what is asked of the allocator, by way of LD_PRELOAD.
+COUNTER = r"""
+#include <errno.h>
+#include <stddef.h>
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t), *__libc_memalign(size_t, size_t);
+static long count;
+long allocations(void) { return __atomic_load_n(&count, __ATOMIC_RELAXED); }
+static void add(void) { __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED); }
+void *malloc(size_t n) { add(); return __libc_malloc(n); }
+void *calloc(size_t m, size_t n) { add(); return __libc_calloc(m, n); }
+void *realloc(void *p, size_t n) { add(); return __libc_realloc(p, n); }
+void *memalign(size_t a, size_t n) { add(); return __libc_memalign(a, n); }
+void *aligned_alloc(size_t a, size_t n) { add(); return __libc_memalign(a, n); }
+int posix_memalign(void **p, size_t a, size_t n) {
+    add();
+    *p = __libc_memalign(a, n);
+    return *p ? 0 : ENOMEM;
+}
+"""
+COUNTING = """
+import ctypes, sys
+import numpy as np
+import pynn
+
+allocations = ctypes.CDLL(None).allocations
+allocations.restype = ctypes.c_long
+pynn.set_num_threads(int(sys.argv[1]))
+rng = np.random.default_rng(0)
+batch, steps = 128, 400
+x = rng.normal(size=(batch * steps, 40)).astype(sys.argv[2])
+y = rng.integers(3, size=len(x))
+order = rng.permutation(len(x)) if sys.argv[3] == "shuffled" else None
+net = pynn.MLP([40, 300, 200, 3], "tanh", seed=0)
+optimizer = getattr(pynn, sys.argv[4])(1e-4)
+
+def counted(batches):
+    part = None if order is None else np.ascontiguousarray(order[: batches * batch])
+    rows = slice(None) if part is not None else slice(batches * batch)
+    bound = optimizer._bind(net)
+    before = allocations()
+    net._core.train_epoch(x[rows], y[rows], True, part, batch, bound, None)
+    return allocations() - before
+
+counted(1)
+print(counted(1), counted(steps))
+"""
+# X has 256 MB of bytes; as float32 it would have 1 GB. Memory beyond the start: 150 MB.
+BOUNDED = """
+import resource, sys
+import numpy as np
+import pynn
+
+folder, steps = sys.argv[1], 3
+with open(folder + "/x.dat", "wb") as file:
+    file.truncate(2**28)  # zeros that take no room on the disk
+x = np.memmap(folder + "/x.dat", np.uint8, "r", shape=(2**18, 2**10))
+y = np.zeros(len(x), np.int64)
+net = pynn.MLP([2**10, 4, 2], seed=0)
+net.fit(x[:256], y[:256], batch_size=128, optimizer=pynn.Adam())
+with open("/proc/self/status") as status:
+    kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmData"))
+limit = kilobytes * 1024 + 150 * 2**20
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+try:
+    x.astype(np.float32)
+except MemoryError:
+    print("limited")
+net.fit(x, y, batch_size=128, optimizer=pynn.Adam(), validation_data=(x[:20000], y[:20000]))
+print(len(net.history), net.evaluate(x[:5000], y[:5000])["accuracy"])
+"""
+
+
+@linux
+@needs_compiler
+@pytest.mark.parametrize(
+    ("threads", "dtype", "order", "optimizer"),
+    [
+        (1, "float32", "unshuffled", "SGD"),
+        (1, "float32", "shuffled", "Adam"),
+        (1, "float64", "shuffled", "SGD"),
+        (2, "float32", "unshuffled", "RMSprop"),
+        (2, "float64", "shuffled", "AdamW"),
+    ],
+)
+def test_nothing_is_allocated_after_the_first_mini_batch(
+    threads, dtype, order, optimizer, tmp_path
+):
+    source, library = tmp_path / "counter.c", tmp_path / "counter.so"
+    source.write_text(COUNTER)
+    run(*COMPILER, "-x", "c", "-shared", "-fPIC", "-O1", source, "-o", library)
+    environment = {**os.environ, "LD_PRELOAD": str(library)}
+    printed = run_python(
+        COUNTING, tmp_path, threads, dtype, order, optimizer, environment=environment
+    )
+    one, many = map(int, printed.split())
+    # (The calls of the Python side, which hears of a longer epoch now and then, take a few.)
+    assert one > 0
+    assert many <= one + 20
+
+
+@linux
+def test_x_may_be_larger_than_the_memory(tmp_path):
+    printed = run_python(BOUNDED, tmp_path, tmp_path, timeout=120).split()
+    assert printed == ["limited", "1", "1.0"]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+def test_x_is_not_converted_as_a_whole(dtype, monkeypatch):
+    """The core is handed the caller's own array."""
+    import pynn
+
+    x, y = np.ones((64, 5), dtype), np.zeros(64, int)
+    net = pynn.MLP([5, 4, 2], seed=0)
+    seen = []
+
+    class Core:
+        def __init__(self, core):
+            self.core = core
+
+        def __getattr__(self, name):
+            return getattr(self.core, name)
+
+        def train_epoch(self, samples, *rest):
+            seen.append(samples)
+            return self.core.train_epoch(samples, *rest)
+
+    monkeypatch.setattr(net, "_core", Core(net._core))
+    net.fit(x, y)
+    assert [np.shares_memory(samples, x) for samples in seen] == [True]
