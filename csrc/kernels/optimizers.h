@@ -5,6 +5,14 @@
 
 PYNN_ISA_BEGIN
 
+// A moment that no gradient feeds any more (a dead unit's, a pixel's that is always black) decays
+// into the denormal numbers and stays there, since 0.9 times the least of them rounds to itself;
+// each operation on one takes as long as a hundred others. It is 0 long before.
+template <class T>
+PYNN_INLINE Vec<T> settled(Vec<T> moment) {
+    return select_less(abs(moment), set1(Float<T>::settled), set1(T(0)), moment);
+}
+
 // Momentum as Sutskever et al. (2013) and scikit-learn write it: the velocity contains the
 // learning rate, so that a change of the rate acts at once. Adam: Kingma and Ba (2015), the
 // correction of the moments' bias being part of rate and epsilon. RMSprop: Hinton's lecture 6e
@@ -25,22 +33,22 @@ struct Follow {
           epsilon(set1(u.epsilon)) {}
 
     PYNN_INLINE void operator()(Vec<T> g, Vec<T>& w, Vec<T>& m, Vec<T>& v) const {
-        if constexpr (has_v) v = fma(rest2, g * g, beta2 * v);
+        if constexpr (has_v) v = settled(fma(rest2, g * g, beta2 * v));
         if constexpr (rule == Rule::copy) {
             w = g;
         } else if constexpr (rule == Rule::sgd) {
             w = fnma(rate, g, keep * w);
         } else if constexpr (rule == Rule::momentum) {
-            m = fnma(rate, g, beta1 * m);
+            m = settled(fnma(rate, g, beta1 * m));
             w = fma(keep, w, m);
         } else if constexpr (rule == Rule::nesterov) {
-            m = fnma(rate, g, beta1 * m);
+            m = settled(fnma(rate, g, beta1 * m));
             w = fma(beta1, m, fnma(rate, g, keep * w));
         } else if constexpr (rule == Rule::adam) {
-            m = fma(rest1, g - m, m);
+            m = settled(fma(rest1, g - m, m));
             w = fnma(rate, m / (sqrt(v) + epsilon), keep * w);
         } else {
-            m = fma(beta1, m, g / (sqrt(v) + epsilon));
+            m = settled(fma(beta1, m, g / (sqrt(v) + epsilon)));
             w = fnma(rate, m, keep * w);
         }
     }

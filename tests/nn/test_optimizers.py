@@ -206,6 +206,27 @@ def test_a_stopped_fit_has_counted_its_steps():
     assert_same_bits(stopped, whole)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", ["momentum", "Nesterov", "Adam", "RMSprop, momentum"])
+def test_moments_do_not_end_as_denormals(case, dtype):
+    """Those of an input that is 0 but for the first step: 0.9**t, then nothing."""
+    make, settings = OPTIMIZERS[case]
+    net, optimizer = make_net(dtype), make(**(settings | {"learning_rate": 1e-3}))
+    x, y = make_samples(net.loss, 20, 7, 4, labels=True)
+    net.train_on_batch(x, y, optimizer)
+    x[:, 3] = 0
+    if case == "Adam":
+        optimizer.beta2 = 0.9
+    net.fit(x, y, epochs=10_000, batch_size=20, optimizer=optimizer)
+    state = optimizer._states[net]
+    for moment in (state.m, state.v):
+        if moment is not None:
+            of_the_input = net._views(moment)[0][0][3]
+            assert np.all(of_the_input == 0)
+            assert np.all((moment == 0) | (np.abs(moment) > 1000 * np.finfo(dtype).tiny))
+            assert np.any(moment)
+
+
 def test_settings_may_change_between_calls():
     net, x, y = make_net("float64"), *make_samples("softmax_cross_entropy", 50, 7, 4, labels=True)
     twin = NumpyMLP(net)
