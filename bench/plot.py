@@ -85,7 +85,8 @@ def save(path: str, results: dict[str, Any]) -> None:
     from matplotlib import pyplot as plt
 
     runs = results["runs"]
-    sections = [name for name, rows in runs[0]["sections"].items() if rows]
+    # (Variants are not rivals.)
+    sections = [name for name, rows in runs[0]["sections"].items() if rows and name in UNITS]
     if not sections:
         return
     tallest = max(

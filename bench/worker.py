@@ -40,7 +40,11 @@ def training(case: Training, libraries: list[Peer], rng: np.random.Generator) ->
     for library in libraries:
         if library.trainer is None:
             continue
-        trainer = library.trainer(start, batches)
+        try:
+            trainer = library.trainer(start, batches)
+        except NotImplementedError as reason:
+            print(f"{case.name}: without {library.name} ({reason})")
+            continue
         trainer.train(0, 3)
         weights = [w.copy() for w in trainer.weights()]
         expected = expected or weights

@@ -13,6 +13,8 @@ from .base import LEARNING_RATE, Array, Data, Model, Peer, Trainer
 
 def classifier(model: Model, batch: int) -> Any:
     """A classifier with these weights (set once its first partial fit has made its own)."""
+    if model.sizes[-1] == 2:
+        raise NotImplementedError("scikit-learn has one output for two classes")
     sizes = model.sizes
     net = MLPClassifier(
         sizes[1:-1],
