@@ -77,7 +77,7 @@ def variants(model: Model, data: Data) -> dict[str, Callable[[int], None]]:
         "shuffled": way(pynn.SGD(LEARNING_RATE), shuffle=True),
         "momentum": way(pynn.SGD(LEARNING_RATE, momentum=0.9)),
         "Nesterov": way(pynn.SGD(LEARNING_RATE, momentum=0.9, nesterov=True)),
-        "Adam": way(pynn.Adam(LEARNING_RATE)),
+        "Adam": way(pynn.Adam(1e-4)),
         "float64": way(pynn.SGD(LEARNING_RATE), dtype="float64"),
     }
 
