@@ -95,6 +95,9 @@ class Optimizer(ABC):
             raise ValueError(
                 f"learning_rate {self.learning_rate:g} is out of range for {net.dtype}"
             )
+        # (It keeps the quotient of a parameter without gradients from being 0 / 0.)
+        if rule.v and rule.epsilon < np.finfo(net.dtype).tiny:
+            raise ValueError(f"epsilon {rule.epsilon:g} is out of range for {net.dtype}")
         state = self._states.get(net)
         if state is None:
             state = self._states[net] = State(np.zeros(1, np.int64))

@@ -65,7 +65,7 @@ import resource, sys
 import numpy as np
 import pynn
 
-folder, steps = sys.argv[1], 3
+folder = sys.argv[1]
 with open(folder + "/x.dat", "wb") as file:
     file.truncate(2**28)  # zeros that take no room on the disk
 x = np.memmap(folder + "/x.dat", np.uint8, "r", shape=(2**18, 2**10))

@@ -1,8 +1,17 @@
 """Every optimiser takes the steps of its formulas in NumPy, and those of torch's of its name."""
 
+import os
+
 import numpy as np
 import pytest
-from numpy_mlp import NumpyMLP, assert_close, assert_same_bits, make_samples, parameters_of
+from numpy_mlp import (
+    NumpyMLP,
+    assert_close,
+    assert_same_bits,
+    make_samples,
+    parameters_of,
+    run_python,
+)
 
 import pynn
 
@@ -225,6 +234,41 @@ def test_moments_do_not_end_as_denormals(case, dtype):
             assert np.all(of_the_input == 0)
             assert np.all((moment == 0) | (np.abs(moment) > 1000 * np.finfo(dtype).tiny))
             assert np.any(moment)
+
+
+# Inputs of all sizes: second moments beyond the range in which AVX-512 computes roots by itself.
+TRAINED = """
+import hashlib
+import numpy as np
+import pynn
+
+rng = np.random.default_rng(0)
+x = rng.normal(size=(300, 61)) * 10.0 ** rng.uniform(-18, 1, 61)
+y = rng.integers(5, size=300)
+for dtype in ("float32", "float64"):
+    for optimizer in (pynn.SGD(0.01, 0.9), pynn.AdamW(), pynn.RMSprop(momentum=0.5)):
+        net = pynn.MLP([61, 45, 5], "tanh", dtype=dtype, seed=0)
+        net.fit(x, y, epochs=3, batch_size=64, optimizer=optimizer)
+        print(hashlib.sha256(b"".join(w.tobytes() for w in net.weights + net.biases)).hexdigest())
+"""
+
+
+def test_every_fused_instruction_set_gives_the_same_bits(tmp_path):
+    sets = [name for name in pynn.show_config("dict")["isas_usable"] if name != "baseline"]
+    if len(sets) < 2:
+        pytest.skip("there is one instruction set only")
+    printed = {
+        run_python(TRAINED, tmp_path, environment={**os.environ, "PYNN_ISA": name}) for name in sets
+    }
+    assert len(printed) == 1
+    assert len(set(printed.pop().split())) == 6
+
+
+def test_epsilon_out_of_the_dtype_s_range():
+    net = make_net("float32")
+    with pytest.raises(ValueError, match="epsilon 1e-50 is out of range for float32"):
+        net.fit(np.zeros((3, 7)), [0, 1, 2], optimizer=pynn.Adam(epsilon=1e-50))
+    make_net("float64").fit(np.zeros((3, 7)), [0, 1, 2], optimizer=pynn.Adam(epsilon=1e-50))
 
 
 def test_settings_may_change_between_calls():

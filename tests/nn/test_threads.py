@@ -20,6 +20,12 @@ CASES = {
     "50-220-30-7": ([50, 220, 30, 7], 260, 256),
     "20-80-40-3": ([20, 80, 40, 3], 1300, 600),
 }
+OPTIMIZERS = {
+    "SGD": lambda: pynn.SGD(0.01),
+    "Nesterov": lambda: pynn.SGD(0.01, momentum=0.9, nesterov=True),
+    "AdamW": lambda: pynn.AdamW(0.001),
+    "RMSprop": lambda: pynn.RMSprop(0.001, momentum=0.5),
+}
 cases = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 # Starts a large fit and its threads; `digest` shows the weights' bits.
 PROGRAM = """
@@ -49,16 +55,16 @@ def _thread_count_is_restored():
 
 @cases
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("sgd", [{}, {"momentum": 0.9, "nesterov": True}])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=list(OPTIMIZERS))
 @pytest.mark.parametrize("loss", ["softmax_cross_entropy", "mse"])
-def test_training_gives_the_same_bits(case, loss, dtype, sgd):
+def test_training_gives_the_same_bits(case, loss, dtype, optimizer):
     sizes, rows, batch_size = case
     x, y = make_samples(loss, rows, sizes[0], sizes[-1])
 
     def trained(n):
         net = pynn.MLP(sizes, "tanh", loss, dtype=dtype, seed=0)
         with pynn.threads(n):
-            history = net.fit(x, y, 2, batch_size, optimizer=pynn.SGD(0.01, **sgd))
+            history = net.fit(x, y, 2, batch_size, optimizer=optimizer())
         return [*parameters_of(net), np.array(history.loss)]
 
     one = trained(1)
