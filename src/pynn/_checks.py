@@ -18,14 +18,19 @@ def integer(value: Any, name: str, at_least: int) -> int:
     return number
 
 
-def number(value: Any, name: str, *, low: float, high: float = math.inf, open_low: bool) -> float:
-    """`value` as a float in [low, high), or in (low, high)."""
+def real(value: Any, name: str) -> float:
+    """`value` as a float; NaN and infinities are numbers."""
     if isinstance(value, bool | str | bytes):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
-        result = float(value)
+        return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
+def number(value: Any, name: str, *, low: float, high: float = math.inf, open_low: bool) -> float:
+    """`value` as a float in [low, high), or in (low, high)."""
+    result = real(value, name)
     inside = (low < result if open_low else low <= result) and result < high
     if not inside:
         interval = f"{'(' if open_low else '['}{low:g}, {high:g})"

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pynn import _checks, _core
 from pynn._types import Array
+from pynn.schedules import Schedule, schedule_from_config
 
 if TYPE_CHECKING:
+    from pynn.history import History
     from pynn.mlp import MLP
+
+LearningRate = float | Schedule | Callable[[int], float]
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class Rule:
     ----------
     name : str
     beta1, beta2, epsilon, weight_decay : float
+    clip_norm : float
+        0: the gradient is not clipped.
     m, v : bool
         Whether there is a first moment (or velocity), and a second.
     """
@@ -33,6 +42,7 @@ class Rule:
     beta2: float = 0.0
     epsilon: float = 0.0
     weight_decay: float = 0.0
+    clip_norm: float = 0.0
     m: bool = False
     v: bool = False
 
@@ -60,71 +70,223 @@ class Optimizer(ABC):
     number of steps) is kept in the optimiser, one for each network it has trained.
     """
 
-    learning_rate: float
+    learning_rate: LearningRate
+    clip_norm: float | None
+
+    # Each setting's check, by the constructor's names and in their order; and the values that the
+    # representation does not mention.
+    _CHECKS: ClassVar[dict[str, Callable[[Any, str], Any]]]
+    _UNSAID: ClassVar[dict[str, Any]] = {"clip_norm": None}
 
     def __init__(self) -> None:
         self._states: WeakKeyDictionary[MLP, State] = WeakKeyDictionary()
-        self._rule()
+        self._lock = threading.Lock()
+        settings = self._checked()
+        self._rule(**settings)
+        self.__dict__.update(settings)
+
+    def _checked(self) -> dict[str, Any]:
+        """The present settings, checked and converted; what is out of range changes nothing."""
+        return {name: check(getattr(self, name), name) for name, check in self._CHECKS.items()}
 
     @abstractmethod
-    def _rule(self) -> Rule:
-        """The present settings, checked."""
+    def _rule(self, **settings: Any) -> Rule:
+        """The step that checked settings make."""
 
-    def _check_rate(self) -> None:
-        self.learning_rate = _checks.number(
-            self.learning_rate, "learning_rate", low=0.0, open_low=True
-        )
+    # ------------------------------------------------------------------- rates
 
-    def _check_fraction(self, name: str) -> float:
-        """The setting `name`, in [0, 1)."""
-        value = _checks.number(getattr(self, name), name, low=0.0, high=1.0, open_low=False)
-        setattr(self, name, value)
-        return value
+    def current_rate(self, net: MLP) -> float:
+        """Tell the learning rate of a network's next update.
 
-    def _check_positive(self, name: str, *, or_zero: bool = False) -> float:
-        value = _checks.number(getattr(self, name), name, low=0.0, open_low=not or_zero)
-        setattr(self, name, value)
-        return value
+        Parameters
+        ----------
+        net : MLP
 
-    def _bind(self, net: MLP) -> Any:
-        """The compiled optimiser that updates `net` with the present settings."""
-        rule = self._rule()
-        with np.errstate(over="ignore", under="ignore"):
-            rate = net.dtype.type(self.learning_rate)
-        if not (0 < rate < np.inf):
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `learning_rate` is not a rate, or gives none.
+        """
+        return float(self.rates(net, 1)[0])
+
+    def rates(self, net: MLP, count: int) -> NDArray[np.float64]:
+        """Tell the learning rates of a network's next updates.
+
+        Parameters
+        ----------
+        net : MLP
+            Its updates by this optimiser are counted from 0.
+        count : int
+            Of how many updates.
+
+        Returns
+        -------
+        ndarray of float64, shape (count,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `learning_rate` is not a rate or gives none, naming the update.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> net = pynn.MLP([2, 1], loss="mse")
+        >>> pynn.SGD(pynn.StepDecay(0.8, every=2, factor=0.5)).rates(net, 5)
+        array([0.8, 0.8, 0.4, 0.4, 0.2])
+        """
+        return self._rates(net, _checks.integer(count, "count", 0))
+
+    def _rates(self, net: MLP, count: int) -> NDArray[np.float64]:
+        rate = _learning_rate(self.learning_rate, "learning_rate")
+        if isinstance(rate, float):
+            return np.full(count, rate)
+        with self._lock:
+            state = self._states.get(net)
+        first = 0 if state is None else int(state.steps[0])
+        if isinstance(rate, Schedule):
+            rates = np.asarray(rate(np.arange(first, first + count)), dtype=np.float64)
+        else:
+            rates = np.empty(count)
+            for i in range(count):
+                rates[i] = _checks.real(rate(first + i), f"learning_rate at update {first + i}")
+        bad = np.flatnonzero(~((rates >= 0) & (rates < np.inf)))
+        if bad.size:
             raise ValueError(
-                f"learning_rate {self.learning_rate:g} is out of range for {net.dtype}"
+                f"learning_rate at update {first + bad[0]} is {rates[bad[0]]:g}, "
+                "expected a number in [0, inf)"
             )
+        return rates
+
+    def _observe(self, history: History) -> None:
+        """An epoch is over; `fit` calls it when the epoch's figures are recorded."""
+        if isinstance(self.learning_rate, Schedule):
+            self.learning_rate.observe(history)
+
+    # -------------------------------------------------------------- the binding
+
+    def _bind(self, net: MLP, count: int = 1) -> Any:
+        """The compiled optimiser that updates `net` with the present settings.
+
+        It has the rates of the next `count` updates; the last of them goes on.
+        """
+        settings = self._checked()
+        rule = self._rule(**settings)
+        constant = isinstance(settings["learning_rate"], float)
+        rates = self._rates(net, 1 if constant else max(count, 1))
+        with np.errstate(over="ignore", under="ignore"):
+            rounded = rates.astype(net.dtype)
+        # (What falls with time may reach 0.)
+        bad = (rounded == np.inf) | (constant & (rounded == 0))
+        if bad.any():
+            raise ValueError(f"learning_rate {rates[bad][0]:g} is out of range for {net.dtype}")
         # (It keeps the quotient of a parameter without gradients from being 0 / 0.)
         if rule.v and rule.epsilon < np.finfo(net.dtype).tiny:
             raise ValueError(f"epsilon {rule.epsilon:g} is out of range for {net.dtype}")
-        state = self._states.get(net)
-        if state is None:
-            state = self._states[net] = State(np.zeros(1, np.int64))
-        if rule.m and state.m is None:
-            state.m = np.zeros_like(net._parameters)
-        if rule.v and state.v is None:
-            state.v = np.zeros_like(net._parameters)
-        make = _core.optimizer_F32 if net.dtype == np.float32 else _core.optimizer_F64
+        state = self._state_of(net, rule)
+        further = {"clip_norm": rule.clip_norm} if rule.clip_norm else {}
+        make: Callable[..., Any] = (
+            _core.optimizer_F32 if net.dtype == np.float32 else _core.optimizer_F64
+        )
         return make(
             rule.name,
             net._parameters,
             state.m if rule.m else None,
             state.v if rule.v else None,
-            [self.learning_rate],
+            rates.tolist(),
             rule.beta1,
             rule.beta2,
             rule.epsilon,
             rule.weight_decay,
             state.steps,
+            **further,
         )
 
+    def _state_of(self, net: MLP, rule: Rule) -> State:
+        """The state for `net`, with the moments that the rule needs; they start at 0."""
+        # One optimiser may train several networks at once, in threads; the dictionary is shared.
+        with self._lock:
+            state = self._states.get(net)
+            if state is None:
+                state = State(np.zeros(1, np.int64))
+            if rule.m and state.m is None:
+                state.m = np.zeros_like(net._parameters)
+            if rule.v and state.v is None:
+                state.v = np.zeros_like(net._parameters)
+            self._states[net] = state
+            return state
+
+    # ------------------------------------------------------- settings and copies
+
+    def _settings(self) -> dict[str, Any]:
+        """The settings in what JSON can hold, for `optimizer_from_settings`.
+
+        A schedule is ``{"schedule": its config}``; another callable cannot be written: None.
+        """
+        settings = self._checked()
+        rate = settings["learning_rate"]
+        if isinstance(rate, Schedule):
+            try:
+                settings["learning_rate"] = {"schedule": rate.get_config()}
+            except ValueError:  # somebody's own class
+                settings["learning_rate"] = None
+        elif not isinstance(rate, float):
+            settings["learning_rate"] = None
+        return {"name": type(self).__name__, **settings}
+
+    def __repr__(self) -> str:
+        settings = {name: getattr(self, name) for name in self._CHECKS}
+        text = ", ".join(
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}"
+            for name, value in settings.items()
+            if name not in self._UNSAID or value != self._UNSAID[name]
+        )
+        return f"{type(self).__name__}({text})"
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_states": list(self._states.items())}
+        with self._lock:
+            states = list(self._states.items())
+        state = {**self.__dict__, "_states": states}
+        del state["_lock"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._states = WeakKeyDictionary(state["_states"])
+        self._lock = threading.Lock()
+
+
+def _learning_rate(value: Any, name: str) -> LearningRate:
+    """A number greater than 0, or what is called with the number of the update."""
+    if isinstance(value, Schedule):
+        return value
+    if isinstance(value, type):
+        raise TypeError(f"{name} must be a number, a schedule or a callable, got {value!r}")
+    if callable(value):
+        function: Callable[[int], float] = value
+        return function
+    return _positive(value, name)
+
+
+def _positive(value: Any, name: str) -> float:
+    return _checks.number(value, name, low=0.0, open_low=True)
+
+
+def _at_least_0(value: Any, name: str) -> float:
+    return _checks.number(value, name, low=0.0, open_low=False)
+
+
+def _fraction(value: Any, name: str) -> float:
+    """A number in [0, 1)."""
+    return _checks.number(value, name, low=0.0, high=1.0, open_low=False)
+
+
+def _clip_norm(value: Any, name: str) -> float | None:
+    return None if value is None else _positive(value, name)
 
 
 class SGD(Optimizer):
@@ -132,8 +294,9 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
-        Greater than 0. May be set between calls.
+    learning_rate : float, Schedule or callable, default 0.01
+        A number greater than 0, or what gives one (or 0) when it is called with the number of the
+        update, from 0. May be set between calls.
     momentum : float, default 0.0
         In [0, 1).
     nesterov : bool, default False
@@ -141,6 +304,9 @@ class SGD(Optimizer):
     weight_decay : float, default 0.0
         Each step also takes ``learning_rate * weight_decay`` times themselves off the parameters,
         past the momentum (decoupled, as in AdamW).
+    clip_norm : float, optional
+        Greater than 0: a gradient whose norm, over all weights and biases, is larger is scaled
+        down to it before the step.
 
     Notes
     -----
@@ -167,28 +333,35 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
+        clip_norm: float | None = None,
     ) -> None:
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.nesterov = nesterov
         self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
         super().__init__()
 
-    def _rule(self) -> Rule:
-        self._check_rate()
-        momentum = self._check_fraction("momentum")
-        self.nesterov = _checks.flag(self.nesterov, "nesterov")
-        if self.nesterov and momentum == 0.0:
-            raise ValueError("nesterov=True needs a momentum greater than 0")
-        name = "sgd" if momentum == 0.0 else "nesterov" if self.nesterov else "momentum"
-        decay = self._check_positive("weight_decay", or_zero=True)
-        return Rule(name, beta1=momentum, weight_decay=decay, m=momentum > 0.0)
+    _CHECKS: ClassVar = {
+        "learning_rate": _learning_rate,
+        "momentum": _fraction,
+        "nesterov": _checks.flag,
+        "weight_decay": _at_least_0,
+        "clip_norm": _clip_norm,
+    }
+    _UNSAID: ClassVar = {"weight_decay": 0.0, "clip_norm": None}
 
-    def __repr__(self) -> str:
-        decay = f", weight_decay={self.weight_decay:g}" if self.weight_decay else ""
-        return (
-            f"SGD(learning_rate={self.learning_rate:g}, momentum={self.momentum:g}, "
-            f"nesterov={self.nesterov}{decay})"
+    def _rule(self, **settings: Any) -> Rule:
+        momentum, nesterov = settings["momentum"], settings["nesterov"]
+        if nesterov and momentum == 0.0:
+            raise ValueError("nesterov=True needs a momentum greater than 0")
+        name = "sgd" if momentum == 0.0 else "nesterov" if nesterov else "momentum"
+        return Rule(
+            name,
+            beta1=momentum,
+            weight_decay=settings["weight_decay"],
+            clip_norm=settings["clip_norm"] or 0.0,
+            m=momentum > 0.0,
         )
 
 
@@ -197,12 +370,16 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.001
-        Greater than 0. May be set between calls.
+    learning_rate : float, Schedule or callable, default 0.001
+        A number greater than 0, or what gives one (or 0) when it is called with the number of the
+        update, from 0. May be set between calls.
     beta1, beta2 : float, default 0.9 and 0.999
         Decay rates of the first and the second moment, in [0, 1).
     epsilon : float, default 1e-8
         Greater than 0.
+    clip_norm : float, optional
+        Greater than 0: a gradient whose norm, over all weights and biases, is larger is scaled
+        down to it before the step.
 
     Notes
     -----
@@ -229,32 +406,34 @@ class Adam(Optimizer):
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-8,
+        clip_norm: float | None = None,
     ) -> None:
         self.learning_rate = learning_rate
         self.beta1 = beta1
         self.beta2 = beta2
         self.epsilon = epsilon
+        self.clip_norm = clip_norm
         super().__init__()
 
-    def _rule(self) -> Rule:
-        self._check_rate()
+    _CHECKS: ClassVar = {
+        "learning_rate": _learning_rate,
+        "beta1": _fraction,
+        "beta2": _fraction,
+        "epsilon": _positive,
+        "clip_norm": _clip_norm,
+    }
+
+    def _rule(self, **settings: Any) -> Rule:
         return Rule(
             "adam",
-            beta1=self._check_fraction("beta1"),
-            beta2=self._check_fraction("beta2"),
-            epsilon=self._check_positive("epsilon"),
+            beta1=settings["beta1"],
+            beta2=settings["beta2"],
+            epsilon=settings["epsilon"],
+            weight_decay=settings.get("weight_decay", 0.0),
+            clip_norm=settings["clip_norm"] or 0.0,
             m=True,
             v=True,
         )
-
-    def _settings(self) -> str:
-        return (
-            f"learning_rate={self.learning_rate:g}, beta1={self.beta1:g}, beta2={self.beta2:g}, "
-            f"epsilon={self.epsilon:g}"
-        )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._settings()})"
 
 
 class AdamW(Adam):
@@ -262,14 +441,18 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate : float, default 0.001
-        Greater than 0. May be set between calls.
+    learning_rate : float, Schedule or callable, default 0.001
+        A number greater than 0, or what gives one (or 0) when it is called with the number of the
+        update, from 0. May be set between calls.
     beta1, beta2 : float, default 0.9 and 0.999
         Decay rates of the first and the second moment, in [0, 1).
     epsilon : float, default 1e-8
         Greater than 0.
     weight_decay : float, default 0.01
         At least 0.
+    clip_norm : float, optional
+        Greater than 0: a gradient whose norm, over all weights and biases, is larger is scaled
+        down to it before the step.
 
     Notes
     -----
@@ -294,17 +477,19 @@ class AdamW(Adam):
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
+        clip_norm: float | None = None,
     ) -> None:
         self.weight_decay = weight_decay
-        super().__init__(learning_rate, beta1, beta2, epsilon)
+        super().__init__(learning_rate, beta1, beta2, epsilon, clip_norm)
 
-    def _rule(self) -> Rule:
-        rule = super()._rule()
-        decay = self._check_positive("weight_decay", or_zero=True)
-        return replace(rule, weight_decay=decay)
-
-    def _settings(self) -> str:
-        return f"{super()._settings()}, weight_decay={self.weight_decay:g}"
+    _CHECKS: ClassVar = {
+        "learning_rate": _learning_rate,
+        "beta1": _fraction,
+        "beta2": _fraction,
+        "epsilon": _positive,
+        "weight_decay": _at_least_0,
+        "clip_norm": _clip_norm,
+    }
 
 
 class RMSprop(Optimizer):
@@ -312,14 +497,18 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.001
-        Greater than 0. May be set between calls.
+    learning_rate : float, Schedule or callable, default 0.001
+        A number greater than 0, or what gives one (or 0) when it is called with the number of the
+        update, from 0. May be set between calls.
     rho : float, default 0.9
         Decay rate of the mean, in [0, 1). (torch: ``alpha``, there 0.99.)
     momentum : float, default 0.0
         In [0, 1).
     epsilon : float, default 1e-8
         Greater than 0.
+    clip_norm : float, optional
+        Greater than 0: a gradient whose norm, over all weights and biases, is larger is scaled
+        down to it before the step.
 
     Notes
     -----
@@ -345,26 +534,83 @@ class RMSprop(Optimizer):
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-8,
+        clip_norm: float | None = None,
     ) -> None:
         self.learning_rate = learning_rate
         self.rho = rho
         self.momentum = momentum
         self.epsilon = epsilon
+        self.clip_norm = clip_norm
         super().__init__()
 
-    def _rule(self) -> Rule:
-        self._check_rate()
+    _CHECKS: ClassVar = {
+        "learning_rate": _learning_rate,
+        "rho": _fraction,
+        "momentum": _fraction,
+        "epsilon": _positive,
+        "clip_norm": _clip_norm,
+    }
+
+    def _rule(self, **settings: Any) -> Rule:
         return Rule(
             "rmsprop",
-            beta1=self._check_fraction("momentum"),
-            beta2=self._check_fraction("rho"),
-            epsilon=self._check_positive("epsilon"),
+            beta1=settings["momentum"],
+            beta2=settings["rho"],
+            epsilon=settings["epsilon"],
+            clip_norm=settings["clip_norm"] or 0.0,
             m=True,
             v=True,
         )
 
-    def __repr__(self) -> str:
-        return (
-            f"RMSprop(learning_rate={self.learning_rate:g}, rho={self.rho:g}, "
-            f"momentum={self.momentum:g}, epsilon={self.epsilon:g})"
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    each.__name__: each for each in (SGD, Adam, AdamW, RMSprop)
+}
+
+
+def optimizer_from_settings(
+    settings: dict[str, Any], learning_rate: LearningRate | None = None
+) -> Optimizer:
+    """Make the optimiser that `Optimizer._settings` described, without the state.
+
+    Parameters
+    ----------
+    settings : dict of str to Any
+    learning_rate : float, Schedule or callable, optional
+        In place of the one described; needed where that was a function, which is not written.
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    ValueError, TypeError
+        If this is not such a description, or lacks the learning rate.
+
+    Examples
+    --------
+    >>> from pynn.optimizers import SGD, optimizer_from_settings
+    >>> optimizer_from_settings(SGD(0.1, momentum=0.9)._settings())
+    SGD(learning_rate=0.1, momentum=0.9, nesterov=False)
+    """
+    if not isinstance(settings, dict):
+        raise TypeError(f"an optimiser's settings must be a dict, got {settings!r}")
+    rest = dict(settings)
+    name = _checks.choice(rest.pop("name", None), "an optimiser's name", tuple(OPTIMIZERS))
+    make = OPTIMIZERS[name]
+    if unknown := rest.keys() - make._CHECKS.keys():
+        raise ValueError(f"{name} has no setting {', '.join(map(repr, sorted(unknown)))}")
+    if learning_rate is not None:
+        rest["learning_rate"] = learning_rate
+    elif rest.get("learning_rate") is None:
+        raise ValueError(
+            f"the learning rate of this {name} was a function, which is not saved: "
+            "pass learning_rate"
         )
+    rate = rest["learning_rate"]
+    if isinstance(rate, dict):
+        if rate.keys() != {"schedule"}:
+            raise ValueError(f"learning_rate must be a number or a schedule, got {rate!r}")
+        rest["learning_rate"] = schedule_from_config(rate["schedule"])
+    return make(**rest)
