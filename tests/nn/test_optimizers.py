@@ -1,6 +1,11 @@
 """Every optimiser takes the steps of its formulas in NumPy, and those of torch's of its name."""
 
+import copy
+import gc
+import json
 import os
+import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -14,6 +19,10 @@ from numpy_mlp import (
 )
 
 import pynn
+from pynn import _core
+from pynn.optimizers import OPTIMIZERS as CLASSES
+from pynn.optimizers import Optimizer, optimizer_from_settings
+from pynn.schedules import CosineDecay, ReduceOnPlateau, Schedule, StepDecay, WarmUp
 
 STEPS = 200
 
@@ -308,3 +317,319 @@ def test_settings_out_of_range(make, settings, word):
         net.fit(np.ones((3, 7)), [0, 1, 2], optimizer=optimizer)
     for a, b in zip(parameters_of(net), before, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# ------------------------------------------------------------------ clip_norm
+
+needs_clip = pytest.mark.skipif(
+    "clip_norm" not in (_core.optimizer_F32.__doc__ or ""), reason="the core does not clip yet"
+)
+
+
+def clipped(gradients, clip_norm):
+    """As torch.nn.utils.clip_grad_norm_, whose 1e-6 keeps a norm of 0 from dividing."""
+    norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients))
+    return [g * min(1, clip_norm / (norm + 1e-6)) for g in gradients]
+
+
+def test_clipping_of_torch():
+    """The reference itself."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    gradients = [rng.normal(size=shape) for shape in ((3, 4), (5,))]
+    for clip_norm in (0.1, 1, 100):
+        tensors = [torch.zeros(g.shape, dtype=torch.float64) for g in gradients]
+        for tensor, g in zip(tensors, gradients, strict=True):
+            tensor.grad = torch.from_numpy(g.copy())
+        torch.nn.utils.clip_grad_norm_(tensors, clip_norm)
+        for tensor, g in zip(tensors, clipped(gradients, clip_norm), strict=True):
+            np.testing.assert_allclose(tensor.grad, g, rtol=1e-14)
+
+
+@needs_clip
+@pytest.mark.parametrize("clip_norm", [0.05, 0.3, 1e6])
+@pytest.mark.parametrize("dtype", RELATIVE)
+@pytest.mark.parametrize("case", CASES)
+def test_200_clipped_steps(case, dtype, clip_norm):
+    make, formula, settings, _ = CASES[case]
+    net = make_net(dtype)
+    x, y = make_samples(net.loss, 50, 7, 4, labels=True)
+    states = [{} for _ in parameters_of(net)]
+    scales = []
+
+    def update(parameters, gradients, t):
+        scaled = clipped(gradients, clip_norm)
+        scales.append(scaled[0].ravel()[0] / gradients[0].ravel()[0])
+        for p, g, state in zip(parameters, scaled, states, strict=True):
+            p[...] = formula(p, g, state, t, **settings)
+
+    expected = numpy_steps(net, x, y, update)
+    train(net, make(**settings, clip_norm=clip_norm), x, y)
+    assert_close(parameters_of(net), expected, RELATIVE[dtype])
+    assert min(scales) == 1 if clip_norm == 1e6 else min(scales) < 0.9
+
+
+def test_the_core_hears_of_clip_norm_and_of_rates(monkeypatch):
+    calls = []
+    monkeypatch.setattr(_core, "optimizer_F64", lambda *a, **k: calls.append((a, k)))
+    net = make_net("float64")
+    pynn.Adam(0.01)._bind(net, 5)
+    pynn.Adam(StepDecay(0.8, 2, 0.5), clip_norm=3)._bind(net, 5)
+    (plain, nothing), (scheduled, further) = calls
+    assert (plain[4], nothing) == ([0.01], {})
+    assert (scheduled[4], further) == ([0.8, 0.8, 0.4, 0.4, 0.2], {"clip_norm": 3.0})
+
+
+# ----------------------------------------------------------------------- rates
+
+
+def test_rates_go_on_with_the_network():
+    nets = [make_net("float64") for _ in range(2)]
+    x, y = make_samples(nets[0].loss, 50, 7, 4, labels=True)
+    schedule = CosineDecay(0.1, 20)
+    for sgd in (pynn.SGD(schedule), pynn.SGD(lambda t: float(schedule(t))), pynn.SGD(0.1)):
+        train(nets[0], sgd, x, y, steps=15)
+        constant = sgd.learning_rate == 0.1
+        for net, first in zip(nets, (15, 0), strict=True):
+            expected = np.full(8, 0.1) if constant else schedule(np.arange(first, first + 8))
+            rates = sgd.rates(net, 8)
+            assert rates.dtype == np.float64
+            np.testing.assert_array_equal(rates, expected)
+            assert sgd.current_rate(net) == expected[0]
+            assert type(sgd.current_rate(net)) is float
+        assert sgd.rates(nets[0], 0).shape == (0,)
+
+
+def test_a_callable_is_asked_with_an_int_per_update():
+    net, asked = make_net("float64"), []
+    x, y = make_samples(net.loss, 50, 7, 4, labels=True)
+
+    def rate(step):
+        asked.append(step)
+        return 0.1
+
+    sgd = pynn.SGD(rate)
+    net.train_on_batch(x, y, sgd)
+    net.train_on_batch(x, y, sgd)
+    sgd.rates(net, 3)
+    assert asked == [0, 1, 2, 3, 4]
+    assert all(type(step) is int for step in asked)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_rate_of_0_changes_nothing(dtype):
+    net = make_net(dtype)
+    x, y = make_samples(net.loss, 50, 7, 4, labels=True)
+    before = parameters_of(net)
+    train(net, pynn.SGD(lambda _: 0), x, y, steps=5)
+    assert_same_bits(net, before)
+    train(net, pynn.Adam(CosineDecay(1e-60, 3)), x, y, steps=5)  # in float32: 0
+
+
+class Negative(Schedule):
+    def _rates(self, steps):
+        return 2.0 - steps
+
+
+@pytest.mark.parametrize(
+    ("rate", "exception", "says"),
+    [
+        (lambda t: 0.1 if t < 3 else np.nan, ValueError, ["update 3", "nan", "[0, inf)"]),
+        (lambda t: 0.1 if t < 3 else np.inf, ValueError, ["update 3", "inf"]),
+        (lambda t: 2 - t, ValueError, ["update 3", "-1"]),
+        (Negative(), ValueError, ["update 3", "-1"]),
+        (lambda t: None if t > 2 else 0.1, TypeError, ["update 3", "None"]),
+        (lambda t: "0.1" if t > 2 else 0.1, TypeError, ["update 3", "'0.1'"]),
+        (lambda t: 1e39 if t > 2 else 0.1, ValueError, ["1e+39", "float32"]),
+        (1e39, ValueError, ["1e+39", "float32"]),
+        (1e-50, ValueError, ["1e-50", "float32"]),
+    ],
+)
+def test_rates_that_are_none(rate, exception, says):
+    net, adam = make_net("float32"), pynn.Adam()
+    x, y = make_samples(net.loss, 50, 7, 4, labels=True)
+    net.train_on_batch(x, y, adam)
+    before, state = parameters_of(net), copy.deepcopy(adam._states[net])
+    adam.learning_rate = rate
+    with pytest.raises(exception) as caught:
+        net.fit(x, y, batch_size=10, optimizer=adam)
+    for word in says:
+        assert word in str(caught.value)
+    assert_same_bits(net, before)
+    after = adam._states[net]
+    for name in ("steps", "m", "v"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(state, name))
+
+
+@pytest.mark.parametrize("value", [StepDecay, CosineDecay, float, "0.1", None, True, [0.1]])
+def test_what_is_no_learning_rate(value):
+    for make in CLASSES.values():
+        with pytest.raises(TypeError, match="learning_rate must be"):
+            make(value)
+
+
+# -------------------------------------------------------------------- settings
+
+RATES = {
+    "number": 0.03,
+    "schedule": WarmUp(CosineDecay(0.1, 100), 10),
+    "plateau": ReduceOnPlateau(0.2, monitor="loss"),
+}
+ALL_SETTINGS = {
+    "SGD": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "clip_norm": 2.0},
+    "Adam": {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-4, "clip_norm": 2.0},
+    "AdamW": {
+        "beta1": 0.8,
+        "beta2": 0.9,
+        "epsilon": 1e-4,
+        "weight_decay": 0.3,
+        "clip_norm": 2.0,
+    },
+    "RMSprop": {"rho": 0.8, "momentum": 0.1, "epsilon": 1e-4, "clip_norm": 2.0},
+}
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("name", ALL_SETTINGS)
+def test_settings_round_trip(name, rate):
+    make, further = CLASSES[name], ALL_SETTINGS[name]
+    for settings in ({}, further):
+        optimizer = make(RATES[rate], **settings)
+        written = json.loads(json.dumps(optimizer._settings(), allow_nan=False))
+        assert written["name"] == name
+        twin = optimizer_from_settings(written)
+        assert type(twin) is make
+        assert twin._checked() == optimizer._checked()
+        assert repr(twin) == repr(optimizer)
+        assert twin._settings() == optimizer._settings()
+    for key, value in further.items():
+        assert getattr(twin, key) == value
+        assert f"{key}=" in repr(twin)
+
+
+def test_every_argument_is_a_setting():
+    import inspect
+
+    for make in CLASSES.values():
+        assert list(inspect.signature(make).parameters) == list(make._CHECKS)
+
+
+def test_settings_are_the_present_ones():
+    sgd = pynn.SGD(0.1, 0.5)
+    sgd.learning_rate, sgd.momentum = np.float32(0.25), 0
+    assert sgd._settings() == {
+        "name": "SGD",
+        "learning_rate": 0.25,
+        "momentum": 0.0,
+        "nesterov": False,
+        "weight_decay": 0.0,
+        "clip_norm": None,
+    }
+    sgd.momentum = 1
+    assert "momentum=1" in repr(sgd)  # also of what is out of range
+    with pytest.raises(ValueError, match="momentum"):
+        sgd._settings()
+
+
+@pytest.mark.parametrize("rate", [lambda t: 0.1, Negative(), WarmUp(Negative(), 3)])
+def test_a_function_is_not_written(rate):
+    written = json.loads(json.dumps(pynn.RMSprop(rate)._settings()))
+    assert written["learning_rate"] is None
+    with pytest.raises(ValueError, match="function, which is not saved: pass learning_rate"):
+        optimizer_from_settings(written)
+    assert optimizer_from_settings(written, rate).learning_rate is rate
+
+
+@pytest.mark.parametrize(
+    ("settings", "exception", "says"),
+    [
+        (None, TypeError, ["dict", "None"]),
+        ({}, TypeError, ["name", "None"]),
+        ({"name": "Adagrad"}, ValueError, ["name", "RMSprop", "'Adagrad'"]),
+        ({"name": "SGD"}, ValueError, ["learning_rate"]),
+        ({"name": "SGD", "learning_rate": -1}, ValueError, ["learning_rate", "-1"]),
+        ({"name": "SGD", "learning_rate": 1, "beta1": 0}, ValueError, ["SGD", "'beta1'"]),
+        ({"name": "SGD", "learning_rate": {"rate": 1}}, ValueError, ["learning_rate", "rate"]),
+        (
+            {"name": "SGD", "learning_rate": {"schedule": {"name": "Constant"}}},
+            ValueError,
+            ["Constant", "'rate'"],
+        ),
+        ({"name": "Adam", "learning_rate": 1, "epsilon": 0}, ValueError, ["epsilon", "0"]),
+    ],
+)
+def test_settings_that_are_none(settings, exception, says):
+    with pytest.raises(exception) as caught:
+        optimizer_from_settings(settings)
+    for word in says:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("make", CLASSES.values())
+@pytest.mark.parametrize("value", [0, -1, np.nan, np.inf])
+def test_clip_norm_out_of_range(make, value):
+    with pytest.raises(ValueError, match=r"clip_norm must be in \(0, inf\)"):
+        make(clip_norm=value)
+
+
+def test_a_failed_check_sets_nothing():
+    adam = pynn.Adam()
+    adam.learning_rate, adam.beta1, adam.epsilon = 1, 0, "small"
+    with pytest.raises(TypeError, match="epsilon"):
+        adam._bind(make_net("float32"))
+    assert (adam.learning_rate, adam.beta1, adam.epsilon) == (1, 0, "small")
+    assert type(adam.learning_rate) is int
+    assert len(adam._states) == 0
+
+
+# ------------------------------------------------------- several networks, copies
+
+
+def test_one_optimizer_and_many_networks_in_threads():
+    x, y = make_samples("softmax_cross_entropy", 20, 7, 4, labels=True)
+    expected = make_net("float32")
+    train(expected, pynn.Adam(0.01), x, y, steps=2)
+    shared, errors, kept = pynn.Adam(0.01), [], []
+    start = threading.Barrier(6)
+
+    def work():
+        try:
+            start.wait()
+            for i in range(60):
+                net = make_net("float32")  # and the one before goes away, in the midst of all
+                train(net, shared, x, y, steps=2)
+                assert_same_bits(net, expected)
+                if i % 20 == 0:
+                    kept.append(net)
+                    pickle.dumps(shared)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    gc.collect()
+    assert {id(net) for net in shared._states} == {id(net) for net in kept}
+
+
+def test_copies_keep_the_schedule_and_the_state():
+    x, y = make_samples("softmax_cross_entropy", 50, 7, 4, labels=True)
+    net = make_net("float64")
+    adam = pynn.Adam(ReduceOnPlateau(0.05, 0.5, 0, 10, monitor="loss"))
+    net.fit(x, y, 3, 10, optimizer=adam)
+    assert adam.learning_rate.current_rate == 0.0125
+    for copied in (copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))):
+        twin, twin_adam = copied((net, adam))
+        assert twin_adam.learning_rate == adam.learning_rate
+        assert twin_adam.current_rate(twin) == adam.current_rate(net)
+        twin.fit(x, y, 1, 10, optimizer=twin_adam)
+        assert twin_adam.learning_rate.current_rate == 0.00625
+        assert adam.learning_rate.current_rate == 0.0125
+
+
+def test_the_optimizer_is_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        Optimizer()
