@@ -627,6 +627,8 @@ def schedule_from_config(config: dict[str, Any]) -> Schedule:
 
 def _along_cosine(start: float, end: float, fraction: Steps) -> Steps:
     """From `start` to `end` along half a cosine, as `fraction` goes from 0 to 1; then `end`."""
-    rates = end + (start - end) / 2 * (1 + np.cos(np.pi * np.minimum(fraction, 1)))
+    c = np.cos(np.pi * np.minimum(fraction, 1))
+    # (Weights, so that both ends are exact.)
+    rates = start * ((1 + c) / 2) + end * ((1 - c) / 2)
     # (Rounding must not leave it beyond either end.)
     return np.clip(rates, min(start, end), max(start, end))
