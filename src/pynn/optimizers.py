@@ -139,9 +139,7 @@ class Optimizer(ABC):
         >>> pynn.SGD(pynn.StepDecay(0.8, every=2, factor=0.5)).rates(net, 5)
         array([0.8, 0.8, 0.4, 0.4, 0.2])
         """
-        return self._rates(net, _checks.integer(count, "count", 0))
-
-    def _rates(self, net: MLP, count: int) -> NDArray[np.float64]:
+        count = _checks.integer(count, "count", 0)
         rate = _learning_rate(self.learning_rate, "learning_rate")
         if isinstance(rate, float):
             return np.full(count, rate)
@@ -172,18 +170,18 @@ class Optimizer(ABC):
     def _bind(self, net: MLP, count: int = 1) -> Any:
         """The compiled optimiser that updates `net` with the present settings.
 
-        It has the rates of the next `count` updates; the last of them goes on.
+        It has the rates of the next `count` updates, at least 1; the last of them goes on.
         """
         settings = self._checked()
         rule = self._rule(**settings)
         constant = isinstance(settings["learning_rate"], float)
-        rates = self._rates(net, 1 if constant else max(count, 1))
+        rates = [settings["learning_rate"]] if constant else self.rates(net, count).tolist()
+        largest = max(rates)
         with np.errstate(over="ignore", under="ignore"):
-            rounded = rates.astype(net.dtype)
-        # (What falls with time may reach 0.)
-        bad = (rounded == np.inf) | (constant & (rounded == 0))
-        if bad.any():
-            raise ValueError(f"learning_rate {rates[bad][0]:g} is out of range for {net.dtype}")
+            rounded = net.dtype.type(largest)
+        # (What falls with time may round to 0.)
+        if rounded == np.inf or (constant and rounded == 0):
+            raise ValueError(f"learning_rate {largest:g} is out of range for {net.dtype}")
         # (It keeps the quotient of a parameter without gradients from being 0 / 0.)
         if rule.v and rule.epsilon < np.finfo(net.dtype).tiny:
             raise ValueError(f"epsilon {rule.epsilon:g} is out of range for {net.dtype}")
@@ -197,7 +195,7 @@ class Optimizer(ABC):
             net._parameters,
             state.m if rule.m else None,
             state.v if rule.v else None,
-            rates.tolist(),
+            rates,
             rule.beta1,
             rule.beta2,
             rule.epsilon,
@@ -211,13 +209,15 @@ class Optimizer(ABC):
         # One optimiser may train several networks at once, in threads; the dictionary is shared.
         with self._lock:
             state = self._states.get(net)
+            new = state is None
             if state is None:
                 state = State(np.zeros(1, np.int64))
             if rule.m and state.m is None:
                 state.m = np.zeros_like(net._parameters)
             if rule.v and state.v is None:
                 state.v = np.zeros_like(net._parameters)
-            self._states[net] = state
+            if new:  # (not before its moments have found room)
+                self._states[net] = state
             return state
 
     # ------------------------------------------------------- settings and copies
@@ -262,6 +262,8 @@ class Optimizer(ABC):
 
 def _learning_rate(value: Any, name: str) -> LearningRate:
     """A number greater than 0, or what is called with the number of the update."""
+    if type(value) is float:
+        return _positive(value, name)
     if isinstance(value, Schedule):
         return value
     if isinstance(value, type):

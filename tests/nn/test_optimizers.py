@@ -579,6 +579,10 @@ def test_a_failed_check_sets_nothing():
         adam._bind(make_net("float32"))
     assert (adam.learning_rate, adam.beta1, adam.epsilon) == (1, 0, "small")
     assert type(adam.learning_rate) is int
+    adam.epsilon, adam.learning_rate = 1, lambda t: 1e39
+    with pytest.raises(ValueError, match="float32"):
+        adam._bind(make_net("float32"))
+    assert type(adam.epsilon) is int
     assert len(adam._states) == 0
 
 
