@@ -160,8 +160,18 @@ class Optimizer(ABC):
             )
         return rates
 
-    def _observe(self, history: History) -> None:
-        """An epoch is over; `fit` calls it when the epoch's figures are recorded."""
+    def observe(self, history: History) -> None:
+        """Let the schedule see an epoch's figures; `fit` calls it after every epoch.
+
+        Parameters
+        ----------
+        history : History
+
+        Raises
+        ------
+        ValueError
+            If the schedule monitors a figure that is not recorded.
+        """
         if isinstance(self.learning_rate, Schedule):
             self.learning_rate.observe(history)
 
@@ -308,7 +318,7 @@ class SGD(Optimizer):
         past the momentum (decoupled, as in AdamW).
     clip_norm : float, optional
         Greater than 0: a gradient whose norm, over all weights and biases, is larger is scaled
-        down to it before the step.
+        down to it before the step (Keras: ``global_clipnorm``).
 
     Notes
     -----
@@ -381,7 +391,7 @@ class Adam(Optimizer):
         Greater than 0.
     clip_norm : float, optional
         Greater than 0: a gradient whose norm, over all weights and biases, is larger is scaled
-        down to it before the step.
+        down to it before the step (Keras: ``global_clipnorm``).
 
     Notes
     -----
@@ -454,7 +464,7 @@ class AdamW(Adam):
         At least 0.
     clip_norm : float, optional
         Greater than 0: a gradient whose norm, over all weights and biases, is larger is scaled
-        down to it before the step.
+        down to it before the step (Keras: ``global_clipnorm``).
 
     Notes
     -----
@@ -510,7 +520,7 @@ class RMSprop(Optimizer):
         Greater than 0.
     clip_norm : float, optional
         Greater than 0: a gradient whose norm, over all weights and biases, is larger is scaled
-        down to it before the step.
+        down to it before the step (Keras: ``global_clipnorm``).
 
     Notes
     -----
