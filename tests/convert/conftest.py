@@ -1,5 +1,7 @@
 """Networks as plain data, and what they compute by SciPy in float64."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import special
@@ -37,7 +39,7 @@ def make_layers():
         names = (hidden,) * (count - 1) if isinstance(hidden, str) else tuple(hidden)
         weights = [
             (rng.normal(size=shape) * scale / np.sqrt(shape[0])).astype(dtype)
-            for shape in zip(sizes, sizes[1:], strict=False)
+            for shape in pairwise(sizes)
         ]
         biases = [rng.normal(size=n).astype(dtype) for n in sizes[1:]] if bias else []
         return Layers("mse", (*names, output), weights, biases, (0.0,) * count)

@@ -390,7 +390,9 @@ def test_other_errors_of_from_torch():
     with pytest.raises(ValueError, match="module is Bilinear"):
         from_torch(nn.Bilinear(2, 2, 2))
     module = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-    with pytest.raises(ValueError, match="module ends in relu, which loss does not fit: .*softmax"):
+    with pytest.raises(
+        ValueError, match=r"module ends in relu, which loss does not fit: .*softmax"
+    ):
         from_torch(module, "softmax_cross_entropy")
     with pytest.raises(ValueError, match="loss must be one of"):
         from_torch(module, "cross_entropy")

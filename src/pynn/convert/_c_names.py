@@ -22,15 +22,15 @@ acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp 
 fabs fdim floor fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p
 log2 logb lrint lround modf nan nearbyint nextafter nexttoward pow remainder remquo rint round
 scalbln scalbn sin sinh sqrt tan tanh tgamma trunc
-drem finite gamma j0 j1 jn scalb significand sincos y0 y1 yn
+drem finite gamma isinf isnan j0 j1 jn scalb significand sincos y0 y1 yn
 """
 
 MATH_MACROS = """
 FP_FAST_FMA FP_FAST_FMAF FP_FAST_FMAL FP_ILOGB0 FP_ILOGBNAN FP_INFINITE FP_NAN FP_NORMAL
 FP_SUBNORMAL FP_ZERO HUGE HUGE_VAL HUGE_VALF HUGE_VALL INFINITY MATH_ERREXCEPT MATH_ERRNO MAXFLOAT
 M_1_PI M_2_PI M_2_SQRTPI M_E M_LN10 M_LN2 M_LOG10E M_LOG2E M_PI M_PI_2 M_PI_4 M_SQRT1_2 M_SQRT2 NAN
-double_t float_t fpclassify isfinite isgreater isgreaterequal isinf isless islessequal
-islessgreater isnan isnormal isunordered math_errhandling signbit signgam
+double_t float_t fpclassify isfinite isgreater isgreaterequal isless islessequal
+islessgreater isnormal isunordered lgamma_r lgammaf_r lgammal_r math_errhandling signbit signgam
 """
 
 # The functions of other headers: the library has them, whether or not a file includes them.
