@@ -32,14 +32,12 @@ def make_layers():
         *,
         bias=True,
         dtype="float32",
-        scale=1.0,
     ):
         rng = np.random.default_rng(0)
         count = len(sizes) - 1
         names = (hidden,) * (count - 1) if isinstance(hidden, str) else tuple(hidden)
         weights = [
-            (rng.normal(size=shape) * scale / np.sqrt(shape[0])).astype(dtype)
-            for shape in pairwise(sizes)
+            (rng.normal(size=shape) / np.sqrt(shape[0])).astype(dtype) for shape in pairwise(sizes)
         ]
         biases = [rng.normal(size=n).astype(dtype) for n in sizes[1:]] if bias else []
         return Layers("mse", (*names, output), weights, biases, (0.0,) * count)

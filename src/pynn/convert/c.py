@@ -54,11 +54,12 @@ def to_c(net: MLP, path: str | os.PathLike[str], name: str = "predict") -> None:
 
     Examples
     --------
-    >>> import os, pynn, tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = os.path.join(folder.name, "iris.c")
-    >>> pynn.convert.to_c(pynn.MLP([4, 16, 3]), path, name="iris")
-    >>> "void iris(const float *x, float *y)" in open(path).read()
+    >>> import pathlib, pynn, tempfile
+    >>> net = pynn.MLP([4, 16, 3], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "iris.c")
+    ...     pynn.convert.to_c(net, path, name="iris")
+    ...     "void iris(const float *x, float *y);" in path.read_text()
     True
     """
     layers = layers_of(net)

@@ -58,7 +58,7 @@ def from_sklearn(estimator: Any, dtype: DTypeLike | None = None, seed: Any = Non
     >>> import numpy as np, pynn
     >>> from sklearn.neural_network import MLPRegressor
     >>> X, y = np.eye(8), np.arange(8.0)
-    >>> estimator = MLPRegressor((16,), random_state=0, solver="lbfgs").fit(X, y)
+    >>> estimator = MLPRegressor(hidden_layer_sizes=[16], solver="lbfgs", random_state=0).fit(X, y)
     >>> net = pynn.convert.from_sklearn(estimator)
     >>> np.allclose(net(X)[:, 0], estimator.predict(X))
     True
