@@ -341,6 +341,7 @@ ERRORS = {
     "own forward": ([L(2, 2), Own(nn.Linear(2, 2))], r"module\[1\] is Own"),
     "own linear": ([OwnLinear(2, 2)], r"module\[0\] is OwnLinear"),
     "hooks": ([hooked()], r"module\[0\] is Linear.*hooks"),
+    "hooks within": ([L(2, 2), nn.Sequential(hooked())], r"module\[1\]\[0\] is Linear.*hooks"),
     "normalised": (
         [nn.utils.parametrizations.weight_norm(L(2, 2))],
         r"module\[0\] is Parametrized",

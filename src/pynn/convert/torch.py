@@ -244,6 +244,11 @@ def _flatten(module: Any, place: str) -> Iterator[tuple[str, Any]]:
     """The modules that a Sequential calls one after the other, each with its place."""
     from torch import nn
 
+    if module._forward_pre_hooks or module._forward_hooks:
+        raise ValueError(
+            f"{place} is {module} with hooks (weight normalisation, pruning?); remove them first, "
+            "so that the module is what its parameters say"
+        )
     # A subclass with a forward of its own does something else.
     if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
         for i, part in enumerate(module):
@@ -279,11 +284,6 @@ def _read(module: Any) -> list[_Linear]:
             if linears and linears[-1].activation in OUTPUT_ONLY:
                 raise ValueError(
                     f"{here}, after {linears[-1].activation}, which is possible at the end only"
-                )
-            if part._forward_pre_hooks or part._forward_hooks:
-                raise ValueError(
-                    f"{here} with hooks (weight normalisation or pruning?); remove them first, so "
-                    "that its parameters are what it computes with"
                 )
             linears.append(_Linear(part, place, rate))
             rate = 0.0
