@@ -47,8 +47,10 @@ def to_c(net: MLP, path: str | os.PathLike[str], name: str = "predict") -> None:
     one row of outputs, and ``void predict_batch(const float *x, float *y, int rows)`` for rows one
     after the other; with double for a float64 network. Both are plain C99 and C++, allocate
     nothing and keep no state, so that any number of threads may call them. Parameters are written
-    as the shortest decimals that read back as the same number: 10 to 14 bytes each in float32, 20
-    to 25 in float64. A compiler takes about a second and 100 MB for a million.
+    as the shortest decimals that read back as the same number, which is 13 to 15 bytes each in
+    float32 and 22 to 24 in float64. A million of them takes a compiler some 5 s, and GCC 300 MB,
+    Clang 600 MB of memory. Hidden layers lie on the stack; the comment at the top says how large
+    they are.
 
     Sums are plain loops in the network's type, so the outputs are `net`'s to rounding.
 
