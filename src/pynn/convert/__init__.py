@@ -1,0 +1,13 @@
+"""Networks from other libraries and for other run times.
+
+`from_torch`, `to_torch`, `from_sklearn` and `to_sklearn` move networks between pynn and PyTorch or
+scikit-learn; `to_onnx` writes an ONNX model and `to_c` one file of C. All of them copy: the
+original and the copy share no memory.
+"""
+
+from pynn.convert.c import to_c
+from pynn.convert.onnx import to_onnx
+from pynn.convert.sklearn import from_sklearn, to_sklearn
+from pynn.convert.torch import from_torch, to_torch
+
+__all__ = ["from_sklearn", "from_torch", "to_c", "to_onnx", "to_sklearn", "to_torch"]

@@ -1,0 +1,232 @@
+"""Networks as ONNX models."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pynn._version import __version__
+from pynn.convert._layers import LEAKY_SLOPE, Layers, layers_of, optional
+from pynn.convert._write import check_path, write_atomically
+from pynn.mlp import MLP
+
+# The first operator set in which Softmax is over the last axis alone, and all that is needed here
+# but GELU, which Erf composes. Run times read older sets, never newer ones: this is ONNX 1.8.
+OPSET = 13
+IR_VERSION = 7
+# A message of protobuf, which an ONNX model is, must be smaller.
+MOST_BYTES = 2**31 - 2**20
+
+# log(erfc(z) exp(z**2) / t) with t = 2 / (2 + z), for z >= 0, as a polynomial in 2 t - 1, lowest
+# power first: its Chebyshev series, computed with 50 digits. erfc is met to 1e-15 relatively.
+LOG_ERFC = (
+    -0.6717940840566922,
+    0.6726432239776583,
+    0.047343306841863525,
+    -0.04689561023132892,
+    -0.009872689364099222,
+    0.008824938561312326,
+    0.0017589335074028032,
+    -0.002345812552995894,
+    -0.00014624628742128406,
+    0.0006736791352568864,
+    -9.373894767667296e-05,
+    -0.00017430412986925938,
+    7.141810433422309e-05,
+    3.174693542327241e-05,
+    -3.0237840540071568e-05,
+    1.398937047760237e-07,
+    8.66253539747586e-06,
+    -2.9634842309596014e-06,
+    -1.4094459914338739e-06,
+    1.2833949153561303e-06,
+    -4.146853754640521e-08,
+    -2.8956265674352505e-07,
+    7.745572408749582e-08,
+    2.980513364514696e-08,
+    -1.2776086554953637e-08,
+)
+
+
+def to_onnx(net: MLP, path: str | os.PathLike[str] | None = None) -> Any:
+    """Make an ONNX model that computes the network's outputs.
+
+    Parameters
+    ----------
+    net : MLP
+    path : str or path-like, optional
+        Where to write the model too. A file that is there is replaced when the new one is whole.
+
+    Returns
+    -------
+    onnx.ModelProto
+        From an input ``X`` of shape (N, inputs) to an output ``Y`` of shape (N, outputs), both of
+        the network's dtype, for any number N of rows. Operator set 13, which ONNX Runtime 1.6 and
+        later run.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+    ValueError
+        If the network is larger than the 2 GiB that an ONNX model can have.
+    OSError
+        If `path` cannot be written.
+    ImportError
+        If onnx is not installed.
+
+    Notes
+    -----
+    ONNX Runtime has no float64 kernels for LeakyRelu, Elu, Softplus and Erf. In float64 they are
+    composed of operators that it has, GELU's normal distribution from a polynomial.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> model = pynn.convert.to_onnx(pynn.MLP([4, 16, 3]))
+    >>> [node.op_type for node in model.graph.node]
+    ['Gemm', 'Relu', 'Gemm', 'Softmax']
+    """
+    layers = layers_of(net)
+    target = None if path is None else check_path(path)
+    size = layers.parameter_count * layers.dtype.itemsize
+    if size > MOST_BYTES:
+        raise ValueError(f"net has {size:.3g} bytes of parameters, an ONNX model at most 2 GiB")
+    optional("onnx", "to_onnx", "onnx")
+    model = make_model(layers)
+    if target is not None:
+        write_atomically(target, [model.SerializeToString()])
+    return model
+
+
+def make_model(layers: Layers) -> Any:
+    """Make the model of a network in plain data."""
+    from onnx import TensorProto, helper
+
+    graph = _Graph(layers.dtype)
+    value = "X"
+    for i, weight in enumerate(layers.weights):
+        operands = [value, graph.array(weight, f"weights{i}")]
+        if layers.biases:
+            operands.append(graph.array(layers.biases[i], f"biases{i}"))
+        value = graph.node("Gemm", *operands)
+        value = COMPOSERS[layers.activations[i]](graph, value)
+    graph.rename(value, "Y")
+    kind = TensorProto.DOUBLE if layers.dtype == np.float64 else TensorProto.FLOAT
+    description = " - ".join(
+        [str(layers.sizes[0])]
+        + [f"{n} {name}" for n, name in zip(layers.sizes[1:], layers.activations, strict=True)]
+    )
+    return helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "MLP",
+            [helper.make_tensor_value_info("X", kind, ["N", layers.sizes[0]])],
+            [helper.make_tensor_value_info("Y", kind, ["N", layers.sizes[-1]])],
+            graph.arrays,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="pynn",
+        producer_version=__version__,
+        doc_string=f"Multilayer perceptron: {description}; loss {layers.loss}",
+    )
+
+
+class _Graph:
+    """The nodes and arrays of a graph as it grows. A value is known by its name."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self.nodes: list[Any] = []
+        self.arrays: list[Any] = []
+        self._constants: dict[float, str] = {}
+
+    @property
+    def double(self) -> bool:
+        return self.dtype == np.float64
+
+    def array(self, array: Any, name: str) -> str:
+        from onnx import numpy_helper
+
+        self.arrays.append(numpy_helper.from_array(np.asarray(array, self.dtype), name))
+        return name
+
+    def node(self, kind: str, *operands: str | float, **attributes: Any) -> str:
+        """The value of an operator; numbers among its operands become constants."""
+        from onnx import helper
+
+        inputs = [x if isinstance(x, str) else self._constant(x) for x in operands]
+        name = f"{kind.lower()}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
+
+    def _constant(self, number: float) -> str:
+        if number not in self._constants:
+            name = f"constant{len(self._constants)}"
+            self._constants[number] = self.array(number, name)
+        return self._constants[number]
+
+    def rename(self, value: str, name: str) -> None:
+        """Give the last value another name."""
+        assert list(self.nodes[-1].output) == [value]
+        self.nodes[-1].output[0] = name
+
+
+def _leaky_relu(graph: _Graph, x: str) -> str:
+    if graph.double:  # an attribute of ONNX is float32, so 0.01 would not be the same number
+        return graph.node("Max", x, graph.node("Mul", x, LEAKY_SLOPE))
+    return graph.node("LeakyRelu", x, alpha=LEAKY_SLOPE)
+
+
+def _elu(graph: _Graph, x: str) -> str:
+    if not graph.double:
+        return graph.node("Elu", x)
+    below = graph.node("Sub", graph.node("Exp", graph.node("Min", x, 0.0)), 1.0)
+    return graph.node("Add", graph.node("Relu", x), below)
+
+
+def _gelu(graph: _Graph, x: str) -> str:
+    if not graph.double:
+        erf = graph.node("Erf", graph.node("Mul", x, math.sqrt(0.5)))
+        return graph.node("Mul", graph.node("Mul", x, 0.5), graph.node("Add", erf, 1.0))
+    # x Phi(x) = max(x, 0) - |x| erfc(|x| / sqrt(2)) / 2
+    size = graph.node("Abs", x)
+    z = graph.node("Mul", size, math.sqrt(0.5))
+    t = graph.node("Div", 2.0, graph.node("Add", z, 2.0))
+    u = graph.node("Sub", graph.node("Mul", t, 2.0), 1.0)
+    sum_ = graph.node("Mul", u, LOG_ERFC[-1])
+    for coefficient in LOG_ERFC[-2:0:-1]:
+        sum_ = graph.node("Mul", graph.node("Add", sum_, coefficient), u)
+    sum_ = graph.node("Add", sum_, LOG_ERFC[0])
+    exponent = graph.node("Sub", sum_, graph.node("Mul", z, z))
+    erfc = graph.node("Mul", graph.node("Exp", exponent), t)
+    below = graph.node("Mul", graph.node("Mul", size, erfc), 0.5)
+    return graph.node("Sub", graph.node("Relu", x), below)
+
+
+def _softplus(graph: _Graph, x: str) -> str:
+    if not graph.double:
+        return graph.node("Softplus", x)
+    e = graph.node("Exp", graph.node("Neg", graph.node("Abs", x)))
+    return graph.node("Add", graph.node("Relu", x), graph.node("Log", graph.node("Add", e, 1.0)))
+
+
+# What each activation is made of.
+COMPOSERS: dict[str, Callable[[_Graph, str], str]] = {
+    "identity": lambda graph, x: x,
+    "relu": lambda graph, x: graph.node("Relu", x),
+    "leaky_relu": _leaky_relu,
+    "elu": _elu,
+    "gelu": _gelu,
+    "silu": lambda graph, x: graph.node("Mul", x, graph.node("Sigmoid", x)),
+    "softplus": _softplus,
+    "sigmoid": lambda graph, x: graph.node("Sigmoid", x),
+    "tanh": lambda graph, x: graph.node("Tanh", x),
+    "softmax": lambda graph, x: graph.node("Softmax", x, axis=-1),
+    "exp": lambda graph, x: graph.node("Exp", x),
+}

@@ -1,0 +1,407 @@
+"""Networks from and for PyTorch, compared with what torch computes."""
+
+import inspect
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import pynn
+from pynn.convert import from_torch, to_torch
+from pynn.convert import torch as conversion
+from pynn.convert._layers import HIDDEN, OUTPUT_ONLY
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+DTYPES = ["float32", "float64"]
+LOSSES = ["softmax_cross_entropy", "sigmoid_cross_entropy", "mse"]
+X = np.random.default_rng(1).normal(size=(9, 5))
+needs_dropout = pytest.mark.skipif(
+    "dropout" not in inspect.signature(pynn.MLP).parameters, reason="MLP has no dropout"
+)
+
+
+def outputs(module, x=X, dtype="float32"):
+    with torch.no_grad():
+        return module(torch.from_numpy(np.asarray(x, dtype))).numpy()
+
+
+# ------------------------------------------------------------------ the table
+
+
+def test_every_activation_has_a_module_that_is_read_as_it():
+    makers = conversion.module_makers()
+    assert set(makers) == {*HIDDEN, *OUTPUT_ONLY} >= set(pynn.ops.ACTIVATIONS)
+    for name, make in makers.items():
+        for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+            if name != "identity":
+                assert conversion._activation(make(dtype), "") == name
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*HIDDEN, *OUTPUT_ONLY])
+def test_modules_compute_the_activations(make_layers, forward, assert_close, name, dtype):
+    hidden = name if name in HIDDEN else "tanh"
+    layers = make_layers(hidden=hidden, output=name, dtype=dtype)
+    module = conversion.make_module(layers, logits=False)
+    assert_close(outputs(module, dtype=dtype), forward(layers, X.astype(dtype)))
+
+
+def test_softplus_is_pynns_above_torchs_threshold():
+    for dtype in DTYPES:
+        module = conversion.module_makers()["softplus"](np.dtype(dtype))
+        x = np.linspace(-50, 60, 2000).astype(dtype)
+        np.testing.assert_allclose(outputs(module, x, dtype), pynn.softplus(x), rtol=1e-6)
+        if dtype == "float64":
+            np.testing.assert_allclose(
+                outputs(module, x, dtype), pynn.softplus(x), rtol=1e-14, atol=0
+            )
+
+
+# ------------------------------------------------------------------- to torch
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", pynn.ops.ACTIVATIONS)
+def test_to_torch_computes_the_networks_outputs(assert_close, name, loss, bias, dtype):
+    net = pynn.MLP([5, 7, 6, 3], name, loss, bias=bias, dtype=dtype, seed=0)
+    for b in net.biases:
+        b[...] = np.linspace(-1, 1, len(b))
+    module = to_torch(net)
+    assert not module.training
+    assert_close(outputs(module, dtype=dtype), net(X.astype(dtype)))
+
+
+def test_to_torch_takes_copies_and_draws_nothing():
+    net = pynn.MLP([5, 3], seed=0)
+    state = torch.random.get_rng_state()
+    module = to_torch(net)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    before = outputs(module)
+    for array in (*net.weights, *net.biases):
+        array[...] = 9
+    np.testing.assert_array_equal(outputs(module), before)
+    assert all(p.requires_grad and p.is_contiguous() for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("loss", "torch_loss"),
+    [
+        ("softmax_cross_entropy", nn.CrossEntropyLoss()),
+        ("sigmoid_cross_entropy", nn.BCEWithLogitsLoss()),
+    ],
+)
+def test_logits_are_what_torchs_losses_take(loss, torch_loss):
+    net = pynn.MLP([5, 4, 3], "tanh", loss, dtype="float64", seed=0)
+    module = to_torch(net, logits=True)
+    if loss == "softmax_cross_entropy":
+        y = np.arange(9) % 3
+        target, factor = torch.from_numpy(y), 1
+    else:
+        y = (np.arange(27).reshape(9, 3) % 2).astype(float)
+        target, factor = torch.from_numpy(y), 3  # torch's is a mean over outputs too
+    result = torch_loss(module(torch.from_numpy(X)), target)
+    result.backward()
+    expected, dW, db = net.gradients(X, y)
+    np.testing.assert_allclose(result.item() * factor, expected, rtol=1e-12)
+    for linear, dw, d in zip([module[0], module[2]], dW, db, strict=True):
+        np.testing.assert_allclose(linear.weight.grad.numpy().T * factor, dw, atol=1e-13)
+        np.testing.assert_allclose(linear.bias.grad.numpy() * factor, d, atol=1e-13)
+
+
+def test_dropout_is_where_the_network_has_it(make_layers):
+    layers = replace(make_layers(hidden="relu"), dropout=(0.1, 0.0, 0.5))
+    module = conversion.make_module(layers, logits=False)
+    kinds = [type(part) for part in module]
+    assert kinds == [
+        nn.Dropout,
+        nn.Linear,
+        nn.ReLU,
+        nn.Linear,
+        nn.ReLU,
+        nn.Dropout,
+        nn.Linear,
+    ]
+    assert (module[0].p, module[5].p) == (0.1, 0.5)
+    np.testing.assert_array_equal(outputs(module), outputs(module))
+
+
+def test_a_module_with_exp_can_be_pickled(make_layers):
+    module = conversion.make_module(make_layers(output="exp"), logits=False)
+    copy = pickle.loads(pickle.dumps(module))
+    assert type(copy[-1]) is conversion.Exp
+    np.testing.assert_array_equal(outputs(copy), outputs(module))
+    with pytest.raises(AttributeError, match="Exq"):
+        _ = conversion.Exq
+
+
+def test_errors_of_to_torch():
+    with pytest.raises(TypeError, match=r"net must be a pynn\.MLP, got list"):
+        to_torch([])
+    with pytest.raises(TypeError, match="logits must be True or False"):
+        to_torch(pynn.MLP([2, 1]), logits=1)
+
+
+# ----------------------------------------------------------------- from torch
+
+
+def sequence(*middle, dtype=None):
+    torch.manual_seed(0)
+    parts = []
+    for i, part in enumerate(middle):
+        parts += [nn.Linear((5, 7, 6, 4)[i], (7, 6, 4, 3)[i], dtype=dtype), part]
+    last = (5, 7, 6, 4)[len(middle)]
+    return nn.Sequential(*parts, nn.Linear(last, 3, dtype=dtype)).eval()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", pynn.ops.ACTIVATIONS)
+def test_from_torch_computes_the_modules_outputs(assert_close, name, dtype):
+    make = conversion.module_makers()[name]
+    kind = np.dtype(dtype)
+    module = sequence(make(kind), make(kind), dtype=getattr(torch, dtype))
+    net = from_torch(module)
+    assert net.activations == (name, name, "identity")
+    assert (net.loss, net.dtype, net.layer_sizes) == ("squared_error", kind, (5, 7, 6, 3))
+    assert_close(net(X.astype(dtype)), outputs(module, dtype=dtype))
+
+
+def test_every_activation_is_read_where_it_is():
+    makers = conversion.module_makers()
+    parts = [(nn.Linear(2, 2), makers[name](np.dtype("float32"))) for name in HIDDEN]
+    module = nn.Sequential(
+        *(part for pair in parts for part in pair), nn.Linear(2, 2), nn.Softmax(1)
+    )
+    read = [linear.activation or "identity" for linear in conversion._read(module)]
+    assert read == [*HIDDEN, "softmax"]
+
+
+@pytest.mark.parametrize(
+    ("end", "loss", "expected_loss", "expected_output"),
+    [
+        (None, None, "squared_error", "identity"),
+        (nn.Identity(), "mse", "mse", "identity"),
+        (nn.Tanh(), None, "squared_error", "tanh"),
+        (nn.Tanh(), "mse", "mse", "tanh"),
+        (nn.Softmax(-1), "mse", "mse", "softmax"),
+        (nn.Softplus(), "poisson", "poisson", "softplus"),
+        (conversion.exp_module()(), None, "poisson", "exp"),
+        (nn.Softmax(-1), None, "softmax_cross_entropy", "softmax"),
+        (nn.Softmax(1), "softmax_cross_entropy", "softmax_cross_entropy", "softmax"),
+        (None, "softmax_cross_entropy", "softmax_cross_entropy", "softmax"),
+        (nn.Sigmoid(), None, "sigmoid_cross_entropy", "sigmoid"),
+        (nn.Sigmoid(), "mse", "mse", "sigmoid"),
+        (None, "sigmoid_cross_entropy", "sigmoid_cross_entropy", "sigmoid"),
+    ],
+)
+def test_the_loss_follows_from_the_end(assert_close, end, loss, expected_loss, expected_output):
+    facts = pynn.losses.LOSSES.get(expected_loss)
+    if facts is None or expected_output not in facts.outputs:
+        pytest.skip(f"MLP has no {expected_loss} of {expected_output}")
+    module = sequence(nn.Tanh())
+    if end is not None:
+        module.append(end)
+    net = from_torch(module, loss)
+    assert (net.loss, net.activations[-1]) == (expected_loss, expected_output)
+    expected = outputs(module)
+    if expected_output in ("softmax", "sigmoid") and end is None:
+        logits = torch.from_numpy(expected)
+        expected = (logits.softmax(1) if expected_output == "softmax" else logits.sigmoid()).numpy()
+    assert_close(net(X.astype("float32")), expected)
+
+
+def test_a_poisson_module(assert_close):
+    if "poisson" not in pynn.losses.LOSSES:
+        pytest.skip("MLP has no Poisson loss")
+    module = sequence(nn.Tanh())
+    net = from_torch(module, "poisson")
+    assert net.activations[-1] == "exp"
+    assert_close(net(X.astype("float32")), np.exp(outputs(module)))
+    again = from_torch(to_torch(net))
+    assert (again.loss, again.activations) == ("poisson", net.activations)
+
+
+def test_nested_sequences_flatten_and_identity(assert_close):
+    inner = nn.Sequential(nn.Linear(5, 6), nn.Identity(), nn.Sequential(nn.Tanh()))
+    module = nn.Sequential(nn.Identity(), nn.Flatten(), inner, nn.Sequential(), nn.Linear(6, 3))
+    net = from_torch(module)
+    assert net.activations == ("tanh", "identity")
+    assert_close(net(X.astype("float32")), outputs(module))
+
+
+def test_a_subclass_of_sequential_with_its_forward(assert_close):
+    class Net(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Linear(5, 3), nn.Tanh())
+
+    module = Net()
+    assert_close(from_torch(module)(X.astype("float32")), outputs(module))
+
+
+def test_biases_none_or_some(assert_close):
+    none = nn.Sequential(nn.Linear(5, 4, bias=False), nn.ReLU(), nn.Linear(4, 3, bias=False))
+    some = nn.Sequential(nn.Linear(5, 4, bias=False), nn.ReLU(), nn.Linear(4, 3))
+    assert from_torch(none).biases == []
+    net = from_torch(some)
+    np.testing.assert_array_equal(net.biases[0], np.zeros(4))
+    for module in (none, some):
+        assert_close(from_torch(module)(X.astype("float32")), outputs(module))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_dtypes(dtype):
+    module = nn.Sequential(nn.Linear(5, 3, dtype=dtype))
+    net = from_torch(module)
+    assert net.dtype == ("float64" if dtype == torch.float64 else "float32")
+    np.testing.assert_array_equal(
+        net.weights[0], module[0].weight.detach().to(torch.float64).numpy().T
+    )
+    assert from_torch(module, dtype="float64").dtype == np.float64
+
+
+def test_copies_and_the_seed():
+    module = sequence(nn.ReLU())
+    net = from_torch(module, seed=3)
+    before = net(X)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(7)
+    np.testing.assert_array_equal(net(X), before)
+    assert net.rng.random() == np.random.default_rng(3).random()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_there_and_back(loss, dtype):
+    net = pynn.MLP([5, 7, 3], "tanh", loss, dtype=dtype, seed=0)
+    again = from_torch(to_torch(net), loss)
+    assert (again.loss, again.activations, again.dtype) == (net.loss, net.activations, net.dtype)
+    np.testing.assert_array_equal(again(X), net(X))
+
+
+# -------------------------------------------------------------------- dropout
+
+
+def rates(module):
+    return [linear.dropout for linear in conversion._read(module)]
+
+
+def test_dropout_belongs_to_the_next_layers_input():
+    L = [nn.Linear(2, 2) for _ in range(3)]
+    act = nn.Tanh
+    drop = nn.Dropout
+    assert rates(nn.Sequential(drop(0.3), L[0], act(), drop(0.1), L[1], act(), L[2])) == [
+        0.3,
+        0.1,
+        0,
+    ]
+    # Before an activation that scales with its input it is the same as after it.
+    assert rates(nn.Sequential(L[0], drop(0.2), nn.ReLU(), L[1])) == [0, 0.2]
+    # Two leave what one with this rate leaves.
+    np.testing.assert_allclose(
+        rates(nn.Sequential(L[0], act(), drop(0.2), drop(0.5), L[1])), [0, 0.6], rtol=1e-15
+    )
+    assert rates(nn.Sequential(L[0], act(), drop(0.0), L[1], drop(0.0))) == [0, 0]
+
+
+@needs_dropout
+def test_dropout_is_carried_over():
+    module = nn.Sequential(
+        nn.Dropout(0.2), nn.Linear(5, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 3)
+    )
+    net = from_torch(module)
+    assert net.dropout == (0.2, 0.5)
+    assert [part.p for part in to_torch(net) if type(part) is nn.Dropout] == [0.2, 0.5]
+
+
+# --------------------------------------------------------------------- errors
+
+
+class Own(nn.Sequential):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+class OwnLinear(nn.Linear):
+    def forward(self, x):
+        return -super().forward(x)
+
+
+def hooked():
+    linear = nn.Linear(2, 2)
+    linear.register_forward_pre_hook(lambda module, inputs: None)
+    return linear
+
+
+L = nn.Linear
+ERRORS = {
+    "unknown": ([L(2, 2), nn.BatchNorm1d(2)], r"module\[1\] is BatchNorm1d\(2.*expected Linear"),
+    "nested": (
+        [L(2, 2), nn.Sequential(nn.ReLU(), nn.Conv1d(1, 1, 1))],
+        r"module\[1\]\[1\] is Conv1d",
+    ),
+    "own forward": ([L(2, 2), Own(nn.Linear(2, 2))], r"module\[1\] is Own"),
+    "own linear": ([OwnLinear(2, 2)], r"module\[0\] is OwnLinear"),
+    "hooks": ([hooked()], r"module\[0\] is Linear.*hooks"),
+    "hooks within": ([L(2, 2), nn.Sequential(hooked())], r"module\[1\]\[0\] is Linear.*hooks"),
+    "normalised": (
+        [nn.utils.parametrizations.weight_norm(L(2, 2))],
+        r"module\[0\] is Parametrized",
+    ),
+    "lazy": ([nn.LazyLinear(2)], r"module\[0\] is LazyLinear"),
+    "slope": ([L(2, 2), nn.LeakyReLU(0.2)], r"module\[1\] is LeakyReLU.*0\.01 was expected"),
+    "alpha": ([L(2, 2), nn.ELU(2.0)], r"module\[1\] is ELU.*alpha=1 was"),
+    "tanh gelu": ([L(2, 2), nn.GELU("tanh")], r"module\[1\] is GELU.*approximate='none'"),
+    "beta": ([L(2, 2), nn.Softplus(2)], r"module\[1\] is Softplus.*beta=1"),
+    "threshold": ([L(2, 2), nn.Softplus(1, 5)], r"module\[1\] is Softplus.*threshold=20"),
+    "axis": ([L(2, 2), nn.Softmax(0)], r"module\[1\] is Softmax.*dim=-1 or dim=1"),
+    "no axis": ([L(2, 2), nn.Softmax()], r"module\[1\] is Softmax.*dim=-1 or dim=1"),
+    "inner softmax": ([L(2, 2), nn.Softmax(1), L(2, 2)], r"module\[2\].*after softmax"),
+    "log softmax": ([L(2, 2), nn.LogSoftmax(1)], r"module\[1\] is LogSoftmax"),
+    "two": ([L(2, 2), nn.ReLU(), nn.Tanh()], r"module\[2\] is Tanh\(\), after relu"),
+    "none before": ([nn.ReLU(), L(2, 2)], r"module\[0\] is ReLU\(\), before any Linear"),
+    "late flatten": ([L(2, 2), nn.Flatten()], r"module\[1\] is Flatten.*before the first"),
+    "flatten all": ([nn.Flatten(0), L(2, 2)], r"module\[0\] is Flatten.*default"),
+    "chain": ([L(2, 3), nn.ReLU(), L(4, 2)], r"module\[2\].* takes 4 inputs.* 3 outputs"),
+    "empty": ([], "no Linear"),
+    "drop all": (
+        [L(2, 2), nn.ReLU(), nn.Dropout(1.0), L(2, 2)],
+        r"module\[2\] is Dropout.*below 1",
+    ),
+    "last drop": ([L(2, 2), nn.Dropout(0.5)], r"module\[1\] is Dropout.*after the last"),
+    "drop within": (
+        [L(2, 2), nn.Dropout(0.5), nn.Tanh(), L(2, 2)],
+        r"module\[1\] is Drop.*after the",
+    ),
+    "channels": ([L(2, 2), nn.ReLU(), nn.Dropout2d(0.5), L(2, 2)], r"module\[2\] is Dropout2d"),
+    "complex": ([L(2, 2, dtype=torch.complex64)], r"module\[0\]\.weight has no real.*complex64"),
+    "meta": ([L(2, 2, device="meta")], r"module\[0\]\.weight has no real values.*meta"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
+def test_what_cannot_be_expressed(case):
+    parts, message = ERRORS[case]
+    with pytest.raises(ValueError, match=message):
+        from_torch(nn.Sequential(*parts))
+
+
+def test_other_errors_of_from_torch():
+    with pytest.raises(TypeError, match=r"module must be a torch\.nn\.Sequential, got MLP"):
+        from_torch(pynn.MLP([2, 1]))
+    with pytest.raises(ValueError, match="module is Bilinear"):
+        from_torch(nn.Bilinear(2, 2, 2))
+    module = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    with pytest.raises(
+        ValueError, match=r"module ends in relu, which loss does not fit: .*softmax"
+    ):
+        from_torch(module, "softmax_cross_entropy")
+    with pytest.raises(ValueError, match="loss must be one of"):
+        from_torch(module, "cross_entropy")
+    with pytest.raises(ValueError, match="dtype must be float32 or float64"):
+        from_torch(module, dtype="int8")
