@@ -31,7 +31,7 @@ bool read_activation(PyObject* name, Activation& f) {
     } catch (const std::invalid_argument&) {
         return false;
     }
-    return true;
+    return f != Activation::exp;  // (a loss's, no layer's)
 }
 
 // y = f(x w + b)

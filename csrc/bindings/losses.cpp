@@ -1,20 +1,21 @@
 // The losses as functions of arrays, which src/pynn/ops/losses.py prepares.
 #include <memory>
-#include <string>
+#include <optional>
 
-#include "bindings/arrays.h"
+#include "bindings/loss.h"
 #include "bindings/module.h"
+#include "bindings/samples.h"
 #include "bindings/without_gil.h"
 #include "dispatch/dispatch.h"
-#include "nn/buffer.h"
-#include "nn/loss.h"
 
 namespace pynn {
 namespace {
 
-// The loss's mean over the rows; its gradient goes to `gradient`.
-double loss_into(const std::string& name, const py::array& outputs, const py::array& target,
-                 py::array gradient) {
+// The sum over the rows of their losses, times their weights if there are any; the gradient of the
+// (weighted) mean goes to `gradient`.
+double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::array& target,
+                 const std::optional<py::array>& weights, py::array gradient) {
+    const LossSettings settings = loss_settings(loss_dict);
     return with_type(outputs, [&](auto zero) {
         using T = decltype(zero);
         require(outputs.ndim() == 2, "expected a matrix of outputs");
@@ -22,32 +23,55 @@ double loss_into(const std::string& name, const py::array& outputs, const py::ar
         const T* const z = contiguous<T>(outputs, "outputs");
         Target<T> t;
         if (py::isinstance<py::array_t<int64_t>>(target)) {
-            require(target.size() == m && (target.flags() & py::array::c_style),
-                    "expected a label a row");
-            t.labels = static_cast<const int64_t*>(target.data());
+            t.labels = vector_of<int64_t>(target, m, "labels");
         } else {
             require(target.size() == m * n, "expected targets of the outputs' shape");
             t.values = contiguous<T>(target, "target");
         }
+        const double* const of_rows = weights ? vector_of<double>(*weights, m, "weights") : nullptr;
         require(gradient.size() == m * n, "gradient and outputs differ in size");
         T* const g = writable<T>(gradient, "gradient");
-        const std::unique_ptr<Loss<T>> loss = make_loss<T>(name);
+        require(
+            settings.name != "pinball" || settings.quantiles.size() == static_cast<std::size_t>(n),
+            "expected a quantile for each output");
+        const std::unique_ptr<Loss<T>> loss = make_loss<T>(settings);
         double sum = 0;
         without_gil(operations_per_element * static_cast<double>(m) * static_cast<double>(n), [&] {
-            Buffer<T> losses;
-            losses.reserve(m);
-            loss->rows(z, t, m, n, m, g, losses.data());
+            Buffer<T> losses, room, own_weights;
+            RowWeights<T> w{static_cast<double>(m)};
+            if (of_rows) {
+                w.total = weight_of(of_rows, nullptr, 0, m);
+                T* const rounded = own_weights.reserve(m);
+                for (index_t i = 0; i < m; ++i) rounded[i] = static_cast<T>(of_rows[i]);
+                w.weights = rounded;
+            }
+            loss->rows(z, t, m, n, w, g, losses.reserve(m), room.reserve(m * n));
             sum = kernels<T>().sum(losses.data(), m);
         });
-        return sum / static_cast<double>(m);
+        return sum;
+    });
+}
+
+// Outputs become predictions, in place.
+void predict_into(const py::dict& loss_dict, py::array outputs) {
+    const LossSettings settings = loss_settings(loss_dict);
+    with_type(outputs, [&](auto zero) {
+        using T = decltype(zero);
+        require(outputs.ndim() == 2, "expected a matrix of outputs");
+        const index_t m = outputs.shape(0), n = outputs.shape(1);
+        T* const values = writable<T>(outputs, "outputs");
+        const std::unique_ptr<Loss<T>> loss = make_loss<T>(settings);
+        without_gil(operations_per_element * static_cast<double>(m) * static_cast<double>(n),
+                    [&] { loss->predict(values, m, n); });
     });
 }
 
 }  // namespace
 
 void bind_losses(py::module_& m) {
-    m.def("loss_into", &loss_into, py::arg("name"), py::arg("outputs"), py::arg("target"),
-          py::arg("gradient"));
+    m.def("loss_into", &loss_into, py::arg("loss"), py::arg("outputs"), py::arg("target"),
+          py::arg("weights"), py::arg("gradient"));
+    m.def("predict_into", &predict_into, py::arg("loss"), py::arg("outputs"));
 }
 
 }  // namespace pynn

@@ -22,5 +22,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     pynn::bind_activations(m);
     pynn::bind_losses(m);
     pynn::bind_builtins(m);
+    pynn::bind_optimizers(m);
     pynn::bind_network(m);
 }

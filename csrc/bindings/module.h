@@ -11,6 +11,7 @@ void bind_layers(pybind11::module_& m);
 void bind_activations(pybind11::module_& m);
 void bind_losses(pybind11::module_& m);
 void bind_builtins(pybind11::module_& m);
+void bind_optimizers(pybind11::module_& m);
 void bind_network(pybind11::module_& m);
 
 }  // namespace pynn

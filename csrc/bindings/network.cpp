@@ -1,156 +1,47 @@
-// Networks, optimisers and the training loop, once for each float type.
+// Networks and the training loop, once for each float type.
 #include <pybind11/stl.h>
 
-#include <algorithm>
 #include <atomic>
 #include <exception>
+#include <memory>
 #include <optional>
 
-#include "bindings/arrays.h"
 #include "bindings/float_state.h"
 #include "bindings/forward_call.h"
+#include "bindings/loss.h"
 #include "bindings/module.h"
+#include "bindings/optimizer.h"
+#include "bindings/samples.h"
 #include "nn/dense.h"
-#include "nn/optimizer.h"
-#include "nn/trainer.h"
+#include "nn/dropout.h"
+#include "nn/pointwise.h"
 
 namespace pynn {
 namespace {
-
-DType dtype_of(const py::array& a) {
-    switch (PyArray_TYPE(as_array(a.ptr()))) {
-        case NPY_FLOAT:
-            return DType::f32;
-        case NPY_DOUBLE:
-            return DType::f64;
-        case NPY_HALF:
-            return DType::f16;
-        case NPY_BOOL:
-        case NPY_UBYTE:
-            return DType::u8;
-        case NPY_BYTE:
-            return DType::i8;
-        case NPY_SHORT:
-            return DType::i16;
-        case NPY_USHORT:
-            return DType::u16;
-        case NPY_INT:
-            return DType::i32;
-        case NPY_UINT:
-            return DType::u32;
-        case NPY_LONG:
-            return sizeof(long) == 8 ? DType::i64 : DType::i32;
-        case NPY_ULONG:
-            return sizeof(long) == 8 ? DType::u64 : DType::u32;
-        case NPY_LONGLONG:
-            return DType::i64;
-        case NPY_ULONGLONG:
-            return DType::u64;
-        default:
-            throw py::type_error("unsupported dtype " + std::string(py::str(a.dtype())));
-    }
-}
-
-Matrix matrix_of(const py::array& a, index_t columns, const char* name) {
-    require(a.ndim() == 2 && a.shape(1) == columns,
-            (std::string(name) + " has the wrong shape").c_str());
-    require(PyArray_ISBEHAVED_RO(as_array(a.ptr())),
-            (std::string(name) + " must be aligned and in native byte order").c_str());
-    Matrix m;
-    m.data = static_cast<const char*>(a.data());
-    m.dtype = dtype_of(a);
-    m.rows = a.shape(0);
-    m.columns = columns;
-    m.row_stride = a.strides(0);
-    m.column_stride = a.strides(1);
-    return m;
-}
-
-Samples samples_of(const py::array& x, const py::array& y, index_t inputs, index_t outputs,
-                   bool labels) {
-    Samples s;
-    s.x = matrix_of(x, inputs, "X");
-    require(y.ndim() >= 1 && y.shape(0) == x.shape(0), "X and y differ in length");
-    if (labels) {
-        require(py::isinstance<py::array_t<int64_t>>(y) && y.ndim() == 1 &&
-                    (y.flags() & py::array::c_style),
-                "labels must be a contiguous vector of int64");
-        s.labels = static_cast<const int64_t*>(y.data());
-        for (index_t i = 0; i < s.x.rows; ++i) {
-            // (One output tells two classes apart.)
-            require(s.labels[i] >= 0 && s.labels[i] < std::max<index_t>(outputs, 2),
-                    "a label is not a class of the network");
-        }
-    } else {
-        s.targets = matrix_of(y, outputs, "y");
-    }
-    return s;
-}
-
-// An optimiser whose steps act on arrays of the Python side, which it keeps alive.
-template <class T>
-struct BoundOptimizer {
-    Optimizer<T> optimizer;
-    int64_t* steps;  // so far
-    std::vector<py::array> arrays;
-};
-
-Rule rule_named(const std::string& name) {
-    if (name == "sgd") return Rule::sgd;
-    if (name == "momentum") return Rule::momentum;
-    if (name == "nesterov") return Rule::nesterov;
-    if (name == "adam") return Rule::adam;
-    if (name == "rmsprop") return Rule::rmsprop;
-    throw std::invalid_argument("unknown rule '" + name + "'");
-}
-
-template <class T>
-std::unique_ptr<BoundOptimizer<T>> bind_optimizer(const std::string& rule, py::array parameters,
-                                                  std::optional<py::array> m,
-                                                  std::optional<py::array> v,
-                                                  std::vector<double> learning_rates, double beta1,
-                                                  double beta2, double epsilon, double weight_decay,
-                                                  py::array_t<int64_t> steps) {
-    require(!learning_rates.empty(), "there is no learning rate");
-    auto bound = std::make_unique<BoundOptimizer<T>>();
-    Optimizer<T>& o = bound->optimizer;
-    o.rule = rule_named(rule);
-    require(m || o.rule == Rule::sgd, "this rule needs m");
-    require(v || !(o.rule == Rule::adam || o.rule == Rule::rmsprop), "this rule needs v");
-    o.w = writable<T>(parameters, "parameters");
-    bound->arrays.push_back(parameters);
-    const auto moment = [&](std::optional<py::array>& array, const char* name) -> T* {
-        if (!array) return nullptr;
-        require(array->size() == parameters.size(),
-                (std::string(name) + " and parameters differ in size").c_str());
-        bound->arrays.push_back(*array);
-        return writable<T>(*array, name);
-    };
-    o.m = moment(m, "m");
-    o.v = moment(v, "v");
-    o.learning_rates = std::move(learning_rates);
-    o.beta1 = beta1;
-    o.beta2 = beta2;
-    o.epsilon = epsilon;
-    o.weight_decay = weight_decay;
-    require(steps.size() == 1, "steps must hold one number");
-    bound->steps = steps.mutable_data();
-    bound->arrays.push_back(steps);
-    return bound;
-}
 
 // A network over an array of parameters that belongs to the Python side.
 template <class T>
 class BoundNetwork {
 public:
+    // Everything but `sizes` has an element for each layer with weights: what is dropped of its
+    // inputs, its penalties, the function of its outputs.
     BoundNetwork(const std::vector<index_t>& sizes, const std::vector<std::string>& activations,
-                 bool bias, const std::string& loss)
-        : network_(make_layers(sizes, activations, bias), make_loss<T>(loss)), trainer_(network_) {}
+                 bool bias, const std::vector<double>& dropout, const std::vector<double>& l1,
+                 const std::vector<double>& l2, const std::vector<double>& max_norm,
+                 const py::dict& loss)
+        : network_(make_layers(sizes, activations, bias, dropout, l1, l2, max_norm),
+                   make_loss<T>(loss_settings(loss))),
+          trainer_(network_) {
+        const LossSettings settings = loss_settings(loss);
+        require(settings.name != "pinball" ||
+                    settings.quantiles.size() == static_cast<std::size_t>(network_.outputs()),
+                "expected a quantile for each output");
+    }
 
     index_t parameter_count() const { return network_.parameter_count(); }
     std::vector<index_t> offsets() const {
         std::vector<index_t> out;
-        for (index_t l = 0; l < network_.layer_count(); ++l) out.push_back(network_.offset(l));
+        for (const auto& stage : network_.stages()) out.push_back(stage.offset);
         return out;
     }
 
@@ -160,8 +51,11 @@ public:
         parameters_ = std::move(parameters);
     }
 
-    void forward(const py::array& x, index_t layers, bool predictions, py::array out) const {
-        require(layers >= 1 && layers <= network_.layer_count(), "no such layer");
+    // The output of layer `stage` (of those with weights); predictions: of the last one, as such.
+    void forward(const py::array& x, index_t stage, bool predictions, py::array out) const {
+        const auto& stages = network_.stages();
+        require(stage >= 0 && stage < static_cast<index_t>(stages.size()), "no such layer");
+        const index_t layers = stages[static_cast<std::size_t>(stage)].stop;
         const Matrix m = matrix_of(x, network_.inputs(), "X");
         require(out.ndim() == 2 && out.shape(0) == m.rows &&
                     out.shape(1) == network_.layer(layers - 1).outputs(),
@@ -175,33 +69,94 @@ public:
     // `self` is this object in Python, which the builtin keeps alive.
     py::object forward_call(py::handle self) const { return make_forward_call(network_, self); }
 
-    // The mean loss; the parameters' gradient, laid out as they are, goes to `gradient`.
-    py::dict gradients(const py::array& x, const py::array& y, bool labels, py::array gradient) {
+    // The loss's sum over the rows; the parameters' gradient of its mean, laid out as they are,
+    // goes to `gradient`. `noise`: dropout's key and step, or none.
+    py::dict gradients(const py::array& x, const py::array& y, bool labels,
+                       const std::optional<py::array>& weights, py::array gradient,
+                       const std::optional<py::array>& noise) {
         require(gradient.size() == network_.parameter_count(), "gradient has the wrong size");
         Optimizer<T> copy{Rule::copy, writable<T>(gradient, "gradient")};
-        return run(x, y, labels, std::nullopt, x.shape(0), copy, py::none());
+        Epoch epoch;
+        epoch.batch_size = x.shape(0);
+        take_noise(noise, epoch);
+        return run(x, y, labels, weights, std::nullopt, epoch, copy, py::none());
     }
 
+    // `noise`: dropout's key, and the number of steps so far, which goes on here.
     py::dict train_epoch(const py::array& x, const py::array& y, bool labels,
+                         const std::optional<py::array>& weights,
                          const std::optional<py::array>& order, index_t batch_size,
-                         const BoundOptimizer<T>& optimizer, const py::object& report) {
+                         const BoundOptimizer<T>& optimizer, py::array noise, bool penalty_by_rows,
+                         const py::object& report) {
         Optimizer<T> from_here = optimizer.optimizer;
         from_here.steps_before = *optimizer.steps;
-        return run(x, y, labels, order, batch_size, from_here, report, optimizer.steps);
+        Epoch epoch;
+        epoch.batch_size = batch_size;
+        epoch.penalty_by_rows = penalty_by_rows;
+        take_noise(noise, epoch);
+        return run(x, y, labels, weights, order, epoch, from_here, report, optimizer.steps,
+                   static_cast<uint64_t*>(noise.mutable_data()) + 1);
+    }
+
+    // dx from the gradient `dout` of the predictions; the parameters' to `gradient`, if given.
+    void backward(const py::array& x, const py::array& dout, py::array dx,
+                  std::optional<py::array> gradient) {
+        Samples samples;
+        samples.x = matrix_of(x, network_.inputs(), "X");
+        require(dout.size() == samples.x.rows * network_.outputs(), "dout has the wrong size");
+        std::optional<Optimizer<T>> copy;
+        if (gradient) {
+            require(gradient->size() == network_.parameter_count(), "gradient has the wrong size");
+            copy = Optimizer<T>{Rule::copy, writable<T>(*gradient, "gradient")};
+        }
+        differentiate(samples, contiguous<T>(dout, "dout"), dx, copy ? &*copy : nullptr);
+    }
+
+    // dx from the mean loss of the samples.
+    void input_gradient(const py::array& x, const py::array& y, bool labels,
+                        const std::optional<py::array>& weights, py::array dx) {
+        differentiate(samples_of(x, y, labels, weights, network_.inputs(), network_.outputs()),
+                      nullptr, dx, nullptr);
     }
 
 private:
     static std::vector<std::unique_ptr<Layer<T>>> make_layers(
-        const std::vector<index_t>& sizes, const std::vector<std::string>& activations, bool bias) {
-        require(sizes.size() >= 2 && activations.size() == sizes.size() - 1,
-                "expected an activation for each layer");
+        const std::vector<index_t>& sizes, const std::vector<std::string>& activations, bool bias,
+        const std::vector<double>& dropout, const std::vector<double>& l1,
+        const std::vector<double>& l2, const std::vector<double>& max_norm) {
+        const std::size_t count = activations.size();
+        require(count >= 1 && sizes.size() == count + 1 && dropout.size() == count &&
+                    l1.size() == count && l2.size() == count && max_norm.size() == count,
+                "expected a setting for each layer");
         std::vector<std::unique_ptr<Layer<T>>> layers;
-        for (std::size_t l = 0; l + 1 < sizes.size(); ++l) {
-            require(sizes[l] >= 1 && sizes[l + 1] >= 1, "layers must have a size of at least 1");
-            layers.push_back(
-                make_dense<T>(sizes[l], sizes[l + 1], bias, activation_named(activations[l])));
+        for (std::size_t l = 0; l < count; ++l) {
+            const index_t n_in = sizes[l], n_out = sizes[l + 1];
+            require(n_in >= 1 && n_out >= 1, "layers must have a size of at least 1");
+            require(dropout[l] >= 0 && dropout[l] < 1, "dropout must be in [0, 1)");
+            if (dropout[l] > 0) {
+                layers.push_back(make_dropout<T>(n_in, dropout[l], static_cast<uint32_t>(l)));
+            }
+            const bool softmax = activations[l] == "softmax";
+            const Activation f = softmax ? Activation::identity : activation_named(activations[l]);
+            DenseSettings dense{n_in, n_out};
+            dense.bias = bias;
+            dense.activation = is_monotonic(f) ? f : Activation::identity;
+            dense.l1 = l1[l];
+            dense.l2 = l2[l];
+            dense.max_norm = max_norm[l];
+            layers.push_back(make_dense<T>(dense));
+            if (softmax) layers.push_back(make_softmax<T>(n_out));
+            if (!is_monotonic(f)) layers.push_back(make_pointwise<T>(n_out, f));
         }
         return layers;
+    }
+
+    static void take_noise(const std::optional<py::array>& noise, Epoch& epoch) {
+        if (!noise) return;
+        const uint64_t* const values = vector_of<uint64_t>(*noise, 2, "noise");
+        epoch.training = true;
+        epoch.key = values[0];
+        epoch.first_step = values[1];
     }
 
     // One training call at a time: the mini-batch's buffers and the weights are the network's.
@@ -222,25 +177,34 @@ private:
         std::atomic<bool>& flag_;
     };
 
+    void differentiate(const Samples& samples, const T* dout, py::array& dx,
+                       const Optimizer<T>* gradient) {
+        require(samples.x.rows >= 1, "there are no samples");
+        require(dx.size() == samples.x.rows * network_.inputs(), "dx has the wrong size");
+        T* const to = writable<T>(dx, "dx");
+        Busy busy(busy_);
+        KeepFloatState keep;
+        py::gil_scoped_release release;
+        trainer_.differentiate_inputs(samples, dout, to, gradient);
+    }
+
     py::dict run(const py::array& x, const py::array& y, bool labels,
-                 const std::optional<py::array>& order, index_t batch_size,
-                 const Optimizer<T>& optimizer, const py::object& report,
-                 int64_t* steps = nullptr) {
-        const Samples samples = samples_of(x, y, network_.inputs(), network_.outputs(), labels);
-        require(batch_size >= 1, "batch_size must be at least 1");
-        const int64_t* indices = nullptr;
-        index_t count = samples.x.rows;
+                 const std::optional<py::array>& weights, const std::optional<py::array>& order,
+                 Epoch epoch, const Optimizer<T>& optimizer, const py::object& report,
+                 int64_t* steps = nullptr, uint64_t* noise_step = nullptr) {
+        const Samples samples =
+            samples_of(x, y, labels, weights, network_.inputs(), network_.outputs());
+        require(epoch.batch_size >= 1, "batch_size must be at least 1");
+        epoch.count = samples.x.rows;
         if (order) {
-            require(py::isinstance<py::array_t<int64_t>>(*order) && order->ndim() == 1 &&
-                        (order->flags() & py::array::c_style),
-                    "order must be a contiguous vector of int64");
-            indices = static_cast<const int64_t*>(order->data());
-            count = order->shape(0);
-            for (index_t i = 0; i < count; ++i) {
-                require(indices[i] >= 0 && indices[i] < samples.x.rows, "order is out of range");
+            epoch.count = order->size();
+            epoch.order = vector_of<int64_t>(*order, epoch.count, "order");
+            for (index_t i = 0; i < epoch.count; ++i) {
+                require(epoch.order[i] >= 0 && epoch.order[i] < samples.x.rows,
+                        "order is out of range");
             }
         }
-        require(count >= 1, "there are no samples");
+        require(epoch.count >= 1, "there are no samples");
 
         Busy busy(busy_);
         std::exception_ptr failure;
@@ -248,11 +212,12 @@ private:
         {
             KeepFloatState keep;
             py::gil_scoped_release release;
-            result = trainer_.run(
-                samples, indices, count, batch_size, optimizer,
-                [&](const EpochResult& so_far) { return reported(report, so_far, failure); });
+            result = trainer_.run(samples, epoch, optimizer, [&](const EpochResult& so_far) {
+                return reported(report, so_far, failure);
+            });
         }
         if (steps) *steps += result.batches;
+        if (noise_step) *noise_step += static_cast<uint64_t>(result.batches);
         if (failure) std::rethrow_exception(failure);
         return dict_of(result);
     }
@@ -288,34 +253,36 @@ private:
 };
 
 template <class T>
-void bind(py::module_& m, const std::string& suffix) {
+void bind(py::module_& m, const char* name) {
     using Net = BoundNetwork<T>;
-    py::class_<BoundOptimizer<T>>(m, ("Optimizer" + suffix).c_str());
-    m.def(("optimizer_" + suffix).c_str(), &bind_optimizer<T>, py::arg("rule"),
-          py::arg("parameters"), py::arg("m"), py::arg("v"), py::arg("learning_rates"),
-          py::arg("beta1"), py::arg("beta2"), py::arg("epsilon"), py::arg("weight_decay"),
-          py::arg("steps").noconvert());
-    py::class_<Net>(m, ("Network" + suffix).c_str())
-        .def(py::init<const std::vector<index_t>&, const std::vector<std::string>&, bool,
-                      const std::string&>(),
-             py::arg("sizes"), py::arg("activations"), py::arg("bias"), py::arg("loss"))
+    using Doubles = const std::vector<double>&;
+    py::class_<Net>(m, name)
+        .def(py::init<const std::vector<index_t>&, const std::vector<std::string>&, bool, Doubles,
+                      Doubles, Doubles, Doubles, const py::dict&>(),
+             py::arg("sizes"), py::arg("activations"), py::arg("bias"), py::arg("dropout"),
+             py::arg("l1"), py::arg("l2"), py::arg("max_norm"), py::arg("loss"))
         .def_property_readonly("parameter_count", &Net::parameter_count)
         .def_property_readonly("offsets", &Net::offsets)
         .def("set_parameters", &Net::set_parameters, py::arg("parameters"))
-        .def("forward", &Net::forward, py::arg("x"), py::arg("layers"), py::arg("predictions"),
+        .def("forward", &Net::forward, py::arg("x"), py::arg("stage"), py::arg("predictions"),
              py::arg("out"))
         .def("forward_call", [](py::object net) { return net.cast<Net&>().forward_call(net); })
         .def("gradients", &Net::gradients, py::arg("x"), py::arg("y"), py::arg("labels"),
+             py::arg("weights"), py::arg("gradient"), py::arg("noise"))
+        .def("backward", &Net::backward, py::arg("x"), py::arg("dout"), py::arg("dx"),
              py::arg("gradient"))
+        .def("input_gradient", &Net::input_gradient, py::arg("x"), py::arg("y"), py::arg("labels"),
+             py::arg("weights"), py::arg("dx"))
         .def("train_epoch", &Net::train_epoch, py::arg("x"), py::arg("y"), py::arg("labels"),
-             py::arg("order"), py::arg("batch_size"), py::arg("optimizer"), py::arg("report"));
+             py::arg("weights"), py::arg("order"), py::arg("batch_size"), py::arg("optimizer"),
+             py::arg("noise"), py::arg("penalty_by_rows"), py::arg("report"));
 }
 
 }  // namespace
 
 void bind_network(py::module_& m) {
-    bind<float>(m, "F32");
-    bind<double>(m, "F64");
+    bind<float>(m, "NetworkF32");
+    bind<double>(m, "NetworkF64");
 }
 
 }  // namespace pynn

@@ -46,6 +46,7 @@ void bind_runtime(py::module_& m) {
     m.def("set_num_threads", &set_num_threads, py::arg("n"));
     m.def("get_num_threads", &get_num_threads);
     m.def("chosen_num_threads", &chosen_num_threads);
+    m.def("limit_threads_here", &limit_threads_here, py::arg("n"));
 }
 
 }  // namespace pynn

@@ -65,6 +65,14 @@ template <class T>
 void tanh_backward_kernel(const T* dy, const T* y, T* dx, index_t n) {
     map(dy, y, dx, n, [](Vec<T> d, Vec<T> v) { return d * fnma(v, v, set1(T(1))); });
 }
+template <class T>
+void exp_backward_kernel(const T* dy, const T* y, T* dx, index_t n) {
+    map(dy, y, dx, n, [](Vec<T> d, Vec<T> v) { return d * v; });
+}
+template <class T>
+void scale_kernel(T factor, const T* x, T* y, index_t n) {
+    map(x, y, n, [=](Vec<T> v) { return set1(factor) * v; });
+}
 
 template <class T>
 void elu_backward_kernel(T alpha, const T* dy, const T* y, T* dx, index_t n) {

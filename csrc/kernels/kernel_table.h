@@ -44,6 +44,17 @@ struct Update {
     T rate, keep, beta1, beta2;
     T rest1, rest2;  // 1 - beta1 and 1 - beta2, rounded once
     T epsilon;
+    // The gradient is the loss's and, unless both are 0, l2 p + l1 sign(p) besides, p being the
+    // parameters before the step.
+    T l1, l2;
+    const T* p;
+};
+
+// The random numbers of a mini-batch at a dropout layer: nothing but these and an element's number
+// decide whether it is dropped (dropout.h).
+struct Noise {
+    uint64_t key, step;
+    uint32_t layer;
 };
 
 // Memory that is needed soon: a product asks for it, line by line, while it is at work. Rows of a
@@ -90,6 +101,8 @@ struct LossRows {
     T scale;                // the gradient's factor: 1 / batch, or 1 / (batch * n)
     T* gradient;            // d loss / d z, m x n; may be z
     T* loss;                // m values, not yet averaged over the batch
+    T delta;                // huber's
+    const T* quantile;      // pinball's, n values
 };
 
 template <class T>
@@ -110,6 +123,7 @@ struct Kernels {
     void (*relu_backward)(const T* dy, const T* y, T* dx, index_t n);
     void (*sigmoid_backward)(const T* dy, const T* y, T* dx, index_t n);
     void (*tanh_backward)(const T* dy, const T* y, T* dx, index_t n);
+    void (*exp_backward)(const T* dy, const T* y, T* dx, index_t n);
     // alpha: elu's limit at -inf; leaky_relu's slope below 0.
     void (*elu)(T alpha, const T* x, T* y, index_t n);
     void (*leaky_relu)(T alpha, const T* x, T* y, index_t n);
@@ -130,11 +144,26 @@ struct Kernels {
     void (*column_sums)(const T* x, index_t x_row, T* out, index_t m, index_t n);
     // The sum of n values in float64: sixteen lanes, then a fixed tree.
     double (*sum)(const T* x, index_t n);
+    // The same of squares, and of sizes.
+    double (*sum_squares)(const T* x, index_t n);
+    double (*sum_abs)(const T* x, index_t n);
     bool (*all_finite)(const T* x, index_t n);
+    void (*scale)(T factor, const T* x, T* y, index_t n);
+    // Columns x[:, j] longer than `most` are scaled to that length.
+    void (*limit_columns)(T most, T* x, index_t x_row, index_t m, index_t n);
+    // Elements first .. first + n of a mini-batch's matrix: 0 where the random word is below
+    // `threshold`, factor x elsewhere.
+    void (*dropout)(const Noise&, uint32_t threshold, T factor, const T* x, T* y, index_t first,
+                    index_t n);
 
     void (*softmax_cross_entropy)(const LossRows<T>&);
     void (*sigmoid_cross_entropy)(const LossRows<T>&);
     void (*squared_error)(const LossRows<T>&);
+    void (*absolute_error)(const LossRows<T>&);
+    void (*huber)(const LossRows<T>&);
+    void (*pinball)(const LossRows<T>&);
+    void (*poisson)(const LossRows<T>&);          // z is the logarithm of the mean
+    void (*poisson_of_mean)(const LossRows<T>&);  // z is the mean
 
     // The n parameters from `at` on follow their gradient g.
     void (*update)(const Update<T>&, const T* g, index_t at, index_t n);

@@ -1,5 +1,6 @@
 // The kernels of one instruction set: this file is compiled once for each row of the table in
 // CMakeLists.txt. The contract stands in isa.h.
+#include "kernels/dropout.h"
 #include "kernels/gemm.h"
 #include "kernels/losses.h"
 
@@ -22,6 +23,7 @@ constexpr Kernels<T> kernels = {
     relu_backward_kernel<T>,
     sigmoid_backward_kernel<T>,
     tanh_backward_kernel<T>,
+    exp_backward_kernel<T>,
     elu_kernel<T>,
     leaky_relu_kernel<T>,
     elu_backward_kernel<T>,
@@ -36,10 +38,20 @@ constexpr Kernels<T> kernels = {
     log_softmax_backward_kernel<T>,
     column_sums_kernel<T>,
     sum_kernel<T>,
+    sum_squares_kernel<T>,
+    sum_abs_kernel<T>,
     all_finite_kernel<T>,
+    scale_kernel<T>,
+    limit_columns_kernel<T>,
+    dropout_kernel<T>,
     softmax_cross_entropy_kernel<T>,
     sigmoid_cross_entropy_kernel<T>,
     squared_error_kernel<T>,
+    absolute_error_kernel<T>,
+    huber_kernel<T>,
+    pinball_kernel<T>,
+    poisson_kernel<T>,
+    poisson_of_mean_kernel<T>,
     update_kernel<T>,
 };
 

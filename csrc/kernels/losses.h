@@ -157,9 +157,10 @@ PYNN_INLINE Lanes<T> target_lanes(const LossRows<T>& r, index_t i, index_t j, in
     return load_lanes(row);
 }
 
-// Sums term(z, t) over each row and stores slope(z, t) * scale as the gradient.
+// Sums term(z, t, j, count) over each row, j being the first of `count` outputs, and stores
+// slope(z, t, j, count) * scale as the gradient.
 template <class T, class Term, class Slope>
-PYNN_INLINE void sum_of_terms(const LossRows<T>& r, Term term, Slope slope) {
+PYNN_INLINE void sum_of_lanes(const LossRows<T>& r, Term term, Slope slope) {
     const Vec<T> scale = set1(r.scale);
     for (index_t i = 0; i < r.m; ++i) {
         const T* z = r.z + i * r.n;
@@ -168,12 +169,19 @@ PYNN_INLINE void sum_of_terms(const LossRows<T>& r, Term term, Slope slope) {
         by_lanes(r.n, [&](index_t j, int count) {
             const Lanes<T> t = target_lanes(r, i, j, count);
             const Lanes<T> zj = load_lanes(z + j, count, T(0));
-            total = total + keep_first(each(zj, t, term), count);
-            const Lanes<T> g = each(zj, t, slope);
+            total = total + keep_first(term(zj, t, j, count), count);
+            const Lanes<T> g = slope(zj, t, j, count);
             store_lanes(gradient + j, each(g, [&](Vec<T> v) { return v * scale; }), count);
         });
         r.loss[i] = tree_sum(total);
     }
+}
+// The same where all outputs are alike: term(z, t) and slope(z, t) of a vector.
+template <class T, class Term, class Slope>
+PYNN_INLINE void sum_of_terms(const LossRows<T>& r, Term term, Slope slope) {
+    sum_of_lanes(
+        r, [&](const Lanes<T>& z, const Lanes<T>& t, index_t, int) { return each(z, t, term); },
+        [&](const Lanes<T>& z, const Lanes<T>& t, index_t, int) { return each(z, t, slope); });
 }
 
 // p = sigmoid(z), loss = -sum(t log p + (1 - t) log(1 - p)) = sum(|z| w + log(1 + exp(-|z|))) with
@@ -199,6 +207,95 @@ void squared_error_kernel(const LossRows<T>& r) {
     sum_of_terms(
         r, [](Vec<T> z, Vec<T> t) { return ((z - t) * (z - t)) * set1(T(0.5)); },
         [](Vec<T> z, Vec<T> t) { return z - t; });
+}
+
+// sign(v) size, 0 at 0
+template <class T>
+PYNN_INLINE Vec<T> with_sign(Vec<T> size, Vec<T> v) {
+    const Vec<T> zero = set1(T(0));
+    return select_less(zero, v, size, select_less(v, zero, zero - size, zero * v));
+}
+
+// loss = sum(|z - t|), gradient sign(z - t), which is 0 at 0.
+template <class T>
+void absolute_error_kernel(const LossRows<T>& r) {
+    sum_of_terms(
+        r, [](Vec<T> z, Vec<T> t) { return abs(z - t); },
+        [](Vec<T> z, Vec<T> t) { return with_sign(set1(T(1)), z - t); });
+}
+
+// With d = z - t: d**2 / 2 up to |d| = delta, and from there the line that continues it.
+template <class T>
+void huber_kernel(const LossRows<T>& r) {
+    const Vec<T> delta = set1(r.delta), half = set1(T(0.5));
+    sum_of_terms(
+        r,
+        [=](Vec<T> z, Vec<T> t) {
+            const Vec<T> size = abs(z - t);
+            const Vec<T> line = delta * (size - half * delta);
+            return select_less(delta, size, line, half * (size * size));
+        },
+        [=](Vec<T> z, Vec<T> t) {
+            const Vec<T> d = z - t;
+            return select_less(delta, abs(d), with_sign(delta, d), d);
+        });
+}
+
+// With d = t - z and the quantile q: q d where d > 0, (q - 1) d elsewhere; the gradient at 0 is 0.
+template <class T>
+void pinball_kernel(const LossRows<T>& r) {
+    const Vec<T> one = set1(T(1)), zero = set1(T(0));
+    const auto at_quantiles = [&](const Lanes<T>& z, const Lanes<T>& t, index_t j, int count,
+                                  auto f) {
+        const Lanes<T> q = load_lanes(r.quantile + j, count, T(0));
+        const Lanes<T> d = each(t, z, [](Vec<T> a, Vec<T> b) { return a - b; });
+        return each(d, q, f);
+    };
+    sum_of_lanes(
+        r,
+        [&](const Lanes<T>& z, const Lanes<T>& t, index_t j, int count) {
+            return at_quantiles(z, t, j, count, [=](Vec<T> d, Vec<T> q) {
+                return d * select_less(zero, d, q, q - one);
+            });
+        },
+        [&](const Lanes<T>& z, const Lanes<T>& t, index_t j, int count) {
+            return at_quantiles(z, t, j, count, [=](Vec<T> d, Vec<T> q) {
+                return select_less(zero, d, zero - q, select_less(d, zero, one - q, zero * d));
+            });
+        });
+}
+
+// t log(t), 0 for t = 0. (The logarithm is one of normal numbers.)
+template <class T>
+PYNN_INLINE Vec<T> entropy(Vec<T> t) {
+    const Vec<T> least = set1(Float<T>::normal);
+    return select_less(t, least, set1(T(0)), t * log(max(least, t)));
+}
+
+// Half the deviance of Poisson's distribution with mean exp(z): exp(z) - t z + t log(t) - t,
+// gradient exp(z) - t.
+template <class T>
+void poisson_kernel(const LossRows<T>& r) {
+    sum_of_terms(
+        r,
+        [](Vec<T> z, Vec<T> t) {
+            // Nothing where t is 0, even for an infinite z.
+            const Vec<T> product = select_less(set1(T(0)), t, t * z, set1(T(0)));
+            return exp(z) - (product - (entropy(t) - t));
+        },
+        [](Vec<T> z, Vec<T> t) { return exp(z) - t; });
+}
+// The same of the mean z > 0 itself: gradient 1 - t / z.
+template <class T>
+void poisson_of_mean_kernel(const LossRows<T>& r) {
+    sum_of_terms(
+        r,
+        [](Vec<T> z, Vec<T> t) {
+            const Vec<T> zero = set1(T(0)), least = set1(Float<T>::normal);
+            const Vec<T> cost = select_less(zero, t, t * log(max(least, z)), zero);
+            return z - (cost - (entropy(t) - t));
+        },
+        [](Vec<T> z, Vec<T> t) { return set1(T(1)) - t / max(set1(Float<T>::normal), z); });
 }
 
 PYNN_ISA_END

@@ -21,7 +21,7 @@ template <class T, Rule rule>
 struct Follow {
     static constexpr bool has_m = rule != Rule::copy && rule != Rule::sgd;
     static constexpr bool has_v = rule == Rule::adam || rule == Rule::rmsprop;
-    Vec<T> rate, keep, beta1, beta2, rest1, rest2, epsilon;
+    Vec<T> rate, keep, beta1, beta2, rest1, rest2, epsilon, l1, l2;
 
     PYNN_INLINE explicit Follow(const Update<T>& u)
         : rate(set1(u.rate)),
@@ -30,7 +30,16 @@ struct Follow {
           beta2(set1(u.beta2)),
           rest1(set1(u.rest1)),
           rest2(set1(u.rest2)),
-          epsilon(set1(u.epsilon)) {}
+          epsilon(set1(u.epsilon)),
+          l1(set1(u.l1)),
+          l2(set1(u.l2)) {}
+
+    // The penalties' gradient at p besides; that of |p| at 0 is 0.
+    PYNN_INLINE Vec<T> penalised(Vec<T> g, Vec<T> p) const {
+        const Vec<T> zero = set1(T(0));
+        const Vec<T> sign_l1 = select_less(zero, p, l1, select_less(p, zero, zero - l1, zero));
+        return fma(l2, p, g + sign_l1);
+    }
 
     PYNN_INLINE void operator()(Vec<T> g, Vec<T>& w, Vec<T>& m, Vec<T>& v) const {
         if constexpr (has_v) v = settled(fma(rest2, g * g, beta2 * v));
@@ -55,7 +64,7 @@ struct Follow {
 };
 
 // rows x n gradients (rows g_row apart) and the parameters from `at` on (rows w_row apart).
-template <class T, Rule rule>
+template <class T, Rule rule, bool with_penalties>
 void follow(const Update<T>& u, const T* g, index_t g_row, index_t at, index_t w_row, index_t rows,
             index_t n) {
     using F = Follow<T, rule>;
@@ -69,7 +78,9 @@ void follow(const Update<T>& u, const T* g, index_t g_row, index_t at, index_t w
             Vec<T> wi = load_at(w + i), mi = wi, vi = wi;
             if constexpr (F::has_m) mi = load_at(m + i);
             if constexpr (F::has_v) vi = load_at(v + i);
-            step(load_at(g + i), wi, mi, vi);
+            Vec<T> gi = load_at(g + i);
+            if constexpr (with_penalties) gi = step.penalised(gi, load_at(u.p + at + i));
+            step(gi, wi, mi, vi);
             store_at(w + i, wi);
             if constexpr (F::has_m) store_at(m + i, mi);
             if constexpr (F::has_v) store_at(v + i, vi);
@@ -86,22 +97,32 @@ void follow(const Update<T>& u, const T* g, index_t g_row, index_t at, index_t w
     }
 }
 
+template <class T, bool with_penalties>
+void follow_rule(const Update<T>& u, const T* g, index_t g_row, index_t at, index_t w_row,
+                 index_t rows, index_t n) {
+    switch (u.rule) {
+        case Rule::copy:
+            return follow<T, Rule::copy, with_penalties>(u, g, g_row, at, w_row, rows, n);
+        case Rule::sgd:
+            return follow<T, Rule::sgd, with_penalties>(u, g, g_row, at, w_row, rows, n);
+        case Rule::momentum:
+            return follow<T, Rule::momentum, with_penalties>(u, g, g_row, at, w_row, rows, n);
+        case Rule::nesterov:
+            return follow<T, Rule::nesterov, with_penalties>(u, g, g_row, at, w_row, rows, n);
+        case Rule::adam:
+            return follow<T, Rule::adam, with_penalties>(u, g, g_row, at, w_row, rows, n);
+        case Rule::rmsprop:
+            return follow<T, Rule::rmsprop, with_penalties>(u, g, g_row, at, w_row, rows, n);
+    }
+}
+
 template <class T>
 void follow_block(const Update<T>& u, const T* g, index_t g_row, index_t at, index_t w_row,
                   index_t rows, index_t n) {
-    switch (u.rule) {
-        case Rule::copy:
-            return follow<T, Rule::copy>(u, g, g_row, at, w_row, rows, n);
-        case Rule::sgd:
-            return follow<T, Rule::sgd>(u, g, g_row, at, w_row, rows, n);
-        case Rule::momentum:
-            return follow<T, Rule::momentum>(u, g, g_row, at, w_row, rows, n);
-        case Rule::nesterov:
-            return follow<T, Rule::nesterov>(u, g, g_row, at, w_row, rows, n);
-        case Rule::adam:
-            return follow<T, Rule::adam>(u, g, g_row, at, w_row, rows, n);
-        case Rule::rmsprop:
-            return follow<T, Rule::rmsprop>(u, g, g_row, at, w_row, rows, n);
+    if (u.l1 != T(0) || u.l2 != T(0)) {
+        follow_rule<T, true>(u, g, g_row, at, w_row, rows, n);
+    } else {
+        follow_rule<T, false>(u, g, g_row, at, w_row, rows, n);
     }
 }
 

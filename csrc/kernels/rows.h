@@ -5,15 +5,33 @@
 
 PYNN_ISA_BEGIN
 
-template <class T>
-double sum_kernel(const T* x, index_t n) {
+// The sum of f(x[i]), f working on lanes of float64.
+template <class T, class F>
+PYNN_INLINE double sum_of(const T* x, index_t n, F f) {
     Lanes<double> total = set_lanes(0.0);
     by_lanes(n, [&](index_t i, int count) {
         double part[lanes] = {};
         for (int l = 0; l < count; ++l) part[l] = static_cast<double>(x[i + l]);
-        total = total + load_lanes(part);
+        total = f(total, load_lanes(part));
     });
     return tree_sum(total);
+}
+template <class T>
+double sum_kernel(const T* x, index_t n) {
+    return sum_of(x, n,
+                  [](const Lanes<double>& total, const Lanes<double>& v) { return total + v; });
+}
+template <class T>
+double sum_squares_kernel(const T* x, index_t n) {
+    return sum_of(x, n, [](const Lanes<double>& total, const Lanes<double>& v) {
+        return total + each(v, [](Vec<double> a) { return a * a; });
+    });
+}
+template <class T>
+double sum_abs_kernel(const T* x, index_t n) {
+    return sum_of(x, n, [](const Lanes<double>& total, const Lanes<double>& v) {
+        return total + each(v, [](Vec<double> a) { return abs(a); });
+    });
 }
 
 // 0 x is 0 for a finite x and NaN otherwise.
@@ -63,6 +81,37 @@ void column_sums_kernel(const T* x, index_t x_row, T* out, index_t m, index_t n)
         column_sums<T, 1>(
             x, x_row, m, [&](const T* row, int) { return load_part(row + j, left); },
             [&](Vec<T> sum, int) { store_part(out + j, sum, left); });
+    }
+}
+
+// A vector of columns at a time, whose squares are summed in order.
+template <class T, class Load, class Store>
+PYNN_INLINE void limit_vector(T most, T* x, index_t x_row, index_t m, Load load_at,
+                              Store store_at) {
+    Vec<T> squares = set1(T(0));
+    for (index_t i = 0; i < m; ++i) {
+        const Vec<T> v = load_at(x + i * x_row);
+        squares = fma(v, v, squares);
+    }
+    const Vec<T> limit = set1(most), length = sqrt(squares);
+    const Vec<T> factor = select_less(limit, length, limit / length, set1(T(1)));
+    for (index_t i = 0; i < m; ++i) {
+        store_at(x + i * x_row, load_at(x + i * x_row) * factor);
+    }
+}
+template <class T>
+void limit_columns_kernel(T most, T* x, index_t x_row, index_t m, index_t n) {
+    constexpr int w = Vec<T>::width;
+    index_t j = 0;
+    for (; j + w <= n; j += w) {
+        limit_vector(
+            most, x + j, x_row, m, [](const T* p) { return load(p); },
+            [](T* p, Vec<T> v) { store(p, v); });
+    }
+    if (const int left = static_cast<int>(n - j)) {
+        limit_vector(
+            most, x + j, x_row, m, [=](const T* p) { return load_part(p, left); },
+            [=](T* p, Vec<T> v) { store_part(p, v, left); });
     }
 }
 

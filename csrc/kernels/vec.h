@@ -26,14 +26,14 @@ struct Float<float> {
     static constexpr int mantissa = 23;
     static constexpr int32_t sign = INT32_MIN, one = 0x3f800000, bias = 127;
     static constexpr float round_magic = 0x1.8p23f, infinity = __builtin_huge_valf();
-    static constexpr float least = 0x1p-149f, settled = 0x1p-110f;
+    static constexpr float least = 0x1p-149f, normal = 0x1p-126f, settled = 0x1p-110f;
 };
 template <>
 struct Float<double> {
     static constexpr int mantissa = 52;
     static constexpr int64_t sign = INT64_MIN, one = 0x3ff0000000000000, bias = 1023;
     static constexpr double round_magic = 0x1.8p52, infinity = __builtin_huge_val();
-    static constexpr double least = 0x1p-1074, settled = 0x1p-1000;
+    static constexpr double least = 0x1p-1074, normal = 0x1p-1022, settled = 0x1p-1000;
 };
 
 template <class T>

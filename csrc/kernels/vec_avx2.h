@@ -23,6 +23,7 @@ PYNN_X86_SQRT(float, _mm256, ps)
 PYNN_X86_SQRT(double, _mm256, pd)
 PYNN_X86_BITS(float, _mm256, ps, __m256, __m256i, si256, epi32, int32_t)
 PYNN_X86_BITS(double, _mm256, pd, __m256d, __m256i, si256, epi64, int64_t)
+PYNN_X86_MULTIPLY_HALVES(_mm256)
 
 // A window into these is a mask of the first n lanes.
 alignas(64) constexpr int32_t mask_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1,
@@ -35,7 +36,7 @@ PYNN_INLINE __m256i first_mask(double, int n) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window + 8 - 2 * n));
 }
 
-// The first n lanes, 0 <= n <= width; nothing beyond them is read or written.
+// The first n lanes, 0 <= n < width; nothing beyond them is read or written.
 PYNN_INLINE Vec<float> load_part(const float* p, int n) {
     return {_mm256_maskload_ps(p, first_mask(0.0f, n))};
 }

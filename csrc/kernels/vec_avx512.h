@@ -22,11 +22,12 @@ PYNN_X86_FMA(double, _mm512, pd)
 PYNN_X86_SQRT(double, _mm512, pd)
 PYNN_X86_BITS(float, _mm512, ps, __m512, __m512i, si512, epi32, int32_t)
 PYNN_X86_BITS(double, _mm512, pd, __m512d, __m512i, si512, epi64, int64_t)
+PYNN_X86_MULTIPLY_HALVES(_mm512)
 
 PYNN_INLINE __mmask16 first16(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
 PYNN_INLINE __mmask8 first8(int n) { return static_cast<__mmask8>((1u << n) - 1u); }
 
-// The first n lanes, 0 <= n <= width; nothing beyond them is read or written.
+// The first n lanes, 0 <= n < width; nothing beyond them is read or written.
 PYNN_INLINE Vec<float> load_part(const float* p, int n) {
     return {_mm512_maskz_loadu_ps(first16(n), p)};
 }

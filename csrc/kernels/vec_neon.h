@@ -43,6 +43,7 @@ struct Bits;
     PYNN_INLINE Bits<T> operator+(Bits<T> a, Bits<T> b) { return {vaddq_##U(a.r, b.r)}; }      \
     PYNN_INLINE Bits<T> operator&(Bits<T> a, Bits<T> b) { return {vandq_##U(a.r, b.r)}; }      \
     PYNN_INLINE Bits<T> operator|(Bits<T> a, Bits<T> b) { return {vorrq_##U(a.r, b.r)}; }      \
+    PYNN_INLINE Bits<T> operator^(Bits<T> a, Bits<T> b) { return {veorq_##U(a.r, b.r)}; }      \
     template <int N> PYNN_INLINE Bits<T> shift_left(Bits<T> b) { return {vshlq_n_##U(b.r, N)}; } \
     template <int N> PYNN_INLINE Bits<T> shift_right(Bits<T> b) { return {vshrq_n_##U(b.r, N)}; }
 // clang-format on
@@ -57,7 +58,12 @@ PYNN_INLINE Bits<double> set_bits(double, int64_t x) {
     return {vdupq_n_u64(static_cast<uint64_t>(x))};
 }
 
-// The first n lanes, 0 <= n <= width; nothing beyond them is read or written.
+// The products of the lower halves of 64-bit lanes.
+PYNN_INLINE Bits<double> multiply_halves(Bits<double> a, Bits<double> b) {
+    return {vmull_u32(vmovn_u64(a.r), vmovn_u64(b.r))};
+}
+
+// The first n lanes, 0 <= n < width; nothing beyond them is read or written.
 template <class T>
 PYNN_INLINE Vec<T> load_part(const T* p, int n) {
     T lanes[Vec<T>::width] = {};

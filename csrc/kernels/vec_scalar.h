@@ -99,6 +99,14 @@ template <class T>
 PYNN_INLINE Bits<T> operator|(Bits<T> a, Bits<T> b) {
     return {a.r | b.r};
 }
+template <class T>
+PYNN_INLINE Bits<T> operator^(Bits<T> a, Bits<T> b) {
+    return {a.r ^ b.r};
+}
+// The products of the lower halves of 64-bit lanes.
+PYNN_INLINE Bits<double> multiply_halves(Bits<double> a, Bits<double> b) {
+    return {(a.r & 0xffffffffu) * (b.r & 0xffffffffu)};
+}
 template <int N, class T>
 PYNN_INLINE Bits<T> shift_left(Bits<T> b) {
     return {b.r << N};

@@ -22,6 +22,7 @@ PYNN_X86_SQRT(float, _mm, ps)
 PYNN_X86_SQRT(double, _mm, pd)
 PYNN_X86_BITS(float, _mm, ps, __m128, __m128i, si128, epi32, int32_t)
 PYNN_X86_BITS(double, _mm, pd, __m128d, __m128i, si128, epi64, int64_t)
+PYNN_X86_MULTIPLY_HALVES(_mm)
 
 template <class T>
 PYNN_INLINE Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) {
@@ -32,7 +33,7 @@ PYNN_INLINE Vec<T> fnma(Vec<T> a, Vec<T> b, Vec<T> c) {
     return c - a * b;
 }
 
-// The first n lanes, 0 <= n <= width; nothing beyond them is read or written.
+// The first n lanes, 0 <= n < width; nothing beyond them is read or written.
 template <class T>
 PYNN_INLINE Vec<T> load_part(const T* p, int n) {
     T lanes[Vec<T>::width] = {};

@@ -40,9 +40,16 @@
     PYNN_INLINE Bits<T> operator+(Bits<T> a, Bits<T> b) { return {P##_add_##E(a.r, b.r)}; }     \
     PYNN_INLINE Bits<T> operator&(Bits<T> a, Bits<T> b) { return {P##_and_##CAST(a.r, b.r)}; }  \
     PYNN_INLINE Bits<T> operator|(Bits<T> a, Bits<T> b) { return {P##_or_##CAST(a.r, b.r)}; }   \
+    PYNN_INLINE Bits<T> operator^(Bits<T> a, Bits<T> b) { return {P##_xor_##CAST(a.r, b.r)}; }  \
     template <int N> PYNN_INLINE Bits<T> shift_left(Bits<T> b) { return {P##_slli_##E(b.r, N)}; } \
     template <int N> PYNN_INLINE Bits<T> shift_right(Bits<T> b) { return {P##_srli_##E(b.r, N)}; } \
     PYNN_INLINE Bits<T> set_bits(T, Q x) { return {PYNN_PASTE(P##_set1_, PYNN_SET1_##E)(x)}; }
+
+// The products of the lower halves of 64-bit lanes.
+#define PYNN_X86_MULTIPLY_HALVES(P)                                                             \
+    PYNN_INLINE Bits<double> multiply_halves(Bits<double> a, Bits<double> b) {                  \
+        return {P##_mul_epu32(a.r, b.r)};                                                       \
+    }
 // clang-format on
 
 // A square of S x S elements in registers, for reading columns of a matrix whose rows are

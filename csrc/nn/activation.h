@@ -1,4 +1,4 @@
-// Activations: functions of single elements, whose derivatives are functions of their outputs.
+// Activations: functions of single elements.
 #pragma once
 
 #include <string>
@@ -7,17 +7,41 @@
 
 namespace pynn {
 
-enum class Activation { identity, relu, sigmoid, tanh };
+// (leaky_relu's slope is 0.01, elu's alpha 1.)
+enum class Activation {
+    identity,
+    relu,
+    leaky_relu,
+    elu,
+    softplus,
+    exp,
+    sigmoid,
+    tanh,
+    // Not monotonic: their derivatives are no functions of their outputs.
+    silu,
+    gelu
+};
 
 // Throws std::invalid_argument for an unknown name.
 Activation activation_named(const std::string& name);
+
+inline bool is_monotonic(Activation f) { return f != Activation::silu && f != Activation::gelu; }
 
 // x = f(x), over n contiguous values.
 template <class T>
 void activate(Activation f, T* x, index_t n);
 
-// dx = dx f'(x), written in terms of y = f(x).
+// y = f(x)
 template <class T>
-void differentiate(Activation f, const T* y, T* dx, index_t n);
+void activate(Activation f, const T* x, T* y, index_t n);
+
+// dx = dy f'(x), written in terms of v: y = f(x), or x itself where f is not monotonic. dx may be
+// dy.
+template <class T>
+void differentiate(Activation f, const T* v, const T* dy, T* dx, index_t n);
+
+// The same in place; nothing happens for the identity.
+template <class T>
+void differentiate(Activation f, const T* v, T* dx, index_t n);
 
 }  // namespace pynn

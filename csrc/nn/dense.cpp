@@ -13,8 +13,14 @@ namespace {
 template <class T>
 class Dense final : public Layer<T> {
 public:
-    Dense(index_t inputs, index_t outputs, bool bias, Activation f)
-        : inputs_(inputs), outputs_(outputs), bias_(bias), activation_(f) {}
+    explicit Dense(const DenseSettings& s)
+        : inputs_(s.inputs),
+          outputs_(s.outputs),
+          bias_(s.bias),
+          activation_(s.activation),
+          l1_(s.l1),
+          l2_(s.l2),
+          max_norm_(s.max_norm) {}
 
     index_t inputs() const override { return inputs_; }
     index_t outputs() const override { return outputs_; }
@@ -58,7 +64,32 @@ public:
         if (!bias_ || columns.size() == 0) return;
         T* const gradient = scratch.gradient.reserve(columns.size());
         kernels<T>().column_sums(delta + columns.begin, outputs_, gradient, rows, columns.size());
-        kernels<T>().update(update, gradient, b_ + columns.begin, columns.size());
+        Update<T> of_biases = update;  // which are never penalised
+        of_biases.l1 = of_biases.l2 = T(0);
+        kernels<T>().update(of_biases, gradient, b_ + columns.begin, columns.size());
+    }
+
+    index_t penalty_pieces() const override {
+        if (l1_ == 0 && l2_ == 0) return 0;
+        return (inputs_ * outputs_ + penalty_piece - 1) / penalty_piece;
+    }
+    double penalty(const T* parameters, index_t piece) const override {
+        const index_t first = piece * penalty_piece;
+        const T* const w = parameters + w_ + first;
+        const index_t n = std::min(penalty_piece, inputs_ * outputs_ - first);
+        double sum = 0;
+        if (l1_ != 0) sum += l1_ * kernels<T>().sum_abs(w, n);
+        if (l2_ != 0) sum += l2_ / 2 * kernels<T>().sum_squares(w, n);
+        return sum;
+    }
+
+    bool is_constrained() const override { return max_norm_ != 0; }
+    void constrain(T* parameters, int index, int count) const override {
+        if (max_norm_ == 0) return;
+        const Range columns = part(outputs_, index, count, 16);
+        if (columns.size() == 0) return;
+        kernels<T>().limit_columns(static_cast<T>(max_norm_), parameters + w_ + columns.begin,
+                                   outputs_, inputs_, columns.size());
     }
 
 private:
@@ -115,24 +146,36 @@ private:
         return std::max<index_t>(1, std::min(own, piece / outputs_));
     }
 
-    void follow_weights(const T* x, const T* delta, index_t rows, Range own,
-                        const Update<T>& update, Scratch<T>& scratch) const {
+    // `update` for the weights, with this layer's penalties. SGD takes the l2 penalty's part off
+    // the parameters with their decay, which costs nothing.
+    Update<T> penalised(const Update<T>& update) const {
+        Update<T> u = update;
+        u.l1 = static_cast<T>(l1_ * static_cast<double>(update.l1));
+        u.l2 = static_cast<T>(l2_ * static_cast<double>(update.l2));
+        if (u.rule == Rule::sgd && u.l1 == T(0)) {
+            const double rate = static_cast<double>(u.rate), l2 = static_cast<double>(u.l2);
+            u.keep = static_cast<T>(static_cast<double>(u.keep) - rate * l2);
+            u.l2 = T(0);
+        }
+        return u;
+    }
+
+    void follow_weights(const T* x, const T* delta, index_t rows, Range own, const Update<T>& given,
+                        Scratch<T>& scratch) const {
+        const Update<T> update = penalised(given);
+        const bool plain = update.l1 == T(0) && update.l2 == T(0);
         Gemm<T> g = gradient_product(x + own.begin, delta, rows);
         // In the product's epilogue, where c need not be free for the pieces of a longer sum.
-        if (update.rule == Rule::copy || rows <= k_chunk) {
+        if ((update.rule == Rule::copy && plain) || rows <= k_chunk) {
             g.m = own.size();
             g.c = update.w + w_ + own.begin * outputs_;
-            switch (update.rule) {
-                case Rule::copy:
-                    break;
-                case Rule::sgd:
-                    g.epilogue = Epilogue::scale;
-                    g.alpha = -update.rate;
-                    g.beta = update.keep;
-                    break;
-                default:
-                    g.epilogue = Epilogue::update;
-                    g.update = &update;
+            if (update.rule == Rule::sgd && plain) {
+                g.epilogue = Epilogue::scale;
+                g.alpha = -update.rate;
+                g.beta = update.keep;
+            } else if (update.rule != Rule::copy || !plain) {
+                g.epilogue = Epilogue::update;
+                g.update = &update;
             }
             multiply(g, scratch);
             return;
@@ -148,9 +191,12 @@ private:
         }
     }
 
+    static constexpr index_t penalty_piece = 4096;
+
     index_t inputs_, outputs_;
     bool bias_;
     Activation activation_;
+    double l1_, l2_, max_norm_;
     index_t w_ = 0, b_ = 0;  // offsets of the parameters
 };
 
@@ -184,15 +230,15 @@ Activation pending_activation(Activation f, bool bias) {
 }
 
 template <class T>
-std::unique_ptr<Layer<T>> make_dense(index_t inputs, index_t outputs, bool bias, Activation f) {
-    return std::make_unique<Dense<T>>(inputs, outputs, bias, f);
+std::unique_ptr<Layer<T>> make_dense(const DenseSettings& settings) {
+    return std::make_unique<Dense<T>>(settings);
 }
 
 template Gemm<float> dense_forward(const float*, index_t, index_t, const float*, const float*,
                                    float*, index_t, index_t, index_t, Activation);
 template Gemm<double> dense_forward(const double*, index_t, index_t, const double*, const double*,
                                     double*, index_t, index_t, index_t, Activation);
-template std::unique_ptr<Layer<float>> make_dense(index_t, index_t, bool, Activation);
-template std::unique_ptr<Layer<double>> make_dense(index_t, index_t, bool, Activation);
+template std::unique_ptr<Layer<float>> make_dense(const DenseSettings&);
+template std::unique_ptr<Layer<double>> make_dense(const DenseSettings&);
 
 }  // namespace pynn

@@ -7,9 +7,16 @@
 
 namespace pynn {
 
+struct DenseSettings {
+    index_t inputs, outputs;
+    bool bias = true;
+    Activation activation = Activation::identity;  // a monotonic one
+    double l1 = 0, l2 = 0;                         // the loss has l1 |W| + l2 / 2 W**2 besides
+    double max_norm = 0;                           // of a unit's weights; 0: any
+};
+
 template <class T>
-std::unique_ptr<Layer<T>> make_dense(index_t inputs, index_t outputs, bool bias,
-                                     Activation activation);
+std::unique_ptr<Layer<T>> make_dense(const DenseSettings& settings);
 
 // The forward product, with the bias and ReLU in its epilogue where there is a bias; x may have
 // any strides, everything else has contiguous rows. pending_activation() is what is left to apply.

@@ -3,7 +3,7 @@
 // Rows of a mini-batch are independent of each other until the parameters' gradient, so a thread
 // takes its rows through all layers forward and back without waiting for anybody; then, after a
 // meeting, the threads divide the parameters. `forward` and `backward` therefore work on whatever
-// rows they are given, and `follow_gradient` on whatever part of the parameters.
+// rows they are given, and what concerns the parameters on whatever part of them.
 #pragma once
 
 #include "nn/activation.h"
@@ -11,12 +11,20 @@
 
 namespace pynn {
 
+// Where in which mini-batch a thread's rows are: what random layers decide by.
+struct Place {
+    bool training = false;  // random layers let everything pass otherwise
+    uint64_t key = 0, step = 0;
+    index_t first_row = 0;
+};
+
 // What a thread works with besides its operands.
 template <class T>
 struct Scratch {
     Buffer<char> workspace;  // of the products
     Buffer<T> gradient;      // a piece of a layer's gradient
     Ahead ahead{};           // what the products ask memory for
+    Place place{};
 };
 
 template <class T>
@@ -27,16 +35,11 @@ public:
     virtual index_t inputs() const = 0;
     virtual index_t outputs() const = 0;
 
-    // The number of parameters, and where they are: at `offset` of the network's.
-    virtual index_t parameter_count() const = 0;
-    virtual void place(index_t offset) = 0;
+    // The function that forward() applies last, to each output by itself, if it is monotonic.
+    virtual Activation activation() const { return Activation::identity; }
 
-    // The function that forward() applies last, to each output by itself.
-    virtual Activation activation() const = 0;
-
-    // Allocates all that the calls below need for up to `rows` rows: they run where nobody may
-    // wait for a thread that failed.
-    virtual void reserve(index_t rows, Scratch<T>& scratch) const = 0;
+    // Whether predictions pass through it.
+    virtual bool predicts() const { return true; }
 
     // y (rows x outputs) from x (rows x inputs).
     virtual void forward(const T* parameters, const T* x, T* y, index_t rows,
@@ -48,10 +51,28 @@ public:
     virtual void backward(const T* parameters, const T* delta, const T* x, Activation below, T* dx,
                           index_t rows, Scratch<T>& scratch) const = 0;
 
+    // Allocates all that the calls above and below need for up to `rows` rows: they run where
+    // nobody may wait for a thread that failed.
+    virtual void reserve(index_t, Scratch<T>&) const {}
+
+    // The number of parameters, and where they are: at `offset` of the network's. Layers without
+    // any leave the rest as it is.
+    virtual index_t parameter_count() const { return 0; }
+    virtual void place(index_t) {}
+
     // Computes part `index` of `count` of the parameters' gradient, summed over all `rows`, and
-    // lets the parameters follow it, piece by piece while each is in cache.
-    virtual void follow_gradient(const T* x, const T* delta, index_t rows, int index, int count,
-                                 const Update<T>& update, Scratch<T>& scratch) const = 0;
+    // lets the parameters follow it, piece by piece while each is in cache. Where the layer's
+    // parameters are penalised, so is the gradient: `update`'s penalties are factors of its own.
+    virtual void follow_gradient(const T*, const T*, index_t, int, int, const Update<T>&,
+                                 Scratch<T>&) const {}
+
+    // The penalties on the parameters, in pieces that are the same for any number of threads.
+    virtual index_t penalty_pieces() const { return 0; }
+    virtual double penalty(const T*, index_t) const { return 0; }
+
+    // Puts part `index` of `count` of the parameters back where they may be.
+    virtual bool is_constrained() const { return false; }
+    virtual void constrain(T*, int, int) const {}
 };
 
 }  // namespace pynn

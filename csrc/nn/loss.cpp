@@ -1,5 +1,6 @@
 #include "nn/loss.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "dispatch/dispatch.h"
@@ -7,9 +8,133 @@
 namespace pynn {
 namespace {
 
+// Cross-entropies: targets between a class and all others alike (C. Szegedy et al., "Rethinking the
+// Inception architecture", CVPR 2016).
 template <class T>
-LossRows<T> loss_rows(const T* outputs, Target<T> target, index_t rows, index_t n, T* gradient,
-                      T* losses) {
+class CrossEntropy : public Loss<T> {
+public:
+    explicit CrossEntropy(double smoothing) : smoothing_(static_cast<T>(smoothing)) {}
+
+protected:
+    Target<T> targets(Target<T> given, index_t rows, index_t n, T* room) const override {
+        if (smoothing_ == T(0)) return given;
+        const T rest = smoothing_ / static_cast<T>(alternatives(n)), keep = T(1) - smoothing_;
+        if (given.labels) {
+            std::fill(room, room + rows * n, rest);
+            for (index_t i = 0; i < rows; ++i) {
+                const int64_t label = given.labels[i];
+                if (n > 1) {
+                    room[i * n + label] += keep;
+                } else {
+                    room[i] += keep * static_cast<T>(label);
+                }
+            }
+        } else {
+            for (index_t i = 0; i < rows * n; ++i) room[i] = keep * given.values[i] + rest;
+        }
+        return {nullptr, room};
+    }
+
+private:
+    // What a smoothed target is divided among.
+    virtual index_t alternatives(index_t n) const = 0;
+    T smoothing_;
+};
+
+template <class T>
+class SoftmaxCrossEntropy final : public CrossEntropy<T> {
+public:
+    using CrossEntropy<T>::CrossEntropy;
+    void predict(T* outputs, index_t rows, index_t n) const override {
+        kernels<T>().softmax(outputs, outputs, rows, n);
+    }
+    void predict_backward(const T* predictions, T* d, index_t rows, index_t n) const override {
+        kernels<T>().softmax_backward(d, predictions, d, rows, n);
+    }
+
+private:
+    index_t alternatives(index_t n) const override { return n; }
+    void plain_rows(LossRows<T>& r, T scale) const override {
+        r.scale = scale;
+        kernels<T>().softmax_cross_entropy(r);
+    }
+};
+
+template <class T>
+class SigmoidCrossEntropy final : public CrossEntropy<T> {
+public:
+    using CrossEntropy<T>::CrossEntropy;
+    void predict(T* outputs, index_t rows, index_t n) const override {
+        kernels<T>().sigmoid(outputs, outputs, rows * n);
+    }
+    void predict_backward(const T* predictions, T* d, index_t rows, index_t n) const override {
+        kernels<T>().sigmoid_backward(d, predictions, d, rows * n);
+    }
+
+private:
+    index_t alternatives(index_t) const override { return 2; }
+    void plain_rows(LossRows<T>& r, T scale) const override {
+        r.scale = scale;
+        kernels<T>().sigmoid_cross_entropy(r);
+    }
+};
+
+// Half the deviance, summed over the outputs.
+template <class T>
+class Poisson final : public Loss<T> {
+public:
+    explicit Poisson(bool of_mean) : of_mean_(of_mean) {}
+    void predict(T* outputs, index_t rows, index_t n) const override {
+        if (!of_mean_) kernels<T>().exp(outputs, outputs, rows * n);
+    }
+    void predict_backward(const T* predictions, T* d, index_t rows, index_t n) const override {
+        if (!of_mean_) kernels<T>().exp_backward(d, predictions, d, rows * n);
+    }
+
+private:
+    void plain_rows(LossRows<T>& r, T scale) const override {
+        r.scale = scale;
+        of_mean_ ? kernels<T>().poisson_of_mean(r) : kernels<T>().poisson(r);
+    }
+    bool of_mean_;
+};
+
+// A sum over the outputs of f(output, target) by one of the kernels, times a factor, or the mean of
+// it over the outputs.
+template <class T>
+class OverOutputs final : public Loss<T> {
+public:
+    using Kernel = void (*)(const LossRows<T>&);
+    OverOutputs(Kernel kernel, double factor, bool mean, const LossSettings& settings)
+        : kernel_(kernel),
+          factor_(static_cast<T>(factor)),
+          mean_(mean),
+          delta_(static_cast<T>(settings.delta)),
+          quantiles_(settings.quantiles.begin(), settings.quantiles.end()) {}
+
+private:
+    void plain_rows(LossRows<T>& r, T scale) const override {
+        const T factor = mean_ ? factor_ / static_cast<T>(r.n) : factor_;
+        r.scale = scale * factor;
+        r.delta = delta_;
+        r.quantile = quantiles_.data();
+        kernel_(r);
+        if (factor != T(1)) kernels<T>().scale(factor, r.loss, r.loss, r.m);
+    }
+
+    Kernel kernel_;
+    T factor_;
+    bool mean_;
+    T delta_;
+    std::vector<T> quantiles_;
+};
+
+}  // namespace
+
+template <class T>
+void Loss<T>::rows(const T* outputs, Target<T> target, index_t rows, index_t n,
+                   RowWeights<T> weights, T* gradient, T* losses, T* room) const {
+    target = targets(target, rows, n, room);
     LossRows<T> r{};
     r.m = rows;
     r.n = n;
@@ -18,72 +143,48 @@ LossRows<T> loss_rows(const T* outputs, Target<T> target, index_t rows, index_t 
     r.target = target.values;
     r.gradient = gradient;
     r.loss = losses;
-    return r;
+    // (Where nobody has any weight there is nothing to learn.)
+    plain_rows(r, weights.total > 0 ? T(1) / static_cast<T>(weights.total) : T(0));
+    if (!weights.weights) return;
+    for (index_t i = 0; i < rows; ++i) {
+        const T w = weights.weights[i];
+        losses[i] *= w;
+        kernels<T>().scale(w, gradient + i * n, gradient + i * n, n);
+    }
 }
 
 template <class T>
-class SoftmaxCrossEntropy final : public Loss<T> {
-public:
-    void predict(T* outputs, index_t rows, index_t n) const override {
-        kernels<T>().softmax(outputs, outputs, rows, n);
+std::unique_ptr<Loss<T>> make_loss(const LossSettings& s) {
+    const Kernels<T>& k = kernels<T>();
+    const auto over_outputs = [&](typename OverOutputs<T>::Kernel kernel, double factor,
+                                  bool mean) {
+        return std::make_unique<OverOutputs<T>>(kernel, factor, mean, s);
+    };
+    if (s.name == "softmax_cross_entropy") {
+        return std::make_unique<SoftmaxCrossEntropy<T>>(s.smoothing);
     }
-    bool classifies() const override { return true; }
-    void rows(const T* outputs, Target<T> target, index_t rows, index_t n, index_t batch,
-              T* gradient, T* losses) const override {
-        LossRows<T> r = loss_rows(outputs, target, rows, n, gradient, losses);
-        r.scale = T(1) / static_cast<T>(batch);
-        kernels<T>().softmax_cross_entropy(r);
+    if (s.name == "sigmoid_cross_entropy") {
+        return std::make_unique<SigmoidCrossEntropy<T>>(s.smoothing);
     }
-};
-
-template <class T>
-class SigmoidCrossEntropy final : public Loss<T> {
-public:
-    void predict(T* outputs, index_t rows, index_t n) const override {
-        kernels<T>().sigmoid(outputs, outputs, rows * n);
-    }
-    bool classifies() const override { return true; }
-    void rows(const T* outputs, Target<T> target, index_t rows, index_t n, index_t batch,
-              T* gradient, T* losses) const override {
-        LossRows<T> r = loss_rows(outputs, target, rows, n, gradient, losses);
-        r.scale = T(1) / static_cast<T>(batch);
-        kernels<T>().sigmoid_cross_entropy(r);
-    }
-};
-
-// Half the sum of squares over the outputs, or the mean of the squares over the outputs.
-template <class T>
-class SquaredError final : public Loss<T> {
-public:
-    explicit SquaredError(bool mean) : mean_(mean) {}
-    void predict(T*, index_t, index_t) const override {}
-    bool classifies() const override { return false; }
-    void rows(const T* outputs, Target<T> target, index_t rows, index_t n, index_t batch,
-              T* gradient, T* losses) const override {
-        LossRows<T> r = loss_rows(outputs, target, rows, n, gradient, losses);
-        const T count = static_cast<T>(n);
-        r.scale = mean_ ? T(2) / (static_cast<T>(batch) * count) : T(1) / static_cast<T>(batch);
-        kernels<T>().squared_error(r);
-        if (!mean_) return;
-        for (index_t i = 0; i < rows; ++i) losses[i] *= T(2) / count;
-    }
-
-private:
-    bool mean_;
-};
-
-}  // namespace
-
-template <class T>
-std::unique_ptr<Loss<T>> make_loss(const std::string& name) {
-    if (name == "softmax_cross_entropy") return std::make_unique<SoftmaxCrossEntropy<T>>();
-    if (name == "sigmoid_cross_entropy") return std::make_unique<SigmoidCrossEntropy<T>>();
-    if (name == "squared_error") return std::make_unique<SquaredError<T>>(false);
-    if (name == "mse") return std::make_unique<SquaredError<T>>(true);
-    throw std::invalid_argument("unknown loss '" + name + "'");
+    // (The kernel's is half the square.)
+    if (s.name == "squared_error") return over_outputs(k.squared_error, 1, false);
+    if (s.name == "mse") return over_outputs(k.squared_error, 2, true);
+    if (s.name == "mae") return over_outputs(k.absolute_error, 1, true);
+    if (s.name == "huber") return over_outputs(k.huber, 1, true);
+    if (s.name == "pinball") return over_outputs(k.pinball, 1, true);
+    if (s.name == "poisson") return std::make_unique<Poisson<T>>(s.of_mean);
+    throw std::invalid_argument("unknown loss '" + s.name + "'");
 }
 
-template std::unique_ptr<Loss<float>> make_loss(const std::string&);
-template std::unique_ptr<Loss<double>> make_loss(const std::string&);
+double weight_of(const double* weights, const int64_t* order, index_t first, index_t count) {
+    double total = 0;
+    for (index_t i = first; i < first + count; ++i) total += weights[order ? order[i] : i];
+    return total;
+}
+
+template class Loss<float>;
+template class Loss<double>;
+template std::unique_ptr<Loss<float>> make_loss(const LossSettings&);
+template std::unique_ptr<Loss<double>> make_loss(const LossSettings&);
 
 }  // namespace pynn

@@ -3,8 +3,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "nn/activation.h"
+#include "nn/buffer.h"
 
 namespace pynn {
 
@@ -15,25 +17,52 @@ struct Target {
     const T* values = nullptr;
 };
 
+// What rows of one mini-batch are worth: each its weight (or 1) of `total`.
+template <class T>
+struct RowWeights {
+    double total;                // of the whole mini-batch
+    const T* weights = nullptr;  // of the rows at hand
+};
+
+struct LossSettings {
+    std::string name;
+    double smoothing = 0;           // of the cross-entropies' targets
+    double delta = 1;               // huber's
+    std::vector<double> quantiles;  // pinball's, one for each output
+    bool of_mean = false;           // poisson: of means, not of their logarithms
+};
+
 template <class T>
 class Loss {
 public:
     virtual ~Loss() = default;
 
     // What turns the last layer's outputs into predictions. The cross-entropies are computed from
-    // logits, so theirs (softmax, sigmoid) is not a layer's activation.
-    virtual void predict(T* outputs, index_t rows, index_t n) const = 0;
-    // Whether predictions are scores of classes.
-    virtual bool classifies() const = 0;
+    // logits and Poisson's loss from logarithms, so theirs (softmax, sigmoid, exp) is not a layer's
+    // activation.
+    virtual void predict(T*, index_t, index_t) const {}
+    // d (the predictions' gradient) becomes the outputs' gradient.
+    virtual void predict_backward(const T*, T*, index_t, index_t) const {}
 
-    // Each row's loss, and the gradient of the loss's mean over `batch` rows with respect to the
-    // last layer's outputs. gradient may be outputs.
-    virtual void rows(const T* outputs, Target<T> target, index_t rows, index_t n, index_t batch,
-                      T* gradient, T* losses) const = 0;
+    // Each row's loss, times its weight; and the gradient of the weighted mean over the mini-batch
+    // with respect to the last layer's outputs, which may take their place. `room` (rows x n) is
+    // used where targets have to be made.
+    void rows(const T* outputs, Target<T> target, index_t rows, index_t n, RowWeights<T> weights,
+              T* gradient, T* losses, T* room) const;
+
+protected:
+    // The targets, in `room` if they are not those that were given.
+    virtual Target<T> targets(Target<T> given, index_t, index_t, T*) const { return given; }
+    // A row's loss without its weight; `scale` is the gradient's factor.
+    virtual void plain_rows(LossRows<T>& r, T scale) const = 0;
 };
 
 // Throws std::invalid_argument for an unknown name.
 template <class T>
-std::unique_ptr<Loss<T>> make_loss(const std::string& name);
+std::unique_ptr<Loss<T>> make_loss(const LossSettings& settings);
+
+// The sum of weights in a fixed order, of samples order[first .. first + count) if there is an
+// order.
+double weight_of(const double* weights, const int64_t* order, index_t first, index_t count);
 
 }  // namespace pynn

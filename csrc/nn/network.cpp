@@ -11,12 +11,26 @@ Network<T>::Network(std::vector<std::unique_ptr<Layer<T>>> layers, std::unique_p
     : layers_(std::move(layers)), loss_(std::move(loss)) {
     constexpr index_t line = 64 / sizeof(T);
     widest_ = inputs();
-    for (const auto& layer : layers_) {
-        offsets_.push_back(parameter_count_);
-        layer->place(parameter_count_);
-        parameter_count_ += (layer->parameter_count() + line - 1) / line * line;
-        widest_ = std::max(widest_, layer->outputs());
+    for (index_t i = 0; i < layer_count(); ++i) {
+        Layer<T>& layer = *layers_[static_cast<std::size_t>(i)];
+        widest_ = std::max(widest_, layer.outputs());
+        if (const index_t count = layer.parameter_count()) {
+            stages_.push_back({i, parameter_count_, i + 1});
+            layer.place(parameter_count_);
+            parameter_count_ += (count + line - 1) / line * line;
+        } else if (layer.predicts() && !stages_.empty() && stages_.back().stop == i) {
+            stages_.back().stop = i + 1;
+        }
+        for (index_t piece = 0; piece < layer.penalty_pieces(); ++piece) {
+            penalties_.push_back({i, piece});
+        }
     }
+}
+
+template <class T>
+bool Network<T>::is_constrained() const {
+    return std::any_of(layers_.begin(), layers_.end(),
+                       [](const auto& layer) { return layer->is_constrained(); });
 }
 
 template <class T>
@@ -30,7 +44,7 @@ double Network<T>::forward_operations() const {
 template <class T>
 double Network<T>::step_operations() const {
     return 3.0 * forward_operations() -
-           2.0 * static_cast<double>(layers_.front()->parameter_count());
+           2.0 * static_cast<double>(layer(stages_.front().layer).parameter_count());
 }
 
 template <class T>
@@ -53,11 +67,13 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
                 input = gathered;
             }
             T* const result = out + first * n_out;
+            int turn = 0;
             for (index_t l = 0; l < layers; ++l) {
-                T* const output =
-                    l == layers - 1 ? result : buffers[l % 2].reserve(block * widest_);
+                if (!layer(l).predicts()) continue;
+                T* const output = l == layers - 1 ? result : buffers[turn].reserve(block * widest_);
                 layer(l).forward(parameters_, input, output, rows, scratch);
                 input = output;
+                turn = 1 - turn;
             }
             if (predictions) loss_->predict(result, rows, n_out);
         }

@@ -22,9 +22,14 @@ public:
     const Layer<T>& layer(index_t i) const { return *layers_[static_cast<std::size_t>(i)]; }
     const Loss<T>& loss() const { return *loss_; }
 
-    // Where layer i's parameters start, each on a cache line of its own; and how many values the
-    // block has in all.
-    index_t offset(index_t i) const { return offsets_[static_cast<std::size_t>(i)]; }
+    // The layers with parameters, and those after each that belong to it: what it has learned is
+    // the output of layer stop(i) - 1.
+    struct Stage {
+        index_t layer, offset, stop;
+    };
+    const std::vector<Stage>& stages() const { return stages_; }
+
+    // Each stage's parameters start on a cache line of their own; so many values are the block.
     index_t parameter_count() const { return parameter_count_; }
     void set_parameters(T* parameters) { parameters_ = parameters; }
     T* parameters() const { return parameters_; }
@@ -33,6 +38,14 @@ public:
     double forward_operations() const;
     double step_operations() const;
 
+    // The penalties on the parameters: their pieces, whose order is that of their sum.
+    index_t penalty_pieces() const { return static_cast<index_t>(penalties_.size()); }
+    double penalty(index_t piece) const {
+        const Penalty& p = penalties_[static_cast<std::size_t>(piece)];
+        return layer(p.layer).penalty(parameters_, p.piece);
+    }
+    bool is_constrained() const;
+
     // out (rows x outputs of layer `layers` - 1) = the first `layers` layers' outputs, turned into
     // predictions if asked.
     void forward(const Matrix& x, index_t layers, bool predictions, T* out) const;
@@ -40,7 +53,11 @@ public:
 private:
     std::vector<std::unique_ptr<Layer<T>>> layers_;
     std::unique_ptr<Loss<T>> loss_;
-    std::vector<index_t> offsets_;
+    std::vector<Stage> stages_;
+    struct Penalty {
+        index_t layer, piece;
+    };
+    std::vector<Penalty> penalties_;
     index_t parameter_count_ = 0, widest_ = 0;
     T* parameters_ = nullptr;
 };

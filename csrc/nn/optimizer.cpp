@@ -29,7 +29,7 @@ Update<T> Optimizer<T>::step(index_t index) const {
         const index_t t = steps_before + index + 1;
         const double correction = std::sqrt(1 - power(beta2, t));
         rate *= correction / (1 - power(beta1, t));
-        scaled_epsilon *= correction;
+        if (!plain_epsilon) scaled_epsilon *= correction;
     }
     Update<T> u{};
     u.rule = rule;
@@ -43,6 +43,7 @@ Update<T> Optimizer<T>::step(index_t index) const {
     u.rest1 = static_cast<T>(1 - beta1);
     u.rest2 = static_cast<T>(1 - beta2);
     u.epsilon = static_cast<T>(scaled_epsilon);
+    u.p = w;
     return u;
 }
 

@@ -22,6 +22,7 @@ namespace pynn {
 namespace {
 
 std::atomic<int> chosen_threads{0};
+thread_local int limit_here = 0;
 
 #ifdef _OPENMP
 // libgomp's threads do not survive a fork, and its next parallel region in the child would wait
@@ -117,11 +118,18 @@ bool has_openmp() {
 void set_num_threads(int n) { chosen_threads.store(n); }
 int chosen_num_threads() { return chosen_threads.load(); }
 
+int limit_threads_here(int n) {
+    const int before = limit_here;
+    limit_here = n;
+    return before;
+}
+
 int get_num_threads() {
 #ifdef _OPENMP
     if (child_of_threads.load(std::memory_order_relaxed)) return 1;
     const int chosen = chosen_threads.load(std::memory_order_relaxed);
-    return chosen > 0 ? chosen : std::max(1, omp_get_max_threads());
+    const int all = chosen > 0 ? chosen : std::max(1, omp_get_max_threads());
+    return limit_here > 0 ? std::min(limit_here, all) : all;
 #else
     return 1;
 #endif

@@ -16,6 +16,10 @@ void set_num_threads(int n);
 int get_num_threads();
 int chosen_num_threads();  // what was set, or 0
 
+// At most so many in what the calling thread does from now on (0: as many as all others); returns
+// what held before.
+int limit_threads_here(int n);
+
 // What a thread has to be given to be worth its while, in floating-point operations: where the
 // others wait for it once at the end, and where the threads meet twice in every step of a training
 // and read each other's results, whose way from core to core is the larger part of the price.

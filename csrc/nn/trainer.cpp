@@ -35,6 +35,15 @@ private:
     int countdown_ = 1;
 };
 
+// The gradient as a whole is squared, scaled and applied in pieces of so many values.
+constexpr index_t clip_piece = 4096;
+
+double sum_in_order(const double* x, index_t n) {
+    double total = 0;
+    for (index_t i = 0; i < n; ++i) total += x[i];
+    return total;
+}
+
 }  // namespace
 
 template <class T>
@@ -51,8 +60,11 @@ void Trainer<T>::prepare(index_t batch, int threads) {
     }
     x_.reserve(batch * network_.inputs());
     targets_.reserve(batch * network_.outputs());
+    smoothed_.reserve(batch * network_.outputs());
+    weights_.reserve(batch);
     labels_.reserve(batch);
     losses_.reserve(batch);
+    penalties_.reserve(network_.penalty_pieces());
     if (scratch_.size() < static_cast<std::size_t>(threads)) {
         scratch_ = std::vector<Scratch<T>>(static_cast<std::size_t>(threads));
     }
@@ -64,30 +76,34 @@ void Trainer<T>::prepare(index_t batch, int threads) {
 }
 
 template <class T>
-void Trainer<T>::forward_and_back(const Samples& samples, const int64_t* order, MiniBatch batch,
-                                  Range own, Scratch<T>& scratch) {
-    const index_t rows = own.size(), at = batch.first + own.begin;
-    if (rows == 0) return;
-    const T* const input = batch.x + own.begin * network_.inputs();
+typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, const int64_t* order,
+                                                      index_t first, index_t rows) const {
+    const T* const there = order ? nullptr : in_place<T>(samples.x, first);
+    const double weight = samples.weights ? weight_of(samples.weights, order, first, rows)
+                                          : static_cast<double>(rows);
+    return {first, rows, there ? there : x_.data(), weight};
+}
+
+template <class T>
+void Trainer<T>::forward(const Samples& samples, const int64_t* order, MiniBatch batch, Range own,
+                         Scratch<T>& scratch) {
+    const T* input = batch.x + own.begin * network_.inputs();
     if (batch.x == x_.data()) {
-        gather(samples.x, order, at, rows, x_.data() + own.begin * network_.inputs());
+        gather(samples.x, order, batch.first + own.begin, own.size(),
+               x_.data() + own.begin * network_.inputs());
     }
-
-    const index_t last = network_.layer_count() - 1, n_out = network_.outputs();
-    const T* const parameters = network_.parameters();
-    const auto outputs = [&](index_t l) {
-        return outputs_[static_cast<std::size_t>(l)].data() +
-               own.begin * network_.layer(l).outputs();
-    };
-    const auto deltas = [&](index_t l) {
-        return deltas_[static_cast<std::size_t>(l)].data() +
-               own.begin * network_.layer(l).outputs();
-    };
-    for (index_t l = 0; l <= last; ++l) {
-        network_.layer(l).forward(parameters, l == 0 ? input : outputs(l - 1), outputs(l), rows,
+    for (index_t l = 0; l < network_.layer_count(); ++l) {
+        network_.layer(l).forward(network_.parameters(), input, outputs(l, own), own.size(),
                                   scratch);
+        input = outputs(l, own);
     }
+}
 
+template <class T>
+void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniBatch batch,
+                             Range own) {
+    const index_t rows = own.size(), at = batch.first + own.begin;
+    const index_t last = network_.layer_count() - 1, n_out = network_.outputs();
     Target<T> target;
     if (samples.labels) {
         if (order) {
@@ -102,26 +118,40 @@ void Trainer<T>::forward_and_back(const Samples& samples, const int64_t* order, 
         gather(samples.targets, order, at, rows, values);
         target.values = values;
     }
-    network_.loss().rows(outputs(last), target, rows, n_out, batch.rows, deltas(last),
-                         losses_.data() + own.begin);
+    RowWeights<T> weights{batch.weight};
+    if (samples.weights) {
+        T* const values = weights_.data() + own.begin;
+        for (index_t i = 0; i < rows; ++i) {
+            values[i] = static_cast<T>(samples.weights[order ? order[at + i] : at + i]);
+        }
+        weights.weights = values;
+    }
+    network_.loss().rows(outputs(last, own), target, rows, n_out, weights, deltas(last, own),
+                         losses_.data() + own.begin, smoothed_.data() + own.begin * n_out);
     // An infinite input can give a finite loss (a saturated sigmoid, a ReLU that is off), but its
     // gradient is NaN.
-    if (!kernels<T>().all_finite(input, rows * network_.inputs())) {
+    if (!kernels<T>().all_finite(batch.x + own.begin * network_.inputs(),
+                                 rows * network_.inputs())) {
         losses_.data()[own.begin] = std::numeric_limits<T>::quiet_NaN();
-        return;
     }
-    differentiate(network_.layer(last).activation(), outputs(last), deltas(last), rows * n_out);
+}
 
-    for (index_t l = last; l > 0; --l) {
-        network_.layer(l).backward(parameters, deltas(l), outputs(l - 1),
-                                   network_.layer(l - 1).activation(), deltas(l - 1), rows,
+template <class T>
+void Trainer<T>::back(index_t lowest, Range own, Scratch<T>& scratch) {
+    const index_t last = network_.layer_count() - 1, rows = own.size();
+    differentiate(network_.layer(last).activation(), outputs(last, own), deltas(last, own),
+                  rows * network_.outputs());
+    for (index_t l = last; l > lowest; --l) {
+        network_.layer(l).backward(network_.parameters(), deltas(l, own), outputs(l - 1, own),
+                                   network_.layer(l - 1).activation(), deltas(l - 1, own), rows,
                                    scratch);
     }
 }
 
 template <class T>
 void Trainer<T>::follow_gradients(MiniBatch batch, int index, int count, const Update<T>& update) {
-    for (index_t l = 0; l < network_.layer_count(); ++l) {
+    for (const auto& stage : network_.stages()) {
+        const index_t l = stage.layer;
         const T* const x = l == 0 ? batch.x : outputs_[static_cast<std::size_t>(l - 1)].data();
         network_.layer(l).follow_gradient(x, deltas_[static_cast<std::size_t>(l)].data(),
                                           batch.rows, index, count, update,
@@ -130,13 +160,46 @@ void Trainer<T>::follow_gradients(MiniBatch batch, int index, int count, const U
 }
 
 template <class T>
-EpochResult Trainer<T>::run(const Samples& samples, const int64_t* order, index_t count,
-                            index_t batch_size, const Optimizer<T>& optimizer,
-                            const Report& report) {
-    batch_size = std::min(batch_size, count);
+bool Trainer<T>::follow_clipped(MiniBatch batch, int index, int count, Barrier& barrier,
+                                Update<T> update, double most) {
+    T* const gradient = gradient_.data();
+    Update<T> whole = update;
+    whole.rule = Rule::copy;
+    whole.w = gradient;
+    follow_gradients(batch, index, count, whole);
+    barrier.wait(count);
+    const index_t n = network_.parameter_count(), pieces = (n + clip_piece - 1) / clip_piece;
+    const Range own = part(pieces, index, count);
+    const auto size = [&](index_t piece) { return std::min(clip_piece, n - piece * clip_piece); };
+    for (index_t i = own.begin; i < own.end; ++i) {
+        squares_.data()[i] = kernels<T>().sum_squares(gradient + i * clip_piece, size(i));
+    }
+    barrier.wait(count);
+    const double length = std::sqrt(sum_in_order(squares_.data(), pieces));
+    if (!std::isfinite(length)) return false;
+    update.l1 = update.l2 = T(0);  // (They are in the gradient.)
+    for (index_t i = own.begin; i < own.end; ++i) {
+        T* const g = gradient + i * clip_piece;
+        if (length > most) kernels<T>().scale(static_cast<T>(most / length), g, g, size(i));
+        kernels<T>().update(update, g, i * clip_piece, size(i));
+    }
+    return true;
+}
+
+template <class T>
+EpochResult Trainer<T>::run(const Samples& samples, const Epoch& epoch,
+                            const Optimizer<T>& optimizer, const Report& report) {
+    const index_t count = epoch.count, batch_size = std::min(epoch.batch_size, count);
+    const int64_t* const order = epoch.order;
     const int wanted = threads_for(network_.step_operations() * static_cast<double>(batch_size),
                                    batch_size / 8, worth_a_thread_in_training);
     prepare(batch_size, wanted);
+    if (optimizer.clip_norm > 0) {
+        const index_t n = network_.parameter_count();
+        T* const gradient = gradient_.reserve(n);
+        std::fill(gradient, gradient + n, T(0));  // between the layers nothing else writes
+        squares_.reserve((n + clip_piece - 1) / clip_piece);
+    }
 
     // A sample's target is found by the same index as the sample.
     Matrix beside = samples.targets;
@@ -145,6 +208,9 @@ EpochResult Trainer<T>::run(const Samples& samples, const int64_t* order, index_
         beside.row_stride = sizeof(int64_t);
     }
     const double step_work = network_.step_operations() / 2 * static_cast<double>(batch_size);
+    const index_t lowest = network_.stages().front().layer;
+    const index_t penalty_pieces = network_.penalty_pieces();
+    const bool constrained = network_.is_constrained() && optimizer.rule != Rule::copy;
 
     EpochResult result;
     ReportTimer timer;
@@ -157,30 +223,64 @@ EpochResult Trainer<T>::run(const Samples& samples, const int64_t* order, index_
         for (index_t first = 0; first < count; first += batch_size) {
             if (index == 0 && first > 0 && report && timer.due()) stop = report(result);
             if (threads == 1 && stop) break;
-            const T* const there = order ? nullptr : in_place<T>(samples.x, first);
-            const MiniBatch batch{first, std::min(batch_size, count - first),
-                                  there ? there : x_.data()};
+            const index_t step = first / batch_size;
+            const MiniBatch batch =
+                mini_batch(samples, order, first, std::min(batch_size, count - first));
             if (order) {
                 const Range next =
                     part(std::min(batch_size, count - first - batch.rows), index, threads);
                 scratch.ahead = ask_ahead(samples.x, beside, order, first + batch.rows + next.begin,
                                           next.size(), step_work / threads);
             }
-            forward_and_back(samples, order, batch, part(batch.rows, index, threads), scratch);
+            const Range own = part(batch.rows, index, threads);
+            scratch.place = {epoch.training, epoch.key,
+                             epoch.first_step + static_cast<uint64_t>(step), own.begin};
+            if (own.size() > 0) {
+                forward(samples, order, batch, own, scratch);
+                find_losses(samples, order, batch, own);
+                back(lowest, own, scratch);
+            }
+            const Range pieces = part(penalty_pieces, index, threads);
+            for (index_t i = pieces.begin; i < pieces.end; ++i) {
+                penalties_.data()[i] = network_.penalty(i);
+            }
             barrier.wait(threads);
             // What follows is the same for every thread: thread 0 wrote `stop` before the
-            // meeting and will not until the next, and the sum has one order.
+            // meeting and will not until the next, and the sums have one order.
             if (stop) break;
-            const double loss = kernels<T>().sum(losses_.data(), batch.rows);
-            if (!std::isfinite(loss)) {
+            const double rows = static_cast<double>(batch.rows);
+            const double penalty_factor = epoch.penalty_by_rows ? 1 / rows : 1;
+            double loss = kernels<T>().sum(losses_.data(), batch.rows);
+            if (samples.weights) loss = batch.weight > 0 ? loss / batch.weight * rows : 0 * loss;
+            if (penalty_pieces > 0) {
+                loss += sum_in_order(penalties_.data(), penalty_pieces) * penalty_factor * rows;
+            }
+            Update<T> update = optimizer.step(step);
+            update.p = network_.parameters();
+            update.l1 = update.l2 = static_cast<T>(penalty_factor);
+            bool finite = std::isfinite(loss);
+            if (finite) {
+                if (optimizer.clip_norm > 0) {
+                    finite =
+                        follow_clipped(batch, index, threads, barrier, update, optimizer.clip_norm);
+                } else {
+                    follow_gradients(batch, index, threads, update);
+                }
+            }
+            if (!finite) {
                 if (index == 0) {
                     result.finite = false;
-                    result.bad_loss = loss / static_cast<double>(batch.rows);
+                    result.bad_loss = loss / rows;
                 }
                 break;
             }
-            follow_gradients(batch, index, threads, optimizer.step(first / batch_size));
             barrier.wait(threads);
+            if (constrained) {
+                for (const auto& stage : network_.stages()) {
+                    network_.layer(stage.layer).constrain(optimizer.w, index, threads);
+                }
+                barrier.wait(threads);
+            }
             if (index == 0) {
                 result.loss += loss;
                 result.samples += batch.rows;
@@ -189,6 +289,52 @@ EpochResult Trainer<T>::run(const Samples& samples, const int64_t* order, index_
         }
     });
     return result;
+}
+
+template <class T>
+void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* dx,
+                                      const Optimizer<T>* gradient) {
+    // The parameters' gradient is a sum over all rows at once; without it a block of rows will do.
+    constexpr index_t block_rows = 1024;
+    const index_t count = samples.x.rows, n_in = network_.inputs(), n_out = network_.outputs();
+    const index_t block = gradient ? count : std::min(block_rows, count);
+    const index_t last = network_.layer_count() - 1;
+    const int wanted = threads_for(network_.step_operations() * static_cast<double>(block),
+                                   block / 8, worth_a_thread_in_training);
+    prepare(block, wanted);
+    const double weight = samples.weights ? weight_of(samples.weights, nullptr, 0, count)
+                                          : static_cast<double>(count);
+    Barrier barrier;
+    run_team(wanted, [&](int index, int threads) {
+        Scratch<T>& scratch = scratch_[static_cast<std::size_t>(index)];
+        scratch.ahead = {};
+        for (index_t first = 0; first < count; first += block) {
+            MiniBatch batch = mini_batch(samples, nullptr, first, std::min(block, count - first));
+            batch.weight = weight;
+            const Range own = part(batch.rows, index, threads);
+            const index_t rows = own.size();
+            scratch.place = {};
+            if (rows > 0) {
+                forward(samples, nullptr, batch, own, scratch);
+                if (dout) {
+                    const T* const given = dout + (first + own.begin) * n_out;
+                    network_.loss().predict(outputs(last, own), rows, n_out);
+                    std::copy(given, given + rows * n_out, deltas(last, own));
+                    network_.loss().predict_backward(outputs(last, own), deltas(last, own), rows,
+                                                     n_out);
+                } else {
+                    find_losses(samples, nullptr, batch, own);
+                }
+                back(0, own, scratch);
+                network_.layer(0).backward(network_.parameters(), deltas(0, own),
+                                           batch.x + own.begin * n_in, Activation::identity,
+                                           dx + (first + own.begin) * n_in, rows, scratch);
+            }
+            barrier.wait(threads);
+            if (gradient) follow_gradients(batch, index, threads, gradient->step(0));
+            barrier.wait(threads);
+        }
+    });
 }
 
 template class Trainer<float>;

@@ -5,8 +5,13 @@
 about the run time.
 """
 
+import importlib
+from typing import Any
+
 from pynn._version import __version__
+from pynn.callbacks import Callback, EarlyStopping
 from pynn.history import History
+from pynn.losses import Huber, Loss, Pinball, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pynn.mlp import MLP
 from pynn.ops import (
     elu,
@@ -14,14 +19,18 @@ from pynn.ops import (
     gelu,
     gelu_backward,
     gemm,
+    huber,
     leaky_relu,
     leaky_relu_backward,
     linear,
     linear_backward,
     log_softmax,
     log_softmax_backward,
+    mae,
     matmul,
     mse,
+    pinball,
+    poisson,
     relu,
     relu_backward,
     sigmoid,
@@ -40,30 +49,64 @@ from pynn.ops import (
 )
 from pynn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from pynn.runtime import get_num_threads, set_num_threads, show_config, threads
+from pynn.schedules import (
+    Constant,
+    CosineDecay,
+    ExponentialDecay,
+    InverseScaling,
+    OneCycle,
+    ReduceOnPlateau,
+    Schedule,
+    StepDecay,
+    WarmUp,
+)
 
 __all__ = [
     "MLP",
     "SGD",
     "Adam",
     "AdamW",
+    "Callback",
+    "Constant",
+    "CosineDecay",
+    "EarlyStopping",
+    "ExponentialDecay",
     "History",
+    "Huber",
+    "InverseScaling",
+    "Loss",
+    "OneCycle",
     "Optimizer",
+    "Pinball",
     "RMSprop",
+    "ReduceOnPlateau",
+    "Schedule",
+    "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy",
+    "StepDecay",
+    "WarmUp",
     "__version__",
+    "convert",
     "elu",
     "elu_backward",
+    "from_sklearn",
+    "from_torch",
     "gelu",
     "gelu_backward",
     "gemm",
     "get_num_threads",
+    "huber",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
     "linear_backward",
     "log_softmax",
     "log_softmax_backward",
+    "mae",
     "matmul",
     "mse",
+    "pinball",
+    "poisson",
     "relu",
     "relu_backward",
     "set_num_threads",
@@ -83,3 +126,17 @@ __all__ = [
     "tanh_backward",
     "threads",
 ]
+
+# Imported when they are asked for, so that `import pynn` stays quick.
+_LAZY = {"convert": "pynn.convert", "from_sklearn": "pynn.convert", "from_torch": "pynn.convert"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(_LAZY[name])
+    return module if _LAZY[name] == f"pynn.{name}" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -24,7 +24,15 @@ def get_num_threads() -> int: ...
 def chosen_num_threads() -> int: ...
 def make_builtin(function: _Function, doc: str) -> _Function: ...
 def gemm_into(a: Array, b: Array, out: Array, alpha: float, beta: float) -> None: ...
-def loss_into(name: str, outputs: Array, target: Array, gradient: Array) -> float: ...
+def limit_threads_here(n: int) -> int: ...
+def loss_into(
+    loss: dict[str, Any],
+    outputs: Array,
+    target: Array,
+    weights: NDArray[np.float64] | None,
+    gradient: Array,
+) -> float: ...
+def predict_into(loss: dict[str, Any], outputs: Array) -> None: ...
 
 @final
 class OptimizerF32:
@@ -45,6 +53,8 @@ def optimizer_F32(
     epsilon: float,
     weight_decay: float,
     steps: NDArray[np.int64],
+    clip_norm: float = 0.0,
+    plain_epsilon: bool = False,
 ) -> OptimizerF32: ...
 def optimizer_F64(
     rule: str,
@@ -57,52 +67,100 @@ def optimizer_F64(
     epsilon: float,
     weight_decay: float,
     steps: NDArray[np.int64],
+    clip_norm: float = 0.0,
+    plain_epsilon: bool = False,
 ) -> OptimizerF64: ...
 
 @final
 class NetworkF32:
     def __init__(
-        self, sizes: Sequence[int], activations: Sequence[str], bias: bool, loss: str
+        self,
+        sizes: Sequence[int],
+        activations: Sequence[str],
+        bias: bool,
+        dropout: Sequence[float],
+        l1: Sequence[float],
+        l2: Sequence[float],
+        max_norm: Sequence[float],
+        loss: dict[str, Any],
     ) -> None: ...
     @property
     def parameter_count(self) -> int: ...
     @property
     def offsets(self) -> list[int]: ...
     def set_parameters(self, parameters: Array) -> None: ...
-    def forward(self, x: Array, layers: int, predictions: bool, out: Array) -> None: ...
+    def forward(self, x: Array, stage: int, predictions: bool, out: Array) -> None: ...
     def forward_call(self) -> Callable[[Any, Any], Array | None]: ...
-    def gradients(self, x: Array, y: Array, labels: bool, gradient: Array) -> EpochResult: ...
+    def gradients(
+        self,
+        x: Array,
+        y: Array,
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        gradient: Array,
+        noise: NDArray[np.uint64] | None,
+    ) -> EpochResult: ...
+    def backward(self, x: Array, dout: Array, dx: Array, gradient: Array | None) -> None: ...
+    def input_gradient(
+        self, x: Array, y: Array, labels: bool, weights: NDArray[np.float64] | None, dx: Array
+    ) -> None: ...
     def train_epoch(
         self,
         x: Array,
         y: Array,
         labels: bool,
+        weights: NDArray[np.float64] | None,
         order: NDArray[np.int64] | None,
         batch_size: int,
         optimizer: OptimizerF32,
+        noise: NDArray[np.uint64],
+        penalty_by_rows: bool,
         report: Callable[[EpochResult], None] | None,
     ) -> EpochResult: ...
 
 @final
 class NetworkF64:
     def __init__(
-        self, sizes: Sequence[int], activations: Sequence[str], bias: bool, loss: str
+        self,
+        sizes: Sequence[int],
+        activations: Sequence[str],
+        bias: bool,
+        dropout: Sequence[float],
+        l1: Sequence[float],
+        l2: Sequence[float],
+        max_norm: Sequence[float],
+        loss: dict[str, Any],
     ) -> None: ...
     @property
     def parameter_count(self) -> int: ...
     @property
     def offsets(self) -> list[int]: ...
     def set_parameters(self, parameters: Array) -> None: ...
-    def forward(self, x: Array, layers: int, predictions: bool, out: Array) -> None: ...
+    def forward(self, x: Array, stage: int, predictions: bool, out: Array) -> None: ...
     def forward_call(self) -> Callable[[Any, Any], Array | None]: ...
-    def gradients(self, x: Array, y: Array, labels: bool, gradient: Array) -> EpochResult: ...
+    def gradients(
+        self,
+        x: Array,
+        y: Array,
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        gradient: Array,
+        noise: NDArray[np.uint64] | None,
+    ) -> EpochResult: ...
+    def backward(self, x: Array, dout: Array, dx: Array, gradient: Array | None) -> None: ...
+    def input_gradient(
+        self, x: Array, y: Array, labels: bool, weights: NDArray[np.float64] | None, dx: Array
+    ) -> None: ...
     def train_epoch(
         self,
         x: Array,
         y: Array,
         labels: bool,
+        weights: NDArray[np.float64] | None,
         order: NDArray[np.int64] | None,
         batch_size: int,
         optimizer: OptimizerF64,
+        noise: NDArray[np.uint64],
+        penalty_by_rows: bool,
         report: Callable[[EpochResult], None] | None,
     ) -> EpochResult: ...

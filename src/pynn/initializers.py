@@ -19,7 +19,19 @@ VARIANCES: dict[str, Callable[[int, int], float]] = {
     "glorot": lambda fan_in, fan_out: 2.0 / (fan_in + fan_out),
     "lecun": lambda fan_in, fan_out: 1.0 / fan_in,
 }
-NAMES = tuple(f"{scheme}_{shape}" for scheme in VARIANCES for shape in ("normal", "uniform"))
+NAMES = (
+    *(f"{scheme}_{shape}" for scheme in VARIANCES for shape in ("normal", "uniform")),
+    "orthogonal",
+    "zeros",
+)
+
+# ReLU and what resembles it let half of the variance through; He's initialisation makes up for it.
+RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "silu")
+
+
+def default(activation: str) -> str:
+    """The initialisation that suits a layer with this activation."""
+    return "he_normal" if activation in RECTIFIERS else "glorot_uniform"
 
 
 def draw(
@@ -30,19 +42,36 @@ def draw(
     Parameters
     ----------
     name : str
-        One of `NAMES`: the scheme fixes the variance, and the second word the distribution.
+        One of `NAMES`. The schemes fix the variance, and the second word the distribution.
+        "orthogonal": orthonormal columns (or rows, if there are fewer) [1]_.
     rng : numpy.random.Generator
-        ``rng.normal(0, std, shape)`` or ``rng.uniform(-limit, limit, shape)`` is drawn from it.
+        ``rng.normal(0, std, shape)``, ``rng.uniform(-limit, limit, shape)`` or, for "orthogonal",
+        ``rng.normal(size=(larger, smaller))`` is drawn from it.
     shape : tuple of int
     dtype : numpy.dtype
 
     Returns
     -------
     ndarray
+
+    References
+    ----------
+    .. [1] A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of
+       learning in deep linear neural networks", ICLR 2014.
     """
+    if name == "zeros":
+        return np.zeros(shape, dtype)
+    if name == "orthogonal":
+        return _orthogonal(rng, shape).astype(dtype)
     scheme, distribution = name.split("_")
     std = math.sqrt(VARIANCES[scheme](*shape))
     if distribution == "normal":
         return rng.normal(0.0, std, shape).astype(dtype)
     limit = math.sqrt(3.0) * std
     return rng.uniform(-limit, limit, shape).astype(dtype)
+
+
+def _orthogonal(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
+    q, r = np.linalg.qr(rng.normal(size=(max(shape), min(shape))))
+    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # what makes the distribution uniform
+    return q if shape[0] >= shape[1] else q.T

@@ -1,13 +1,12 @@
-"""What the Python layer knows of each loss: targets, predictions, accuracy."""
+"""Losses as the network takes them: names, and objects for those with parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-
-from pynn._types import Array
+from pynn import _checks
 from pynn.ops import ACTIVATIONS
 
 
@@ -23,154 +22,243 @@ class LossInfo:
         The output activations it can be combined with.
     classes : bool
         Whether targets may be class labels, and predictions are.
+    inner : tuple of str
+        The output activations that are part of the loss: it is computed from their inputs.
     """
 
     output: str
     outputs: tuple[str, ...]
-    classes: bool
+    classes: bool = False
+    inner: tuple[str, ...] = ()
 
 
+_VALUES = LossInfo("identity", (*ACTIVATIONS, "exp", "softmax"))
 LOSSES = {
-    "softmax_cross_entropy": LossInfo("softmax", ("softmax",), True),
-    "sigmoid_cross_entropy": LossInfo("sigmoid", ("sigmoid",), True),
-    "squared_error": LossInfo("identity", ACTIVATIONS, False),
-    "mse": LossInfo("identity", ACTIVATIONS, False),
+    "softmax_cross_entropy": LossInfo("softmax", ("softmax",), classes=True, inner=("softmax",)),
+    "sigmoid_cross_entropy": LossInfo("sigmoid", ("sigmoid",), classes=True, inner=("sigmoid",)),
+    "squared_error": _VALUES,
+    "mse": _VALUES,
+    "mae": _VALUES,
+    "huber": _VALUES,
+    "poisson": LossInfo("exp", ("exp", "softplus"), inner=("exp",)),
+    "pinball": _VALUES,
 }
 
 
+class Loss:
+    """A loss; `SoftmaxCrossEntropy` and its like are those that have parameters."""
+
+    name: ClassVar[str]
+
+    def _core(self, output: str, outputs: int) -> dict[str, Any]:
+        """What the core takes, for a network with so many outputs of an activation `output`."""
+        settings: dict[str, Any] = {"name": self.name}
+        if self.name == "poisson":
+            settings["of_mean"] = output not in LOSSES[self.name].inner
+        return settings
+
+    def _config(self) -> dict[str, Any]:
+        """What makes the loss again, as JSON has it."""
+        return {"name": self.name, **vars(self)}
+
+    def _check_outputs(self, outputs: int) -> None:
+        """Refuse a number of outputs that does not fit."""
+
+
 @dataclass(frozen=True)
-class Targets:
-    """Targets as the core takes them: a vector of int64 labels, or a matrix of values."""
+class _Named(Loss):
+    """A loss without parameters."""
 
-    values: Array
-    labels: bool
+    name: str  # type: ignore[misc] # the class's in the others
 
-    def rows(self, start: int, stop: int) -> Array:
-        """A contiguous piece."""
-        return self.values[start:stop]
+    def _config(self) -> dict[str, Any]:
+        return {"name": self.name}
 
 
-def check_targets(y: Any, loss: str, rows: int, outputs: int, name: str) -> Targets:
-    """Check `y` against the loss, the number of rows and the number of outputs.
+def _named(name: str) -> Loss:
+    return _WITH_PARAMETERS[name]() if name in _WITH_PARAMETERS else _Named(name)
+
+
+@dataclass(frozen=True)
+class SoftmaxCrossEntropy(Loss):
+    """Softmax cross-entropy: one class of several.
 
     Parameters
     ----------
-    y : array_like
-    loss : str
-    rows, outputs : int
-    name : str
-        The argument's name, for the message.
+    label_smoothing : float, default 0.0
+        In [0, 1): the part of each target that is divided among all classes alike [1]_.
+
+    References
+    ----------
+    .. [1] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna, "Rethinking the Inception
+       architecture for computer vision", CVPR 2016.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.MLP([4, 8, 3], loss=pynn.SoftmaxCrossEntropy(label_smoothing=0.1), seed=0).loss
+    'softmax_cross_entropy'
+    """
+
+    name: ClassVar[str] = "softmax_cross_entropy"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_fraction(self, "label_smoothing")
+
+    def _core(self, output: str, outputs: int) -> dict[str, Any]:
+        return {"name": self.name, "label_smoothing": self.label_smoothing}
+
+
+@dataclass(frozen=True)
+class SigmoidCrossEntropy(Loss):
+    """Sigmoid cross-entropy: independent yes-or-no outputs, summed over the outputs.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        In [0, 1): targets move so far towards one half: t becomes (1 - s) t + s / 2.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.MLP([4, 8, 1], loss=pynn.SigmoidCrossEntropy(label_smoothing=0.1), seed=0).loss
+    'sigmoid_cross_entropy'
+    """
+
+    name: ClassVar[str] = "sigmoid_cross_entropy"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_fraction(self, "label_smoothing")
+
+    def _core(self, output: str, outputs: int) -> dict[str, Any]:
+        return {"name": self.name, "label_smoothing": self.label_smoothing}
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    r"""Huber's loss: quadratic for small errors, linear for large ones; mean over rows and outputs.
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Greater than 0: the error from which on it is linear.
+
+    Notes
+    -----
+    With :math:`d = \hat y - y`: :math:`d^2 / 2` for :math:`|d| \le \delta` and
+    :math:`\delta (|d| - \delta / 2)` beyond [1]_.
+
+    References
+    ----------
+    .. [1] P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical
+       Statistics 35, 1964.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.MLP([4, 8, 1], loss=pynn.Huber(delta=0.5), seed=0).loss
+    'huber'
+    """
+
+    name: ClassVar[str] = "huber"
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        delta = _checks.number(self.delta, "delta", low=0.0, open_low=True)
+        object.__setattr__(self, "delta", delta)
+
+    def _core(self, output: str, outputs: int) -> dict[str, Any]:
+        return {"name": self.name, "delta": self.delta}
+
+
+@dataclass(frozen=True)
+class Pinball(Loss):
+    r"""The pinball loss, whose minimum is a quantile; mean over rows and outputs.
+
+    Parameters
+    ----------
+    quantile : float or sequence of float, default 0.5
+        In (0, 1): one for all outputs or one for each.
+
+    Notes
+    -----
+    With :math:`d = y - \hat y`: :math:`q d` for :math:`d > 0` and :math:`(q - 1) d` otherwise [1]_.
+
+    References
+    ----------
+    .. [1] R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46, 1978.
+
+    Examples
+    --------
+    >>> import pynn
+    >>> pynn.MLP([4, 8, 3], loss=pynn.Pinball([0.1, 0.5, 0.9]), seed=0).loss
+    'pinball'
+    """
+
+    name: ClassVar[str] = "pinball"
+    quantile: float | Sequence[float] = 0.5
+
+    def __post_init__(self) -> None:
+        given: Any = self.quantile
+        if isinstance(given, str) or not hasattr(given, "__len__"):
+            checked: Any = _quantile(given, "quantile")
+        else:
+            checked = tuple(_quantile(q, f"quantile[{i}]") for i, q in enumerate(given))
+        object.__setattr__(self, "quantile", checked)
+
+    def _check_outputs(self, outputs: int) -> None:
+        if isinstance(self.quantile, tuple) and len(self.quantile) != outputs:
+            raise ValueError(
+                f"loss has {len(self.quantile)} quantiles, but the network has {outputs} outputs"
+            )
+
+    def _core(self, output: str, outputs: int) -> dict[str, Any]:
+        q = self.quantile
+        return {"name": self.name, "quantiles": list(q) if isinstance(q, tuple) else [q] * outputs}
+
+
+_WITH_PARAMETERS: dict[str, type[Loss]] = {
+    cls.name: cls for cls in (SoftmaxCrossEntropy, SigmoidCrossEntropy, Huber, Pinball)
+}
+
+
+def check_loss(loss: Any) -> Loss:
+    """Return the loss that a name, an object or a configuration stands for.
+
+    Parameters
+    ----------
+    loss : str, Loss or dict
+        A dict is what ``Loss._config()`` gave.
 
     Returns
     -------
-    Targets
+    Loss
 
     Raises
     ------
     ValueError, TypeError
-        If `y` does not fit, naming its shape and dtype and what was expected.
+        If it is none of these.
     """
-    array = np.asarray(y)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-    if array.ndim not in (1, 2):
-        raise ValueError(f"{name} must have 1 or 2 dimensions, got shape {array.shape}")
-    if len(array) != rows:
-        raise ValueError(f"{name} has {len(array)} rows (shape {array.shape}), expected {rows}")
-    classes = LOSSES[loss].classes
-    if array.ndim == 1:
-        one_column = outputs == 1 and loss != "softmax_cross_entropy"
-        if not one_column:
-            return Targets(_labels(array, loss, outputs, name), labels=True)
-        array = array[:, np.newaxis]
-    if array.shape[1] != outputs:
-        hint = ""
-        if classes and array.shape[1] == 1 and array.dtype.kind in "iu":
-            hint = f"; for class labels pass a vector, {name}.ravel()"
-        raise ValueError(
-            f"{name} has shape {array.shape}, expected ({rows},{outputs}) or, for "
-            f"{'class labels' if classes else 'one output'}, ({rows},){hint}"
-        )
-    if classes and array.size and not (array.min() >= 0 and array.max() <= 1):
-        raise ValueError(
-            f"{name} holds values from {array.min()} to {array.max()}, expected probabilities "
-            f"between 0 and 1 for loss={loss!r}"
-        )
-    return Targets(_readable(array), labels=False)
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, dict):
+        settings = dict(loss)
+        name = _checks.choice(settings.pop("name", None), 'loss["name"]', tuple(LOSSES))
+        if not settings:
+            return _named(name)
+        try:
+            return _WITH_PARAMETERS[name](**settings)
+        except (KeyError, TypeError):
+            raise ValueError(f"loss {name!r} has no settings {', '.join(settings)}") from None
+    return _named(_checks.choice(loss, "loss", tuple(LOSSES)))
 
 
-def _labels(array: Array, loss: str, outputs: int, name: str) -> Array:
-    if not LOSSES[loss].classes:
-        raise ValueError(
-            f"{name} has shape {array.shape}, expected ({len(array)},{outputs}) for a network "
-            f"with {outputs} outputs"
-        )
-    if array.dtype.kind not in "biu":
-        raise TypeError(
-            f"{name} is a vector of dtype {array.dtype}; for loss={loss!r} it must hold integer "
-            f"class labels, or be a matrix of shape ({len(array)},{outputs}) of probabilities"
-        )
-    if array.size and (array.min() < 0 or array.max() >= outputs):
-        raise ValueError(
-            f"{name} holds labels from {array.min()} to {array.max()}, expected 0 to "
-            f"{outputs - 1} for a network with {outputs} outputs"
-        )
-    return np.ascontiguousarray(array, dtype=np.int64)
+def _check_fraction(loss: Loss, name: str) -> None:
+    value = _checks.number(getattr(loss, name), name, low=0.0, high=1.0, open_low=False)
+    object.__setattr__(loss, name, value)
 
 
-def _readable(array: Array) -> Array:
-    """`array` in a type and layout that the core reads mini-batch by mini-batch."""
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return array if array.flags.aligned else array.copy()
-
-
-def check_samples(x: Any, columns: int, name: str) -> Array:
-    """Check that `x` is a matrix of numbers with `columns` columns and at least one row.
-
-    Parameters
-    ----------
-    x : array_like
-    columns : int
-    name : str
-        The argument's name, for the message.
-
-    Returns
-    -------
-    ndarray
-        `x` itself wherever the core can read it.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If `x` does not fit, naming its shape and dtype and what was expected.
-    """
-    array = np.asarray(x)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-    if array.ndim != 2 or array.shape[1] != columns:
-        raise ValueError(f"{name} has shape {array.shape}, expected (n, {columns})")
-    return _readable(array)
-
-
-def predictions(loss: str, outputs: Array) -> Array:
-    """Labels for the cross-entropies, the outputs themselves otherwise."""
-    if loss == "softmax_cross_entropy":
-        best: Array = np.argmax(outputs, axis=-1)
-        return best
-    if loss == "sigmoid_cross_entropy":
-        positive = (outputs > 0.5).astype(np.int64)
-        first: Array = positive[..., 0]
-        return first if outputs.shape[-1] == 1 else positive
-    return outputs
-
-
-def correct(loss: str, outputs: Array, target: Array, labels: bool) -> int:
-    """How many rows of (raw or final) outputs are classified as their targets say."""
-    threshold = 0.0 if loss == "sigmoid_cross_entropy" else None
-    if threshold is not None and not labels:
-        return int(np.all((outputs > threshold) == (target > 0.5), axis=1).sum())
-    wanted = target if labels else np.argmax(target, axis=1)
-    return int((np.argmax(outputs, axis=1) == wanted).sum())
+def _quantile(value: Any, name: str) -> float:
+    return _checks.number(value, name, low=0.0, high=1.0, open_low=True)

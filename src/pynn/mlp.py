@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -12,18 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from pynn import _checks, _core, initializers
+from pynn import _checks, _core, architecture, fitting, initializers
 from pynn._types import Array, EpochResult
 from pynn.history import History
-from pynn.losses import LOSSES, Targets, check_samples, check_targets, correct, predictions
-from pynn.ops import ACTIVATIONS, FLOATS
+from pynn.losses import LOSSES, Loss, check_loss
+from pynn.metrics import Metric, resolve
 from pynn.optimizers import SGD, Optimizer
-from pynn.progress import Progress
+from pynn.targets import (
+    Data,
+    check_samples,
+    check_targets,
+    check_weights,
+    class_weights,
+    predictions,
+)
 
-Callback = Callable[["MLP", History], Any]
-
-# Beyond this, bytes cannot be counted in 64 bits.
-MOST_PARAMETERS = 2**58
 # Rows that evaluate() takes at a time.
 EVALUATION_ROWS = 4096
 
@@ -36,42 +38,66 @@ class MLP:
     layer_sizes : sequence of int
         The numbers of inputs, of each hidden layer's units, and of outputs.
     activation : str or sequence of str, default "relu"
-        Of the hidden layers: "relu", "sigmoid", "tanh" or "identity"; one for all or one for each.
-    loss : str, default "softmax_cross_entropy"
+        Of the hidden layers, one for all or one for each: "identity", "relu", "leaky_relu" (slope
+        0.01), "elu", "gelu", "silu", "softplus", "sigmoid" or "tanh".
+    loss : str or Loss, default "softmax_cross_entropy"
         "softmax_cross_entropy" (one class of several), "sigmoid_cross_entropy" (independent
-        yes-or-no outputs), "squared_error" (half the sum of squares over the outputs) or "mse"
-        (the mean over rows and outputs).
+        yes-or-no outputs); "squared_error" (half the sum of squares over the outputs), "mse" and
+        "mae" (the mean of squares, or of sizes, over rows and outputs), "huber", "pinball"
+        (quantiles), "poisson" (half the deviance, summed over the outputs, of counts). Those with
+        parameters are also objects: `SoftmaxCrossEntropy`, `SigmoidCrossEntropy`, `Huber`,
+        `Pinball`.
     output_activation : str, optional
-        By default the loss's own: softmax, sigmoid, or identity. "squared_error" and "mse" take
-        any of the hidden layers' activations.
+        By default the loss's own: softmax, sigmoid, exp for "poisson" (or "softplus"), and identity
+        for the others, which take any of the hidden layers' activations, "exp" or "softmax".
     init : str or callable, optional
         Initial weights: "he_normal", "he_uniform", "glorot_normal", "glorot_uniform",
-        "lecun_normal", "lecun_uniform", or a callable ``(rng, shape, dtype)`` that returns an
-        array of shape (fan_in, fan_out). By default "he_normal" for layers with ReLU and
+        "lecun_normal", "lecun_uniform", "orthogonal", "zeros", or a callable
+        ``(rng, shape, dtype)`` that returns an array of shape (fan_in, fan_out). By default
+        "he_normal" for layers with ReLU or what resembles it (leaky ReLU, ELU, GELU, SiLU) and
         "glorot_uniform" for the others. Biases start at 0.
+    dropout : float or sequence of float, default 0.0
+        In [0, 1): the probability that a value is dropped in training [1]_. A number: of the hidden
+        layers' outputs. A sequence: of each layer's inputs, the network's own first.
+    l1, l2 : float or sequence of float, default 0.0
+        The loss has ``l1 * sum(abs(W)) + 0.5 * l2 * sum(W**2)`` besides; one number for all layers
+        or one for each. Biases are never penalised.
+    max_norm : float or sequence of float, optional
+        The largest length of a unit's incoming weights: longer ones are scaled back after each
+        step. One for all layers or one for each; 0 or None: any.
     bias : bool, default True
         Whether the layers have biases.
     dtype : {"float32", "float64"}, default "float32"
         The type of the weights and of all arithmetic.
     seed : None, int, numpy.random.SeedSequence or numpy.random.Generator
-        As for `numpy.random.default_rng`: the generator draws the initial weights and then the
-        order of the mini-batches.
+        As for `numpy.random.default_rng`: the generator draws the initial weights, with dropout one
+        64-bit key for its masks, and then the order of the mini-batches.
 
     Attributes
     ----------
     layer_sizes : tuple of int
     dtype : numpy.dtype
     loss : str
+        The loss's name.
     activations : tuple of str
         One for each layer; the last is the output's.
+    dropout, l1, l2, max_norm : tuple of float
+        One for each layer.
     rng : numpy.random.Generator
     history : History or None
         Of the last call of `fit`, an interrupted one included.
+    optimizer : Optimizer or None
+        Of the last call of `fit` or `train_on_batch`; a further `fit` goes on with it.
 
     Notes
     -----
     A batch of samples is a matrix with a sample a row, and a layer computes
     ``activation(x @ W + b)`` with `W` of shape (inputs, outputs).
+
+    References
+    ----------
+    .. [1] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, "Dropout: a
+       simple way to prevent neural networks from overfitting", JMLR 15, 2014.
 
     Examples
     --------
@@ -88,19 +114,32 @@ class MLP:
         self,
         layer_sizes: Sequence[int],
         activation: str | Sequence[str] = "relu",
-        loss: str = "softmax_cross_entropy",
+        loss: str | Loss = "softmax_cross_entropy",
         output_activation: str | None = None,
         init: str | initializers.Initializer | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        l1: float | Sequence[float] = 0.0,
+        l2: float | Sequence[float] = 0.0,
+        max_norm: float | Sequence[float] | None = None,
         bias: bool = True,
         dtype: DTypeLike = "float32",
         seed: Any = None,
     ) -> None:
-        self.layer_sizes = _check_sizes(layer_sizes)
-        self.loss = _checks.choice(loss, "loss", tuple(LOSSES))
-        self.dtype = _check_dtype(dtype)
+        self.layer_sizes = architecture.check_sizes(layer_sizes)
+        count = len(self.layer_sizes) - 1
+        self._loss = check_loss(loss)
+        self._loss._check_outputs(self.layer_sizes[-1])
+        self.loss = self._loss.name
+        self.dtype = architecture.check_dtype(dtype)
         self._bias = _checks.flag(bias, "bias")
-        hidden = _check_activations(activation, len(self.layer_sizes) - 2)
-        self.activations = (*hidden, self._check_output_activation(output_activation))
+        hidden = architecture.check_activations(activation, count - 1)
+        last = architecture.check_output_activation(output_activation, self.loss)
+        self.activations = (*hidden, last)
+        per_layer = architecture.check_per_layer
+        self.dropout = per_layer(dropout, "dropout", count, high=1.0, of_input=0.0)
+        self.l1 = per_layer(l1, "l1", count)
+        self.l2 = per_layer(l2, "l2", count)
+        self.max_norm = per_layer(0.0 if max_norm is None else max_norm, "max_norm", count)
         if not (init is None or callable(init)):
             _checks.choice(init, "init", initializers.NAMES)
         try:
@@ -108,32 +147,52 @@ class MLP:
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed: {error}") from None
         self.history: History | None = None
+        self.optimizer: Optimizer | None = None
+        # (What scikit-learn does: penalties count once a mini-batch's sum, not once its mean.)
+        self._penalty_by_rows = False
+        self._last_input: Any = None
         self._training = threading.RLock()
         self._build()
         self._initialize(init)
+        # Dropout's key and the number of steps so far decide what is dropped.
+        self._noise = np.zeros(2, np.uint64)
+        if any(self.dropout):
+            self._noise[0] = self.rng.integers(2**64, dtype=np.uint64)
 
     # ------------------------------------------------------------ construction
 
-    def _check_output_activation(self, name: str | None) -> str:
-        info = LOSSES[self.loss]
-        if name is None:
-            return info.output
-        if not isinstance(name, str):
-            raise TypeError(f"output_activation must be a name or None, got {name!r}")
-        if name not in info.outputs:
-            raise ValueError(
-                f"output_activation must be one of {', '.join(info.outputs)} for "
-                f"loss={self.loss!r}, got {name!r}"
-            )
-        return name
+    def _config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON has them, without `init` and `seed`."""
+        return {
+            "layer_sizes": list(self.layer_sizes),
+            "activation": list(self.activations[:-1]),
+            "loss": self._loss._config(),
+            "output_activation": self.activations[-1],
+            "dropout": list(self.dropout),
+            "l1": list(self.l1),
+            "l2": list(self.l2),
+            "max_norm": list(self.max_norm),
+            "bias": self._bias,
+            "dtype": self.dtype.name,
+        }
 
     def _build(self) -> None:
         """Make the core's network, and the parameters: one block, with a view for each array."""
         make = _core.NetworkF32 if self.dtype == np.float32 else _core.NetworkF64
         # The cross-entropies are computed from logits: their output activation is the loss's part.
-        last = "identity" if LOSSES[self.loss].classes else self.activations[-1]
+        last = self.activations[-1]
+        if last in LOSSES[self.loss].inner:
+            last = "identity"
+        self._core_loss = self._loss._core(self.activations[-1], self.layer_sizes[-1])
         self._core: Any = make(
-            self.layer_sizes, [*self.activations[:-1], last], self._bias, self.loss
+            self.layer_sizes,
+            [*self.activations[:-1], last],
+            self._bias,
+            self.dropout,
+            self.l1,
+            self.l2,
+            self.max_norm,
+            self._core_loss,
         )
         self._parameters = _aligned_zeros(self._core.parameter_count, self.dtype)
         self._core.set_parameters(self._parameters)
@@ -161,13 +220,14 @@ class MLP:
                     )
                 weight[...] = drawn
             else:
-                name = init or ("he_normal" if activation == "relu" else "glorot_uniform")
+                name = init or initializers.default(activation)
                 weight[...] = initializers.draw(name, self.rng, shape, self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         for name in ("_core", "_plain_forward", "_weights", "_biases", "_training"):
             del state[name]
+        state["_last_input"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -245,8 +305,9 @@ class MLP:
         ValueError, TypeError
             If an argument does not fit.
         """
+        self._last_input = X
         result: Array | None = self._plain_forward(X, out)
-        return self._forward(X, len(self._weights), out) if result is None else result
+        return self._forward(X, len(self._weights) - 1, out) if result is None else result
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict labels (with a cross-entropy) or values.
@@ -286,13 +347,13 @@ class MLP:
             raise ValueError(
                 f"layer must be an integer from {-count} to {count - 1}, got {layer!r}"
             ) from None
-        return self._forward(X, index + 1, None)
+        return self._forward(X, index, None)
 
-    def _forward(self, X: ArrayLike, layers: int, out: Any, predictions: bool = True) -> Array:
+    def _forward(self, X: ArrayLike, layer: int, out: Any) -> Array:
         array = np.asarray(X)
         single = array.ndim == 1
         samples = check_samples(array[np.newaxis] if single else array, self.layer_sizes[0], "X")
-        columns = self.layer_sizes[layers]
+        columns = self.layer_sizes[layer + 1]
         shape = (columns,) if single else (len(samples), columns)
         if out is None:
             out = np.empty(shape, self.dtype)
@@ -307,48 +368,88 @@ class MLP:
             raise ValueError("out must be C-contiguous, aligned and writable")
         elif np.may_share_memory(out, samples):
             samples = samples.copy()
-        last = layers == len(self._weights)
-        self._core.forward(samples, layers, predictions and last, out.reshape(-1, columns))
+        last = layer == len(self._weights) - 1
+        self._core.forward(samples, layer, last, out.reshape(-1, columns))
         result: Array = out
         return result
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
-        """Compute the loss and, for classifiers, the accuracy on samples.
+    def evaluate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        metrics: Any = (),
+    ) -> dict[str, float]:
+        """Compute the loss and metrics on samples.
 
         Parameters
         ----------
         X : array_like of shape (n, inputs)
         y : array_like
             As for `fit`.
+        sample_weight : array_like of shape (n,), optional
+            The figures are weighted means.
+        metrics : str, callable, or iterable or dict of these
+            As for `fit`.
 
         Returns
         -------
         dict of str to float
-            ``loss``, the mean over the samples; ``accuracy``, the fraction classified as their
-            targets say (several sigmoid outputs: all of them right).
+            ``loss``, the mean over the samples without penalties on the weights; ``accuracy`` for
+            classifiers, the fraction classified as their targets say (several sigmoid outputs: all
+            of them right); and `metrics`.
         """
-        samples, targets = self._check_data(X, y, "X", "y")
-        return self._evaluate(samples, targets)
+        data = self._check_data(X, y, sample_weight)
+        chosen = self._default_metrics() | self._resolve(metrics)
+        return self._evaluate(data, None, chosen)
 
-    def _evaluate(self, samples: Array, targets: Targets) -> dict[str, float]:
-        total, right = 0.0, 0
-        last = len(self._weights)
-        for start in range(0, len(samples), EVALUATION_ROWS):
-            stop = min(start + EVALUATION_ROWS, len(samples))
-            outputs = self._forward(samples[start:stop], last, None, predictions=False)
-            target = targets.rows(start, stop)
-            if not targets.labels:
+    def _default_metrics(self) -> dict[str, Metric]:
+        return self._resolve(("accuracy",) if LOSSES[self.loss].classes else ())
+
+    def _resolve(self, metrics: Any) -> dict[str, Metric]:
+        return resolve(metrics, self.loss, self.layer_sizes[-1])
+
+    def _evaluate(
+        self, data: Data, rows: Array | None, metrics: dict[str, Metric], *, loss: bool = True
+    ) -> dict[str, float]:
+        """Figures over the samples, or over some rows of them, a block of rows at a time."""
+        count = len(data) if rows is None else len(rows)
+        last = len(self._weights) - 1
+        total, weight_total = 0.0, 0.0
+        for metric in metrics.values():
+            metric.start()
+        for start in range(0, count, EVALUATION_ROWS):
+            block: Any = slice(start, min(start + EVALUATION_ROWS, count))
+            if rows is not None:
+                block = rows[block]
+            samples = data.samples[block]
+            outputs = np.empty((len(samples), self.layer_sizes[-1]), self.dtype)
+            self._core.forward(samples, last, False, outputs)
+            target = data.targets.rows(block)
+            if not data.targets.labels:
                 target = np.ascontiguousarray(target, dtype=self.dtype)
-            mean = _core.loss_into(self.loss, outputs, target, np.empty_like(outputs))
-            total += mean * (stop - start)
-            if LOSSES[self.loss].classes:
-                right += correct(self.loss, outputs, target, targets.labels)
-        figures = {"loss": total / len(samples)}
-        if LOSSES[self.loss].classes:
-            figures["accuracy"] = right / len(samples)
-        return figures
+            weights = None if data.weights is None else data.weights[block]
+            if loss:
+                room = np.empty_like(outputs)
+                total += _core.loss_into(self._core_loss, outputs, target, weights, room)
+                weight_total += len(samples) if weights is None else weights.sum()
+            if metrics:
+                _core.predict_into(self._core_loss, outputs)
+                for metric in metrics.values():
+                    metric.update(outputs, target, data.targets.labels, weights)
+        figures = {"loss": total / weight_total} if loss else {}
+        return figures | {name: metric.result() for name, metric in metrics.items()}
 
-    def gradients(self, X: ArrayLike, y: ArrayLike) -> tuple[float, list[Array], list[Array]]:
+    # --------------------------------------------------------------- gradients
+
+    def gradients(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        training: bool = False,
+    ) -> tuple[float, list[Array], list[Array]]:
         """Compute the mean loss over samples and its gradient.
 
         Parameters
@@ -356,20 +457,121 @@ class MLP:
         X : array_like of shape (n, inputs)
         y : array_like
             As for `fit`.
+        sample_weight : array_like of shape (n,), optional
+            The loss is the weighted mean.
+        training : bool, default False
+            Whether dropout is at work, as in the next step of a fit.
 
         Returns
         -------
         loss : float
+            The penalties on the weights included.
         dW, db : list of ndarray
             In the shapes of `weights` and `biases`.
         """
-        samples, targets = self._check_data(X, y, "X", "y")
+        data = self._check_data(X, y, sample_weight)
+        noise = self._noise if _checks.flag(training, "training") else None
         gradient = np.zeros_like(self._parameters)
         with self._trained_here():
-            result = self._core.gradients(samples, targets.values, targets.labels, gradient)
+            result = self._core.gradients(
+                data.samples,
+                data.targets.values,
+                data.targets.labels,
+                data.weights,
+                gradient,
+                noise,
+            )
         if not result["finite"]:
-            raise self._not_finite(result, samples, targets, None, len(samples), None)
-        return (result["loss"] / len(samples), *self._views(gradient))
+            raise self._not_finite(result, data, None, len(data), None)
+        return (result["loss"] / len(data), *self._views(gradient))
+
+    def input_gradient(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Array:
+        """Compute the gradient of the mean loss with respect to the samples.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, inputs)
+        y : array_like
+            As for `fit`.
+        sample_weight : array_like of shape (n,), optional
+
+        Returns
+        -------
+        ndarray of shape (n, inputs)
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> net = pynn.MLP([2, 1], loss="mse", seed=0)
+        >>> net.set_weights([[[3.0], [4.0]]], [[0.0]])
+        >>> net.input_gradient([[1.0, 1.0]], [6.0])  # 2 (7 - 6) W
+        array([[6., 8.]], dtype=float32)
+        """
+        data = self._check_data(X, y, sample_weight)
+        gradient = np.empty(data.samples.shape, self.dtype)
+        with self._trained_here():
+            self._core.input_gradient(
+                data.samples, data.targets.values, data.targets.labels, data.weights, gradient
+            )
+        return gradient
+
+    def backward(
+        self, dout: ArrayLike, X: ArrayLike | None = None, *, parameters: bool = False
+    ) -> Any:
+        """Compute the gradient with respect to the samples from that of the outputs.
+
+        Parameters
+        ----------
+        dout : array_like of shape (n, outputs) or (outputs,)
+            The gradient of anything with respect to ``net(X)`` (with a cross-entropy: the
+            probabilities).
+        X : array_like of shape (n, inputs) or (inputs,), optional
+            The samples; by default those of the last call ``net(X)``.
+        parameters : bool, default False
+            Whether the gradient with respect to weights and biases is wanted besides.
+
+        Returns
+        -------
+        dX : ndarray of X's shape
+        dW, db : list of ndarray
+            Only with `parameters`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> net = pynn.MLP([3, 5, 2], loss="mse", seed=0)
+        >>> out = net(np.ones((4, 3), np.float32))
+        >>> net.backward(np.ones_like(out)).shape
+        (4, 3)
+        """
+        if X is None:
+            X = self._last_input
+            if X is None:
+                raise ValueError("X: there was no call net(X) yet whose samples could be used")
+        array = np.asarray(X)
+        samples = check_samples(np.atleast_2d(array), self.layer_sizes[0], "X")
+        delta = np.asarray(dout)
+        expected = (*array.shape[:-1], self.layer_sizes[-1])
+        if delta.dtype.kind not in "biuf":
+            raise TypeError(f"dout must hold numbers, got dtype {delta.dtype}")
+        if delta.shape != expected:
+            raise ValueError(f"dout has shape {delta.shape}, expected {expected}")
+        if len(samples) == 0:
+            raise ValueError(f"X has shape {array.shape}: there are no samples")
+        wanted = _checks.flag(parameters, "parameters")
+        delta = np.ascontiguousarray(delta, dtype=self.dtype)
+        gradient = np.zeros_like(self._parameters) if wanted else None
+        dx = np.empty(array.shape, self.dtype)
+        with self._trained_here():
+            self._core.backward(samples, delta, dx, gradient)
+        return dx if gradient is None else (dx, *self._views(gradient))
 
     # ---------------------------------------------------------------- training
 
@@ -383,7 +585,13 @@ class MLP:
         finally:
             self._training.release()
 
-    def train_on_batch(self, X: ArrayLike, y: ArrayLike, optimizer: Optimizer) -> float:
+    def train_on_batch(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        optimizer: Optimizer,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Do one step of an optimiser on one mini-batch.
 
         Parameters
@@ -392,6 +600,7 @@ class MLP:
         y : array_like
             As for `fit`.
         optimizer : Optimizer
+        sample_weight : array_like of shape (n,), optional
 
         Returns
         -------
@@ -403,49 +612,73 @@ class MLP:
         FloatingPointError
             If the loss or `X` is not finite; then the weights have not changed.
         """
-        samples, targets = self._check_data(X, y, "X", "y")
-        bound = _check_optimizer(optimizer)._bind(self)
+        data = self._check_data(X, y, sample_weight)
+        fitting.check_optimizer(optimizer)
         with self._trained_here():
-            result = self._core.train_epoch(
-                samples, targets.values, targets.labels, None, len(samples), bound, None
-            )
-        if not result["finite"]:
-            raise self._not_finite(result, samples, targets, None, len(samples), None)
-        return float(result["loss"] / len(samples))
+            result = self._steps(data, None, len(data), optimizer, 1, None, None)
+        self.optimizer = optimizer
+        return float(result["loss"] / len(data))
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Any,
+        y: ArrayLike | None = None,
         epochs: int = 1,
         batch_size: int = 32,
         optimizer: Optimizer | None = None,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+        validation_split: float = 0.0,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Any = None,
+        metrics: Any = (),
         shuffle: bool = True,
-        callbacks: Iterable[Callback] = (),
+        sampling: str | None = None,
+        callbacks: Any = (),
+        steps_per_epoch: int | None = None,
         progress: bool | None = None,
     ) -> History:
         """Train the network; a further call continues.
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs)
-            Samples, of any real type and layout: they are converted mini-batch by mini-batch.
+        X : array_like of shape (n, inputs), or iterable of tuple
+            Samples, of any real type and layout: they are converted mini-batch by mini-batch. Or,
+            with no `y`, whatever gives mini-batches ``(X, y)`` or ``(X, y, sample_weight)``: a
+            generator, an object that can be iterated for each epoch.
         y : array_like
             Cross-entropies: integer class labels of shape (n,), or probabilities of shape
             (n, outputs). Otherwise values of shape (n, outputs), or (n,) for one output.
         epochs : int, default 1
         batch_size : int, default 32
-            At most n is used. The last mini-batch of an epoch may be smaller.
+            At most n is used: ``len(X)`` is gradient descent with the whole of X. The last
+            mini-batch of an epoch may be smaller.
         optimizer : Optimizer, optional
-            ``SGD(0.01)`` by default. Its state goes on from fit to fit.
-        validation_data : tuple (X, y), optional
+            By default that of the last fit, and at first ``SGD(0.01)``. Its state goes on from fit
+            to fit.
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch.
+        validation_split : float, default 0.0
+            In [0, 1): the part of the samples that is not trained on but evaluated after each
+            epoch, drawn by ``net.rng``, from each class alike where targets are labels.
+        sample_weight : array_like of shape (n,), optional
+            At least 0. A mini-batch's loss is the weighted mean over its samples.
+        class_weight : "balanced" or dict of int to float, optional
+            A factor of each sample's weight by its class; "balanced": n / (number of classes *
+            samples of the class).
+        metrics : str, callable, or iterable or dict of these
+            Recorded for the training and validation samples after each epoch: "accuracy", "top_2"
+            and so on, "mse", "rmse", "mae", "r2", ... or callables ``(y_true, y_pred)``. Those of
+            the training samples cost a pass over X.
         shuffle : bool, default True
             Each epoch goes through the samples in the order ``net.rng.permutation(n)``.
-        callbacks : iterable of callable
+        sampling : {None, "replacement"}
+            With "replacement", an epoch's samples are ``net.rng.integers(n, size=n)``.
+        callbacks : callable, `Callback`, or iterable of these
             Each is called as ``callback(net, history)`` after each epoch; one that returns True
-            ends the fit.
+            ends the fit. One with a method ``on_batch_end(net, batch, loss)`` is called after each
+            mini-batch too, which costs time.
+        steps_per_epoch : int, optional
+            Only where `X` gives mini-batches: how many make an epoch.
         progress : bool, optional
             Whether to show a progress bar on stderr; by default if that is a terminal, or in a
             notebook.
@@ -466,109 +699,92 @@ class MLP:
         KeyboardInterrupt
             On Ctrl-C, after a whole mini-batch; `fit` can go on from there.
         """
-        samples, targets = self._check_data(X, y, "X", "y")
         epochs = _checks.integer(epochs, "epochs", 1)
-        batch_size = min(_checks.integer(batch_size, "batch_size", 1), len(samples))
-        optimizer = SGD() if optimizer is None else _check_optimizer(optimizer)
+        batch_size = _checks.integer(batch_size, "batch_size", 1)
+        if optimizer is None:
+            optimizer = self.optimizer or SGD()
+        plan = fitting.Plan(epochs, fitting.check_optimizer(optimizer))
         shuffle = _checks.flag(shuffle, "shuffle")
-        validation = self._check_validation(validation_data)
-        callbacks = _check_callbacks(callbacks)
-        if progress is not None:
-            progress = _checks.flag(progress, "progress")
-        optimizer._bind(self)  # its settings are checked before anything changes
+        replacement = fitting.check_sampling(sampling)
+        split = _checks.number(
+            validation_split, "validation_split", low=0.0, high=1.0, open_low=False
+        )
+        plan.metrics = self._resolve(metrics)
+        plan.callbacks = fitting.check_callbacks(callbacks)
+        plan.progress = None if progress is None else _checks.flag(progress, "progress")
+        if steps_per_epoch is not None:
+            steps_per_epoch = _checks.integer(steps_per_epoch, "steps_per_epoch", 1)
+        plan.validation = self._check_validation(validation_data)
+        if split and plan.validation is not None:
+            raise ValueError("give validation_data or validation_split, not both")
+
+        source: fitting.Source
+        if y is None and fitting.is_batches(X):
+            for name, given in (
+                ("sample_weight", sample_weight),
+                ("class_weight", class_weight),
+                ("validation_split", split or None),
+                ("sampling", sampling),
+            ):
+                if given is not None:
+                    raise ValueError(f"{name} needs arrays, but X gives mini-batches")
+            source = fitting.Batches(self, X, epochs, steps_per_epoch)
+        else:
+            if y is None:
+                raise TypeError(
+                    "y must hold numbers, got the object None; without y, X must give mini-batches"
+                )
+            if steps_per_epoch is not None:
+                raise ValueError("steps_per_epoch needs an X that gives mini-batches")
+            data = self._check_data(X, y, sample_weight, class_weight)
+            source = fitting.Arrays(data, batch_size, shuffle, replacement, split)
+        plan.optimizer._bind(self)  # its settings are checked before anything changes
 
         with self._trained_here():
-            return self._fit(
-                samples,
-                targets,
-                epochs,
-                batch_size,
-                optimizer,
-                validation,
-                shuffle,
-                callbacks,
-                progress,
-            )
+            return fitting.Run(self, source, plan).run()
 
-    def _fit(
+    def _steps(
         self,
-        samples: Array,
-        targets: Targets,
-        epochs: int,
-        batch_size: int,
-        optimizer: Optimizer,
-        validation: tuple[Array, Targets] | None,
-        shuffle: bool,
-        callbacks: list[Callback],
-        progress: bool | None,
-    ) -> History:
-        history = self.history = History()
-        bar = Progress(progress, epochs, len(samples))
-        try:
-            for epoch in range(1, epochs + 1):
-                start = time.perf_counter()
-                bar.start(epoch)
-                rate = optimizer.learning_rate
-                order = self.rng.permutation(len(samples)) if shuffle else None
-                loss = self._epoch(samples, targets, order, batch_size, optimizer, bar, epoch)
-                figures = {"loss": loss}
-                if validation is not None:
-                    for name, value in self._evaluate(*validation).items():
-                        figures[f"val_{name}"] = value
-                seconds = time.perf_counter() - start
-                history._add(**figures, learning_rate=rate, seconds=seconds)
-                bar.end(seconds, **figures)
-                # Every callback sees the epoch, whatever an earlier one answered.
-                answers = [callback(self, history) for callback in callbacks]
-                if any(answer is True for answer in answers):
-                    break
-        finally:
-            bar.close()
-        return history
-
-    def _epoch(
-        self,
-        samples: Array,
-        targets: Targets,
+        data: Data,
         order: Array | None,
         batch_size: int,
         optimizer: Optimizer,
-        bar: Progress,
-        epoch: int,
-    ) -> float:
-        def report(so_far: EpochResult) -> None:
-            if so_far["samples"]:
-                bar.at(so_far["samples"], loss=so_far["loss"] / so_far["samples"])
-
-        if order is not None:
-            order = np.ascontiguousarray(order, dtype=np.int64)
-        result = self._core.train_epoch(
-            samples,
-            targets.values,
-            targets.labels,
+        count: int,
+        report: Callable[[EpochResult], None] | None,
+        epoch: int | None,
+        batch: int = 0,
+    ) -> EpochResult:
+        """Go once through the samples, in `count` steps; `batch` is the first one's number."""
+        result: EpochResult = self._core.train_epoch(
+            data.samples,
+            data.targets.values,
+            data.targets.labels,
+            data.weights,
             order,
             batch_size,
-            optimizer._bind(self),
-            report if bar.shown else None,
+            optimizer._bind(self, count),
+            self._noise,
+            self._penalty_by_rows,
+            report,
         )
         if not result["finite"]:
-            raise self._not_finite(result, samples, targets, order, batch_size, epoch)
-        return float(result["loss"] / result["samples"])
+            raise self._not_finite(result, data, order, batch_size, epoch, batch)
+        return result
 
     def _not_finite(
         self,
         result: EpochResult,
-        samples: Array,
-        targets: Targets,
+        data: Data,
         order: Array | None,
         batch_size: int,
         epoch: int | None,
+        first_batch: int = 0,
     ) -> FloatingPointError:
-        batch = result["batches"]
-        piece = slice(batch * batch_size, (batch + 1) * batch_size)
-        rows = np.arange(len(samples))[piece] if order is None else order[piece]
-        place = "" if epoch is None else f" in epoch {epoch}, mini-batch {batch + 1}"
-        for name, array in (("X", samples), ("y", targets.values)):
+        done = result["batches"]
+        piece = slice(done * batch_size, (done + 1) * batch_size)
+        rows = np.arange(len(data))[piece] if order is None else order[piece]
+        place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done + 1}"
+        for name, array in (("X", data.samples), ("y", data.targets.values)):
             bad = ~np.isfinite(array[rows]).reshape(len(rows), -1).all(axis=1)
             if bad.any():
                 reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
@@ -578,89 +794,130 @@ class MLP:
                 reason = "training diverges: try a smaller learning rate, or scale the inputs"
             else:
                 reason = "the weights have values that are not finite"
+        loss = result["bad_loss"]
+        what = "the gradient is not finite" if np.isfinite(loss) else f"the loss is {loss}"
         return FloatingPointError(
-            f"the loss is {result['bad_loss']}{place}; {reason}. "
-            "The weights are those before this mini-batch."
+            f"{what}{place}; {reason}. The weights are those before this mini-batch."
         )
+
+    # ------------------------------------------------------------- conversions
+
+    def to_torch(self, *, logits: bool = False) -> Any:
+        """Make a torch module that computes what the network does.
+
+        Parameters
+        ----------
+        logits : bool, default False
+            Whether to leave the output activation out.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            In evaluation mode.
+
+        See Also
+        --------
+        pynn.convert.to_torch
+        """
+        from pynn.convert import to_torch
+
+        return to_torch(self, logits=logits)
+
+    def to_sklearn(self, classes: ArrayLike | None = None) -> Any:
+        """Make a fitted scikit-learn estimator that predicts what the network does.
+
+        Parameters
+        ----------
+        classes : array_like, optional
+            The classes' names, by default 0, 1, ...
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+
+        See Also
+        --------
+        pynn.convert.to_sklearn
+        """
+        from pynn.convert import to_sklearn
+
+        return to_sklearn(self, classes)
+
+    def to_onnx(self, path: Any = None) -> Any:
+        """Make an ONNX model of the network, and write it if a path is given.
+
+        Parameters
+        ----------
+        path : str or os.PathLike, optional
+
+        Returns
+        -------
+        onnx.ModelProto
+
+        See Also
+        --------
+        pynn.convert.to_onnx
+        """
+        from pynn.convert import to_onnx
+
+        return to_onnx(self, path)
+
+    def to_c(self, path: Any, name: str = "predict") -> None:
+        """Write the network as one file of C99 without dependencies.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        name : str, default "predict"
+            The function's name.
+
+        See Also
+        --------
+        pynn.convert.to_c
+        """
+        from pynn.convert import to_c
+
+        to_c(self, path, name)
 
     # ------------------------------------------------------------------ checks
 
     def _check_data(
-        self, X: ArrayLike, y: ArrayLike, x_name: str, y_name: str
-    ) -> tuple[Array, Targets]:
-        samples = check_samples(X, self.layer_sizes[0], x_name)
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        names: tuple[str, str, str] = ("X", "y", "sample_weight"),
+    ) -> Data:
+        samples = check_samples(X, self.layer_sizes[0], names[0])
         if len(samples) == 0:
-            raise ValueError(f"{x_name} has shape {samples.shape}: there are no samples")
-        targets = check_targets(y, self.loss, len(samples), self.layer_sizes[-1], y_name)
-        return samples, targets
+            raise ValueError(f"{names[0]} has shape {samples.shape}: there are no samples")
+        targets = check_targets(y, self.loss, len(samples), self.layer_sizes[-1], names[1])
+        weights = check_weights(sample_weight, len(samples), names[2])
+        if class_weight is not None:
+            by_class = class_weights(class_weight, targets, self.loss)
+            weights = by_class if weights is None else weights * by_class
+            if not weights.any():
+                raise ValueError("class_weight leaves every sample a weight of 0")
+        return Data(samples, targets, weights)
 
-    def _check_validation(self, data: Any) -> tuple[Array, Targets] | None:
+    def _check_batch(self, batch: Any, name: str) -> Data:
+        """A mini-batch of an iterable."""
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            raise TypeError(f"{name} must be a tuple (X, y) or (X, y, sample_weight)")
+        names = (f"X of {name}", f"y of {name}", f"sample_weight of {name}")
+        return self._check_data(
+            batch[0], batch[1], batch[2] if len(batch) == 3 else None, None, names
+        )
+
+    def _check_validation(self, data: Any) -> tuple[Data, None] | None:
         if data is None:
             return None
-        try:
-            X, y = data
-        except (TypeError, ValueError):
-            raise TypeError("validation_data must be a pair (X, y)") from None
-        return self._check_data(X, y, "validation_data[0]", "validation_data[1]")
-
-
-def _check_sizes(layer_sizes: Any) -> tuple[int, ...]:
-    try:
-        sizes = tuple(layer_sizes)
-    except TypeError:
-        raise TypeError(
-            f"layer_sizes must be a sequence of integers, got {layer_sizes!r}"
-        ) from None
-    if len(sizes) < 2:
-        raise ValueError(f"layer_sizes must hold at least inputs and outputs, got {layer_sizes!r}")
-    checked = tuple(_checks.integer(n, f"layer_sizes[{i}]", 1) for i, n in enumerate(sizes))
-    parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(checked))
-    if parameters > MOST_PARAMETERS:
-        raise ValueError(f"layer_sizes {checked} makes {parameters:.3g} parameters")
-    return checked
-
-
-def _check_dtype(dtype: Any) -> np.dtype[Any]:
-    try:
-        checked: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
-        raise TypeError(f"dtype must be float32 or float64, got {dtype!r}") from None
-    if checked not in FLOATS or dtype is None:
-        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}")
-    return checked
-
-
-def _check_activations(activation: Any, count: int) -> tuple[str, ...]:
-    if isinstance(activation, str):
-        return (_checks.choice(activation, "activation", ACTIVATIONS),) * count
-    try:
-        names = tuple(activation)
-    except TypeError:
-        raise TypeError(f"activation must be a name or a sequence, got {activation!r}") from None
-    if len(names) != count:
-        raise ValueError(f"activation has {len(names)} names, but there are {count} hidden layers")
-    return tuple(
-        _checks.choice(name, f"activation[{i}]", ACTIVATIONS) for i, name in enumerate(names)
-    )
-
-
-def _check_optimizer(optimizer: Any) -> Optimizer:
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an optimiser such as pynn.SGD(0.1), got {optimizer!r}")
-    return optimizer
-
-
-def _check_callbacks(callbacks: Any) -> list[Callback]:
-    if callable(callbacks):
-        return [callbacks]
-    try:
-        result = list(callbacks)
-    except TypeError:
-        raise TypeError(f"callbacks must be callables, got {callbacks!r}") from None
-    for i, callback in enumerate(result):
-        if not callable(callback):
-            raise TypeError(f"callbacks[{i}] must be callable, got {callback!r}")
-    return result
+        if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+            raise TypeError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
+        names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
+        weights = data[2] if len(data) == 3 else None
+        return self._check_data(data[0], data[1], weights, None, names), None
 
 
 def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:

@@ -261,10 +261,24 @@ void check_elementwise(const pynn::Kernels<T>& kernels) {
     check_binary<T>("relu_backward", kernels.relu_backward);
     check_binary<T>("sigmoid_backward", kernels.sigmoid_backward);
     check_binary<T>("tanh_backward", kernels.tanh_backward);
+    check_binary<T>("exp_backward", kernels.exp_backward);
     check_binary<T>("softplus_backward", kernels.softplus_backward);
     check_binary<T>("silu_backward", kernels.silu_backward);
     check_binary<T>("gelu_backward", kernels.gelu_backward);
     check_binary<T>("gelu_tanh_backward", kernels.gelu_tanh_backward);
+    for (const T factor : {T(0), T(0.3), T(-2)}) {
+        check_unary<T>("scale " + std::to_string(factor),
+                       [&](const T* x, T* y, index_t n) { kernels.scale(factor, x, y, n); });
+    }
+    const pynn::Noise noise{0x123456789abcdef0u, 0x1fffffffeu, 3};
+    for (const index_t first : {index_t(0), index_t(1), index_t(63), index_t(1) << 38}) {
+        for (const std::uint32_t threshold : {0u, 0x40000000u, 0xffffffffu}) {
+            check_unary<T>("dropout " + shape(first, static_cast<index_t>(threshold)),
+                           [&](const T* x, T* y, index_t n) {
+                               kernels.dropout(noise, threshold, T(1.3), x, y, first, n);
+                           });
+        }
+    }
     for (const T alpha : {T(0), T(0.3), T(1), T(-2)}) {
         const std::string with = " alpha " + std::to_string(alpha);
         check_unary<T>("elu" + with, [&](const T* x, T* y, index_t n) {  //
@@ -330,11 +344,23 @@ void check_sums(const pynn::Kernels<T>& kernels) {
         }
         report(name, all);
     }
-    std::vector<double> sums;
+    for (const index_t m : {0, 1, 5, 100}) {
+        const std::string name = title<T>("limit_columns of " + std::to_string(m) + " rows");
+        std::vector<T> all;
+        for (const index_t n : {1, 2, 3, 4, 7, 16, 17, 33, 46}) {
+            std::vector<T> x = ordinary<T>(m * (n + 3), name + std::to_string(n));
+            kernels.limit_columns(T(2), x.data(), n + 3, m, n);
+            append(all, x);
+        }
+        report(name, all);
+    }
+    std::vector<double> sums, squares, sizes;
     std::vector<T> finite;
     for (index_t n = 0; n < 2000; n += n < 70 ? 1 : 643) {
         std::vector<T> x = ordinary<T>(n, title<T>("sum of ") + std::to_string(n));
         sums.push_back(kernels.sum(x.data(), n));
+        squares.push_back(kernels.sum_squares(x.data(), n));
+        sizes.push_back(kernels.sum_abs(x.data(), n));
         finite.push_back(kernels.all_finite(x.data(), n));
         for (index_t i = 0; i < n; i += n < 70 ? 1 : 29) {
             T& odd = x[static_cast<std::size_t>(i)];
@@ -346,6 +372,8 @@ void check_sums(const pynn::Kernels<T>& kernels) {
         }
     }
     report(title<T>("sum"), sums);
+    report(title<T>("sum_squares"), squares);
+    report(title<T>("sum_abs"), sizes);
     report(title<T>("all_finite"), finite);
 }
 
@@ -372,6 +400,9 @@ void check_loss(const std::string& what, void (*loss)(const pynn::LossRows<T>&))
                 rows.scale = T(1) / static_cast<T>(m);
                 rows.gradient = gradient.data();
                 rows.loss = losses.data();
+                rows.delta = T(0.75);
+                const std::vector<T> quantile = ordinary<T>(n, name + "quantile");
+                rows.quantile = quantile.data();
 
                 rows.labels = labels.data();
                 loss(rows);
@@ -396,39 +427,43 @@ void check_updates(const pynn::Kernels<T>& kernels) {
     const std::pair<const char*, Rule> rules[] = {
         {"copy", Rule::copy},         {"sgd", Rule::sgd},   {"momentum", Rule::momentum},
         {"nesterov", Rule::nesterov}, {"adam", Rule::adam}, {"rmsprop", Rule::rmsprop}};
-    for (const auto& [rule_name, rule] : rules) {
-        const std::string name = title<T>(std::string("update ") + rule_name);
-        pynn::Update<T> u{};
-        u.rule = rule;
-        u.rate = T(0.1);
-        u.keep = T(0.99);
-        u.beta1 = T(0.9);
-        u.beta2 = T(0.95);
-        u.rest1 = T(1 - 0.9);
-        u.rest2 = T(1 - 0.95);
-        u.epsilon = T(1e-8);
-        std::vector<T> all;
-        const auto run = [&](const std::vector<T>& g, std::vector<T> w, std::vector<T> m,
-                             std::vector<T> v, int steps) {
-            u.w = w.data();
-            u.m = m.data();
-            u.v = v.data();
-            for (int i = 0; i < steps; ++i) {
-                kernels.update(u, g.data(), 0, static_cast<index_t>(g.size()));
+    for (const auto& [rule_name, rule] : rules)
+        for (const bool penalised : {false, true}) {
+            const std::string name =
+                title<T>(std::string("update ") + rule_name + (penalised ? " with penalties" : ""));
+            pynn::Update<T> u{};
+            if (penalised) u.l1 = T(0.01), u.l2 = T(0.3);
+            u.rule = rule;
+            u.rate = T(0.1);
+            u.keep = T(0.99);
+            u.beta1 = T(0.9);
+            u.beta2 = T(0.95);
+            u.rest1 = T(1 - 0.9);
+            u.rest2 = T(1 - 0.95);
+            u.epsilon = T(1e-8);
+            std::vector<T> all;
+            const auto run = [&](const std::vector<T>& g, std::vector<T> w, std::vector<T> m,
+                                 std::vector<T> v, int steps) {
+                u.w = w.data();
+                u.p = w.data();
+                u.m = m.data();
+                u.v = v.data();
+                for (int i = 0; i < steps; ++i) {
+                    kernels.update(u, g.data(), 0, static_cast<index_t>(g.size()));
+                }
+                append(all, w);
+                append(all, m);
+                append(all, v);
+            };
+            for (index_t n = 0; n < tails; ++n) {
+                run(ordinary<T>(n, name + "g"), room<T>(n), room<T>(n), room<T>(n), 3);
             }
-            append(all, w);
-            append(all, m);
-            append(all, v);
-        };
-        for (index_t n = 0; n < tails; ++n) {
-            run(ordinary<T>(n, name + "g"), room<T>(n), room<T>(n), room<T>(n), 3);
+            std::vector<T> v = ordinary<T>(many, name + "v");
+            for (T& x : v) x = x * x;
+            run(mixed<T>(many, name + "g"), ordinary<T>(many, name + "w"),
+                ordinary<T>(many, name + "m"), v, 1);
+            report(name, all);
         }
-        std::vector<T> v = ordinary<T>(many, name + "v");
-        for (T& x : v) x = x * x;
-        run(mixed<T>(many, name + "g"), ordinary<T>(many, name + "w"),
-            ordinary<T>(many, name + "m"), v, 1);
-        report(name, all);
-    }
 }
 
 // ---------------------------------------------------------------- products
@@ -609,6 +644,11 @@ void check_all(const pynn::Kernels<T>& kernels) {
     check_loss<T>("softmax_cross_entropy", kernels.softmax_cross_entropy);
     check_loss<T>("sigmoid_cross_entropy", kernels.sigmoid_cross_entropy);
     check_loss<T>("squared_error", kernels.squared_error);
+    check_loss<T>("absolute_error", kernels.absolute_error);
+    check_loss<T>("huber", kernels.huber);
+    check_loss<T>("pinball", kernels.pinball);
+    check_loss<T>("poisson", kernels.poisson);
+    check_loss<T>("poisson_of_mean", kernels.poisson_of_mean);
     check_updates(kernels);
     check_products(kernels);
 }

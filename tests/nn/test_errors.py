@@ -56,9 +56,9 @@ def net():
         ({"output_activation": "relu"}, ValueError, ["output_activation", "softmax", "'relu'"]),
         ({"output_activation": 1}, TypeError, ["output_activation", "1"]),
         (
-            {"loss": "mse", "output_activation": "softmax"},
+            {"loss": "poisson", "output_activation": "tanh"},
             ValueError,
-            ["output_activation", "tanh", "'softmax'", "mse"],
+            ["output_activation", "softplus", "'tanh'", "poisson"],
         ),
         ({"init": "he"}, ValueError, ["init", "he_normal", "'he'"]),
         ({"init": 0.1}, TypeError, ["init", "0.1"]),

@@ -45,7 +45,10 @@ batch, steps = 128, 400
 x = rng.normal(size=(batch * steps, 40)).astype(sys.argv[2])
 y = rng.integers(3, size=len(x))
 order = rng.permutation(len(x)) if sys.argv[3] == "shuffled" else None
-net = pynn.MLP([40, 300, 200, 3], "tanh", seed=0)
+weights = rng.random(len(x))
+net = pynn.MLP(
+    [40, 300, 200, 3], ["tanh", "gelu"], dropout=0.2, l1=1e-6, l2=1e-5, max_norm=3, seed=0
+)
 optimizer = getattr(pynn, sys.argv[4])(1e-4)
 
 def counted(batches):
@@ -53,7 +56,9 @@ def counted(batches):
     rows = slice(None) if part is not None else slice(batches * batch)
     bound = optimizer._bind(net)
     before = allocations()
-    net._core.train_epoch(x[rows], y[rows], True, part, batch, bound, None)
+    net._core.train_epoch(
+        x[rows], y[rows], True, weights[rows], part, batch, bound, net._noise, False, None
+    )
     return allocations() - before
 
 counted(1)

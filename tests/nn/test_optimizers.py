@@ -321,10 +321,6 @@ def test_settings_out_of_range(make, settings, word):
 
 # ------------------------------------------------------------------ clip_norm
 
-needs_clip = pytest.mark.skipif(
-    "clip_norm" not in (_core.optimizer_F32.__doc__ or ""), reason="the core does not clip yet"
-)
-
 
 def clipped(gradients, clip_norm):
     norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients))
@@ -345,7 +341,6 @@ def test_clipping_of_torch():
             np.testing.assert_allclose(tensor.grad, g, rtol=1e-6)
 
 
-@needs_clip
 @pytest.mark.parametrize("clip_norm", [0.05, 0.7, 1e6])
 @pytest.mark.parametrize("dtype", RELATIVE)
 @pytest.mark.parametrize("case", CASES)

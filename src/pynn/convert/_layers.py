@@ -80,7 +80,7 @@ def layers_of(net: Any) -> Layers:
     if not isinstance(net, MLP):
         raise TypeError(f"net must be a pynn.MLP, got {type(net).__name__}")
     weights, biases = net.get_weights()
-    dropout = tuple(getattr(net, "dropout", (0.0,) * len(weights)))
+    dropout = net.dropout
     return Layers(net.loss, net.activations, weights, biases, dropout)
 
 

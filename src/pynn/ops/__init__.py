@@ -14,7 +14,16 @@ from pynn.ops.gradients import (
     tanh_backward,
 )
 from pynn.ops.layers import linear, linear_backward
-from pynn.ops.losses import mse, sigmoid_cross_entropy, softmax_cross_entropy, squared_error
+from pynn.ops.losses import (
+    huber,
+    mae,
+    mse,
+    pinball,
+    poisson,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+    squared_error,
+)
 from pynn.ops.products import gemm, matmul
 from pynn.ops.softmaxes import log_softmax, log_softmax_backward, softmax, softmax_backward
 
@@ -24,14 +33,18 @@ __all__ = [
     "gelu",
     "gelu_backward",
     "gemm",
+    "huber",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
     "linear_backward",
     "log_softmax",
     "log_softmax_backward",
+    "mae",
     "matmul",
     "mse",
+    "pinball",
+    "poisson",
     "relu",
     "relu_backward",
     "sigmoid",

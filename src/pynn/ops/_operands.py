@@ -11,7 +11,17 @@ from pynn import _checks
 from pynn._types import Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
+ACTIVATIONS = (
+    "identity",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "softplus",
+    "sigmoid",
+    "tanh",
+)
 
 
 def plain(x: Array, dtype: np.dtype[Any]) -> Array:

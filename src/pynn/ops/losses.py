@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pynn import _core
+from pynn import _checks, _core
 from pynn._types import Array
 from pynn.ops._operands import float_array, plain
 
-__all__ = ["mse", "sigmoid_cross_entropy", "softmax_cross_entropy", "squared_error"]
+__all__ = [
+    "huber",
+    "mae",
+    "mse",
+    "pinball",
+    "poisson",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "squared_error",
+]
 
 
 def as_labels(target: ArrayLike, rows: int, classes: int, name: str) -> Array:
@@ -25,7 +36,9 @@ def as_labels(target: ArrayLike, rows: int, classes: int, name: str) -> Array:
     return np.ascontiguousarray(labels, dtype=np.int64)
 
 
-def _loss(name: str, argument: str, outputs: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
+def _loss(
+    name: str, argument: str, outputs: ArrayLike, target: ArrayLike, **settings: Any
+) -> tuple[float, Array]:
     z: Array = float_array(outputs, argument)
     if z.ndim not in (1, 2) or z.size == 0:
         raise ValueError(f"{argument} has shape {z.shape}, expected (m, n) with at least one row")
@@ -41,9 +54,10 @@ def _loss(name: str, argument: str, outputs: ArrayLike, target: ArrayLike) -> tu
         if t.shape != z.shape:
             raise ValueError(f"target has shape {t.shape}, expected {z.shape}, that of {argument}")
         t = np.ascontiguousarray(plain(float_array(t, "target"), z.dtype)).reshape(rows.shape)
+    loss = {"name": name, **settings}
     gradient = np.empty(rows.shape, rows.dtype)
-    value = _core.loss_into(name, rows, t, gradient)
-    return value, gradient.reshape(z.shape)
+    total = _core.loss_into(loss, rows, t, None, gradient)
+    return total / len(rows), gradient.reshape(z.shape)
 
 
 def softmax_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
@@ -121,3 +135,115 @@ def mse(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
         The gradient, ``2 * (y - target) / (m * n)``.
     """
     return _loss("mse", "y", y, target)
+
+
+def mae(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
+    """Mean absolute error over rows and outputs.
+
+    Parameters
+    ----------
+    y, target : array_like of shape (m, n) or (m,)
+
+    Returns
+    -------
+    loss : float
+    dy : ndarray of `y`'s shape
+        The gradient, ``sign(y - target) / (m * n)``, 0 where both are equal.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.mae(np.array([1.0, 5.0]), np.array([2.0, 2.0]))
+    (2.0, array([-0.5,  0.5]))
+    """
+    return _loss("mae", "y", y, target)
+
+
+def huber(y: ArrayLike, target: ArrayLike, *, delta: float = 1.0) -> tuple[float, Array]:
+    """Huber's loss, the mean over rows and outputs.
+
+    Parameters
+    ----------
+    y, target : array_like of shape (m, n) or (m,)
+    delta : float, default 1.0
+        Greater than 0: ``d**2 / 2`` for errors d up to it, ``delta * (abs(d) - delta / 2)`` beyond.
+
+    Returns
+    -------
+    loss : float
+    dy : ndarray of `y`'s shape
+        The gradient, ``clip(y - target, -delta, delta) / (m * n)``.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.huber(np.array([1.0, 5.0]), np.array([2.0, 2.0]))
+    (1.5, array([-0.5,  0.5]))
+    """
+    delta = _checks.number(delta, "delta", low=0.0, open_low=True)
+    return _loss("huber", "y", y, target, delta=delta)
+
+
+def pinball(y: ArrayLike, target: ArrayLike, *, quantile: ArrayLike = 0.5) -> tuple[float, Array]:
+    """Pinball loss of quantiles, the mean over rows and outputs.
+
+    Parameters
+    ----------
+    y, target : array_like of shape (m, n) or (m,)
+    quantile : float or array_like of shape (n,), default 0.5
+        In (0, 1), one for all outputs or one for each.
+
+    Returns
+    -------
+    loss : float
+        With ``d = target - y``: the mean of ``q * d`` where d > 0 and ``(q - 1) * d`` elsewhere.
+    dy : ndarray of `y`'s shape
+        The gradient; 0 where both are equal.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> pynn.pinball(np.array([1.0, 5.0]), np.array([2.0, 2.0]), quantile=0.75)
+    (0.75, array([-0.375,  0.125]))
+    """
+    shape = np.shape(y)
+    outputs = shape[1] if len(shape) == 2 else 1
+    q = np.asarray(quantile)
+    if q.dtype.kind not in "biuf":
+        raise TypeError(f"quantile must hold numbers, got {quantile!r}")
+    if q.shape not in ((), (outputs,)):
+        raise ValueError(f"quantile has shape {q.shape}, expected () or ({outputs},)")
+    if not np.all((q > 0) & (q < 1)):
+        raise ValueError(f"quantile must be in (0, 1), got {quantile!r}")
+    quantiles = np.broadcast_to(q.astype(float), outputs).tolist()
+    return _loss("pinball", "y", y, target, quantiles=quantiles)
+
+
+def poisson(log_mean: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
+    """Half the deviance of Poisson's distribution, summed over the outputs, averaged over the rows.
+
+    Parameters
+    ----------
+    log_mean : array_like of shape (m, n) or (m,)
+        z, the logarithm of the expected count.
+    target : array_like of the same shape
+        t, counts of at least 0.
+
+    Returns
+    -------
+    loss : float
+        The mean of ``sum(exp(z) - t * z + t * log(t) - t)``: 0 where ``exp(z)`` is t.
+    dlog_mean : ndarray of the shape of `log_mean`
+        The gradient, ``(exp(z) - t) / m``.
+
+    Examples
+    --------
+    >>> import numpy as np, pynn
+    >>> loss, gradient = pynn.poisson(np.zeros(2), np.array([0.0, 1.0]))
+    >>> loss, gradient
+    (0.5, array([0.5, 0. ]))
+    """
+    t = np.asarray(target)
+    if t.dtype.kind in "biuf" and t.size and t.min() < 0:
+        raise ValueError(f"target holds values down to {t.min()}, expected at least 0")
+    return _loss("poisson", "log_mean", log_mean, target)

@@ -1,0 +1,93 @@
+// Samples, labels and weights: the caller's arrays as the trainer reads them.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "bindings/arrays.h"
+#include "nn/trainer.h"
+
+namespace pynn {
+
+inline DType dtype_of(const py::array& a) {
+    switch (PyArray_TYPE(as_array(a.ptr()))) {
+        case NPY_FLOAT:
+            return DType::f32;
+        case NPY_DOUBLE:
+            return DType::f64;
+        case NPY_HALF:
+            return DType::f16;
+        case NPY_BOOL:
+        case NPY_UBYTE:
+            return DType::u8;
+        case NPY_BYTE:
+            return DType::i8;
+        case NPY_SHORT:
+            return DType::i16;
+        case NPY_USHORT:
+            return DType::u16;
+        case NPY_INT:
+            return DType::i32;
+        case NPY_UINT:
+            return DType::u32;
+        case NPY_LONG:
+            return sizeof(long) == 8 ? DType::i64 : DType::i32;
+        case NPY_ULONG:
+            return sizeof(long) == 8 ? DType::u64 : DType::u32;
+        case NPY_LONGLONG:
+            return DType::i64;
+        case NPY_ULONGLONG:
+            return DType::u64;
+        default:
+            throw py::type_error("unsupported dtype " + std::string(py::str(a.dtype())));
+    }
+}
+
+inline Matrix matrix_of(const py::array& a, index_t columns, const char* name) {
+    require(a.ndim() == 2 && a.shape(1) == columns,
+            (std::string(name) + " has the wrong shape").c_str());
+    require(PyArray_ISBEHAVED_RO(as_array(a.ptr())),
+            (std::string(name) + " must be aligned and in native byte order").c_str());
+    Matrix m;
+    m.data = static_cast<const char*>(a.data());
+    m.dtype = dtype_of(a);
+    m.rows = a.shape(0);
+    m.columns = columns;
+    m.row_stride = a.strides(0);
+    m.column_stride = a.strides(1);
+    return m;
+}
+
+// A contiguous vector of n values of T.
+template <class T>
+const T* vector_of(const py::array& a, index_t n, const char* name) {
+    require(
+        py::isinstance<py::array_t<T>>(a) && a.ndim() == 1 && a.shape(0) == n &&
+            (a.flags() & py::array::c_style),
+        (std::string(name) + " must be a contiguous vector of the right type and length").c_str());
+    return static_cast<const T*>(a.data());
+}
+
+// y: labels or values; weights: one a sample, or none.
+inline Samples samples_of(const py::array& x, const py::array& y, bool labels,
+                          const std::optional<py::array>& weights, index_t inputs,
+                          index_t outputs) {
+    Samples s;
+    s.x = matrix_of(x, inputs, "X");
+    require(y.ndim() >= 1 && y.shape(0) == x.shape(0), "X and y differ in length");
+    if (labels) {
+        s.labels = vector_of<int64_t>(y, s.x.rows, "labels");
+        for (index_t i = 0; i < s.x.rows; ++i) {
+            // (One output tells two classes apart.)
+            require(s.labels[i] >= 0 && s.labels[i] < std::max<index_t>(outputs, 2),
+                    "a label is not a class of the network");
+        }
+    } else {
+        s.targets = matrix_of(y, outputs, "y");
+    }
+    if (weights) s.weights = vector_of<double>(*weights, s.x.rows, "weights");
+    return s;
+}
+
+}  // namespace pynn

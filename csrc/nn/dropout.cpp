@@ -1,0 +1,61 @@
+#include "nn/dropout.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "dispatch/dispatch.h"
+
+namespace pynn {
+namespace {
+
+template <class T>
+class Dropout final : public Layer<T> {
+public:
+    Dropout(index_t size, double rate, uint32_t number)
+        : size_(size),
+          threshold_(static_cast<uint32_t>(std::min(std::round(rate * 0x1p32), 0x1p32 - 1))),
+          factor_(static_cast<T>(1 / (1 - rate))),
+          number_(number) {}
+
+    index_t inputs() const override { return size_; }
+    index_t outputs() const override { return size_; }
+    bool predicts() const override { return false; }
+
+    void forward(const T*, const T* x, T* y, index_t rows, Scratch<T>& scratch) const override {
+        drop(x, y, rows, scratch.place);
+    }
+
+    // The mask is drawn once more: that takes less time than storing and loading it.
+    void backward(const T*, const T* delta, const T* x, Activation below, T* dx, index_t rows,
+                  Scratch<T>& scratch) const override {
+        drop(delta, dx, rows, scratch.place);
+        differentiate(below, x, dx, rows * size_);
+    }
+
+private:
+    void drop(const T* x, T* y, index_t rows, const Place& at) const {
+        if (!at.training) {
+            std::copy(x, x + rows * size_, y);
+            return;
+        }
+        const Noise noise{at.key, at.step, number_};
+        kernels<T>().dropout(noise, threshold_, factor_, x, y, at.first_row * size_, rows * size_);
+    }
+
+    index_t size_;
+    uint32_t threshold_;
+    T factor_;
+    uint32_t number_;
+};
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<Layer<T>> make_dropout(index_t size, double rate, uint32_t number) {
+    return std::make_unique<Dropout<T>>(size, rate, number);
+}
+
+template std::unique_ptr<Layer<float>> make_dropout(index_t, double, uint32_t);
+template std::unique_ptr<Layer<double>> make_dropout(index_t, double, uint32_t);
+
+}  // namespace pynn

@@ -1,0 +1,303 @@
+"""The fit: epochs over arrays or over somebody's mini-batches, and what happens between them."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pynn import _checks
+from pynn._types import Array, EpochResult
+from pynn.callbacks import wants_batches
+from pynn.history import History
+from pynn.metrics import Metric
+from pynn.optimizers import Optimizer
+from pynn.progress import Progress
+from pynn.targets import Data, held_out_count, stratified_split
+
+if TYPE_CHECKING:
+    from pynn.mlp import MLP
+
+
+@dataclass
+class Plan:
+    """What a fit has been asked to do, checked."""
+
+    epochs: int
+    optimizer: Optimizer
+    validation: tuple[Data, Array | None] | None = None
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    callbacks: list[Any] = field(default_factory=list)
+    progress: bool | None = None
+
+
+class Stopped(Exception):  # no error: how a callback's answer leaves the loop
+    """A callback asked for the end of the fit in the middle of an epoch."""
+
+
+class Source(ABC):
+    """Where the mini-batches of an epoch come from."""
+
+    samples: int | None  # in an epoch, if that is known
+
+    @abstractmethod
+    def epoch(self, run: Run) -> float:
+        """Go through the mini-batches once; the mean loss."""
+
+    def hold_out(self, rng: np.random.Generator) -> tuple[Data, Array] | None:
+        """Set samples aside for validation, if that was asked for: all, and which."""
+        return None
+
+    @abstractmethod
+    def training(self) -> tuple[Data, Array | None] | None:
+        """All samples and the indices of those trained on (None: all), if they can be had."""
+
+
+class Arrays(Source):
+    """Samples in arrays.
+
+    Parameters
+    ----------
+    data : Data
+    batch_size : int
+    shuffle : bool
+    replacement : bool
+        Whether the samples of an epoch are drawn with replacement.
+    split : float
+        The part of the samples to hold out.
+    """
+
+    def __init__(
+        self, data: Data, batch_size: int, shuffle: bool, replacement: bool, split: float
+    ) -> None:
+        self._data, self._split = data, split
+        self._rows: Array | None = None
+        self.samples: int = len(data) - (held_out_count(split, len(data)) if split else 0)
+        self._batch_size = min(batch_size, self.samples)
+        self._shuffle, self._replacement = shuffle, replacement
+
+    def hold_out(self, rng: np.random.Generator) -> tuple[Data, Array] | None:
+        """Draw the samples to hold out, from each class alike."""
+        if not self._split:
+            return None
+        targets = self._data.targets
+        labels = targets.values if targets.labels else None
+        self._rows, held_out = stratified_split(rng, self._split, len(self._data), labels)
+        return self._data, held_out
+
+    def training(self) -> tuple[Data, Array | None]:
+        """All samples, and which are trained on."""
+        return self._data, self._rows
+
+    def _order(self, rng: np.random.Generator) -> Array | None:
+        if self._replacement:
+            drawn = rng.integers(self.samples, size=self.samples)
+        elif self._shuffle:
+            drawn = rng.permutation(self.samples)
+        else:
+            return self._rows
+        drawn = np.ascontiguousarray(drawn, dtype=np.int64)
+        return drawn if self._rows is None else self._rows[drawn]
+
+    def epoch(self, run: Run) -> float:
+        """In the core as a whole, unless a callback wants every mini-batch."""
+        order = self._order(run.net.rng)
+        size = self._batch_size
+        if not run.batch_callbacks:
+            result = run.steps(self._data, order, size, -(-self.samples // size))
+            return result["loss"] / result["samples"]
+        if order is None:
+            order = np.arange(self.samples)
+        total = 0.0
+        for number, first in enumerate(range(0, self.samples, size)):
+            batch = order[first : first + size]
+            total += len(batch) * run.one_step(self._data, batch, number)
+            run.bar.at(first + len(batch), loss=total / (first + len(batch)))
+        return total / self.samples
+
+
+class Batches(Source):
+    """Mini-batches that somebody else makes.
+
+    Parameters
+    ----------
+    net : MLP
+    batches : iterable of tuple
+        Of (X, y) or (X, y, sample_weight).
+    epochs : int
+    steps_per_epoch : int, optional
+        How many make an epoch; by default as many as there are.
+    """
+
+    def __init__(self, net: MLP, batches: Any, epochs: int, steps_per_epoch: int | None) -> None:
+        self._net, self._batches, self._steps = net, batches, steps_per_epoch
+        self.samples = None
+        once = iter(batches) is batches
+        if once and epochs > 1 and steps_per_epoch is None:
+            raise ValueError(
+                f"epochs={epochs}, but X is an iterator that can be gone through only once; pass "
+                "something that can be iterated anew, or steps_per_epoch"
+            )
+        self._running: Iterator[Any] | None = batches if once else None
+
+    def training(self) -> None:
+        """Nobody keeps them."""
+        return None
+
+    def epoch(self, run: Run) -> float:
+        """As many mini-batches as there are, or as were asked for."""
+        iterator = self._running
+        if iterator is None:
+            iterator = iter(self._batches)
+            if self._steps is not None:
+                self._running = iterator  # an epoch goes on where the last one ended
+        total, seen, done = 0.0, 0, 0
+        while self._steps is None or done < self._steps:
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                if self._steps is None and done > 0:
+                    break
+                raise ValueError(
+                    f"X gave only {done} mini-batches in epoch {run.epoch}"
+                    + (f", expected {self._steps}" if self._steps else "")
+                ) from None
+            data = self._net._check_batch(batch, f"mini-batch {done + 1} of X")
+            loss = run.one_step(data, None, done)
+            total += loss * len(data)
+            seen += len(data)
+            done += 1
+            run.bar.at(seen, loss=total / seen)
+        return total / seen
+
+
+class Run:
+    """A fit under way.
+
+    Parameters
+    ----------
+    net : MLP
+    source : Source
+    plan : Plan
+    """
+
+    def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
+        self.net, self._source, self._plan = net, source, plan
+        self.batch_callbacks = [c for c in plan.callbacks if wants_batches(c)]
+        self.epoch = 0
+        self.history = History()
+        self.bar = Progress(plan.progress, plan.epochs, source.samples)
+
+    def steps(self, data: Data, order: Array | None, batch_size: int, count: int) -> EpochResult:
+        """Go once through samples in an order; the core's result."""
+
+        def report(so_far: EpochResult) -> None:
+            if so_far["samples"]:
+                self.bar.at(so_far["samples"], loss=so_far["loss"] / so_far["samples"])
+
+        return self.net._steps(
+            data,
+            order,
+            batch_size,
+            self._plan.optimizer,
+            count,
+            report if self.bar.shown else None,
+            self.epoch,
+        )
+
+    def one_step(self, data: Data, rows: Array | None, batch: int) -> float:
+        """Do one step on one mini-batch, the epoch's `batch`-th; its mean loss."""
+        size = len(data) if rows is None else len(rows)
+        result = self.net._steps(data, rows, size, self._plan.optimizer, 1, None, self.epoch, batch)
+        loss = result["loss"] / result["samples"]
+        answers = [c.on_batch_end(self.net, batch, loss) for c in self.batch_callbacks]
+        if any(answer is True for answer in answers):
+            raise Stopped
+        return loss
+
+    def run(self) -> History:
+        """Do it; the history, which is also the network's while it grows."""
+        net, plan, history = self.net, self._plan, self.history
+        net.history = history
+        net.optimizer = plan.optimizer
+        plan.validation = self._source.hold_out(net.rng) or plan.validation
+        try:
+            self._call("on_fit_begin")
+            for self.epoch in range(1, plan.epochs + 1):
+                if not self._one_epoch():
+                    break
+            self._call("on_fit_end")
+        finally:
+            self.bar.close()
+        return history
+
+    def _call(self, name: str) -> None:
+        for callback in self._plan.callbacks:
+            method = getattr(callback, name, None)
+            if method is not None:
+                method(self.net, self.history)
+
+    def _one_epoch(self) -> bool:
+        """Whether the fit goes on."""
+        net, plan, history = self.net, self._plan, self.history
+        start = time.perf_counter()
+        self.bar.start(self.epoch)
+        rate = plan.optimizer.current_rate(net)
+        try:
+            figures = {"loss": self._source.epoch(self)}
+        except Stopped:
+            return False
+        training = self._source.training()
+        if plan.metrics and training is not None:
+            measured = net._evaluate(*training, plan.metrics, loss=False)
+            figures.update(measured)
+        if plan.validation is not None:
+            metrics = net._default_metrics() | plan.metrics
+            for name, value in net._evaluate(*plan.validation, metrics).items():
+                figures[f"val_{name}"] = value
+        seconds = time.perf_counter() - start
+        history._add(**figures, learning_rate=rate, seconds=seconds)
+        self.bar.end(seconds, **figures)
+        plan.optimizer.observe(history)
+        # Every callback sees the epoch, whatever an earlier one answered.
+        answers = [callback(net, history) for callback in plan.callbacks if callable(callback)]
+        return not any(answer is True for answer in answers)
+
+
+def check_callbacks(callbacks: Any) -> list[Any]:
+    """Return the callbacks as a list: callables, or objects with the methods of `Callback`."""
+    if callable(callbacks):
+        return [callbacks]
+    try:
+        result = list(callbacks)
+    except TypeError:
+        raise TypeError(f"callbacks must be callables, got {callbacks!r}") from None
+    methods = ("on_fit_begin", "on_batch_end", "on_fit_end")
+    for i, callback in enumerate(result):
+        if not callable(callback) and not any(hasattr(callback, name) for name in methods):
+            raise TypeError(f"callbacks[{i}] must be callable, got {callback!r}")
+    return result
+
+
+def check_optimizer(optimizer: Any) -> Optimizer:
+    """Return `optimizer` if it is one."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an optimiser such as pynn.SGD(0.1), got {optimizer!r}")
+    return optimizer
+
+
+def is_batches(X: Any) -> bool:
+    """Whether `X` gives mini-batches rather than samples."""
+    is_array = isinstance(X, list | tuple) or hasattr(X, "__array__") or hasattr(X, "dtype")
+    return not is_array and hasattr(X, "__iter__") and not isinstance(X, str | bytes | dict)
+
+
+def check_sampling(sampling: Any) -> bool:
+    """Whether mini-batches are drawn with replacement."""
+    if sampling is None:
+        return False
+    return _checks.choice(sampling, "sampling", ("replacement",)) == "replacement"
