@@ -1,0 +1,131 @@
+"""First-layer weights as images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pynn import _checks
+from pynn._types import Array
+from pynn.plot._common import axes, layer_weights, pyplot
+
+
+def first_layer(
+    net: Any,
+    shape: Sequence[int],
+    n: int | None = 25,
+    ax: Any = None,
+    *,
+    cmap: str = "RdBu_r",
+) -> Any:
+    """Draw the weights of each unit of the first layer as an image.
+
+    Parameters
+    ----------
+    net : MLP, or a fitted network of scikit-learn
+        Anything with ``weights`` or ``coefs_``: the first is of shape (inputs, units).
+    shape : (int, int)
+        Height and width of an input image, whose rows follow each other in a sample.
+    n : int or None, default 25
+        How many units to draw, from the first one; None for all. At most all are drawn.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default in a new figure.
+    cmap : str, default "RdBu_r"
+        A diverging colour map, white in its middle, which stands for 0. Red and blue are told apart
+        with any colour vision; for print without colours take "gray", in which 0 is grey.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit.
+    ImportError
+        If matplotlib is not installed.
+
+    Notes
+    -----
+    All images share one scale, from minus to plus the 99.5th percentile of the drawn weights'
+    magnitudes, so that a few large weights do not make the others pale.
+
+    Examples
+    --------
+    >>> import pynn, pynn.plot
+    >>> net = pynn.MLP([64, 10, 3], seed=0)
+    >>> pynn.plot.first_layer(net, (8, 8)).get_title()
+    'First-layer weights: 10 of 10 units'
+    """
+    plt = pyplot("pynn.plot.first_layer")
+    first = layer_weights(net, "net")[0]
+    height, width = _check_shape(shape, len(first))
+    units = first.shape[1]
+    count = units if n is None else min(_checks.integer(n, "n", 1), units)
+    if cmap not in plt.colormaps():
+        raise ValueError(f"cmap must be the name of a matplotlib colour map, got {cmap!r}")
+    images = first[:, :count].T.reshape(count, height, width).astype(float)
+    # As many columns as make the whole about square.
+    columns = min(count, math.ceil(math.sqrt(count * height / width)))
+    rows = math.ceil(count / columns)
+    aspect = (rows * (height + 1)) / (columns * (width + 1))
+    ax = axes(ax, plt, (6.4, min(max(6.4 * aspect * 0.8 + 0.8, 2.0), 12.0)))
+    limit = _limit(images)
+    colours = plt.get_cmap(cmap).with_extremes(bad="0.75")
+    image = ax.imshow(
+        _mosaic(images, rows, columns), cmap=colours, vmin=-limit, vmax=limit, interpolation="none"
+    )
+    clipped = bool((np.abs(images) > limit).any())
+    bar = ax.figure.colorbar(
+        image, ax=ax, fraction=0.046, pad=0.03, extend="both" if clipped else "neither"
+    )
+    bar.set_label("weight")
+    ax.set_xticks(
+        [1 + column * (width + 1) + (width - 1) / 2 for column in range(columns)],
+        [f"+{column}" for column in range(columns)],
+    )
+    ax.set_yticks(
+        [1 + row * (height + 1) + (height - 1) / 2 for row in range(rows)],
+        [str(row * columns) for row in range(rows)],
+    )
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set(
+        xlabel="unit's number: row + column",
+        title=f"First-layer weights: {count} of {units} units",
+    )
+    return ax
+
+
+def _check_shape(shape: Any, inputs: int) -> tuple[int, int]:
+    if isinstance(shape, str) or not hasattr(shape, "__len__") or len(shape) != 2:
+        raise TypeError(f"shape must be a pair (height, width), got {shape!r}")
+    height, width = (_checks.integer(side, f"shape[{i}]", 1) for i, side in enumerate(shape))
+    if height * width != inputs:
+        raise ValueError(
+            f"shape ({height}, {width}) has {height * width} pixels, but the network has {inputs} "
+            "inputs"
+        )
+    return height, width
+
+
+def _mosaic(images: Array, rows: int, columns: int) -> Array:
+    """The images with a line of NaN around each; the last row may have places left."""
+    count, height, width = images.shape
+    mosaic = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
+    for index in range(count):
+        row, column = divmod(index, columns)
+        top, left = 1 + row * (height + 1), 1 + column * (width + 1)
+        mosaic[top : top + height, left : left + width] = images[index]
+    return mosaic
+
+
+def _limit(images: Array) -> float:
+    magnitudes = np.abs(images[np.isfinite(images)])
+    if not magnitudes.any():
+        return 1.0
+    percentile = float(np.percentile(magnitudes, 99.5))
+    return percentile if percentile > 0 else float(magnitudes.max())
