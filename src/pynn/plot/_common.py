@@ -13,7 +13,7 @@ from pynn._types import Array
 # M. Okabe, K. Ito, "Color universal design", 2008; yellow comes last, since thin lines of it are
 # hard to see on white.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#555555"
+BLUE, VERMILION = "#0072B2", "#D55E00"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "*", ">")
 
 
@@ -26,10 +26,10 @@ def pyplot(caller: str) -> Any:
     return plt
 
 
-def axes(ax: Any, plt: Any, size: tuple[float, float]) -> Any:
-    """`ax`, or the Axes of a new figure of `size` inches."""
+def axes(ax: Any, plt: Any, size: tuple[float, float], layout: str = "constrained") -> Any:
+    """`ax`, or the Axes of a new figure of `size` inches; "compressed" is the layout of images."""
     if ax is None:
-        return plt.subplots(figsize=size, layout="constrained")[1]
+        return plt.subplots(figsize=size, layout=layout)[1]
     check_axes(ax)
     return ax
 
@@ -44,13 +44,13 @@ def check_axes(ax: Any) -> None:
 
 
 def class_colour(index: int) -> tuple[float, float, float]:
-    """The colour of class `index`: the palette, then the palette darker, and so on."""
+    """The colour of class `index`: the palette, then the palette darker, then lighter."""
     from matplotlib.colors import to_rgb
 
     turn, place = divmod(index, len(PALETTE))
-    red, green, blue = to_rgb(PALETTE[place])
-    dark = 0.55**turn
-    return red * dark, green * dark, blue * dark
+    toward, share = ((0.0, 0.0), (0.0, 0.45), (1.0, 0.55))[turn % 3]
+    red, green, blue = ((1 - share) * part + share * toward for part in to_rgb(PALETTE[place]))
+    return red, green, blue
 
 
 def class_marker(index: int) -> str:

@@ -88,22 +88,23 @@ def confusion_matrix(
     counts = _count(truth, prediction, classes)
     called = names(class_names, "class_names", len(classes)) or [str(c) for c in classes]
     side = min(max(3.6, 0.55 * len(classes) + 1.4), 12.0)
-    ax = axes(ax, plt, (side + 1.3, side + 0.4))
+    ax = axes(ax, plt, (side + 1.0, side + 0.3), "compressed")
     return _draw(ax, counts, called, normalize)
 
 
 def _draw(ax: Any, counts: Array, called: list[str], normalize: str | None) -> Any:
     shares = _shares(counts, normalize)
     shown = counts if shares is None else shares
-    image = ax.imshow(
-        shown, cmap="Blues", vmin=0, vmax=max(float(shown.max()), 1e-9) if shares is None else 1
-    )
-    bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
-    bar.set_label("samples" if normalize is None else SHARES[normalize])
-    long = max(map(len, called)) > 3
-    ticks = range(len(called))
-    ax.set_xticks(ticks, called, **({"rotation": 45, "ha": "right"} if long else {}))
-    ax.set_yticks(ticks, called)
+    highest = 1.0 if normalize in ("true", "pred") else max(float(shown.max()), 1e-9)
+    image = ax.imshow(shown, cmap="Blues", vmin=0, vmax=highest)
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.05, pad=0.03)
+    bar.set_label(SHARES[normalize] if normalize else "samples")
+    cell = _cell(ax, len(called))
+    size = float(np.clip(0.7 * cell, 4, 10))
+    ticks, longest = range(len(called)), max(map(len, called))
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(ticks, called, fontsize=size, **(turned if 0.65 * size * longest > cell else {}))
+    ax.set_yticks(ticks, called, fontsize=size)
     # Lines between the cells, so that empty neighbours are told apart.
     ax.set_xticks(np.arange(len(called) + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(len(called) + 1) - 0.5, minor=True)
@@ -116,7 +117,7 @@ def _draw(ax: Any, counts: Array, called: list[str], normalize: str | None) -> A
     )
     if len(called) > MOST_WRITTEN:
         return ax
-    size = _text_size(ax, len(called), shares is not None, counts)
+    size = _text_size(cell, counts, two_lines=shares is not None)
     for row, column in np.ndindex(*counts.shape):
         text = str(counts[row, column])
         if shares is not None:
@@ -126,14 +127,18 @@ def _draw(ax: Any, counts: Array, called: list[str], normalize: str | None) -> A
     return ax
 
 
-def _text_size(ax: Any, classes: int, two_lines: bool, counts: Array) -> float:
-    """Points that the longest text of a cell has room for."""
+def _cell(ax: Any, classes: int) -> float:
+    """A cell's side in points, about: the layout comes later."""
     box = ax.get_position()
     width, height = ax.figure.get_size_inches()
-    cell = 72 * 0.85 * min(box.width * width, box.height * height) / classes
-    digits = len(str(counts.max())) + 2 * two_lines
-    # A digit is about 0.6 as wide as high.
-    return float(min(12.0, cell / (0.62 * max(digits, 4 if two_lines else 2)), cell / 2.6))
+    return float(72 * 0.95 * min(box.width * width, box.height * height) / classes)
+
+
+def _text_size(cell: float, counts: Array, *, two_lines: bool) -> float:
+    """Points that the longest text of a cell has room for."""
+    longest = max(len(str(counts.max())) + 2 * two_lines, 5 if two_lines else 2)
+    # A digit is about 0.62 as wide as high; some room is left around the text.
+    return float(min(12.0, 0.9 * cell / (0.62 * longest), cell / 2.6))
 
 
 def _shares(counts: Array, normalize: str | None) -> Array | None:

@@ -114,7 +114,7 @@ def _draw(ax: Any, figures: dict[str, list[float]], name: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     epochs, best = figures["epoch"], _best(figures)
-    dots = len(epochs) <= 30  # and a lone epoch is seen
+    dots = len(epochs) <= 30  # so that a lone epoch is seen
     training, validation = figures.get(name, []), figures.get(f"val_{name}", [])
     if training:
         marker = "o" if dots else None
@@ -140,9 +140,12 @@ def _draw(ax: Any, figures: dict[str, list[float]], name: str) -> None:
             color=VERMILION,
             markeredgecolor="black",
             markeredgewidth=0.7,
-            label=f"best: epoch {epochs[best]}",
+            label=f"best: epoch {epochs[best]}" if name == "loss" else None,
         )
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    if len(epochs) == 1:
+        ax.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
+    ax.margins(y=0.08)
     ax.grid(alpha=0.25)
     if training or validation:
         ax.legend()

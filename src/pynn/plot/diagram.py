@@ -71,7 +71,9 @@ def network(
     tallest = max(
         len(units) + (len(units) < size) for units, size in zip(shown, sizes, strict=True)
     )
-    ax = axes(ax, plt, (min(2.2 + 1.9 * len(weights), 12.0), min(max(0.38 * tallest, 2) + 1.6, 9)))
+    ax = axes(
+        ax, plt, (min(2.2 + 1.9 * len(weights), 12.0), min(max(0.36 * tallest, 1.5) + 1.6, 9))
+    )
     # As far apart as makes the drawing as wide as its place, where a unit's circle stays round.
     box = ax.get_position()
     width, height = ax.figure.get_size_inches()
@@ -99,12 +101,12 @@ def network(
                     va="center",
                     fontsize=9,
                 )
-    ax.set_aspect("equal")
+    ax.set_aspect("equal", adjustable="datalim")
     ax.set(
         xlim=(-step / 2, (len(sizes) - 0.5) * step),
-        ylim=(-tallest / 2 - 1.3, tallest / 2 + 0.9),
-        title=f"{'-'.join(map(str, sizes))} network",
+        ylim=(-tallest / 2, tallest / 2),
     )
+    ax.set_title(f"{'-'.join(map(str, sizes))} network", pad=24)
     ax.axis("off")
     return ax
 
@@ -173,28 +175,31 @@ def _captions(ax: Any, net: Any, sizes: list[int], step: float, tallest: int) ->
         name = "input" if layer == 0 else "output" if layer == last else f"hidden {layer}"
         units = f"{size} unit{'s' * (size != 1)}" if layer else f"{size} input{'s' * (size != 1)}"
         function = functions[layer - 1] if layer and functions else ""
-        ax.text(layer * step, tallest / 2 + 0.25, name, ha="center", va="bottom", weight="bold")
-        ax.text(
-            layer * step,
-            -tallest / 2 - 0.25,
-            f"{units}\n{function}",
-            ha="center",
-            va="top",
-            fontsize=9,
-            linespacing=1.3,
-        )
+        for text, side, look in (
+            (name, 1, {"va": "bottom", "weight": "bold"}),
+            (f"{units}\n{function}", -1, {"va": "top", "fontsize": 9, "linespacing": 1.3}),
+        ):
+            ax.annotate(
+                text,
+                (layer * step, side * tallest / 2),
+                (0, side * 5),
+                textcoords="offset points",
+                ha="center",
+                **look,
+            )
     ax.legend(
         handles=[
             Line2D([], [], color=BLUE, linewidth=2, label="positive weight"),
             Line2D([], [], color=VERMILION, linewidth=2, dashes=(4, 1.5), label="negative weight"),
         ],
-        title="width: size beside the layer's largest",
+        title="width: magnitude relative to the layer's largest",
         title_fontsize=8,
         fontsize=8,
         ncols=2,
         frameon=False,
         loc="upper center",
         bbox_to_anchor=(0.5, 0.0),
+        borderaxespad=4.0,  # past the captions
     )
 
 

@@ -14,7 +14,7 @@ from pynn._types import Array
 from pynn.plot._common import axes, class_colour, class_marker, names, pyplot
 
 # How much of the class's colour a region has: where the model knows nothing, and where it is sure.
-UNSURE, SURE = 0.12, 0.62
+UNSURE, SURE = 0.1, 0.55
 CROSS_ENTROPIES = ("softmax_cross_entropy", "sigmoid_cross_entropy")
 
 

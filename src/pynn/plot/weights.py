@@ -71,24 +71,31 @@ def first_layer(
     # As many columns as make the whole about square.
     columns = min(count, math.ceil(math.sqrt(count * height / width)))
     rows = math.ceil(count / columns)
-    aspect = (rows * (height + 1)) / (columns * (width + 1))
-    ax = axes(ax, plt, (6.4, min(max(6.4 * aspect * 0.8 + 0.8, 2.0), 12.0)))
+    gap = max(1, round(min(height, width) / 10))
+    mosaic = _mosaic(images, rows, columns, gap)
+    aspect = len(mosaic) / mosaic.shape[1]
+    size = max(5.2 * min(1.0, 1 / aspect) + 1.4, 4.2), max(5.2 * min(1.0, aspect) + 0.9, 2.0)
+    ax = axes(ax, plt, size, "compressed")
     limit = _limit(images)
-    colours = plt.get_cmap(cmap).with_extremes(bad="0.75")
-    image = ax.imshow(
-        _mosaic(images, rows, columns), cmap=colours, vmin=-limit, vmax=limit, interpolation="none"
-    )
+    colours = plt.get_cmap(cmap).with_extremes(bad="0.7")
+    image = ax.imshow(mosaic, cmap=colours, vmin=-limit, vmax=limit, interpolation="none")
+    used = count % columns * (width + gap) - gap
+    if used > 0:  # the last row has places left
+        corner = (used - 0.5, len(mosaic) - height - gap - 0.5)
+        free = plt.Rectangle(corner, mosaic.shape[1] - used, height + gap)
+        free.set(facecolor=ax.figure.get_facecolor(), linewidth=0)
+        ax.add_patch(free)
     clipped = bool((np.abs(images) > limit).any())
     bar = ax.figure.colorbar(
-        image, ax=ax, fraction=0.046, pad=0.03, extend="both" if clipped else "neither"
+        image, ax=ax, fraction=0.05, pad=0.03, extend="both" if clipped else "neither"
     )
     bar.set_label("weight")
     ax.set_xticks(
-        [1 + column * (width + 1) + (width - 1) / 2 for column in range(columns)],
+        [column * (width + gap) + (width - 1) / 2 for column in range(columns)],
         [f"+{column}" for column in range(columns)],
     )
     ax.set_yticks(
-        [1 + row * (height + 1) + (height - 1) / 2 for row in range(rows)],
+        [row * (height + gap) + (height - 1) / 2 for row in range(rows)],
         [str(row * columns) for row in range(rows)],
     )
     ax.tick_params(length=0)
@@ -112,13 +119,13 @@ def _check_shape(shape: Any, inputs: int) -> tuple[int, int]:
     return height, width
 
 
-def _mosaic(images: Array, rows: int, columns: int) -> Array:
-    """The images with a line of NaN around each; the last row may have places left."""
+def _mosaic(images: Array, rows: int, columns: int, gap: int) -> Array:
+    """The images with gaps of NaN between them."""
     count, height, width = images.shape
-    mosaic = np.full((rows * (height + 1) + 1, columns * (width + 1) + 1), np.nan)
+    mosaic = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
     for index in range(count):
         row, column = divmod(index, columns)
-        top, left = 1 + row * (height + 1), 1 + column * (width + 1)
+        top, left = row * (height + gap), column * (width + gap)
         mosaic[top : top + height, left : left + width] = images[index]
     return mosaic
 
