@@ -20,6 +20,7 @@ SHARES = {
 }
 # Beyond this many classes no figures are written: they would be too small to read.
 MOST_WRITTEN = 30
+SMALLEST = 6.0  # points; a second line of text would be smaller: it is left out
 
 
 def confusion_matrix(
@@ -42,7 +43,8 @@ def confusion_matrix(
         classes are left out.
     normalize : {"true", "pred", "all"}, optional
         Divide the counts by the number of samples of the true class (rows sum to 1), of the
-        predicted class (columns sum to 1), or of all. The counts are written below the shares.
+        predicted class (columns sum to 1), or of all. The counts are written below the shares,
+        where there is room.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default in a new figure.
     class_names : sequence of str, optional
@@ -117,11 +119,16 @@ def _draw(ax: Any, counts: Array, called: list[str], normalize: str | None) -> A
     )
     if len(called) > MOST_WRITTEN:
         return ax
-    size = _text_size(cell, counts, two_lines=shares is not None)
+    longest = len(str(counts.max()))
+    size = _text_size(cell, longest, lines=1)
+    both = False
+    if shares is not None:
+        both = _text_size(cell, longest + 2, lines=2) >= SMALLEST
+        size = _text_size(cell, max(longest + 2, 5) if both else 5, lines=2 if both else 1)
     for row, column in np.ndindex(*counts.shape):
         text = str(counts[row, column])
         if shares is not None:
-            text = f"{100 * shares[row, column]:.0f} %\n({text})"
+            text = f"{100 * shares[row, column]:.0f} %" + both * f"\n({text})"
         colour = ink(image.cmap(image.norm(shown[row, column])))
         ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
     return ax
@@ -134,11 +141,10 @@ def _cell(ax: Any, classes: int) -> float:
     return float(72 * 0.95 * min(box.width * width, box.height * height) / classes)
 
 
-def _text_size(cell: float, counts: Array, *, two_lines: bool) -> float:
-    """Points that the longest text of a cell has room for."""
-    longest = max(len(str(counts.max())) + 2 * two_lines, 5 if two_lines else 2)
+def _text_size(cell: float, characters: int, *, lines: int) -> float:
+    """Points that so much text has room for in a cell."""
     # A digit is about 0.62 as wide as high; some room is left around the text.
-    return float(min(12.0, 0.9 * cell / (0.62 * longest), cell / 2.6))
+    return float(min(12.0, 0.9 * cell / (0.62 * characters), cell / (1.3 * lines)))
 
 
 def _shares(counts: Array, normalize: str | None) -> Array | None:

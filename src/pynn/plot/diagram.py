@@ -12,7 +12,9 @@ from pynn._types import Array
 from pynn.plot._common import BLUE, VERMILION, axes, layer_weights, names, pyplot
 
 RADIUS = 0.34  # of a unit, where units lie 1 apart
+NEAREST = 2.5  # layers, where units lie 1 apart
 THINNEST, THICKEST = 0.15, 2.4  # lines, in points
+ABOVE, BELOW = 0.27, 0.92  # what captions and legend take, in inches
 
 
 def network(
@@ -71,14 +73,16 @@ def network(
     tallest = max(
         len(units) + (len(units) < size) for units, size in zip(shown, sizes, strict=True)
     )
-    ax = axes(
-        ax, plt, (min(2.2 + 1.9 * len(weights), 12.0), min(max(0.36 * tallest, 1.5) + 1.6, 9))
-    )
-    # As far apart as makes the drawing as wide as its place, where a unit's circle stays round.
-    box = ax.get_position()
-    width, height = ax.figure.get_size_inches()
-    ratio = box.width * width / (box.height * height)
-    step = max(2.5, (tallest + 2.5) * ratio / len(sizes))
+    size = min(2.2 + 1.9 * len(weights), 12.0), min(max(0.36 * tallest, 1.5) + 1.6, 9.0)
+    own, ax = ax is None, axes(ax, plt, size)
+    width, height = size[0] - 0.2, size[1] - 0.4
+    if not own:
+        box = ax.get_position()
+        width, height = np.array([box.width, box.height]) * ax.figure.get_size_inches()
+    # Inches from unit to unit, and how far apart layers make the drawing as wide as its place.
+    unit = min((height - ABOVE - BELOW) / tallest, width / (NEAREST * len(sizes)))
+    unit = max(unit, 0.05)
+    step = max(NEAREST, width / (unit * len(sizes)))
     places = [_places(units, size) for units, size in zip(shown, sizes, strict=True)]
     for layer, w in enumerate(weights):
         here = np.column_stack([np.full(len(shown[layer]), layer * step), places[layer]])
@@ -101,12 +105,12 @@ def network(
                     va="center",
                     fontsize=9,
                 )
+    bottom, top = -tallest / 2 - BELOW / unit, tallest / 2 + ABOVE / unit
     ax.set_aspect("equal", adjustable="datalim")
-    ax.set(
-        xlim=(-step / 2, (len(sizes) - 0.5) * step),
-        ylim=(-tallest / 2, tallest / 2),
-    )
-    ax.set_title(f"{'-'.join(map(str, sizes))} network", pad=24)
+    ax.margins(0)
+    ax.update_datalim([(-step / 2, bottom), ((len(sizes) - 0.5) * step, top)])
+    ax.autoscale_view()
+    ax.set_title(f"{'-'.join(map(str, sizes))} network")
     ax.axis("off")
     return ax
 
@@ -197,9 +201,8 @@ def _captions(ax: Any, net: Any, sizes: list[int], step: float, tallest: int) ->
         fontsize=8,
         ncols=2,
         frameon=False,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.0),
-        borderaxespad=4.0,  # past the captions
+        loc="lower center",
+        borderaxespad=0.0,
     )
 
 

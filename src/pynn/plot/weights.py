@@ -77,7 +77,9 @@ def first_layer(
     size = max(5.2 * min(1.0, 1 / aspect) + 1.4, 4.2), max(5.2 * min(1.0, aspect) + 0.9, 2.0)
     ax = axes(ax, plt, size, "compressed")
     limit = _limit(images)
-    colours = plt.get_cmap(cmap).with_extremes(bad="0.7")
+    colours = plt.get_cmap(cmap)
+    # The gaps are told apart from weights of 0.
+    colours = colours.with_extremes(bad="0.7" if min(colours(0.5)[:3]) > 0.85 else "white")
     image = ax.imshow(mosaic, cmap=colours, vmin=-limit, vmax=limit, interpolation="none")
     used = count % columns * (width + gap) - gap
     if used > 0:  # the last row has places left
@@ -87,7 +89,12 @@ def first_layer(
         ax.add_patch(free)
     clipped = bool((np.abs(images) > limit).any())
     bar = ax.figure.colorbar(
-        image, ax=ax, fraction=0.05, pad=0.03, extend="both" if clipped else "neither"
+        image,
+        ax=ax,
+        fraction=0.05,
+        pad=0.03,
+        aspect=20 * max(1.0, aspect),
+        extend="both" if clipped else "neither",
     )
     bar.set_label("weight")
     ax.set_xticks(
