@@ -94,10 +94,10 @@ def network(
         _circles(ax, layer * step, places[layer], dots=len(units) < size)
     _captions(ax, net, sizes, step, tallest)
     for side, texts, layer in ((-1, inputs, 0), (1, outputs, len(sizes) - 1)):
-        for unit, y in zip(shown[layer], places[layer], strict=True):
+        for index, y in zip(shown[layer], places[layer], strict=True):
             if texts is not None:
                 ax.annotate(
-                    texts[unit],
+                    texts[index],
                     (layer * step + side * RADIUS, y),
                     (side * 4, 0),
                     textcoords="offset points",
