@@ -78,7 +78,8 @@ class Bar:
         except ImportError:
             return
         # miniters=1: the caller reports seldom enough, and tqdm's guess of how many steps go into a
-        # tenth of a second would be wrong after each validation.
+        # tenth of a second would be wrong after each validation. smoothing=0: the rate is the mean
+        # so far, validation included, so that the time left includes the validations to come.
         self._bar = tqdm(
             total=total,
             desc=description,
@@ -86,6 +87,7 @@ class Bar:
             unit_scale=True,
             dynamic_ncols=True,
             miniters=1,
+            smoothing=0,
             bar_format=UNKNOWN if total is None else KNOWN,
         )
 
@@ -105,6 +107,8 @@ class Bar:
         """`done` steps are done in all; `figures` so far, and earlier ones that are not given."""
         self._figures.update(figures)
         before, self._done = self._done, done
+        if self._total is not None and done > self._total:
+            self.expect(done)
         if self._bar is None:
             return
         text = ", ".join(f"{name}={value:.4g}" for name, value in self._figures.items())
