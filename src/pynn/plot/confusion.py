@@ -77,13 +77,7 @@ def confusion_matrix(
     truth, prediction = _classes(y_true, "y_true"), _classes(y_pred, "y_pred")
     if len(truth) != len(prediction):
         raise ValueError(f"y_pred has {len(prediction)} samples, expected {len(truth)} as y_true")
-    if not np.can_cast(truth.dtype, prediction.dtype, "same_kind") and not np.can_cast(
-        prediction.dtype, truth.dtype, "same_kind"
-    ):
-        raise TypeError(
-            f"y_true and y_pred must hold classes of one kind, got dtypes {truth.dtype} and "
-            f"{prediction.dtype}"
-        )
+    _check_kinds(truth, prediction, "y_true and y_pred")
     if normalize is not None:
         normalize = _checks.choice(normalize, "normalize", tuple(SHARES))
     classes = _labels(labels, truth, prediction)
@@ -174,6 +168,14 @@ def _classes(y: ArrayLike, name: str) -> Array:
     return array.astype(np.int64) if array.dtype.kind in "bf" else array
 
 
+def _check_kinds(a: Array, b: Array, name: str) -> None:
+    if (a.dtype.kind == "U") != (b.dtype.kind == "U"):
+        raise TypeError(
+            f"{name} must hold classes of one kind, numbers or strings, got dtypes {a.dtype} and "
+            f"{b.dtype}"
+        )
+
+
 def _labels(labels: Any, truth: Array, prediction: Array) -> Array:
     if labels is None:
         return np.unique(np.concatenate([truth, prediction]))
@@ -185,6 +187,7 @@ def _labels(labels: Any, truth: Array, prediction: Array) -> Array:
         raise ValueError(f"labels must be a sequence of classes, got {labels!r}")
     if len(np.unique(chosen)) < len(chosen):
         raise ValueError(f"labels holds a class twice: {labels!r}")
+    _check_kinds(truth, chosen, "y_true and labels")
     if not np.isin(chosen, truth).any():
         raise ValueError(f"labels must hold a class that occurs in y_true, got {labels!r}")
     return chosen

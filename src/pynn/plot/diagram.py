@@ -136,8 +136,8 @@ def _lines(ax: Any, here: Array, there: Array, weights: Array) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.colors import to_rgba
 
-    largest = float(np.abs(weights).max(initial=0.0, where=np.isfinite(weights)))
-    share = np.abs(np.nan_to_num(weights)) / (largest or 1.0)
+    largest = float(np.abs(weights).max(initial=0.0, where=np.isfinite(weights))) or 1.0
+    share = np.abs(np.nan_to_num(weights, posinf=largest, neginf=-largest)) / largest
     for sign, colour, style in ((1, BLUE, "solid"), (-1, VERMILION, (0, (4, 1.5)))):
         rows, columns = np.nonzero(np.sign(weights) == sign)
         rank = np.argsort(share[rows, columns])  # large weights lie on small ones
