@@ -79,6 +79,16 @@ def test_large_counts_fit_their_cells():
     check_apart(ax.texts)
 
 
+@pytest.mark.parametrize("normalize", [None, "true"])
+def test_small_axes(pyplot, normalize):
+    _, ax = pyplot.subplots(figsize=(3, 3))
+    y = np.repeat(np.arange(5), 12345)
+    pynn.plot.confusion_matrix(y, y, normalize=normalize, ax=ax)
+    for text in ax.texts:  # all as long as the longest
+        text.set_text(max((other.get_text() for other in ax.texts), key=len))
+    check_apart(ax.texts)
+
+
 def test_long_names():
     names = ["not spam", "advertisement", "a very long name indeed", "spam", "other"]
     ax = pynn.plot.confusion_matrix(TRUE, PREDICTED, class_names=names)

@@ -31,6 +31,8 @@ def pixels(ax):
     image = ax.images[0]
     picture = np.asarray(image.get_array())
     left, right, bottom, top = image.get_extent()
+    assert image.origin == "lower"
+    assert not ax.yaxis_inverted()
     rows, columns = picture.shape[:2]
     x = left + (np.arange(columns) + 0.5) * (right - left) / columns
     y = bottom + (np.arange(rows) + 0.5) * (top - bottom) / rows
