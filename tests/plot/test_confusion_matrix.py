@@ -105,11 +105,24 @@ def test_very_many_classes_are_coloured_only():
 
 
 def test_given_axes(pyplot):
-    _, axes = pyplot.subplots(1, 2)
+    figure, axes = pyplot.subplots(1, 3, figsize=(13, 4))
     assert pynn.plot.confusion_matrix(TRUE, PREDICTED, ax=axes[1]) is axes[1]
     assert len(pyplot.get_fignums()) == 1
     assert axes[1].get_xlabel() == "predicted class"
     assert axes[1].get_ylabel() == "true class"
+    # Nothing reaches into the neighbours, though no layout makes room.
+    figure.canvas.draw()
+    mine = [axes[1], axes[1].images[0].colorbar.ax]
+    boxes = [a.get_tightbbox() for a in mine]
+    assert axes[0].get_position().x1 * figure.bbox.width < min(box.x0 for box in boxes)
+    assert max(box.x1 for box in boxes) < axes[2].get_position().x0 * figure.bbox.width
+
+
+def test_subfigures(pyplot):
+    figure = pyplot.figure(layout="constrained")
+    ax = figure.subfigures(1, 2)[1].subplots()
+    assert pynn.plot.confusion_matrix(TRUE, PREDICTED, ax=ax) is ax
+    check_nothing_is_cut(figure)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,13 @@ def test_given_axes(pyplot):
     assert len(pyplot.get_fignums()) == 1
 
 
+def test_subfigures(pyplot):
+    figure = pyplot.figure(layout="constrained")
+    ax = figure.subfigures(1, 2)[1].subplots()
+    assert pynn.plot.first_layer(NET, (3, 4), ax=ax) is ax
+    check_nothing_is_cut(figure)
+
+
 @pytest.mark.parametrize(
     ("arguments", "exception", "says"),
     [

@@ -172,6 +172,13 @@ def test_strange_weights(value):
     pynn.plot.network(net).figure.canvas.draw()
 
 
+def test_subfigures(pyplot):
+    figure = pyplot.figure(layout="constrained")
+    ax = figure.subfigures(1, 2)[1].subplots()
+    assert pynn.plot.network(pynn.MLP([4, 5, 3], seed=0), ax) is ax
+    check_nothing_is_cut(figure)
+
+
 @pytest.mark.parametrize(
     ("arguments", "exception", "says"),
     [

@@ -34,6 +34,20 @@ def axes(ax: Any, plt: Any, size: tuple[float, float], layout: str = "constraine
     return ax
 
 
+def colour_bar(ax: Any, image: Any, label: str, **look: Any) -> None:
+    """Add a colour bar beside the image and as high."""
+    fraction, pad = 0.05, 0.03
+    if ax.figure.get_layout_engine() is None:
+        # Nothing makes room for the bar's figures and label, lest they cover the neighbour, but
+        # taking it off the image; and nothing makes the bar as low as the image is then.
+        fraction = 0.2
+        box = ax.get_window_extent()
+        rows, columns = image.get_array().shape
+        height = (1 - fraction - pad) * box.width * rows / columns
+        look["shrink"] = min(1.0, height / box.height)
+    ax.figure.colorbar(image, ax=ax, fraction=fraction, pad=pad, **look).set_label(label)
+
+
 def check_axes(ax: Any) -> None:
     """Raise an error where `ax` is neither None nor something to draw into."""
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from pynn import _checks
 from pynn._types import Array
-from pynn.plot._common import axes, ink, names, pyplot
+from pynn.plot._common import axes, colour_bar, ink, names, pyplot
 
 # How a share is called, by what its counts are divided by.
 SHARES = {
@@ -93,8 +93,7 @@ def _draw(ax: Any, counts: Array, called: list[str], normalize: str | None) -> A
     shown = counts if shares is None else shares
     highest = 1.0 if normalize in ("true", "pred") else max(float(shown.max()), 1e-9)
     image = ax.imshow(shown, cmap="Blues", vmin=0, vmax=highest)
-    bar = ax.figure.colorbar(image, ax=ax, fraction=0.05, pad=0.03)
-    bar.set_label(SHARES[normalize] if normalize else "samples")
+    colour_bar(ax, image, SHARES[normalize] if normalize else "samples")
     cell = _cell(ax, len(called))
     size = float(np.clip(0.7 * cell, 4, 10))
     ticks, longest = range(len(called)), max(map(len, called))
@@ -130,9 +129,8 @@ def _draw(ax: Any, counts: Array, called: list[str], normalize: str | None) -> A
 
 def _cell(ax: Any, classes: int) -> float:
     """A cell's side in points, about: the layout comes later."""
-    box = ax.get_position()
-    width, height = ax.figure.get_size_inches()
-    return float(72 * 0.95 * min(box.width * width, box.height * height) / classes)
+    box = ax.get_window_extent()
+    return float(0.95 * min(box.width, box.height) * 72 / ax.figure.dpi / classes)
 
 
 def _text_size(cell: float, characters: int, *, lines: int) -> float:

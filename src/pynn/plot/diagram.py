@@ -77,8 +77,8 @@ def network(
     own, ax = ax is None, axes(ax, plt, size)
     width, height = size[0] - 0.2, size[1] - 0.4
     if not own:
-        box = ax.get_position()
-        width, height = np.array([box.width, box.height]) * ax.figure.get_size_inches()
+        box = ax.get_window_extent()
+        width, height = box.width / ax.figure.dpi, box.height / ax.figure.dpi
     # Inches from unit to unit, and how far apart layers make the drawing as wide as its place.
     unit = min((height - ABOVE - BELOW) / tallest, width / (NEAREST * len(sizes)))
     unit = max(unit, 0.05)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pynn import _checks
 from pynn._types import Array
-from pynn.plot._common import axes, layer_weights, pyplot
+from pynn.plot._common import axes, colour_bar, layer_weights, pyplot
 
 
 def first_layer(
@@ -77,26 +77,20 @@ def first_layer(
     size = max(5.2 * min(1.0, 1 / aspect) + 1.4, 4.2), max(5.2 * min(1.0, aspect) + 0.9, 2.0)
     ax = axes(ax, plt, size, "compressed")
     limit = _limit(images)
-    colours = plt.get_cmap(cmap)
-    # The gaps are told apart from weights of 0.
-    colours = colours.with_extremes(bad="0.7" if min(colours(0.5)[:3]) > 0.85 else "white")
+    colours = plt.get_cmap(cmap).with_extremes(bad=(0, 0, 0, 0))
     image = ax.imshow(mosaic, cmap=colours, vmin=-limit, vmax=limit, interpolation="none")
-    used = count % columns * (width + gap) - gap
-    if used > 0:  # the last row has places left
-        corner = (used - 0.5, len(mosaic) - height - gap - 0.5)
-        free = plt.Rectangle(corner, mosaic.shape[1] - used, height + gap)
-        free.set(facecolor=ax.figure.get_facecolor(), linewidth=0)
-        ax.add_patch(free)
+    # What lies below the images is seen in the gaps, and is not taken for weights of 0; where the
+    # last row has places left there is nothing.
+    ax.set_facecolor("none")
+    below = "0.7" if min(colours(0.5)[:3]) > 0.85 else "white"
+    full = len(mosaic) - height - gap
+    used = ((count - 1) % columns + 1) * (width + gap) - gap
+    for top, wide, high in ((0, mosaic.shape[1], full), (full, used, height + gap)):
+        corner = (-0.5, top - 0.5)
+        ax.add_patch(plt.Rectangle(corner, wide, high, facecolor=below, linewidth=0, zorder=-1))
     clipped = bool((np.abs(images) > limit).any())
-    bar = ax.figure.colorbar(
-        image,
-        ax=ax,
-        fraction=0.05,
-        pad=0.03,
-        aspect=20 * max(1.0, aspect),
-        extend="both" if clipped else "neither",
-    )
-    bar.set_label("weight")
+    extend = "both" if clipped else "neither"
+    colour_bar(ax, image, "weight", aspect=20 * max(1.0, aspect), extend=extend)
     ax.set_xticks(
         [column * (width + gap) + (width - 1) / 2 for column in range(columns)],
         [f"+{column}" for column in range(columns)],
