@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any
 
 
 class History:
     """The figures of a fit, one value an epoch.
+
+    ``history["val_loss"]`` and ``history.val_loss`` are the list of one figure, ``"val_loss" in
+    history`` asks for it, ``len(history)`` is the number of epochs, and a loop over a history goes
+    through its epochs.
 
     Attributes
     ----------
@@ -14,8 +21,14 @@ class History:
         The numbers of the epochs, from 1.
     history : dict of str to list of float
         ``loss``, the mean over the epoch's mini-batches as they were seen, before their updates;
-        ``learning_rate``; ``seconds``, the duration of the epoch; and, with validation data,
-        ``val_loss`` and for classifiers ``val_accuracy``, after the epoch.
+        ``learning_rate``; ``seconds``, the duration of the epoch; the metrics asked for; and, with
+        validation data, ``val_loss`` and for classifiers ``val_accuracy``, after the epoch. All
+        are as long as `epoch`: where an epoch has not got a figure, NaN stands for it.
+
+    Notes
+    -----
+    Two histories are equal if all their figures are, NaN being equal to NaN. (The seconds are
+    figures: of two fits, only the other figures can be equal.)
 
     Examples
     --------
@@ -26,11 +39,54 @@ class History:
     [1, 2, 3]
     >>> len(history.loss)
     3
+    >>> [row["learning_rate"] for row in history]
+    [0.01, 0.01, 0.01]
     """
+
+    # Histories change while a network trains, so they have no hash.
+    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self) -> None:
         self.epoch: list[int] = []
         self.history: dict[str, list[float]] = {}
+
+    @classmethod
+    def from_dict(cls, figures: Mapping[str, Any]) -> History:
+        """Make a history of what `to_dict` gave.
+
+        Parameters
+        ----------
+        figures : dict of str to list of float
+            Lists of one length. ``epoch`` holds the numbers of the epochs, increasing; without it
+            they are 1, 2, ... None is taken for NaN, which JSON has not got.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `figures` does not fit.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.History.from_dict({"loss": [0.5, 0.25]})
+        History(2 epochs; last: loss=0.25)
+        """
+        if not isinstance(figures, Mapping):
+            raise TypeError(f"figures must be a dict of lists, got {figures!r}")
+        lists = {name: _figures(name, values) for name, values in figures.items()}
+        lengths = {name: len(values) for name, values in lists.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"figures must hold lists of one length, got {lengths}")
+        count = next(iter(lengths.values()), 0)
+        numbers = lists.pop("epoch", [float(i) for i in range(1, count + 1)])
+        result = cls()
+        result.epoch = _epochs(numbers)
+        result.history = lists
+        return result
 
     @property
     def loss(self) -> list[float]:
@@ -39,12 +95,50 @@ class History:
 
     def __getitem__(self, name: str) -> list[float]:
         """The figures recorded under `name`."""
-        return self.history[name]
+        try:
+            return self.history[name]
+        except (KeyError, TypeError):
+            names = ", ".join(self.history) or "no figures"
+            raise KeyError(f"no figure {name!r}: this history has {names}") from None
+
+    def __getattr__(self, name: str) -> list[float]:
+        # Called for what is not found otherwise. A half-made copy has no `history` yet.
+        history: dict[str, list[float]] = self.__dict__.get("history", {})
+        if name in history:
+            return history[name]
+        raise AttributeError(
+            f"{type(self).__name__!r} has no attribute and no figure {name!r}; its figures are: "
+            f"{', '.join(history) or 'none'}"
+        )
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.history]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.history
+
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        """Go through the epochs: each is a dict of its figures, with its number as ``epoch``."""
+        for i, epoch in enumerate(self.epoch):
+            yield {"epoch": epoch, **{name: values[i] for name, values in self.history.items()}}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, History):
+            return NotImplemented
+        return (
+            self.epoch == other.epoch
+            and self.history.keys() == other.history.keys()
+            and all(_same(values, other.history[name]) for name, values in self.history.items())
+        )
 
     def _add(self, **figures: float) -> None:
-        self.epoch.append(len(self.epoch) + 1)
-        for name, value in figures.items():
-            self.history.setdefault(name, []).append(value)
+        """Record an epoch; what has begun late or is missing now is filled up with NaN."""
+        before = len(self.epoch)
+        self.epoch.append(self.epoch[-1] + 1 if self.epoch else 1)
+        for name in figures:
+            self.history.setdefault(name, [math.nan] * before)
+        for name, values in self.history.items():
+            values.append(float(figures.get(name, math.nan)))
 
     def to_dict(self) -> dict[str, list[float]]:
         """Return all figures as a dict of new lists, ``epoch`` included.
@@ -52,6 +146,12 @@ class History:
         Returns
         -------
         dict of str to list
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.History.from_dict({"loss": [0.5, 0.25]}).to_dict()
+        {'epoch': [1, 2], 'loss': [0.5, 0.25]}
         """
         return {"epoch": list(self.epoch), **{k: list(v) for k, v in self.history.items()}}
 
@@ -66,6 +166,12 @@ class History:
         ------
         ImportError
             If pandas is not installed.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.History.from_dict({"loss": [0.5, 0.25]}).to_pandas().shape
+        (2, 1)
         """
         try:
             import pandas as pd
@@ -79,38 +185,32 @@ class History:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, optional
-            Where to draw; by default in a new figure.
+            Where to draw the losses; by default in a new figure, which has a further panel for
+            each metric.
 
         Returns
         -------
         matplotlib.axes.Axes
+            The panel of the losses.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
+
+        See Also
+        --------
+        pynn.plot.learning_curve : The same for dicts of figures, with a choice of metrics.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.History.from_dict({"loss": [0.5, 0.25]}).plot().get_ylabel()
+        'loss'
         """
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError as error:
-            raise ImportError("History.plot needs matplotlib: pip install matplotlib") from error
-        if ax is None:
-            _, ax = plt.subplots(constrained_layout=True)
-        ax.plot(self.epoch, self.loss, label="training", color="#0072B2")
-        validation = self.history.get("val_loss")
-        if validation:
-            ax.plot(self.epoch, validation, label="validation", color="#D55E00", linestyle="--")
-            best = min(range(len(validation)), key=validation.__getitem__)
-            ax.plot(
-                self.epoch[best],
-                validation[best],
-                "o",
-                color="#D55E00",
-                label=f"best: epoch {self.epoch[best]}",
-            )
-        ax.set(xlabel="epoch", ylabel="loss", title="Learning curve")
-        ax.legend()
-        return ax
+        from pynn.plot.curves import draw_learning_curve
+
+        return draw_learning_curve(self.to_dict(), None, ax, "History.plot")
 
     def __len__(self) -> int:
         return len(self.epoch)
@@ -120,3 +220,32 @@ class History:
             return "History(no epochs)"
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
         return f"History({len(self.epoch)} epochs; last: {last})"
+
+
+def _figures(name: Any, values: Any) -> list[float]:
+    if not isinstance(name, str):
+        raise TypeError(f"figures must have names as keys, got {name!r}")
+    if isinstance(values, str | bytes | Mapping):
+        raise TypeError(f"figures[{name!r}] must be a list of numbers, got {values!r}")
+    try:
+        items = list(values)
+    except TypeError:
+        raise TypeError(f"figures[{name!r}] must be a list of numbers, got {values!r}") from None
+    for i, value in enumerate(items):
+        if value is not None and not isinstance(value, Real):
+            raise TypeError(f"figures[{name!r}][{i}] must be a number, got {value!r}")
+    return [math.nan if value is None else float(value) for value in items]
+
+
+def _epochs(numbers: list[float]) -> list[int]:
+    ints = [int(n) if math.isfinite(n) else 0 for n in numbers]
+    rising = all(a < b for a, b in zip([0, *ints], ints, strict=False))
+    if ints != numbers or not rising:
+        raise ValueError(f"figures['epoch'] must hold increasing integers from 1, got {numbers}")
+    return ints
+
+
+def _same(a: list[float], b: list[float]) -> bool:
+    return len(a) == len(b) and all(
+        x == y or (math.isnan(x) and math.isnan(y)) for x, y in zip(a, b, strict=True)
+    )

@@ -1,6 +1,9 @@
-"""What a fit records, and what it shows."""
+"""What a fit records."""
 
-import io
+import copy
+import json
+import math
+import pickle
 import sys
 
 import numpy as np
@@ -107,8 +110,8 @@ def test_plot(history):
     np.testing.assert_array_equal(lines["validation"].get_ydata(), history["val_loss"])
     best = int(np.argmin(history["val_loss"])) + 1
     np.testing.assert_array_equal(lines[f"best: epoch {best}"].get_xdata(), [best])
-    assert ax.get_xlabel() == "epoch"
-    assert ax.get_ylabel() == "loss"
+    assert [panel.get_ylabel() for panel in ax.figure.axes] == ["loss", "accuracy"]
+    assert ax.figure.axes[-1].get_xlabel() == "epoch"
     _, own = plt.subplots()
     assert history.plot(own) is own
     assert pynn.History().plot(own) is own
@@ -131,6 +134,96 @@ def test_repr(history):
     assert pynn.History().loss == []
 
 
+def test_figures_by_name(history):
+    assert history["val_loss"] is history.val_loss is history.history["val_loss"]
+    assert "val_loss" in history
+    assert "val_r2" not in history
+    assert "val_loss" in dir(history)
+    with pytest.raises(KeyError, match=r"'val_r2'.*loss, val_loss, val_accuracy"):
+        history["val_r2"]
+    with pytest.raises(AttributeError, match=r"'val_r2'.*loss, val_loss, val_accuracy"):
+        history.val_r2  # noqa: B018
+
+
+def test_a_loop_goes_through_the_epochs(history):
+    rows = list(history)
+    assert len(rows) == len(history)
+    assert rows[1] == {name: values[1] for name, values in history.to_dict().items()}
+
+
+def test_figures_that_start_late_or_pause_are_filled_up():
+    history = pynn.History()
+    history._add(loss=3.0)
+    history._add(loss=2.0, val_loss=5.0)
+    history._add(loss=1.0)
+    assert history.epoch == [1, 2, 3]
+    assert history.loss == [3.0, 2.0, 1.0]
+    np.testing.assert_array_equal(history["val_loss"], [math.nan, 5.0, math.nan])
+
+
+def test_equality(history):
+    other = pynn.History.from_dict(history.to_dict())
+    assert other == history
+    assert (other != history) is False
+    other.history["loss"][0] += 1
+    assert other != history
+    assert history != history.to_dict()
+    assert pynn.History() != history
+    with_nan = [pynn.History.from_dict({"loss": [1.0, math.nan]}) for _ in range(2)]
+    assert with_nan[0] == with_nan[1]
+    with_nan[1].epoch = [2, 3]
+    assert with_nan[0] != with_nan[1]
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(history)
+
+
+def test_copies(history):
+    copies = (
+        copy.copy(history),
+        copy.deepcopy(history),
+        pickle.loads(pickle.dumps(history)),
+        pynn.History.from_dict(json.loads(json.dumps(history.to_dict()))),
+    )
+    for other in copies:
+        assert other is not history
+        assert other == history
+        assert repr(other) == repr(history)
+
+
+def test_from_dict():
+    history = pynn.History.from_dict({"epoch": [4, 5], "loss": np.array([2, 1]), "r2": [None, 1]})
+    assert history.epoch == [4, 5]
+    assert history.loss == [2.0, 1.0]
+    assert all(type(value) is float for value in history.loss)
+    np.testing.assert_array_equal(history["r2"], [math.nan, 1.0])
+    history._add(loss=0.5)
+    assert history.epoch == [4, 5, 6]
+    assert pynn.History.from_dict({}) == pynn.History()
+
+
+@pytest.mark.parametrize(
+    ("figures", "exception", "says"),
+    [
+        ([1.0], TypeError, ["figures", "[1.0]"]),
+        ({"loss": 3.0}, TypeError, ["figures['loss']", "3.0"]),
+        ({"loss": "abc"}, TypeError, ["figures['loss']", "'abc'"]),
+        ({"loss": [1.0, "a"]}, TypeError, ["figures['loss'][1]", "'a'"]),
+        ({1: [1.0]}, TypeError, ["figures", "1"]),
+        ({"loss": [1.0], "r2": [1.0, 2.0]}, ValueError, ["one length", "'loss': 1", "'r2': 2"]),
+        ({"epoch": [1], "loss": [1.0, 2.0]}, ValueError, ["one length", "'epoch': 1"]),
+        ({"epoch": [1, 1], "loss": [1.0, 2.0]}, ValueError, ["figures['epoch']", "[1.0, 1.0]"]),
+        ({"epoch": [0.5], "loss": [1.0]}, ValueError, ["figures['epoch']", "0.5"]),
+        ({"epoch": [None], "loss": [1.0]}, ValueError, ["figures['epoch']", "nan"]),
+    ],
+)
+def test_from_dict_refuses(figures, exception, says):
+    with pytest.raises(exception) as caught:
+        pynn.History.from_dict(figures)
+    assert caught.type is exception
+    for word in says:
+        assert word in str(caught.value)
+
+
 def test_callbacks_may_stop_the_fit():
     net, x, y = make()
     calls = []
@@ -147,90 +240,3 @@ def test_callbacks_may_stop_the_fit():
 def test_only_true_stops():
     net, x, y = make()
     assert len(net.fit(x, y, epochs=3, callbacks=[lambda *_: 1, lambda *_: "stop"])) == 3
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def shown(capsys, **options):
-    net, x, y = make()
-    history = net.fit(x, y, **OPTIONS, **options)
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    return captured.err, history
-
-
-@pytest.mark.parametrize("progress", [None, False])
-def test_silent_by_default_where_nobody_looks(capsys, progress):
-    assert shown(capsys, progress=progress)[0] == ""
-
-
-def test_bar(capsys):
-    pytest.importorskip("tqdm")
-    text, history = shown(capsys, progress=True)
-    for part in ("epoch 3/3", "100%", f"loss={history.loss[-1]:.4g}", "samples/s", "90.0/90.0"):
-        assert part in text
-
-
-def test_bar_with_validation(capsys):
-    pytest.importorskip("tqdm")
-    _, x, y = make()
-    text, history = shown(capsys, progress=True, validation_data=(x, y))
-    assert f"val_accuracy={history['val_accuracy'][-1]:.4g}" in text
-
-
-def test_bar_of_a_stopped_fit(capsys):
-    pytest.importorskip("tqdm")
-    text, _ = shown(capsys, progress=True, callbacks=lambda *_: True)
-    assert "epoch 1/3" in text
-    assert "100%" not in text
-
-
-def without_tqdm(monkeypatch):
-    for name in ("tqdm", "tqdm.auto"):
-        monkeypatch.setitem(sys.modules, name, None)
-
-
-def test_lines_without_tqdm(capsys, monkeypatch):
-    without_tqdm(monkeypatch)
-    text, history = shown(capsys, progress=True)
-    lines = text.splitlines()
-    assert len(lines) == 3
-    for i, (line, loss) in enumerate(zip(lines, history.loss, strict=True)):
-        assert line.startswith(f"epoch {i + 1}/3: loss {loss:.4g}, ")
-        assert line.endswith(" samples/s")
-
-
-@pytest.mark.parametrize("tqdm", [True, False])
-def test_shown_on_a_terminal(monkeypatch, tqdm):
-    if tqdm:
-        pytest.importorskip("tqdm")
-    else:
-        without_tqdm(monkeypatch)
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    net, x, y = make()
-    net.fit(x, y, **OPTIONS)
-    assert "epoch 3/3" in terminal.getvalue()
-    terminal.truncate(0)
-    net.fit(x, y, **OPTIONS, progress=False)
-    assert terminal.getvalue() == ""
-
-
-@pytest.mark.parametrize("stderr", [None, io.StringIO()])
-def test_silent_without_a_stderr(monkeypatch, stderr):
-    monkeypatch.setattr(sys, "stderr", stderr)
-    net, x, y = make()
-    net.fit(x, y)
-    assert stderr is None or stderr.getvalue() == ""
-
-
-@pytest.mark.parametrize("tqdm", [True, False])
-def test_progress_changes_no_bit(capsys, monkeypatch, tqdm):
-    if tqdm:
-        pytest.importorskip("tqdm")
-    else:
-        without_tqdm(monkeypatch)
-    assert shown(capsys, progress=True)[1].loss == shown(capsys, progress=False)[1].loss

@@ -1,0 +1,317 @@
+"""What a fit shows while it runs."""
+
+import io
+import os
+import re
+import struct
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+from numpy_mlp import make_samples
+
+import pynn
+from pynn.progress import Bar, Progress, shown_by_default
+
+OPTIONS = {"epochs": 3, "batch_size": 8}
+
+
+def make():
+    net = pynn.MLP([4, 6, 3], "tanh", dtype="float64", seed=0)
+    return net, *make_samples(net.loss, 30, 4, 3)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def shown(capsys, **options):
+    net, x, y = make()
+    history = net.fit(x, y, **OPTIONS, **options)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err, history
+
+
+def last_state(text):
+    """What a terminal shows in the end of a line that was written anew again and again."""
+    assert text.endswith("\n")
+    return text.rstrip("\n").rpartition("\r")[2].rstrip()
+
+
+def without_tqdm(monkeypatch):
+    for name in ("tqdm", "tqdm.auto"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.fixture(params=["tqdm", "lines"])
+def way(request, monkeypatch):
+    """With tqdm, and as if it were not installed."""
+    if request.param == "tqdm":
+        pytest.importorskip("tqdm")
+    else:
+        without_tqdm(monkeypatch)
+    return request.param
+
+
+@pytest.mark.parametrize("progress", [None, False])
+def test_silent_by_default_where_nobody_looks(capsys, way, progress):
+    assert shown(capsys, progress=progress)[0] == ""
+
+
+def test_bar(capsys):
+    pytest.importorskip("tqdm")
+    text, history = shown(capsys, progress=True)
+    assert re.fullmatch(
+        rf"epoch 3/3 100%\|█+\| in 00:00, \S+ samples/s, loss={history.loss[-1]:.4g}",
+        last_state(text),
+    )
+
+
+def test_bar_with_validation(capsys):
+    pytest.importorskip("tqdm")
+    _, x, y = make()
+    text, history = shown(capsys, progress=True, validation_data=(x, y))
+    for name in ("loss", "val_loss", "val_accuracy"):
+        assert f"{name}={history[name][-1]:.4g}" in last_state(text)
+
+
+def test_bar_of_a_stopped_fit(capsys):
+    pytest.importorskip("tqdm")
+    text, _ = shown(capsys, progress=True, callbacks=lambda *_: True)
+    assert last_state(text).startswith("epoch 1/3, ended early |█")
+    assert "%" not in last_state(text)
+    assert "left" not in last_state(text)
+
+
+def test_bar_of_an_interrupted_fit(capsys):
+    pytest.importorskip("tqdm")
+    net, x, y = make()
+    x[-1, 0] = np.nan
+    with pytest.raises(FloatingPointError):
+        net.fit(x, y, **OPTIONS, shuffle=False, progress=True)
+    assert last_state(capsys.readouterr().err).startswith("epoch 1/3, interrupted   0%|")
+
+
+def test_bar_of_a_fit_that_continues(capsys):
+    pytest.importorskip("tqdm")
+    net, x, y = make()
+    for _ in range(2):
+        net.fit(x, y, **OPTIONS, progress=True)
+        assert last_state(capsys.readouterr().err).startswith("epoch 3/3 100%|")
+
+
+def test_lines_without_tqdm(capsys, monkeypatch):
+    without_tqdm(monkeypatch)
+    _, x, y = make()
+    text, history = shown(capsys, progress=True, validation_data=(x, y))
+    lines = text.splitlines()
+    assert len(lines) == 3
+    for i, (line, row) in enumerate(zip(lines, history, strict=True)):
+        figures = ", ".join(f"{n} {row[n]:.4g}" for n in ("loss", "val_loss", "val_accuracy"))
+        end = "in 00:00" if i == 2 else "00:00 left"
+        assert re.fullmatch(rf"epoch {i + 1}/3: {re.escape(figures)}, \S+ samples/s, {end}", line)
+
+
+def test_shown_on_a_terminal(monkeypatch, way):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    net, x, y = make()
+    net.fit(x, y, **OPTIONS)
+    assert "epoch 3/3" in terminal.getvalue()
+    terminal.truncate(0)
+    net.fit(x, y, **OPTIONS, progress=False)
+    assert terminal.getvalue() == ""
+
+
+PROGRAM = """
+import sys, numpy as np, pynn
+if sys.argv[1] == "lines":
+    sys.modules["tqdm"] = sys.modules["tqdm.auto"] = None
+net = pynn.MLP([4, 6, 3], loss="mse", seed=0)
+x, y = np.ones((50, 4)), np.ones((50, 3))
+net.fit(x, y, epochs=5, validation_data=(x, y))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+def test_on_a_pseudo_terminal(way, tmp_path):
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    # As wide as a terminal is by default: the line must fit.
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    with subprocess.Popen(
+        [sys.executable, str(program), way], stderr=theirs, stdout=subprocess.PIPE, text=True
+    ) as process:
+        os.close(theirs)
+        written = read_all(ours)
+        assert process.stdout.read() == ""
+    assert process.returncode == 0
+    text = written.decode().replace("\r\n", "\n")
+    states = re.split(r"[\r\n]+", text.strip())
+    assert states[-1].startswith("epoch 5/5")
+    for part in ("samples/s", "loss", "val_loss", "in 00:00"):
+        assert part in states[-1]
+    assert all(len(state) <= 80 for state in states)
+    assert text.count("\n") == (1 if way == "tqdm" else 5)
+
+
+def read_all(descriptor):
+    pieces = []
+    while True:
+        try:
+            piece = os.read(descriptor, 4096)
+        except OSError:  # Linux says so when the other side is closed
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+    os.close(descriptor)
+    return b"".join(pieces)
+
+
+class NoFile:
+    """Something that is written to, as programs put in stderr's place."""
+
+    def write(self, text):
+        raise AssertionError(text)
+
+
+class Closed(io.StringIO):
+    def isatty(self):
+        raise ValueError("I/O operation on closed file")
+
+
+@pytest.mark.parametrize("stderr", [None, io.StringIO(), NoFile(), Closed()])
+def test_silent_without_a_terminal_as_stderr(monkeypatch, stderr):
+    monkeypatch.setattr(sys, "stderr", stderr)
+    net, x, y = make()
+    net.fit(x, y)
+    assert not isinstance(stderr, io.StringIO) or stderr.getvalue() == ""
+
+
+def test_nowhere_to_show(monkeypatch, way):
+    monkeypatch.setattr(sys, "stderr", None)
+    net, x, y = make()
+    net.fit(x, y, progress=True)
+
+
+@pytest.mark.parametrize(("config", "seen"), [({"IPKernelApp": {}}, True), ({}, False)])
+def test_a_notebook_is_told_from_a_terminal_of_ipython(monkeypatch, config, seen):
+    shell = types.SimpleNamespace(config=config)
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert shown_by_default() is seen
+
+
+def test_progress_changes_no_bit(capsys, way):
+    assert shown(capsys, progress=True)[1].loss == shown(capsys, progress=False)[1].loss
+
+
+def test_unknown_number_of_samples(capsys):
+    pytest.importorskip("tqdm")
+    progress = Progress(True, 3, None)
+    states = []
+    for epoch in (1, 2, 3):
+        progress.start(epoch)
+        for done in (20, 40):
+            progress.at(done, loss=1 / done)
+            progress._bar._bar.refresh()
+            states.append(capsys.readouterr().err.rpartition("\r")[2])
+        progress.end(0.5, loss=0.1 * epoch)
+    progress.close()
+    # Nothing is said of the time left before the first epoch has ended; then epochs are alike.
+    for state, start in zip(
+        states,
+        ("epoch 1/3, 20.0 samples in", "epoch 1/3, 40.0 samples in", "epoch 2/3  50%|",
+         "epoch 2/3  67%|", "epoch 3/3  83%|", "epoch 3/3 100%|"),
+        strict=True,
+    ):  # fmt: skip
+        assert state.startswith(start)
+    assert last_state(capsys.readouterr().err).startswith("epoch 3/3 100%|")
+
+
+def test_an_epoch_longer_than_the_one_before(capsys, way):
+    progress = Progress(True, 2, None)
+    for epoch, samples in ((1, 10), (2, 30)):
+        progress.start(epoch)
+        progress.at(samples, loss=1.0)
+        progress.end(0.5, loss=1.0)
+    progress.close()
+    text = capsys.readouterr().err
+    if way == "tqdm":
+        assert last_state(text).startswith("epoch 2/2 100%|")
+    else:
+        assert ["left" in line for line in text.splitlines()] == [True, False]
+        assert "60 samples/s" in text
+
+
+def test_epochs_may_be_numbered_on(capsys, way):
+    progress = Progress(True, 2, 10, first=4)
+    for epoch in (4, 5):
+        progress.start(epoch)
+        progress.end(0.5, loss=1.0)
+    progress.close()
+    text = capsys.readouterr().err.strip()
+    assert re.split(r"[\r\n]+", text)[-1].startswith("epoch 5/5")
+
+
+def test_figures_stay_until_there_are_newer_ones(capsys):
+    pytest.importorskip("tqdm")
+    progress = Progress(True, 2, 10)
+    progress.start(1)
+    progress.end(0.5, loss=1.0, val_loss=2.0)
+    progress.start(2)
+    progress.at(5, loss=0.5)
+    progress.close()
+    state = last_state(capsys.readouterr().err)
+    assert state.startswith("epoch 2/2, interrupted  75%|")
+    assert state.endswith("loss=0.5, val_loss=2")
+
+
+def test_a_bar_of_something_else(capsys, way):
+    bar = Bar(True, 4, unit="models", description="grid")
+    for done in range(1, 5):
+        bar.to(done, best=1 / done)
+        bar.line()
+    bar.close()
+    text = capsys.readouterr().err
+    if way == "tqdm":
+        assert re.fullmatch(r"grid 100%\|█+\| in 00:00, \S+ models/s, best=0.25", last_state(text))
+    else:
+        lines = text.splitlines()
+        assert len(lines) == 4
+        assert re.fullmatch(r"grid: best 0.5, \S+ models/s, 00:00 left", lines[1])
+        assert re.fullmatch(r"grid: best 0.25, \S+ models/s, in 00:00", lines[3])
+
+
+@pytest.mark.parametrize(("total", "shows"), [(4, "75%|"), (None, "3.00 models in")])
+def test_an_interrupted_bar(capsys, total, shows):
+    pytest.importorskip("tqdm")
+    bar = Bar(True, total, unit="models", description="grid")
+    bar.to(3)
+    bar.close(interrupted=True)
+    bar.close()  # once is enough, twice does no harm
+    state = last_state(capsys.readouterr().err)
+    assert state.startswith("grid, interrupted")
+    assert shows in state
+
+
+def test_nothing_is_shown_of_a_hidden_bar(capsys, way):
+    bar = Bar(False, 4, unit="models")
+    assert bar.shown is False
+    bar.describe("grid")
+    bar.to(2, loss=1.0)
+    bar.expect(3)
+    bar.line()
+    bar.close()
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
