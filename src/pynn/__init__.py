@@ -10,6 +10,8 @@ from typing import Any
 
 from pynn._version import __version__
 from pynn.callbacks import Callback, EarlyStopping
+from pynn.checkpoint import Checkpoint
+from pynn.files import load
 from pynn.history import History
 from pynn.losses import Huber, Loss, Pinball, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pynn.mlp import MLP
@@ -67,6 +69,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Callback",
+    "Checkpoint",
     "Constant",
     "CosineDecay",
     "EarlyStopping",
@@ -100,6 +103,7 @@ __all__ = [
     "leaky_relu_backward",
     "linear",
     "linear_backward",
+    "load",
     "log_softmax",
     "log_softmax_backward",
     "mae",

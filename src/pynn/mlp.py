@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from pynn import _checks, _core, architecture, fitting, initializers
+from pynn._copies import optimizer_of, shallow_copy
 from pynn._types import Array, EpochResult
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
@@ -224,10 +226,12 @@ class MLP:
                 weight[...] = initializers.draw(name, self.rng, shape, self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
+        with self._trained_here():
+            state = self.__dict__.copy()
         for name in ("_core", "_plain_forward", "_weights", "_biases", "_training"):
             del state[name]
         state["_last_input"] = None
+        state["optimizer"] = optimizer_of(self)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -236,6 +240,53 @@ class MLP:
         parameters = self._parameters
         self._build()
         self._parameters[...] = parameters
+
+    def __copy__(self) -> MLP:
+        return shallow_copy(self)
+
+    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        """Write the network to a file, from which `pynn.load` makes it again.
+
+        The file holds the configuration, the weights, the generator's state, the history of the
+        last fit, and the optimiser with its state for this network: training goes on from the file
+        exactly as it would have done here.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or binary file object
+            The name's end says what is written: ".npz", which `numpy.load` reads too, or
+            ".safetensors". To any other, ".npz" is added, as `numpy.savez` does. A file object
+            gets the .npz format.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older one of that name is still whole.
+        ValueError
+            If something cannot be written: a random generator that is none of NumPy's, an
+            optimiser that is none of pynn's.
+        ImportError
+            For ".safetensors", if that package is not installed.
+        RuntimeError
+            If another thread is training this network.
+
+        Notes
+        -----
+        The file is written beside `path`, flushed to the disk and then renamed, so that after a
+        failure or a loss of power there is the old file or the new one. A process that is killed
+        meanwhile leaves a file ``.pynn-*.tmp``, which the next `save` to that path removes. A
+        learning rate that is a function of the step is left out.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, pynn
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pynn.MLP([4, 3]).save(pathlib.Path(folder) / "net.npz")
+        """
+        from pynn import files
+
+        with self._trained_here():
+            files.save(self, path)
 
     def __repr__(self) -> str:
         hidden = self.activations[:-1]

@@ -1,0 +1,58 @@
+"""What a network takes along when it is copied or pickled."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from pynn.mlp import MLP
+    from pynn.optimizers import Optimizer
+
+# What training changes. A shallow copy shares the other attributes.
+TRAINED = ("rng", "history", "optimizer", "_noise")
+
+
+def optimizer_of(net: MLP) -> Optimizer | None:
+    """The network's optimiser as one that has trained no other network.
+
+    An optimiser may have trained several; they must not go along with this one.
+
+    Parameters
+    ----------
+    net : MLP
+
+    Returns
+    -------
+    Optimizer or None
+        A shallow copy, with the state of `net` itself.
+    """
+    if net.optimizer is None:
+        return None
+    twin = copy.copy(net.optimizer)
+    state = net.optimizer._states.get(net)
+    twin._states = WeakKeyDictionary() if state is None else WeakKeyDictionary({net: state})
+    return twin
+
+
+def shallow_copy(net: MLP) -> MLP:
+    """A network of its own that shares the attributes of subclasses.
+
+    Parameters
+    ----------
+    net : MLP
+
+    Returns
+    -------
+    MLP
+        With its own parameters, generator, optimiser and history: training one does not change the
+        other.
+    """
+    twin = type(net).__new__(type(net))
+    state: dict[str, Any] = net.__getstate__()
+    memo: dict[int, Any] = {id(net): twin}  # so that the optimiser's state is the copy's
+    for name in TRAINED:
+        state[name] = copy.deepcopy(state[name], memo)
+    twin.__setstate__(state)
+    return twin

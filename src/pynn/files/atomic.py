@@ -1,0 +1,166 @@
+"""Writing a file as a whole: under its name is the old file or the new one, never a piece."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
+
+SUFFIX = ".tmp"
+# Windows would translate line ends in a descriptor opened without O_BINARY.
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+CREATE |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of `path` when the block ends without an exception.
+
+    It is written in the same folder under an unpredictable name, flushed to the disk and then
+    renamed, which the operating system does in one step. After an exception it is removed. A
+    process that is killed leaves it behind; the next writer of the same `path` removes it.
+
+    Parameters
+    ----------
+    path : str
+        A symbolic link is followed: the file that it names is replaced. Owner and permissions of
+        an existing file are kept where the system allows it; a new file gets those that `open`
+        would give.
+
+    Yields
+    ------
+    file object
+        For writing bytes.
+
+    Raises
+    ------
+    OSError
+        As `open` and `write` would: no such folder, no permission, no space on the disk.
+    """
+    target = os.path.realpath(path)
+    old = _status(target, path)
+    folder, name = os.path.split(target)
+    prefix = f".pynn-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}-"
+    _remove_leftovers(folder, prefix)
+    temporary, descriptor = _create(folder, prefix, old, path)
+    try:
+        with open(descriptor, "wb") as file:
+            if old is not None:
+                _keep_owner_and_mode(file.fileno(), old)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if sys.platform != "win32":
+                # Renamed while it is locked, so that nobody takes it for a leftover.
+                os.replace(temporary, target)
+        if sys.platform == "win32":  # where an open file cannot be renamed
+            os.replace(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _flush_folder(folder)
+
+
+def _status(target: str, path: str) -> os.stat_result | None:
+    """The status of the file to be replaced, which `open` could write to; None if there is none."""
+    try:
+        status = os.stat(target)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        error.filename = path
+        raise
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path!r} is not a regular file, so it cannot be replaced")
+    # Renaming would ask the folder for permission only.
+    if not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    return status
+
+
+def _create(folder: str, prefix: str, old: os.stat_result | None, path: str) -> tuple[str, int]:
+    """Make and lock a new file in `folder`: its name, and its descriptor."""
+    mode = 0o666 if old is None else old.st_mode & 0o777
+    while True:
+        name = os.path.join(folder, prefix + os.urandom(8).hex() + SUFFIX)
+        try:
+            descriptor = os.open(name, CREATE, mode)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            error.filename = path  # not the name that the caller has never heard of
+            raise
+        if _lock(descriptor):
+            return name, descriptor
+        # Another writer was just looking for leftovers and has taken this one for one.
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Mark a file as being written. False if it has been removed as a leftover."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return os.fstat(descriptor).st_nlink > 0
+
+
+def _remove_leftovers(folder: str, prefix: str) -> None:
+    """Remove what killed writers of the same file have left: it is locked by nobody."""
+    pattern = re.compile(re.escape(prefix) + "[0-9a-f]{16}" + re.escape(SUFFIX))
+    try:
+        names = [name for name in os.listdir(folder) if pattern.fullmatch(name)]
+    except OSError:  # creating the new file will say what is wrong
+        return
+    for name in names:
+        leftover = os.path.join(folder, name)
+        with suppress(OSError):
+            if sys.platform == "win32":  # where an open file cannot be removed
+                os.unlink(leftover)
+                continue
+            descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(leftover)
+            finally:
+                os.close(descriptor)
+
+
+def _keep_owner_and_mode(descriptor: int, old: os.stat_result) -> None:
+    if sys.platform == "win32":
+        return
+    new = os.fstat(descriptor)
+    # Only root may give files away. The mode comes second: a change of owner clears parts of it.
+    with suppress(OSError):
+        if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+    with suppress(OSError):
+        os.fchmod(descriptor, old.st_mode & 0o777)
+
+
+def _flush_folder(folder: str) -> None:
+    """Make the renaming durable, where folders can be flushed."""
+    if sys.platform == "win32":
+        return
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,89 @@
+"""What the kinds of files have in common: a text, the header, and named arrays."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple, Protocol
+
+from pynn._types import Array
+
+# The header holds sizes and settings, no parameters: ten thousand layers need 0.4 MB.
+MOST_HEADER_BYTES = 2**22
+# A generator's integers of 128 bits have 39. The time to read a number is quadratic.
+MOST_DIGITS = 40
+
+
+class ArrayInfo(NamedTuple):
+    """What a file says of an array before it is read.
+
+    Attributes
+    ----------
+    dtype : str
+        As NumPy writes it, byte order included: "<f4".
+    shape : tuple of int
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Container(Protocol):
+    """An open file whose directory has been read and agrees with the number of bytes there are.
+
+    Attributes
+    ----------
+    header : str
+    arrays : dict of str to ArrayInfo
+    """
+
+    header: str
+    arrays: dict[str, ArrayInfo]
+
+    def read(self, name: str, out: Array) -> None:
+        """Read an array into one of its shape, C-contiguous and of its type."""
+
+
+def parse_json(text: str | bytes, name: str) -> Any:
+    """The value of a JSON text that nothing is known of.
+
+    Parameters
+    ----------
+    text : str or bytes
+    name : str
+        What it is, for the message.
+
+    Returns
+    -------
+    object
+        NaN and infinities are not JSON and are refused, as are names that occur twice.
+
+    Raises
+    ------
+    ValueError
+        If it is not JSON.
+    """
+    try:
+        return json.loads(
+            text, parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_object
+        )
+    except RecursionError:
+        raise ValueError(f"{name} is nested too deeply") from None
+    except ValueError as error:  # JSON's and Unicode's errors are ValueErrors
+        raise ValueError(f"{name} is not valid JSON: {error}") from None
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return result
