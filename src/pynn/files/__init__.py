@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pynn.files.container import Container
     from pynn.mlp import MLP
 
+MOST_CHARACTERS = 400
 NPZ, TENSORS = ".npz", ".safetensors"
 
 
@@ -123,7 +124,10 @@ def _load(file: BinaryIO, name: Any) -> MLP:
     try:
         return model.rebuild(_container(file))
     except ValueError as error:
-        raise ValueError(f"{name} cannot be read as a network: {error}") from error
+        reason = str(error)
+        if len(reason) > MOST_CHARACTERS:  # it quotes the file
+            reason = reason[:MOST_CHARACTERS] + "..."
+        raise ValueError(f"{name} cannot be read as a network: {reason}") from error
 
 
 def _container(file: BinaryIO) -> Container:
