@@ -170,7 +170,6 @@ random.seed(5)
 
 
 def save_for_ever(first):
-    net = pynn.MLP([300, 400], seed=0)
     for number in range(first, first + 10**6):
         net.weights[0][...] = net.biases[0][...] = number
         net.save(path)
@@ -188,12 +187,16 @@ def there():
 net = pynn.MLP([300, 400], seed=0)
 net.weights[0][...] = net.biases[0][...] = 0
 net.save(path)
+start = time.perf_counter()
+for _ in range(5):
+    net.save(path)
+duration = (time.perf_counter() - start) / 5
 files, hits, last = set(), 0, 0
 for kill in range(kills):
     child = os.fork()
     if child == 0:
         save_for_ever(1 + kill * 1000)
-    time.sleep(0.003 + random.random() * 0.02)
+    time.sleep(4 * duration * random.random())
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     number, leftovers = there()
@@ -214,7 +217,7 @@ def test_kills(path):
     if path.suffix == ".safetensors":
         pytest.skip("one kind of file is enough")
     files, hits = map(int, run_python(KILLED, path.parent, path, timeout=120).split())
-    assert files > 20
+    assert files > 5
     assert hits > 20  # it was being written when the process was killed
 
 
