@@ -7,13 +7,14 @@ import string
 from typing import TYPE_CHECKING, Any, Literal
 
 from pynn import _checks, _monitor
+from pynn.callbacks import Callback
 
 if TYPE_CHECKING:
     from pynn.history import History
     from pynn.mlp import MLP
 
 
-class Checkpoint:
+class Checkpoint(Callback):
     """Saves the network after each epoch, or after those that are the best so far.
 
     Parameters

@@ -118,6 +118,26 @@ def test_failures_after_every_number_of_bytes(path, old, new, monkeypatch):
 
 
 @posix
+def test_the_file_is_on_the_disk_before_it_has_its_name(path, old, monkeypatch):
+    calls = []
+
+    def fsync(descriptor, call=os.fsync):
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        calls.append(("fsync", "folder" if is_folder else os.fstat(descriptor).st_size))
+        call(descriptor)
+
+    def replace(a, b, call=os.replace):
+        calls.append(("replace", b))
+        call(a, b)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    old.save(path)
+    size = path.stat().st_size
+    assert calls == [("fsync", size), ("replace", str(path)), ("fsync", "folder")]
+
+
+@posix
 def test_a_limit_of_the_files_size(path, old, new):
     """As a quota does, or a full disk."""
     old.save(path)

@@ -375,7 +375,7 @@ WRONG = [0, -1, 1.5, True, "x", "", None, [], {}, [1], ["x"], {"a": 1}, 2**64, -
         ("config.activation", ["relu"], "config: activation has 1 names"),
         ("config.activation", 3, "config: activation must be"),
         ("config.loss", "regret", "config: loss must be"),
-        ("config.output_activation", "softmax", "config: output_activation must be|cannot"),
+        ("config.output_activation", "swoosh", "config: output_activation must be"),
         ("config.init", "he_normal", "config: .*init"),
         ("config.seed", 3, "config: .*seed"),
         ("config.evil", 3, "config: .*evil"),

@@ -197,6 +197,14 @@ def test_wrong_arguments(arguments, error, message):
         pynn.Checkpoint(**{"path": "net.npz", **arguments})
 
 
+def test_it_costs_no_speed():
+    """`on_batch_end` is there by inheritance, and is not called for."""
+    from pynn.callbacks import wants_batches
+
+    assert isinstance(pynn.Checkpoint("net.npz"), pynn.Callback)
+    assert not wants_batches(pynn.Checkpoint("net.npz"))
+
+
 def test_repr():
     assert repr(pynn.Checkpoint("net.npz")) == "Checkpoint('net.npz')"
     assert repr(pynn.Checkpoint(os.fsencode("a"), True, every=2)) == (

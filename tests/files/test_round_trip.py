@@ -12,6 +12,7 @@ from model_files import SUFFIXES, as_bytes, load_bytes, members, trained
 from numpy_mlp import LOSSES, assert_same_bits, make_samples
 
 import pynn
+from pynn.files import npz
 
 OPTIMIZERS = {
     "none": lambda: None,
@@ -72,6 +73,18 @@ def test_optimizers(tmp_path, suffix, optimizer):
         a, b = getattr(mine, moment), getattr(its, moment)
         assert (a is None) == (b is None)
         assert a is None or a.tobytes() == b.tobytes()
+
+
+def test_members_beyond_2_gib(tmp_path, monkeypatch):
+    """They have another layout in a zip file; here all members have it."""
+    net = trained(pynn.Adam())
+    plain = as_bytes(net)
+    monkeypatch.setattr(npz, "ZIP64_BYTES", -1)
+    large = as_bytes(net)
+    assert len(large) > len(plain)
+    assert_same_bits(load_bytes(large), net)
+    with np.load(io.BytesIO(large)) as file:
+        np.testing.assert_array_equal(file["weights_0"], net.weights[0])
 
 
 def test_numpy_reads_it(tmp_path):
