@@ -134,7 +134,8 @@ def _remove_leftovers(folder: str, prefix: str) -> None:
             if sys.platform == "win32":  # where an open file cannot be removed
                 os.unlink(leftover)
                 continue
-            descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            # For writing, without which NFS gives no exclusive lock.
+            descriptor = os.open(leftover, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.unlink(leftover)
