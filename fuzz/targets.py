@@ -130,7 +130,24 @@ def seeds() -> dict[str, bytes]:
 # ------------------------------------------------------------------- mutations
 
 ODD = [None, True, False, 0, 1, -1, 2, 0.5, -0.0, 1e308, 2**31, 2**53, 2**63, 2**64, 2**128, 10**39]
-ODD += ["", "m", "loss", "float64", "relu", "\0", "☃", [], [[]], [0], ["m", "v"], {}, {"name": 1}]
+ODD += [
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    "",
+    "m",
+    "loss",
+    "float64",
+    "relu",
+    "\0",
+    "☃",
+    [],
+    [[]],
+    [0],
+    ["m", "v"],
+    {},
+    {"name": 1},
+]
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:

@@ -325,8 +325,8 @@ def changed_header(path, value):
         ("{}", "it has version None of the format"),
         ('{"format": 1}', "the header must have"),
         ('{"format": 1, "format": 1}', "a name occurs twice"),
-        ('{"format": NaN}', "NaN is not a number"),
-        ('{"format": -Infinity}', "-Infinity is not a number"),
+        ('{"format": NaN}', "it has version nan of the format"),
+        ('{"format": -Infinity}', "it has version -inf of the format"),
         ('{"format": ' + "9" * 100_000 + "}", "a number of 100000 digits"),
         ('{"format": 1e999}', "it has version inf of the format"),
         (" " * 2**22 + "{}", "the header has 4194306 bytes, more than 4194304"),
@@ -343,7 +343,25 @@ def test_versions(version):
 
 
 STATE = header_of(GOOD)["generator"]["state"]
-WRONG = [0, -1, 1.5, True, "x", "", None, [], {}, [1], ["x"], {"a": 1}, 2**64, -(2**70), 1e308]
+WRONG = [
+    float("nan"),
+    float("inf"),
+    0,
+    -1,
+    1.5,
+    True,
+    "x",
+    "",
+    None,
+    [],
+    {},
+    [1],
+    ["x"],
+    {"a": 1},
+    2**64,
+    -(2**70),
+    1e308,
+]
 
 
 @pytest.mark.parametrize(
@@ -411,6 +429,8 @@ WRONG = [0, -1, 1.5, True, "x", "", None, [], {}, [1], ["x"], {"a": 1}, 2**64, -
         ("optimizer.settings.learning_rate", "fast", "optimizer: learning_rate must be"),
         ("optimizer.settings.learning_rate", 10**39, "optimizer: |expected"),
         ("optimizer.settings.learning_rate", {"schedule": {}}, "optimizer: "),
+        ("optimizer.settings.learning_rate", float("inf"), r"learning_rate must be in \(0, inf\)"),
+        ("optimizer.settings.learning_rate", float("nan"), r"learning_rate must be in \(0, inf\)"),
         ("optimizer.settings.beta1", 1.0, r"optimizer: beta1 must be in \[0, 1\)"),
         ("optimizer.settings.evil", 1.0, "optimizer: .*evil"),
         ("history", {}, "history must be a list of names or null"),

@@ -164,6 +164,15 @@ def test_other_optimizers_are_refused(tmp_path):
     assert_same_bits(again(net, tmp_path), net)
 
 
+def test_a_plateau_that_has_seen_infinity(tmp_path, suffix):
+    plateau = pynn.ReduceOnPlateau(0.1, monitor="val_r2", mode="max")
+    net = pynn.MLP([4, 3], loss="mse")
+    net.optimizer = pynn.SGD(plateau)
+    plateau._state.best = float("inf")
+    twin = again(net, tmp_path, suffix)
+    assert twin.optimizer.learning_rate._state == plateau._state
+
+
 def falling(step):
     return 0.1 / (1 + step)
 

@@ -55,7 +55,7 @@ def parse_json(text: str | bytes, name: str) -> Any:
     Returns
     -------
     object
-        NaN and infinities are not JSON and are refused, as are names that occur twice.
+        NaN and infinities are read as Python writes them; names that occur twice are refused.
 
     Raises
     ------
@@ -63,9 +63,7 @@ def parse_json(text: str | bytes, name: str) -> Any:
         If it is not JSON.
     """
     try:
-        return json.loads(
-            text, parse_int=_integer, parse_constant=_no_constant, object_pairs_hook=_object
-        )
+        return json.loads(text, parse_int=_integer, object_pairs_hook=_object)
     except RecursionError:
         raise ValueError(f"{name} is nested too deeply") from None
     except ValueError as error:  # JSON's and Unicode's errors are ValueErrors
@@ -76,10 +74,6 @@ def _integer(digits: str) -> int:
     if len(digits) > MOST_DIGITS:
         raise ValueError(f"a number of {len(digits)} digits")
     return int(digits)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def describe(net: MLP) -> tuple[str, dict[str, Array]]:
         "optimizer": _describe_optimizer(net, arrays),
         "history": _describe_history(net.history, arrays),
     }
-    text = json.dumps(header, allow_nan=False)
+    # (Infinities are no JSON, strictly. What has been observed may be one; it must not be lost.)
+    text = json.dumps(header)
     if len(text) > MOST_HEADER_BYTES:
         raise ValueError(
             f"the network's description has {len(text)} characters, more than a file's"
