@@ -110,6 +110,7 @@ __all__ = [
     "matmul",
     "mse",
     "pinball",
+    "plot",
     "poisson",
     "relu",
     "relu_backward",
@@ -132,7 +133,12 @@ __all__ = [
 ]
 
 # Imported when they are asked for, so that `import pynn` stays quick.
-_LAZY = {"convert": "pynn.convert", "from_sklearn": "pynn.convert", "from_torch": "pynn.convert"}
+_LAZY = {
+    "convert": "pynn.convert",
+    "from_sklearn": "pynn.convert",
+    "from_torch": "pynn.convert",
+    "plot": "pynn.plot",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -27,6 +27,9 @@ from pynn.targets import (
     class_weights,
     predictions,
 )
+
+if TYPE_CHECKING:
+    from pynn.summary import Summary
 
 # Rows that evaluate() takes at a time.
 EVALUATION_ROWS = 4096
@@ -850,6 +853,24 @@ class MLP:
         return FloatingPointError(
             f"{what}{place}; {reason}. The weights are those before this mini-batch."
         )
+
+    def summary(self) -> Summary:
+        """Describe the layers: shapes, parameters, memory.
+
+        Returns
+        -------
+        Summary
+            A string that prints as a table, in notebooks too.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.MLP([4, 8, 3], seed=0).summary().parameters
+        67
+        """
+        from pynn.summary import summary
+
+        return summary(self)
 
     # ------------------------------------------------------------- conversions
 
