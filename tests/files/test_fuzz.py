@@ -44,6 +44,7 @@ def test_mutations(kind):
     seeds = [
         data
         for path in CORPUS
+        if not path.name.startswith("found-")  # most of these are refused
         if needs_safetensors(data := path.read_bytes()) == (kind == "tensors")
         and (kind == "tensors" or path.name.startswith(kind))
     ]
