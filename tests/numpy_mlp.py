@@ -5,21 +5,77 @@ import subprocess
 import sys
 
 import numpy as np
+from scipy.special import ndtr, xlogy
 
-LOSSES = ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "mse")
+LOSSES = (
+    "softmax_cross_entropy",
+    "sigmoid_cross_entropy",
+    "squared_error",
+    "mse",
+    "mae",
+    "huber",
+    "poisson",
+    "pinball",
+)
 
 
 def sigmoid(z):
     return np.exp(-np.logaddexp(0, -z))
 
 
-# Each function, and its derivative from the output y.
+def normal_density(z):
+    return np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+
+# Each function, and its derivative at z.
 ACTIVATIONS = {
     "identity": (lambda z: z, np.ones_like),
-    "relu": (lambda z: np.maximum(z, 0), lambda y: (y > 0).astype(float)),
-    "sigmoid": (sigmoid, lambda y: y * (1 - y)),
-    "tanh": (np.tanh, lambda y: 1 - y**2),
+    "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(float)),
+    "leaky_relu": (lambda z: np.where(z > 0, z, 0.01 * z), lambda z: np.where(z > 0, 1.0, 0.01)),
+    "elu": (lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.where(z > 0, 1.0, np.exp(z))),
+    "gelu": (lambda z: z * ndtr(z), lambda z: ndtr(z) + z * normal_density(z)),
+    "silu": (
+        lambda z: z * sigmoid(z),
+        lambda z: sigmoid(z) * (1 + z * (1 - sigmoid(z))),
+    ),
+    "softplus": (lambda z: np.logaddexp(0, z), sigmoid),
+    "sigmoid": (sigmoid, lambda z: sigmoid(z) * (1 - sigmoid(z))),
+    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+    "exp": (np.exp, np.exp),
 }
+
+
+def philox(key, counters, rounds=7):
+    """The words (n, 4) of Philox4x32 for counters (n, 4), by Python's integers (Salmon 2011)."""
+    low = 0xFFFFFFFF
+    out = []
+    for counter in counters:
+        c, k = [int(x) for x in counter], [int(key) & low, int(key) >> 32]
+        for _ in range(rounds):
+            p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+            c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & low, (p0 >> 32) ^ c[3] ^ k[1], p0 & low]
+            k = [(k[0] + 0x9E3779B9) & low, (k[1] + 0xBB67AE85) & low]
+        out.append(c)
+    return np.array(out, np.uint64)
+
+
+def kept(key, step, layer, shape, rate):
+    """Which elements of a mini-batch (rows, units) dropout lets through."""
+    count = shape[0] * shape[1]
+    groups = -(-count // 64)
+    counters = [
+        (
+            (16 * g + lane) & 0xFFFFFFFF,
+            ((16 * g + lane) >> 32) ^ (step >> 32),
+            layer,
+            step & 0xFFFFFFFF,
+        )
+        for g in range(groups)
+        for lane in range(16)
+    ]
+    words = philox(key, counters).reshape(groups, 16, 2, 2)  # (group, counter, half, word)
+    flat = words.transpose(0, 2, 1, 3).reshape(-1)[:count]
+    return (flat >= round(rate * 2**32)).reshape(shape)
 
 
 class NumpyMLP:
@@ -28,6 +84,9 @@ class NumpyMLP:
     def __init__(self, net):
         self.weights, self.biases = ([a.astype(float) for a in x] for x in net.get_weights())
         self.activations, self.loss, self.dtype = net.activations, net.loss, net.dtype
+        self.settings = net._loss._config()
+        self.dropout, self.l1, self.l2, self.max_norm = net.dropout, net.l1, net.l2, net.max_norm
+        self.key, self.step = (int(x) for x in net._noise)
         self.rng = copy.deepcopy(net.rng)
         self.velocity = [np.zeros_like(p) for p in self.parameters]
 
@@ -43,66 +102,123 @@ class NumpyMLP:
         """The targets in float64, one row a sample."""
         y, outputs = np.asarray(y), self.weights[-1].shape[1]
         if y.ndim == 2:
-            return self.inputs(y)
-        return self.inputs(y)[:, None] if outputs == 1 else np.eye(outputs)[y.astype(int)]
+            t = self.inputs(y)
+        elif outputs == 1:
+            t = self.inputs(y)[:, None]
+        else:
+            t = np.eye(outputs)[y.astype(int)]
+        smoothing = self.settings.get("label_smoothing", 0.0)
+        alternatives = outputs if self.loss == "softmax_cross_entropy" else 2
+        return (1 - smoothing) * t + smoothing / alternatives
 
-    def layers(self, x):
-        """Every layer's output, the samples first; the cross-entropies' last is their logits."""
-        outputs = [self.inputs(x)]
+    def masks(self, layer, rows):
+        """Dropout's factors of a layer's inputs in the present step."""
+        rate = self.dropout[layer]
+        if rate == 0:
+            return 1.0
+        shape = (rows, self.weights[layer].shape[0])
+        return kept(self.key, self.step, layer, shape, rate) / (1 - rate)
+
+    def layers(self, x, training=False):
+        """Each layer's inputs, and what its activation is applied to."""
+        inputs, before = [self.inputs(x)], []
         for i, weight in enumerate(self.weights):
-            z = outputs[-1] @ weight
-            if self.biases:
-                z = z + self.biases[i]
-            logits = i == len(self.weights) - 1 and self.loss.endswith("cross_entropy")
-            outputs.append(z if logits else ACTIVATIONS[self.activations[i]][0](z))
-        return outputs
+            if training:
+                inputs[i] = inputs[i] * self.masks(i, len(inputs[i]))
+            z = inputs[i] @ weight
+            before.append(z + self.biases[i] if self.biases else z)
+            if i < len(self.weights) - 1:
+                inputs.append(ACTIVATIONS[self.activations[i]][0](before[i]))
+        return inputs, before
 
-    def __call__(self, x):
-        z = self.layers(x)[-1]
-        if self.loss == "softmax_cross_entropy":
+    def outputs(self, z):
+        name = self.activations[-1]
+        if name == "softmax":
             e = np.exp(z - z.max(axis=1, keepdims=True))
             return e / e.sum(axis=1, keepdims=True)
-        return sigmoid(z) if self.loss == "sigmoid_cross_entropy" else z
+        return ACTIVATIONS[name][0](z)
 
-    def mean_loss(self, x, y):
-        z, t = self.layers(x)[-1], self.targets(y)
+    def __call__(self, x):
+        return self.outputs(self.layers(x)[1][-1])
+
+    def row_losses(self, z, t):
+        """Each row's loss, and its gradient with respect to z, the outputs' pre-activation."""
+        y, n = self.outputs(z), t.shape[1]
+        d = y - t
         if self.loss == "softmax_cross_entropy":
-            return np.mean(np.sum(t * (np.logaddexp.reduce(z, axis=1)[:, None] - z), axis=1))
+            losses = np.sum(t * (np.logaddexp.reduce(z, axis=1)[:, None] - z), axis=1)
+            return losses, y * t.sum(axis=1, keepdims=True) - t
         if self.loss == "sigmoid_cross_entropy":
-            return np.mean(np.sum(np.logaddexp(0, z) - t * z, axis=1))
-        if self.loss == "squared_error":
-            return np.mean(np.sum((z - t) ** 2, axis=1)) / 2
-        return np.mean((z - t) ** 2)
-
-    def gradients(self, x, y):
-        """Of the mean loss, in the order of `parameters`."""
-        layers, t = self.layers(x), self.targets(y)
-        if self.loss == "softmax_cross_entropy":
-            delta = self(x) * t.sum(axis=1, keepdims=True) - t
-        elif self.loss == "sigmoid_cross_entropy":
-            delta = self(x) - t
+            return np.sum(np.logaddexp(0, z) - t * z, axis=1), d
+        if self.loss == "poisson":
+            losses, slope = np.sum(xlogy(t, t / y) - t + y, axis=1), 1 - t / y
+        elif self.loss == "squared_error":
+            losses, slope = np.sum(d**2, axis=1) / 2, d
+        elif self.loss == "mse":
+            losses, slope = np.mean(d**2, axis=1), 2 * d / n
+        elif self.loss == "mae":
+            losses, slope = np.mean(abs(d), axis=1), np.sign(d) / n
+        elif self.loss == "huber":
+            delta = self.settings["delta"]
+            each = np.where(abs(d) <= delta, d**2 / 2, delta * (abs(d) - delta / 2))
+            losses, slope = np.mean(each, axis=1), np.clip(d, -delta, delta) / n
         else:
-            delta = (layers[-1] - t) * (2 / t.shape[1] if self.loss == "mse" else 1)
-            delta = delta * ACTIVATIONS[self.activations[-1]][1](layers[-1])
-        delta = delta / len(t)
+            q = np.asarray(self.settings["quantile"])
+            each = np.where(d < 0, -q * d, (1 - q) * d)
+            losses, slope = np.mean(each, axis=1), np.where(d < 0, -q, 1 - q) / n
+        if self.activations[-1] == "softmax":
+            return losses, y * (slope - np.sum(slope * y, axis=1, keepdims=True))
+        return losses, slope * ACTIVATIONS[self.activations[-1]][1](z)
+
+    def penalty(self):
+        pairs = zip(self.weights, self.l1, self.l2, strict=True)
+        return sum(l1 * abs(w).sum() + l2 / 2 * (w**2).sum() for w, l1, l2 in pairs)
+
+    def mean_loss(self, x, y, weights=None, training=False):
+        losses, _ = self.row_losses(self.layers(x, training)[1][-1], self.targets(y))
+        if weights is not None and not np.any(weights):
+            return self.penalty()
+        return np.average(losses, weights=weights) + self.penalty()
+
+    def gradients(self, x, y, weights=None, training=False):
+        """Of the mean loss, in the order of `parameters`."""
+        inputs, before = self.layers(x, training)
+        _, delta = self.row_losses(before[-1], self.targets(y))
+        w = np.ones(len(delta)) if weights is None else np.asarray(weights)
+        delta = delta * (w / (w.sum() or 1.0))[:, None]
         dw, db = [], []
         for i in reversed(range(len(self.weights))):
-            dw.insert(0, layers[i].T @ delta)
+            weight = self.weights[i]
+            dw.insert(0, inputs[i].T @ delta + self.l1[i] * np.sign(weight) + self.l2[i] * weight)
             db.insert(0, delta.sum(axis=0))
+            delta = delta @ weight.T
+            if training:
+                delta = delta * self.masks(i, len(delta))
             if i:
-                slope = ACTIVATIONS[self.activations[i - 1]][1](layers[i])
-                delta = delta @ self.weights[i].T * slope
+                delta = delta * ACTIVATIONS[self.activations[i - 1]][1](before[i - 1])
+        self.input_gradient = delta
         return [*dw, *(db if self.biases else [])]
 
-    def train_on_batch(self, x, y, learning_rate, momentum=0.0, nesterov=False):
-        loss = self.mean_loss(x, y)
-        gradients = self.gradients(x, y)
+    def train_on_batch(
+        self, x, y, learning_rate, momentum=0.0, nesterov=False, weights=None, clip_norm=None
+    ):
+        loss = self.mean_loss(x, y, weights, training=True)
+        gradients = self.gradients(x, y, weights, training=True)
+        norm = np.sqrt(sum((g**2).sum() for g in gradients))
+        if clip_norm is not None and norm > clip_norm:
+            gradients = [g * (clip_norm / norm) for g in gradients]
         for p, v, g in zip(self.parameters, self.velocity, gradients, strict=True):
             v[...] = momentum * v - learning_rate * g
             p[...] = p + (momentum * v - learning_rate * g if nesterov else v)
+        for weight, limit in zip(self.weights, self.max_norm, strict=True):
+            if limit:
+                length = np.sqrt((weight**2).sum(axis=0))
+                factor = np.where(length > limit, limit / np.maximum(length, 1e-300), 1)
+                np.multiply(weight, factor, out=weight)
+        self.step += 1
         return loss
 
-    def fit(self, x, y, epochs, batch_size, shuffle=True, **sgd):
+    def fit(self, x, y, epochs, batch_size, shuffle=True, weights=None, **sgd):
         """Each epoch's mean loss, every mini-batch's before its update."""
         history = []
         for _ in range(epochs):
@@ -110,7 +226,9 @@ class NumpyMLP:
             total = 0.0
             for i in range(0, len(x), batch_size):
                 batch = order[i : i + batch_size]
-                total += len(batch) * self.train_on_batch(x[batch], y[batch], **sgd)
+                of_batch = None if weights is None else weights[batch]
+                loss = self.train_on_batch(x[batch], y[batch], weights=of_batch, **sgd)
+                total += len(batch) * loss
             history.append(total / len(x))
         return history
 
@@ -124,6 +242,8 @@ def make_samples(loss, n, inputs, outputs, *, labels=False, seed=1):
     if loss == "softmax_cross_entropy":
         return x, rng.dirichlet(np.ones(outputs), n)
     shape = (n, outputs)
+    if loss == "poisson":
+        return x, rng.poisson(1.5, shape).astype(float)
     return x, rng.random(shape) if loss.endswith("cross_entropy") else rng.normal(size=shape)
 
 

@@ -5,14 +5,20 @@ import pytest
 from numpy_mlp import LOSSES, NumpyMLP, assert_close, make_samples, randomize_biases
 
 import pynn
+from pynn.losses import LOSSES as LOSSES_INFO
 
-NAMES = ("identity", "relu", "sigmoid", "tanh")
+NAMES = pynn.ops.ACTIVATIONS
 ROWS, INPUTS, OUTPUTS = 7, 5, 3
 
 CASES = [
     *((loss, (name, name), None) for loss in LOSSES for name in NAMES),
     *((loss, ("tanh", "relu", "sigmoid", "identity"), None) for loss in LOSSES),
-    *((loss, ("relu",), output) for loss in ("squared_error", "mse") for output in NAMES),
+    *(
+        (loss, ("relu",), output)
+        for loss in ("squared_error", "mse", "mae", "huber", "pinball")
+        for output in (*NAMES, "exp", "softmax")
+    ),
+    ("poisson", ("silu",), "softplus"),
     *((loss, (), None) for loss in LOSSES),
 ]
 cases = pytest.mark.parametrize(("loss", "hidden", "output"), CASES)
@@ -28,7 +34,7 @@ def make_net(loss, hidden, output, *, bias=True, outputs=OUTPUTS, dtype="float64
 def check_by_differences(net, x, y):
     loss, dw, db = net.gradients(x, y)
     numpy_net, step = NumpyMLP(net), 1e-6
-    np.testing.assert_allclose(loss, numpy_net.mean_loss(x, y), rtol=1e-13)
+    np.testing.assert_allclose(loss, numpy_net.mean_loss(x, y), rtol=1e-12)
     for gradient, parameter in zip([*dw, *db], numpy_net.parameters, strict=True):
         expected = np.empty_like(parameter)
         for i, value in np.ndenumerate(parameter):
@@ -81,35 +87,49 @@ def test_one_hot_rows_equal_labels(loss):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-16)
 
 
+def torch_loss(functional, net, z, t):
+    """The loss of outputs z; of logits or log-rates where the loss has the last activation."""
+    sums = {"reduction": "sum"}
+    if net.loss == "softmax_cross_entropy":
+        return functional.cross_entropy(z, t)
+    if net.loss == "sigmoid_cross_entropy":
+        return functional.binary_cross_entropy_with_logits(z, t, **sums) / len(z)
+    if net.loss == "poisson":
+        log = net.activations[-1] == "exp"
+        total = functional.poisson_nll_loss(z, t, log_input=log, eps=0.0, **sums)
+        return (total + (t.xlogy(t) - t).sum()) / len(z)
+    if net.loss == "squared_error":
+        return functional.mse_loss(z, t, **sums) / (2 * len(z))
+    if net.loss == "pinball":
+        return (0.5 * (t - z).abs()).mean()
+    names = {"mse": "mse_loss", "mae": "l1_loss", "huber": "huber_loss"}
+    return getattr(functional, names[net.loss])(z, t)
+
+
 def torch_gradients(torch, net, x, y):
     functional = torch.nn.functional
     functions = {
         "identity": lambda z: z,
-        "relu": torch.relu,
-        "sigmoid": torch.sigmoid,
-        "tanh": torch.tanh,
+        "leaky_relu": functional.leaky_relu,
+        "softmax": lambda z: z.softmax(dim=1),
+        **{name: getattr(functional, name) for name in ("elu", "gelu", "silu", "softplus")},
+        **{name: getattr(torch, name) for name in ("relu", "sigmoid", "tanh", "exp")},
     }
     weights, biases = (
         [torch.tensor(a, requires_grad=True) for a in arrays] for arrays in net.get_weights()
     )
-    z, t = torch.tensor(x), torch.tensor(y)
-    cross_entropy = net.loss.endswith("cross_entropy")
+    z, t = torch.tensor(x, requires_grad=True), torch.tensor(y)
+    samples = z
+    own = net.activations[-1] in LOSSES_INFO[net.loss].inner
     for i, weight in enumerate(weights):
         z = z @ weight
         if biases:
             z = z + biases[i]
-        if not (cross_entropy and i == len(weights) - 1):
+        if not (own and i == len(weights) - 1):
             z = functions[net.activations[i]](z)
-    if net.loss == "softmax_cross_entropy":
-        loss = functional.cross_entropy(z, t)
-    elif net.loss == "sigmoid_cross_entropy":
-        loss = functional.binary_cross_entropy_with_logits(z, t, reduction="sum") / len(z)
-    elif net.loss == "mse":
-        loss = functional.mse_loss(z, t)
-    else:
-        loss = functional.mse_loss(z, t, reduction="sum") / (2 * len(z))
+    loss = torch_loss(functional, net, z, t)
     loss.backward()
-    return loss.item(), [p.grad.numpy() for p in (*weights, *biases)]
+    return loss.item(), [p.grad.numpy() for p in (*weights, *biases, samples)]
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +144,8 @@ def test_torch_autograd(torch, loss, hidden, output, bias):
     x, y = make_samples(loss, ROWS, INPUTS, OUTPUTS)
     value, dw, db = net.gradients(x, y)
     expected, gradients = torch_gradients(torch, net, x, y)
-    np.testing.assert_allclose(value, expected, rtol=1e-13)
-    assert_close([*dw, *db], gradients, 1e-12)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    assert_close([*dw, *db, net.input_gradient(x, y)], gradients, 1e-11)
 
 
 def test_torch_autograd_with_labels(torch):
@@ -133,8 +153,8 @@ def test_torch_autograd_with_labels(torch):
     x, y = make_samples(net.loss, ROWS, INPUTS, OUTPUTS, labels=True)
     value, dw, db = net.gradients(x, y)
     expected, gradients = torch_gradients(torch, net, x, y)
-    np.testing.assert_allclose(value, expected, rtol=1e-13)
-    assert_close([*dw, *db], gradients, 1e-12)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    assert_close([*dw, *db, net.input_gradient(x, y)], gradients, 1e-11)
 
 
 @pytest.mark.parametrize(("dtype", "relative"), [("float64", 1e-12), ("float32", 1e-5)])

@@ -55,10 +55,15 @@ def test_200_steps(dtype, sgd, shuffle):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("activation", ["identity", "relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("activation", pynn.ops.ACTIVATIONS)
 @pytest.mark.parametrize(
     ("loss", "output"),
-    [*((loss, None) for loss in LOSSES), ("squared_error", "sigmoid"), ("mse", "tanh")],
+    [
+        *((loss, None) for loss in LOSSES),
+        ("squared_error", "sigmoid"),
+        ("mse", "softmax"),
+        ("poisson", "softplus"),
+    ],
 )
 def test_every_loss_and_activation(loss, output, activation, bias):
     net = pynn.MLP(
