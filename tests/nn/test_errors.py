@@ -67,6 +67,21 @@ def net():
             ValueError,
             ["init", "(6, 4)", "(4, 6)"],
         ),
+        ({"loss": pynn.Huber}, TypeError, ["loss", "Huber"]),
+        ({"loss": {"name": "huber", "width": 1}}, ValueError, ["huber", "width"]),
+        ({"loss": pynn.Pinball([0.1, 0.9])}, ValueError, ["loss", "2 quantiles", "3 outputs"]),
+        ({"dropout": 1.0}, ValueError, ["dropout", "[0, 1)", "1"]),
+        ({"dropout": -0.1}, ValueError, ["dropout", "-0.1"]),
+        ({"dropout": "half"}, TypeError, ["dropout", "'half'"]),
+        ({"dropout": [0.1, 0.2, 0.3]}, ValueError, ["dropout", "3 values", "2"]),
+        ({"dropout": [0.1, 2]}, ValueError, ["dropout[1]", "2"]),
+        ({"l1": -1}, ValueError, ["l1", "-1"]),
+        ({"l1": np.nan}, ValueError, ["l1", "nan"]),
+        ({"l2": "much"}, TypeError, ["l2", "'much'"]),
+        ({"l2": [0.1]}, ValueError, ["l2", "1 values", "2"]),
+        ({"l2": np.inf}, ValueError, ["l2", "inf"]),
+        ({"max_norm": -2}, ValueError, ["max_norm", "-2"]),
+        ({"max_norm": [1, "a"]}, TypeError, ["max_norm[1]", "'a'"]),
         ({"bias": "no"}, TypeError, ["bias", "'no'"]),
         ({"bias": 1}, TypeError, ["bias", "1"]),
         ({"dtype": "float16"}, ValueError, ["dtype", "float32", "float64", "'float16'"]),
@@ -219,6 +234,81 @@ def changed(**settings):
         ValueError,
         ["validation_data[0]", "(0, 4)"],
     ),
+    split=(lambda net: net.fit(X, Y, validation_split=1), ValueError, ["validation_split", "1"]),
+    split_all=(
+        lambda net: net.fit(X, Y, validation_split=0.99),
+        ValueError,
+        ["validation_split", "0.99", "20"],
+    ),
+    split_and_data=(
+        lambda net: net.fit(X, Y, validation_split=0.1, validation_data=(X, Y)),
+        ValueError,
+        ["validation_data", "validation_split"],
+    ),
+    weights_shape=(
+        lambda net: net.fit(X, Y, sample_weight=np.ones(19)),
+        ValueError,
+        ["sample_weight", "(19,)", "(20,)"],
+    ),
+    weights_negative=(
+        lambda net: net.train_on_batch(X, Y, pynn.SGD(), np.full(20, -1.0)),
+        ValueError,
+        ["sample_weight", "at least 0"],
+    ),
+    weights_nan=(
+        lambda net: net.gradients(X, Y, np.full(20, np.nan)),
+        ValueError,
+        ["sample_weight", "finite"],
+    ),
+    weights_zero=(
+        lambda net: net.evaluate(X, Y, np.zeros(20)),
+        ValueError,
+        ["sample_weight", "0 everywhere"],
+    ),
+    weights_text=(
+        lambda net: net.input_gradient(X, Y, ["a"] * 20),
+        TypeError,
+        ["sample_weight", "<U1"],
+    ),
+    class_weight_name=(
+        lambda net: net.fit(X, Y, class_weight="even"),
+        ValueError,
+        ["class_weight", "balanced", "'even'"],
+    ),
+    class_weight_list=(
+        lambda net: net.fit(X, Y, class_weight=[1, 2, 3]),
+        TypeError,
+        ["class_weight", "dict", "[1, 2, 3]"],
+    ),
+    class_weight_value=(
+        lambda net: net.fit(X, Y, class_weight={1: -1.0}),
+        ValueError,
+        ["class_weight[1]", "-1"],
+    ),
+    class_weight_zero=(
+        lambda net: net.fit(X, Y, class_weight={0: 0, 1: 0, 2: 0}),
+        ValueError,
+        ["class_weight", "0"],
+    ),
+    metric=(lambda net: net.fit(X, Y, metrics="accurate"), ValueError, ["accurate"]),
+    metric_of_values=(lambda net: net.fit(X, Y, metrics=["r2"]), ValueError, ["r2"]),
+    sampling=(lambda net: net.fit(X, Y, sampling="bag"), ValueError, ["sampling", "'bag'"]),
+    steps=(
+        lambda net: net.fit(X, Y, steps_per_epoch=3),
+        ValueError,
+        ["steps_per_epoch", "mini-batches"],
+    ),
+    steps_0=(
+        lambda net: net.fit(iter([(X, Y)]), steps_per_epoch=0),
+        ValueError,
+        ["steps_per_epoch", "1", "0"],
+    ),
+    iterator_weights=(
+        lambda net: net.fit(iter([(X, Y)]), sample_weight=np.ones(20)),
+        ValueError,
+        ["sample_weight", "mini-batches"],
+    ),
+    training=(lambda net: net.gradients(X, Y, training=1), TypeError, ["training", "1"]),
     no_optimizer=(lambda net: net.train_on_batch(X, Y, None), TypeError, ["optimizer", "None"]),
     rate_set=(
         lambda net: net.fit(X, Y, optimizer=changed(learning_rate=-1)),
@@ -265,6 +355,44 @@ def test_sgd(settings, exception, says):
     assert caught.type is exception
     for word in says:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "exception", "says"),
+    [
+        (lambda: pynn.Huber(0), ValueError, ["delta", "0"]),
+        (lambda: pynn.Huber("1"), TypeError, ["delta", "'1'"]),
+        (lambda: pynn.Pinball(1.0), ValueError, ["quantile", "(0, 1)", "1"]),
+        (lambda: pynn.Pinball([0.5, 0]), ValueError, ["quantile[1]", "0"]),
+        (lambda: pynn.SoftmaxCrossEntropy(1), ValueError, ["label_smoothing", "[0, 1)", "1"]),
+        (lambda: pynn.SigmoidCrossEntropy(None), TypeError, ["label_smoothing", "None"]),
+        (lambda: pynn.huber(X, X, delta=-1), ValueError, ["delta", "-1"]),
+        (lambda: pynn.pinball(X, X, quantile=[0.1, 0.2]), ValueError, ["quantile", "(2,)"]),
+        (lambda: pynn.pinball(X, X, quantile=1), ValueError, ["quantile", "1"]),
+        (lambda: pynn.poisson(X, np.full(X.shape, -1.0)), ValueError, ["target", "-1"]),
+        (lambda: pynn.mae(X, X[1:]), ValueError, ["target", "(19, 4)", "(20, 4)"]),
+    ],
+)
+def test_losses_with_parameters(call, exception, says):
+    with pytest.raises(exception) as caught:
+        call()
+    assert caught.type is exception
+    for word in says:
+        assert word in str(caught.value)
+
+
+def test_poisson_refuses_negative_targets():
+    net = pynn.MLP([4, 1], loss="poisson", seed=0)
+    check(net, lambda n: n.fit(X, np.full(20, -1.0)), ValueError, ["y", "-1", "poisson"])
+
+
+def test_class_weights_need_classes():
+    net = pynn.MLP([4, 1], loss="mse", seed=0)
+    says = ["class_weight", "mse"]
+    check(net, lambda n: n.fit(X, np.ones(20), class_weight="balanced"), ValueError, says)
+    many = pynn.MLP([4, 3], loss="sigmoid_cross_entropy", seed=0)
+    says = ["class_weight", "sample_weight"]
+    check(many, lambda n: n.fit(X, np.ones((20, 3)), class_weight={0: 1}), ValueError, says)
 
 
 @table(
