@@ -752,6 +752,42 @@ class MLP:
             If another thread is training this network.
         KeyboardInterrupt
             On Ctrl-C, after a whole mini-batch; `fit` can go on from there.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(300, 4)).astype(np.float32)
+        >>> y = (X[:, 0] * X[:, 1] > 0).astype(int)
+
+        Regularised, with validation data held out, a schedule, and an early stop:
+
+        >>> net = pynn.MLP([4, 32, 2], "silu", dropout=0.1, l2=1e-4, max_norm=3, seed=0)
+        >>> history = net.fit(
+        ...     X, y, epochs=30, validation_split=0.2, metrics="accuracy",
+        ...     optimizer=pynn.Adam(pynn.CosineDecay(0.01, steps=240)),
+        ...     callbacks=pynn.EarlyStopping("val_loss", patience=10),
+        ... )
+        >>> sorted(history.history)[:4]
+        ['accuracy', 'learning_rate', 'loss', 'seconds']
+
+        Weights of samples and classes; draws with replacement; a learning rate by the step:
+
+        >>> history = net.fit(X, y, sample_weight=np.linspace(0, 1, 300), class_weight="balanced")
+        >>> history = net.fit(X, y, sampling="replacement")
+        >>> history = net.fit(X, y, optimizer=pynn.SGD(lambda step: 0.1 / (1 + step)))
+
+        Full-batch gradient descent; somebody else's mini-batches:
+
+        >>> history = net.fit(X, y, epochs=5, batch_size=len(X), optimizer=pynn.SGD(0.1))
+        >>> history = net.fit((X[i : i + 50], y[i : i + 50]) for i in range(0, 300, 50))
+
+        An autoencoder and the features it has found:
+
+        >>> coder = pynn.MLP([4, 2, 4], "tanh", loss="mse", seed=0)
+        >>> history = coder.fit(X, X, epochs=5)
+        >>> coder.hidden(X).shape
+        (300, 2)
         """
         epochs = _checks.integer(epochs, "epochs", 1)
         batch_size = _checks.integer(batch_size, "batch_size", 1)
