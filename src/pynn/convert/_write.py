@@ -1,12 +1,13 @@
-"""Files that are the old one or the new one, never half of it."""
+"""Files that conversions write: checked paths, and whole files or none."""
 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from pynn.files.atomic import replacing
 
 
 def check_path(path: Any) -> Path:
@@ -32,21 +33,12 @@ def check_path(path: Any) -> Path:
 
 
 def write_atomically(target: Path, chunks: Iterable[bytes]) -> None:
-    """Write beside `target`, then put the whole file in its place.
+    """Write the whole file, or leave what is there as it is.
 
     Raises
     ------
     OSError
-        If writing fails; then `target` is what it was.
+        If writing fails.
     """
-    # Opened by name, not by tempfile, which would make a file that only its owner may read.
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with beside.open("xb") as file:
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with replacing(str(target)) as file:
+        file.writelines(chunks)
