@@ -1,5 +1,6 @@
 """Every optimiser takes the steps of its formulas in NumPy, and those of torch's of its name."""
 
+import contextlib
 import copy
 import gc
 import json
@@ -599,7 +600,9 @@ def test_one_optimizer_and_many_networks_in_threads():
                 assert_same_bits(net, expected)
                 if i % 20 == 0:
                     kept.append(net)
-                    pickle.dumps(shared)
+                    # (It takes its networks along, of which another thread may train one.)
+                    with contextlib.suppress(RuntimeError):
+                        pickle.dumps(shared)
         except BaseException as error:
             errors.append(error)
 

@@ -326,7 +326,7 @@ for threads in json.loads(sys.argv[1]):
         for clip in (None, 0.5):
             net = pynn.MLP(
                 [80, 300, 120, 5], ["silu", "elu"], pynn.SoftmaxCrossEntropy(0.1),
-                dropout=[0.1, 0.5, 0.2], l1=1e-4, l2=1e-3, max_norm=[2.0, 0.0, 1.5], dtype=dtype,
+                dropout=[0.1, 0.5, 0.2], l1=1e-4, l2=1e-3, max_norm=[1.0, 0.0, 1.0], dtype=dtype,
                 seed=1,
             )
             history = net.fit(
