@@ -28,10 +28,25 @@ def optimizer_of(net: MLP) -> Optimizer | None:
     Optimizer or None
         A shallow copy, with the state of `net` itself.
     """
-    if net.optimizer is None:
-        return None
-    twin = copy.copy(net.optimizer)
-    state = net.optimizer._states.get(net)
+    return None if net.optimizer is None else twin_of(net.optimizer, net)
+
+
+def twin_of(optimizer: Optimizer, net: MLP) -> Optimizer:
+    """An optimiser with the same settings, and the state of one network only.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    net : MLP
+        The network whose state is shared with `optimizer`, if there is one.
+
+    Returns
+    -------
+    Optimizer
+        A shallow copy.
+    """
+    twin = copy.copy(optimizer)
+    state = optimizer._states.get(net)
     twin._states = WeakKeyDictionary() if state is None else WeakKeyDictionary({net: state})
     return twin
 
