@@ -51,6 +51,29 @@ def twin_of(optimizer: Optimizer, net: MLP) -> Optimizer:
     return twin
 
 
+def optimizer_for(optimizer: Optimizer, net: MLP, like: MLP | None = None) -> Optimizer:
+    """An optimiser of `net`'s own that shares nothing with `optimizer` that a fit changes.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    net : MLP
+    like : MLP, optional
+        The network that `net` is a copy of: it starts with that one's state.
+
+    Returns
+    -------
+    Optimizer
+        With the state that `optimizer` has for `net` (the very same arrays), and for no other.
+    """
+    twin = twin_of(optimizer, net)
+    twin.learning_rate = copy.deepcopy(twin.learning_rate)  # some schedules see a fit's figures
+    state = None if like is None else optimizer._states.get(like)
+    if state is not None:
+        twin._states[net] = copy.deepcopy(state)
+    return twin
+
+
 def shallow_copy(net: MLP) -> MLP:
     """A network of its own that shares the attributes of subclasses.
 

@@ -1024,7 +1024,7 @@ class MLP:
         if class_weight is not None:
             by_class = class_weights(class_weight, targets, self.loss, rows)
             weights = by_class if weights is None else weights * by_class
-            if not weights.any():
+            if not (weights if rows is None else weights[rows]).any():
                 raise ValueError("class_weight leaves every sample a weight of 0")
         return Data(samples, targets, weights)
 

@@ -180,9 +180,7 @@ def check_weights(weights: Any, rows: int, name: str) -> Array | None:
     return result
 
 
-def class_weights(
-    spec: Any, targets: Targets, loss: str, rows: Array | None = None
-) -> Array:
+def class_weights(spec: Any, targets: Targets, loss: str, rows: Array | None = None) -> Array:
     """Weights of samples by their classes.
 
     Parameters
