@@ -15,7 +15,7 @@ from pynn._types import Array, EpochResult
 from pynn.callbacks import wants_batches
 from pynn.history import History
 from pynn.metrics import Metric
-from pynn.optimizers import Optimizer
+from pynn.optimizers import Binding, Optimizer
 from pynn.progress import Progress
 from pynn.targets import Data, held_out_count, stratified_split
 
@@ -202,6 +202,8 @@ class Run:
     def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
         self.net, self._source, self._plan = net, source, plan
         self.batch_callbacks = [c for c in plan.callbacks if wants_batches(c)]
+        self.binding = Binding(plan.optimizer, net)
+        self._validation_metrics = net._default_metrics() | plan.metrics
         self.epoch = 0
         self.history = History()
         self.bar = Progress(plan.progress, plan.epochs, source.samples)
@@ -223,8 +225,7 @@ class Run:
             data,
             order,
             batch_size,
-            self._plan.optimizer,
-            count,
+            self.binding.updates(count),
             report if self.bar.shown or self._plan.look else None,
             self.epoch,
         )
@@ -233,7 +234,7 @@ class Run:
         """Do one step on one mini-batch, the epoch's `batch`-th; its mean loss."""
         self.look()
         size = len(data) if rows is None else len(rows)
-        result = self.net._steps(data, rows, size, self._plan.optimizer, 1, None, self.epoch, batch)
+        result = self.net._steps(data, rows, size, self.binding.updates(1), None, self.epoch, batch)
         loss = result["loss"] / result["samples"]
         answers = [c.on_batch_end(self.net, batch, loss) for c in self.batch_callbacks]
         if any(answer is True for answer in answers):
@@ -267,8 +268,9 @@ class Run:
         net, plan, history = self.net, self._plan, self.history
         self.look()
         start = time.perf_counter()
-        self.bar.start(self.epoch)
-        rate = plan.optimizer.current_rate(net)
+        if self.bar.shown:
+            self.bar.start(self.epoch)
+        rate = self.binding.rate()
         try:
             figures = {"loss": self._source.epoch(self)}
         except Stopped:
@@ -278,12 +280,13 @@ class Run:
             measured = net._evaluate(*training, plan.metrics, loss=False, look=plan.look)
             figures.update(measured)
         if plan.validation is not None:
-            metrics = net._default_metrics() | plan.metrics
-            for name, value in net._evaluate(*plan.validation, metrics, look=plan.look).items():
+            measured = net._evaluate(*plan.validation, self._validation_metrics, look=plan.look)
+            for name, value in measured.items():
                 figures[f"val_{name}"] = value
         seconds = time.perf_counter() - start
         history._add(**figures, learning_rate=rate, seconds=seconds)
-        self.bar.end(seconds, **figures)
+        if self.bar.shown:
+            self.bar.end(seconds, **figures)
         plan.optimizer.observe(history)
         # Every callback sees the epoch, whatever an earlier one answered.
         answers = [callback(net, history) for callback in plan.callbacks if callable(callback)]

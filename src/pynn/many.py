@@ -171,11 +171,12 @@ def fit_many(
 
     Examples
     --------
-    >>> import numpy as np, pynn
+    >>> import numpy as np
+    >>> from pynn.many import fit_many
     >>> rng = np.random.default_rng(0)
     >>> X, y = rng.normal(size=(90, 2)), rng.integers(2, size=90)
     >>> grid = {"hidden": [(8,), (16, 8)], "learning_rate": [0.1, 0.01]}
-    >>> result = pynn.many.fit_many(grid, X, y, epochs=3, cv=3, seed=0)
+    >>> result = fit_many(grid, X, y, epochs=3, cv=3, seed=0)
     >>> len(result), sorted(result.table[0])[-2:]
     (4, ['test_loss', 'test_loss_std'])
     """

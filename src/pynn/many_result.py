@@ -204,7 +204,8 @@ class FitManyResult:
         --------
         >>> import numpy as np, pynn
         >>> nets = [pynn.MLP([2, 1], loss="mse", seed=i) for i in range(3)]
-        >>> result = pynn.many.fit_many(nets, np.ones((8, 2)), np.ones(8), epochs=2)
+        >>> from pynn.many import fit_many
+        >>> result = fit_many(nets, np.ones((8, 2)), np.ones(8), epochs=2)
         >>> result.best()["loss"] == min(row["loss"] for row in result.table)
         True
         """

@@ -680,7 +680,7 @@ class MLP:
         data = self._check_data(X, y, sample_weight)
         fitting.check_optimizer(optimizer)
         with self._trained_here():
-            result = self._steps(data, None, len(data), optimizer, 1, None, None)
+            result = self._steps(data, None, len(data), optimizer._bind(self), None, None)
         self.optimizer = optimizer
         return float(result["loss"] / len(data))
 
@@ -855,13 +855,15 @@ class MLP:
         data: Data,
         order: Array | None,
         batch_size: int,
-        optimizer: Optimizer,
-        count: int,
+        update: Any,
         report: Callable[[EpochResult], None] | None,
         epoch: int | None,
         batch: int = 0,
     ) -> EpochResult:
-        """Go once through the samples, in `count` steps; `batch` is the first one's number."""
+        """Go once through the samples; `batch` is the first mini-batch's number.
+
+        `update` is the compiled optimiser.
+        """
         result: EpochResult = self._core.train_epoch(
             data.samples,
             data.targets.values,
@@ -869,7 +871,7 @@ class MLP:
             data.weights,
             order,
             batch_size,
-            optimizer._bind(self, count),
+            update,
             self._noise,
             self._penalty_by_rows,
             report,
