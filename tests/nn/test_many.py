@@ -226,6 +226,18 @@ def test_networks_in_a_cross_validation_stay_as_they_are():
     assert_same_bits(result[0][0], twin)
 
 
+def test_an_optimizer_that_knows_the_network_goes_on_in_each_fold():
+    (net,) = networks(1)
+    adam = pynn.Adam(0.01)
+    net.fit(X, Y, optimizer=adam)
+    twin, twin_adam = copy.deepcopy((net, adam))
+    result = fit_many([net], X, Y, epochs=2, optimizer=adam, cv=[(range(60), range(60, 90))])
+    twin.fit(X[:60], Y[:60], 2, optimizer=twin_adam)
+    assert_same_bits(result[0][0], twin)
+    assert list(adam._states) == [net]
+    assert adam._states[net].steps[0] == 3
+
+
 def test_masks_are_folds_too():
     mask = np.arange(90) < 60
     (by_mask,) = fit_many({"hidden": [3]}, X, Y, cv=[(mask, ~mask)], seed=0)
@@ -352,6 +364,15 @@ def test_ctrl_c(tmp_path, rows, threads):
     assert left <= 2  # this one, and perhaps the one that sent the signal
     assert len(steps) == 3, "weights are not those after any whole mini-batch"
     assert sum(step > 0 for step in steps) == threads
+
+
+def test_each_fit_has_one_thread():
+    seen = []
+    with pynn.threads(3):
+        before = pynn.get_num_threads()
+        fit_many(networks(3), X, Y, callbacks=lambda *_: seen.append(pynn.get_num_threads()))
+        assert pynn.get_num_threads() == before
+    assert seen == [1, 1, 1]
 
 
 def test_fits_run_at_the_same_time():
