@@ -230,6 +230,7 @@ def test_an_optimizer_that_knows_the_network_goes_on_in_each_fold():
     (net,) = networks(1)
     adam = pynn.Adam(0.01)
     net.fit(X, Y, optimizer=adam)
+    net.fit(X, Y, optimizer=pynn.SGD(0.01))
     twin, twin_adam = copy.deepcopy((net, adam))
     result = fit_many([net], X, Y, epochs=2, optimizer=adam, cv=[(range(60), range(60, 90))])
     twin.fit(X[:60], Y[:60], 2, optimizer=twin_adam)
