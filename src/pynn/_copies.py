@@ -28,11 +28,49 @@ def optimizer_of(net: MLP) -> Optimizer | None:
     Optimizer or None
         A shallow copy, with the state of `net` itself.
     """
-    if net.optimizer is None:
-        return None
-    twin = copy.copy(net.optimizer)
-    state = net.optimizer._states.get(net)
+    return None if net.optimizer is None else twin_of(net.optimizer, net)
+
+
+def twin_of(optimizer: Optimizer, net: MLP) -> Optimizer:
+    """An optimiser with the same settings, and the state of one network only.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    net : MLP
+        The network whose state is shared with `optimizer`, if there is one.
+
+    Returns
+    -------
+    Optimizer
+        A shallow copy.
+    """
+    twin = copy.copy(optimizer)
+    state = optimizer._states.get(net)
     twin._states = WeakKeyDictionary() if state is None else WeakKeyDictionary({net: state})
+    return twin
+
+
+def optimizer_for(optimizer: Optimizer, net: MLP, like: MLP | None = None) -> Optimizer:
+    """An optimiser of `net`'s own that shares nothing with `optimizer` that a fit changes.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    net : MLP
+    like : MLP, optional
+        The network that `net` is a copy of: it starts with that one's state.
+
+    Returns
+    -------
+    Optimizer
+        With the state that `optimizer` has for `net` (the very same arrays), and for no other.
+    """
+    twin = twin_of(optimizer, net)
+    twin.learning_rate = copy.deepcopy(twin.learning_rate)  # some schedules see a fit's figures
+    state = None if like is None else optimizer._states.get(like)
+    if state is not None:
+        twin._states[net] = copy.deepcopy(state)
     return twin
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from pynn._types import Array, EpochResult
 from pynn.callbacks import wants_batches
 from pynn.history import History
 from pynn.metrics import Metric
-from pynn.optimizers import Optimizer
+from pynn.optimizers import Binding, Optimizer
 from pynn.progress import Progress
 from pynn.targets import Data, held_out_count, stratified_split
 
@@ -33,6 +33,7 @@ class Plan:
     metrics: dict[str, Metric] = field(default_factory=dict)
     callbacks: list[Any] = field(default_factory=list)
     progress: bool | None = None
+    look: Callable[[], None] | None = None  # raises what is to end the fit, from outside
 
 
 class Stopped(Exception):  # no error: how a callback's answer leaves the loop
@@ -69,14 +70,22 @@ class Arrays(Source):
         Whether the samples of an epoch are drawn with replacement.
     split : float
         The part of the samples to hold out.
+    rows : ndarray of int64, optional
+        The samples that there are, by their indices; all of them by default.
     """
 
     def __init__(
-        self, data: Data, batch_size: int, shuffle: bool, replacement: bool, split: float
+        self,
+        data: Data,
+        batch_size: int,
+        shuffle: bool,
+        replacement: bool,
+        split: float,
+        rows: Array | None = None,
     ) -> None:
-        self._data, self._split = data, split
-        self._rows: Array | None = None
-        self.samples: int = len(data) - (held_out_count(split, len(data)) if split else 0)
+        self._data, self._split, self._rows = data, split, rows
+        count = len(data) if rows is None else len(rows)
+        self.samples: int = count - (held_out_count(split, count) if split else 0)
         self._batch_size = min(batch_size, self.samples)
         self._shuffle, self._replacement = shuffle, replacement
 
@@ -84,9 +93,14 @@ class Arrays(Source):
         """Draw the samples to hold out, from each class alike."""
         if not self._split:
             return None
-        targets = self._data.targets
+        targets, rows = self._data.targets, self._rows
         labels = targets.values if targets.labels else None
-        self._rows, held_out = stratified_split(rng, self._split, len(self._data), labels)
+        if rows is None:
+            self._rows, held_out = stratified_split(rng, self._split, len(self._data), labels)
+        else:
+            labels = None if labels is None else labels[rows]
+            kept, held_out = stratified_split(rng, self._split, len(rows), labels)
+            self._rows, held_out = rows[kept], rows[held_out]
         return self._data, held_out
 
     def training(self) -> tuple[Data, Array | None]:
@@ -188,31 +202,39 @@ class Run:
     def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
         self.net, self._source, self._plan = net, source, plan
         self.batch_callbacks = [c for c in plan.callbacks if wants_batches(c)]
+        self.binding = Binding(plan.optimizer, net)
+        self._validation_metrics = net._default_metrics() | plan.metrics
         self.epoch = 0
         self.history = History()
         self.bar = Progress(plan.progress, plan.epochs, source.samples)
+
+    def look(self) -> None:
+        """See whether somebody else ends this fit; if so, that is raised."""
+        if self._plan.look is not None:
+            self._plan.look()
 
     def steps(self, data: Data, order: Array | None, batch_size: int, count: int) -> EpochResult:
         """Go once through samples in an order; the core's result."""
 
         def report(so_far: EpochResult) -> None:
-            if so_far["samples"]:
+            self.look()
+            if self.bar.shown and so_far["samples"]:
                 self.bar.at(so_far["samples"], loss=so_far["loss"] / so_far["samples"])
 
         return self.net._steps(
             data,
             order,
             batch_size,
-            self._plan.optimizer,
-            count,
-            report if self.bar.shown else None,
+            self.binding.updates(count),
+            report if self.bar.shown or self._plan.look else None,
             self.epoch,
         )
 
     def one_step(self, data: Data, rows: Array | None, batch: int) -> float:
         """Do one step on one mini-batch, the epoch's `batch`-th; its mean loss."""
+        self.look()
         size = len(data) if rows is None else len(rows)
-        result = self.net._steps(data, rows, size, self._plan.optimizer, 1, None, self.epoch, batch)
+        result = self.net._steps(data, rows, size, self.binding.updates(1), None, self.epoch, batch)
         loss = result["loss"] / result["samples"]
         answers = [c.on_batch_end(self.net, batch, loss) for c in self.batch_callbacks]
         if any(answer is True for answer in answers):
@@ -244,24 +266,27 @@ class Run:
     def _one_epoch(self) -> bool:
         """Whether the fit goes on."""
         net, plan, history = self.net, self._plan, self.history
+        self.look()
         start = time.perf_counter()
-        self.bar.start(self.epoch)
-        rate = plan.optimizer.current_rate(net)
+        if self.bar.shown:
+            self.bar.start(self.epoch)
+        rate = self.binding.rate()
         try:
             figures = {"loss": self._source.epoch(self)}
         except Stopped:
             return False
         training = self._source.training()
         if plan.metrics and training is not None:
-            measured = net._evaluate(*training, plan.metrics, loss=False)
+            measured = net._evaluate(*training, plan.metrics, loss=False, look=plan.look)
             figures.update(measured)
         if plan.validation is not None:
-            metrics = net._default_metrics() | plan.metrics
-            for name, value in net._evaluate(*plan.validation, metrics).items():
+            measured = net._evaluate(*plan.validation, self._validation_metrics, look=plan.look)
+            for name, value in measured.items():
                 figures[f"val_{name}"] = value
         seconds = time.perf_counter() - start
         history._add(**figures, learning_rate=rate, seconds=seconds)
-        self.bar.end(seconds, **figures)
+        if self.bar.shown:
+            self.bar.end(seconds, **figures)
         plan.optimizer.observe(history)
         # Every callback sees the epoch, whatever an earlier one answered.
         answers = [callback(net, history) for callback in plan.callbacks if callable(callback)]

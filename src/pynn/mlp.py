@@ -464,15 +464,26 @@ class MLP:
         return resolve(metrics, self.loss, self.layer_sizes[-1])
 
     def _evaluate(
-        self, data: Data, rows: Array | None, metrics: dict[str, Metric], *, loss: bool = True
+        self,
+        data: Data,
+        rows: Array | None,
+        metrics: dict[str, Metric],
+        *,
+        loss: bool = True,
+        look: Callable[[], None] | None = None,
     ) -> dict[str, float]:
-        """Figures over the samples, or over some rows of them, a block of rows at a time."""
+        """Figures over the samples, or over some rows of them, a block of rows at a time.
+
+        `look` is called before each block.
+        """
         count = len(data) if rows is None else len(rows)
         last = len(self._weights) - 1
         total, weight_total = 0.0, 0.0
         for metric in metrics.values():
             metric.start()
         for start in range(0, count, EVALUATION_ROWS):
+            if look is not None:
+                look()
             block: Any = slice(start, min(start + EVALUATION_ROWS, count))
             if rows is not None:
                 block = rows[block]
@@ -669,7 +680,7 @@ class MLP:
         data = self._check_data(X, y, sample_weight)
         fitting.check_optimizer(optimizer)
         with self._trained_here():
-            result = self._steps(data, None, len(data), optimizer, 1, None, None)
+            result = self._steps(data, None, len(data), optimizer._bind(self), None, None)
         self.optimizer = optimizer
         return float(result["loss"] / len(data))
 
@@ -789,6 +800,50 @@ class MLP:
         >>> coder.hidden(X).shape
         (300, 2)
         """
+        source, plan = self._plan(
+            X,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            metrics=metrics,
+            shuffle=shuffle,
+            sampling=sampling,
+            callbacks=callbacks,
+            steps_per_epoch=steps_per_epoch,
+            progress=progress,
+        )
+        with self._trained_here():
+            return fitting.Run(self, source, plan).run()
+
+    def _plan(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        epochs: Any,
+        batch_size: Any,
+        optimizer: Any,
+        validation_data: Any,
+        validation_split: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        metrics: Any,
+        shuffle: Any,
+        sampling: Any,
+        callbacks: Any,
+        steps_per_epoch: Any,
+        progress: Any,
+        rows: Array | None = None,
+    ) -> tuple[fitting.Source, fitting.Plan]:
+        """Check the arguments of a fit, and say what is to be done.
+
+        `rows`: the samples to train on, by their indices, instead of all of them.
+        """
         epochs = _checks.integer(epochs, "epochs", 1)
         batch_size = _checks.integer(batch_size, "batch_size", 1)
         if optimizer is None:
@@ -826,25 +881,25 @@ class MLP:
                 )
             if steps_per_epoch is not None:
                 raise ValueError("steps_per_epoch needs an X that gives mini-batches")
-            data = self._check_data(X, y, sample_weight, class_weight)
-            source = fitting.Arrays(data, batch_size, shuffle, replacement, split)
+            data = self._check_data(X, y, sample_weight, class_weight, rows=rows)
+            source = fitting.Arrays(data, batch_size, shuffle, replacement, split, rows)
         plan.optimizer._bind(self)  # its settings are checked before anything changes
-
-        with self._trained_here():
-            return fitting.Run(self, source, plan).run()
+        return source, plan
 
     def _steps(
         self,
         data: Data,
         order: Array | None,
         batch_size: int,
-        optimizer: Optimizer,
-        count: int,
+        update: Any,
         report: Callable[[EpochResult], None] | None,
         epoch: int | None,
         batch: int = 0,
     ) -> EpochResult:
-        """Go once through the samples, in `count` steps; `batch` is the first one's number."""
+        """Go once through the samples; `batch` is the first mini-batch's number.
+
+        `update` is the compiled optimiser.
+        """
         result: EpochResult = self._core.train_epoch(
             data.samples,
             data.targets.values,
@@ -852,7 +907,7 @@ class MLP:
             data.weights,
             order,
             batch_size,
-            optimizer._bind(self, count),
+            update,
             self._noise,
             self._penalty_by_rows,
             report,
@@ -996,16 +1051,18 @@ class MLP:
         sample_weight: Any = None,
         class_weight: Any = None,
         names: tuple[str, str, str] = ("X", "y", "sample_weight"),
+        rows: Array | None = None,
     ) -> Data:
+        """Samples in a form that the core reads; classes are weighed by those in `rows`."""
         samples = check_samples(X, self.layer_sizes[0], names[0])
         if len(samples) == 0:
             raise ValueError(f"{names[0]} has shape {samples.shape}: there are no samples")
         targets = check_targets(y, self.loss, len(samples), self.layer_sizes[-1], names[1])
         weights = check_weights(sample_weight, len(samples), names[2])
         if class_weight is not None:
-            by_class = class_weights(class_weight, targets, self.loss)
+            by_class = class_weights(class_weight, targets, self.loss, rows)
             weights = by_class if weights is None else weights * by_class
-            if not weights.any():
+            if not (weights if rows is None else weights[rows]).any():
                 raise ValueError("class_weight leaves every sample a weight of 0")
         return Data(samples, targets, weights)
 

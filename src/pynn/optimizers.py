@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -268,6 +270,61 @@ class Optimizer(ABC):
         self.__dict__.update(state)
         self._states = WeakKeyDictionary(state["_states"])
         self._lock = threading.Lock()
+
+
+class Binding:
+    """An optimiser bound to one network step after step, anew only where something has changed.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    net : MLP
+    """
+
+    def __init__(self, optimizer: Optimizer, net: MLP) -> None:
+        self._optimizer, self._net = optimizer, net
+        self._bound: Any = None
+        self._made_of: list[Any] = []
+
+    def _present(self) -> list[Any]:
+        """What the compiled optimiser is made of. Settings may change between epochs."""
+        optimizer, net = self._optimizer, self._net
+        settings = [getattr(optimizer, name) for name in optimizer._CHECKS]
+        with optimizer._lock:
+            state = optimizer._states.get(net)
+        return [*settings, net._parameters, state]
+
+    def rate(self) -> float:
+        """Tell the learning rate of the next update.
+
+        Returns
+        -------
+        float
+        """
+        rate = self._optimizer.learning_rate
+        if type(rate) is float and 0 < rate < math.inf:
+            return rate
+        return self._optimizer.current_rate(self._net)
+
+    def updates(self, count: int) -> Any:
+        """Give the compiled optimiser for the next `count` updates.
+
+        Parameters
+        ----------
+        count : int
+
+        Returns
+        -------
+        object
+        """
+        constant = isinstance(self._optimizer.learning_rate, float)
+        if constant and self._bound is not None:
+            present = self._present()
+            if all(map(operator.is_, present, self._made_of)):
+                return self._bound
+        self._bound = self._optimizer._bind(self._net, count)
+        self._made_of = self._present()
+        return self._bound
 
 
 def _learning_rate(value: Any, name: str) -> LearningRate:

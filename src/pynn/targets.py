@@ -180,7 +180,7 @@ def check_weights(weights: Any, rows: int, name: str) -> Array | None:
     return result
 
 
-def class_weights(spec: Any, targets: Targets, loss: str) -> Array:
+def class_weights(spec: Any, targets: Targets, loss: str, rows: Array | None = None) -> Array:
     """Weights of samples by their classes.
 
     Parameters
@@ -191,10 +191,13 @@ def class_weights(spec: Any, targets: Targets, loss: str) -> Array:
     targets : Targets
         Rows of probabilities count as their most probable class, a single output as 0 or 1.
     loss : str
+    rows : ndarray of int64, optional
+        The samples that "balanced" counts, by their indices; all of them by default.
 
     Returns
     -------
     ndarray of float64
+        One for each sample, counted or not.
 
     Raises
     ------
@@ -216,9 +219,10 @@ def class_weights(spec: Any, targets: Targets, loss: str) -> Array:
         )
     if isinstance(spec, str):
         _checks.choice(spec, "class_weight", ("balanced",))
-        counts = np.bincount(labels)
+        counted = labels if rows is None else labels[rows]
+        counts = np.bincount(counted, minlength=int(labels.max(initial=0)) + 1)
         present = np.count_nonzero(counts)
-        by_class = len(labels) / (present * np.maximum(counts, 1))
+        by_class = len(counted) / (present * np.maximum(counts, 1))
         return np.asarray(by_class[labels], np.float64)
     if not isinstance(spec, dict):
         raise TypeError(f"class_weight must be 'balanced' or a dict, got {spec!r}")

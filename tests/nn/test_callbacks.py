@@ -259,3 +259,35 @@ def test_the_base_class_does_nothing():
     assert callback.on_batch_end(net, 0, 0.5) is None
     assert callback.on_fit_end(net, history) is None
     assert_same_bits(net, before)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"learning_rate": 0.02}, {"momentum": 0.5}, {"clip_norm": 0.1}], ids=str
+)
+def test_a_callback_changes_the_optimizer(settings):
+    """In the midst of a fit, as between two."""
+    x, y = make_samples("mse", 30, 4, 1)
+
+    def change(net, history):
+        if len(history) == 2:
+            vars(net.optimizer).update(settings)
+
+    net, twin = make_net(), make_net()
+    history = net.fit(x, y, 4, 10, optimizer=pynn.SGD(0.1), callbacks=change)
+    sgd = pynn.SGD(0.1)
+    twin.fit(x, y, 2, 10, optimizer=sgd)
+    vars(sgd).update(settings)
+    twin.fit(x, y, 2, 10)
+    assert_same_bits(net, twin)
+    rate = settings.get("learning_rate", 0.1)
+    assert history["learning_rate"] == [0.1, 0.1, rate, rate]
+
+
+def test_a_callback_spoils_the_optimizer():
+    x, y = make_samples("mse", 30, 4, 1)
+
+    def spoil(net, history):
+        net.optimizer.learning_rate = -1.0
+
+    with pytest.raises(ValueError, match="learning_rate"):
+        make_net().fit(x, y, 4, optimizer=pynn.SGD(0.1), callbacks=spoil)
