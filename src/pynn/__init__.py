@@ -74,6 +74,7 @@ __all__ = [
     "CosineDecay",
     "EarlyStopping",
     "ExponentialDecay",
+    "FitManyResult",
     "History",
     "Huber",
     "InverseScaling",
@@ -92,6 +93,7 @@ __all__ = [
     "convert",
     "elu",
     "elu_backward",
+    "fit_many",
     "from_sklearn",
     "from_torch",
     "gelu",
@@ -134,7 +136,9 @@ __all__ = [
 
 # Imported when they are asked for, so that `import pynn` stays quick.
 _LAZY = {
+    "FitManyResult": "pynn.many",
     "convert": "pynn.convert",
+    "fit_many": "pynn.many",
     "from_sklearn": "pynn.convert",
     "from_torch": "pynn.convert",
     "plot": "pynn.plot",

@@ -10,8 +10,8 @@ import pytest
 from numpy_mlp import assert_same_bits, make_samples, parameters_of, run_python
 
 import pynn
-from pynn._folds import stratified_folds
 from pynn.many import fit_many
+from pynn.many.folds import stratified_folds
 
 X, Y = make_samples("softmax_cross_entropy", 90, 4, 3, labels=True)
 OPTIMIZERS = {

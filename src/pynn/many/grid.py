@@ -52,7 +52,7 @@ def points_of(grid: Any) -> list[Point]:
 
     Examples
     --------
-    >>> from pynn._grid import points_of
+    >>> from pynn.many.grid import points_of
     >>> points_of({"hidden": [8, 16], "l2": [0.0]})
     [{'hidden': 8, 'l2': 0.0}, {'hidden': 16, 'l2': 0.0}]
     """

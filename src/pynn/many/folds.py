@@ -76,7 +76,7 @@ def stratified_folds(
     Examples
     --------
     >>> import numpy as np
-    >>> from pynn._folds import stratified_folds
+    >>> from pynn.many.folds import stratified_folds
     >>> labels = np.array([0, 0, 0, 0, 1, 1])
     >>> folds = stratified_folds(2, 6, labels, np.random.default_rng(0))
     >>> [np.bincount(labels[test]).tolist() for train, test in folds]

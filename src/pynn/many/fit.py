@@ -16,15 +16,15 @@ from numpy.typing import ArrayLike
 
 from pynn import _checks, fitting
 from pynn._copies import optimizer_for
-from pynn._folds import Fold, check_folds
-from pynn._grid import FIT, Point, network_of, optimizer_of, points_of
-from pynn._pool import run_all
 from pynn._types import Array
 from pynn.callbacks import EarlyStopping
 from pynn.checkpoint import Checkpoint
 from pynn.history import History
 from pynn.losses import LOSSES
-from pynn.many_result import FitManyResult, Outcome, default_figure
+from pynn.many.folds import Fold, check_folds
+from pynn.many.grid import FIT, Point, network_of, optimizer_of, points_of
+from pynn.many.pool import run_all
+from pynn.many.result import FitManyResult, Outcome, default_figure
 from pynn.mlp import MLP
 from pynn.optimizers import Optimizer
 from pynn.progress import Bar
