@@ -12,7 +12,8 @@ class _Marks:
     """pytest.mark without its strictness towards SciPy's marks, which name array libraries."""
 
     def __getattr__(self, name):
-        return _without_mark if name.endswith("_xp_backends") else getattr(MARK, name)
+        of_libraries = name.endswith("_xp_backends") or name == "uses_xp_capabilities"
+        return _without_mark if of_libraries else getattr(MARK, name)
 
 
 def _without_mark(*args, **keywords):

@@ -1,0 +1,243 @@
+"""pynn beside others in one process: nothing printed, the floating-point state the caller's, other
+OpenMP libraries, joblib, Python threads that predict and train. (Fork: tests/nn/test_threads.py;
+exported symbols: tests/test_runtime.py.)"""
+
+import contextlib
+import ctypes
+import ctypes.util
+import importlib.util
+import itertools
+import os
+import platform
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy_mlp import assert_same_bits, make_samples, parameters_of, run_python
+
+import pynn
+
+# ---------------------------------------------------------------- output
+
+
+def test_nothing_is_printed(tmp_path):
+    code = """
+import numpy as np, pynn
+x, y = np.random.default_rng(0).normal(size=(300, 100)), np.arange(300) % 10
+net = pynn.MLP([100, 200, 10], seed=0)
+with pynn.threads(2):
+    net.fit(x, y, epochs=2, validation_split=0.1)
+    net.predict(x), net(x), net.evaluate(x, y), pynn.matmul(x.T, x)
+net.save("net.npz")
+pynn.load("net.npz")
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+# ---------------------------------------------------------------- the floating-point state
+
+# fenv.h of Linux on x86-64. Python's own arithmetic raises "inexact" all the time: it is left out.
+INVALID, DENORMAL, DIVIDE, OVERFLOW, UNDERFLOW = 0x01, 0x02, 0x04, 0x08, 0x10
+FLAGS = INVALID | DENORMAL | DIVIDE | OVERFLOW | UNDERFLOW
+ROUNDING = {"nearest": 0x000, "down": 0x400, "up": 0x800, "to zero": 0xC00}
+on_x86_linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or platform.machine() != "x86_64",
+    reason="fenv.h's numbers are those of Linux on x86-64",
+)
+
+
+@contextlib.contextmanager
+def rounding(mode):
+    libm = ctypes.CDLL(ctypes.util.find_library("m"))
+    libm.fesetround(mode)
+    libm.feclearexcept(FLAGS)
+    try:
+        yield libm
+    finally:
+        libm.fesetround(ROUNDING["nearest"])
+        libm.feclearexcept(FLAGS)
+
+
+def network_and_samples():
+    """Values that overflow exp and underflow products, in mini-batches for one or two threads."""
+    x, y = make_samples("softmax_cross_entropy", 400, 100, 10, labels=True)
+    x *= np.logspace(-40, 2, 400)[:, None]
+    return pynn.MLP([100, 200, 10], "sigmoid", seed=0), x.astype(np.float32), y
+
+
+@on_x86_linux
+@pytest.mark.parametrize("mode", ROUNDING.values(), ids=list(ROUNDING))
+def test_the_rounding_mode_stays_the_callers(mode):
+    net, x, y = network_and_samples()
+    calls = {
+        "fit": lambda: net.fit(x, y, batch_size=200),
+        "gradients": lambda: net.gradients(x, y),
+        "predict": lambda: net.predict(x),
+        "matmul": lambda: pynn.matmul(x, x.T),
+        "softmax": lambda: pynn.softmax(x),
+    }
+    for n, (name, call) in itertools.product((1, 2), calls.items()):
+        with pynn.threads(n), rounding(mode) as libm:
+            call()
+            assert libm.fegetround() == mode, name
+
+
+@on_x86_linux
+@pytest.mark.parametrize("raised", [0, DIVIDE, FLAGS & ~DENORMAL])
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_exception_flags_stay_the_callers(n, raised):
+    """Of calls in which no function of NumPy's runs: those clear the flags."""
+    net, x, _ = network_and_samples()
+    out, z = np.empty((400, 10), np.float32), np.empty_like(x)
+    square, w = np.empty((400, 400), np.float32), np.ascontiguousarray(net.weights[0])
+    huge, product = x * np.float32(1e30), np.empty((400, 200), np.float32)
+    calls = {
+        "net": lambda: net(x, out=out),
+        "matmul": lambda: pynn.matmul(huge, x.T, out=square),
+        "linear": lambda: pynn.linear(huge, w, activation="sigmoid", out=product),
+        "sigmoid": lambda: pynn.sigmoid(huge, out=z),
+        "softmax": lambda: pynn.softmax(huge, out=z),
+        "softplus": lambda: pynn.softplus(huge, out=z),
+    }
+    found = {}
+    for name, call in calls.items():
+        with pynn.threads(n), rounding(0) as libm:
+            libm.feraiseexcept(raised)
+            call()
+            found[name] = libm.fetestexcept(FLAGS)
+    assert found == dict.fromkeys(calls, raised)
+
+
+@on_x86_linux
+@pytest.mark.parametrize("n", [1, 2])
+def test_training_raises_no_exception_flag(n):
+    net, x, y = network_and_samples()
+    found = []
+    with pynn.threads(n), rounding(0) as libm:
+        net.fit(x, y, batch_size=200, callbacks=lambda *_: found.append(libm.fetestexcept(FLAGS)))
+        found.append(libm.fetestexcept(FLAGS))
+    assert found == [0, 0]
+
+
+# ---------------------------------------------------------------- other libraries
+
+PROGRAM = """
+import hashlib, warnings
+import numpy as np
+
+def train_torch():
+    import torch
+    torch.set_num_threads(2)
+    layer = torch.nn.Linear(300, 200)
+    for _ in range(3):
+        layer(torch.ones(512, 300)).square().mean().backward()
+
+def train_sklearn():
+    from sklearn.ensemble import HistGradientBoostingClassifier  # on OpenMP
+    x = np.random.default_rng(0).normal(size=(3000, 5))
+    HistGradientBoostingClassifier(max_iter=3).fit(x, x[:, 0] > 0)
+
+def train_numba():
+    import numba
+    @numba.njit(parallel=True)
+    def total(x):
+        s = 0.0
+        for i in numba.prange(len(x)):
+            s += x[i]
+        return s
+    assert total(np.ones(100_000)) == 100_000
+
+bits = set()
+def train_pynn():
+    import pynn
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(512, 300)), rng.integers(10, size=512)
+    net = pynn.MLP([300, 200, 10], seed=0)
+    with pynn.threads(2):
+        net.fit(x, y, batch_size=128)
+    bits.add(hashlib.sha256(b"".join(w.tobytes() for w in net.weights)).hexdigest())
+
+"""
+
+
+def orders(*others):
+    return [" ".join(order) for order in itertools.permutations(["pynn", *others])]
+
+
+@pytest.mark.parametrize("order", [*orders("torch", "sklearn"), *orders("numba")])
+def test_imported_and_training_in_any_order(order, tmp_path):
+    names = order.split()
+    for name in names:
+        pytest.importorskip(name)
+    calls = "".join(f"train_{name}()\n" for name in names)
+    alone = run_python(PROGRAM + "train_pynn()\nprint(*bits)", tmp_path)
+    together = run_python(PROGRAM + calls + calls + "print(*bits)", tmp_path, timeout=120)
+    assert together == alone
+
+
+# ---------------------------------------------------------------- joblib, Python's threads
+
+
+def trained(seed, n=None):
+    x, y = make_samples("mse", 300, 100, 10)
+    net = pynn.MLP([100, 200, 10], loss="mse", seed=seed)
+    with pynn.threads(n) if n else contextlib.nullcontext():
+        net.fit(x, y, epochs=3, batch_size=128)
+    return net
+
+
+@pytest.mark.skipif(importlib.util.find_spec("joblib") is None, reason="no joblib")
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_in_joblib(backend, tmp_path):
+    code = f"""
+import joblib
+import numpy as np
+import pynn
+
+def work(seed):
+    import os
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(300, 100)), rng.normal(size=(300, 10))
+    net = pynn.MLP([100, 200, 10], loss="mse", seed=seed)
+    net.fit(x, y, epochs=3, batch_size=128)
+    return net.weights[0].tobytes(), net(x).tobytes(), pynn.get_num_threads()
+
+if __name__ == "__main__":
+    alone = [work(seed) for seed in range(4)]
+    there = joblib.Parallel(2, backend={backend!r})(joblib.delayed(work)(s) for s in range(4))
+    print([a[:2] for a in alone] == [b[:2] for b in there], max(n for *_, n in there))
+"""
+    program = tmp_path / "program.py"
+    program.write_text(code, encoding="utf-8")
+    main = f"import runpy; runpy.run_path({str(program)!r}, run_name='__main__')"
+    same, threads = run_python(main, tmp_path).split()
+    assert same == "True"
+    if backend == "loky":  # joblib divides the processors among its processes
+        assert int(threads) <= max(1, (os.cpu_count() or 1) // 2)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_twenty_threads_predict_while_two_train(n):
+    net = trained(0)
+    x, _ = make_samples("mse", 300, 100, 10)
+    outputs, row = net(x).tobytes(), net(x[:1]).tobytes()
+    alone = [parameters_of(trained(seed)) for seed in (1, 2)]
+
+    def predict(_):
+        return {(net(x).tobytes(), net(x[:1]).tobytes()) for _ in range(20)}
+
+    with pynn.threads(n), ThreadPoolExecutor(22) as pool:
+        others = [pool.submit(trained, seed) for seed in (1, 2)]
+        for answers in pool.map(predict, range(20)):
+            assert answers == {(outputs, row)}
+        for future, expected in zip(others, alone, strict=True):
+            assert_same_bits(parameters_of(future.result()), expected)
