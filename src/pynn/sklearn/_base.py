@@ -1,0 +1,249 @@
+"""What the classifier and the regressor share."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from pynn._types import Array
+from pynn.ops import ACTIVATIONS
+from pynn.sklearn import _lbfgs
+from pynn.sklearn._compat import validate_data
+from pynn.sklearn._link import Link
+from pynn.sklearn._samples import Samples, checked
+from pynn.sklearn._stochastic import HeldOut, StochasticFit
+
+STOCHASTIC = ("sgd", "adam")
+ACTIVATION_NAMES = {"logistic", *ACTIVATIONS}
+
+_at_least_0 = Interval(Real, 0, None, closed="left")
+_at_least_1 = Interval(Integral, 1, None, closed="left")
+
+
+class BaseMLP(BaseEstimator):  # type: ignore[misc]
+    """The parameters, the fit and the network's outputs."""
+
+    # For the annotations: scikit-learn's BaseEstimator keeps all of these as given.
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", _at_least_1],
+        "activation": [StrOptions(ACTIVATION_NAMES), "array-like"],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [_at_least_0],
+        "batch_size": [StrOptions({"auto"}), _at_least_1],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [_at_least_0],
+        "max_iter": [_at_least_1],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [_at_least_0],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [_at_least_1, Options(Real, {np.inf})],
+        "max_fun": [_at_least_1],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "l1": [_at_least_0],
+        "weight_decay": [_at_least_0],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+        "progress": ["boolean"],
+    }
+
+    # What differs between classes and numbers.
+
+    @abstractmethod
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        """Check and convert what is fitted."""
+
+    @abstractmethod
+    def _output_activation(self) -> str:
+        """The output activation in scikit-learn's name."""
+
+    @abstractmethod
+    def _core_targets(self, y: Array) -> tuple[Array, bool]:
+        """Targets as the core takes them, and whether they are labels."""
+
+    @abstractmethod
+    def _stratifies(self) -> bool:
+        """Whether samples for early stopping are taken from each class alike."""
+
+    @abstractmethod
+    def _judged_targets(self, y: Array) -> Any:
+        """Held-out targets as `_validation_score` takes them."""
+
+    @abstractmethod
+    def _validation_score(self, link: Link, held_out: HeldOut) -> float:
+        """The score that early stopping goes by."""
+
+    # ------------------------------------------------------------------ fitting
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+    ) -> Any:
+        hidden = self.hidden_layer_sizes
+        hidden = list(hidden) if isinstance(hidden, Iterable) else [hidden]
+        if np.any(np.array(hidden) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        X, y = self._validate_input(X, y, incremental, reset=first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        if y.ndim == 1:
+            y = y.reshape((-1, 1))
+        self.n_outputs_ = y.shape[1]
+        self._random_state = check_random_state(self.random_state)
+        self._fitted_before = not first
+        if first:
+            self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+        samples = checked(X, *self._core_targets(y), sample_weight)
+        stochastic = self.solver in STOCHASTIC
+        self._attach(None if stochastic else samples.total_weight)
+        if stochastic:
+            StochasticFit(self, self._link, samples, y, incremental, None).run()
+        else:
+            _lbfgs.minimise(self, self._link, samples)
+        if not np.isfinite(self._link.net._parameters).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed."
+            )
+        return self
+
+    def _initialize(self, sizes: list[int], dtype: Any) -> None:
+        """Draw the initial parameters, and start the records."""
+        self.n_iter_ = 0
+        self.t_ = 0
+        self.n_layers_ = len(sizes)
+        self.out_activation_ = self._output_activation()
+        kind = np.dtype(self.dtype or dtype)
+        names = self.activation
+        if isinstance(names, str):
+            names = [names] * len(sizes)
+        self.coefs_, self.intercepts_ = [], []
+        for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
+            # Glorot's bound; the output layer is drawn as the last hidden one is.
+            name = names[min(layer, max(len(sizes) - 3, 0))]
+            bound = np.sqrt((2.0 if name in ("logistic", "sigmoid") else 6.0) / (n_in + n_out))
+            coef = self._random_state.uniform(-bound, bound, (n_in, n_out))
+            intercept = self._random_state.uniform(-bound, bound, n_out)
+            self.coefs_.append(coef.astype(kind, copy=False))
+            self.intercepts_.append(intercept.astype(kind, copy=False))
+        self._link = Link.of(self)
+        if np.any(self.dropout):
+            key = self._random_state.randint(2**32, size=2, dtype=np.uint64)
+            self._link.net._noise[0] = key[0] << np.uint64(32) | key[1]
+        if self.solver in STOCHASTIC:
+            self.loss_curve_: list[float] = []
+            self._no_improvement_count = 0
+            judged = self.early_stopping
+            self.validation_scores_ = [] if judged else None
+            self.best_validation_score_ = -np.inf if judged else None
+            self.best_loss_ = None if judged else np.inf
+
+    def _attach(self, total_weight: float | None) -> None:
+        """Link the estimator's coefficients to a network with its present penalties.
+
+        They are divided by `total_weight`, or by each mini-batch's number of samples.
+        """
+        count = len(self.coefs_)
+        share = 1.0 if total_weight is None else 1.0 / total_weight
+        dropout = self.dropout
+        if isinstance(dropout, Real) and count == 1:
+            dropout = 0.0
+        settings = {
+            "l1": (float(self.l1 * share),) * count,
+            "l2": (float(self.alpha * share),) * count,
+            "dropout": dropout if isinstance(dropout, Real) else tuple(dropout),
+        }
+        if total_weight is not None and any(c.dtype != np.float64 for c in self.coefs_):
+            # SciPy's minimiser works in float64; so are its results.
+            self.coefs_ = [np.asarray(c, np.float64) for c in self.coefs_]
+        old: Link | None = self.__dict__.get("_link")
+        if old is not None and old.is_current(self):
+            self._link = old.with_settings(settings)
+        else:
+            self._link = Link.of(self, settings)
+        self.coefs_ = list(self._link.coefs)
+        self.intercepts_ = list(self._link.intercepts)
+
+    def _loss_grad_lbfgs(
+        self, packed_coef_inter: Array, X: Any, y: Array, sample_weight: Any, *workspace: Any
+    ) -> tuple[float, Array]:
+        """scikit-learn's private loss and gradient, which its own tests call."""
+        samples = checked(X, *self._core_targets(np.asarray(y)), sample_weight)
+        self._attach(samples.total_weight)
+        return _lbfgs.Objective(self._link, samples)(packed_coef_inter)
+
+    def _check_solver(self) -> bool:
+        if self.solver not in STOCHASTIC:
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. "
+                f"{self.solver} is not stochastic."
+            )
+        return True
+
+    # ------------------------------------------------------------------ outputs
+
+    def _outputs(self, X: Any) -> Array:
+        """The network's outputs for samples that are to be checked."""
+        # What has nothing to complain of goes past scikit-learn's checks, which cost more than
+        # a small network.
+        own = self.__dict__
+        link: Link | None = own.get("_link")
+        if link is not None and link.is_current(self) and "feature_names_in_" not in own:
+            if type(X) is np.ndarray and X.ndim == 2:
+                outputs = link.net._plain_forward(X, None)
+                if outputs is not None and math.isfinite(np.add.reduce(X, axis=None)):
+                    result: Array = outputs
+                    return result
+        else:
+            check_is_fitted(self)
+            link = None
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        link = link or Link.of(self)
+        outputs = link.outputs(X)
+        return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
+
+    # ------------------------------------------------------------ copies, tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())
+        link: Link | None = state.pop("_link", None)
+        if link is not None:
+            state["_noise"] = link.net._noise.copy()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        noise = state.pop("_noise", None)
+        super().__setstate__(state)
+        if noise is not None:
+            link = self._link = Link.of(self)
+            link.net._noise[...] = noise
+            self.coefs_, self.intercepts_ = list(link.coefs), list(link.intercepts)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

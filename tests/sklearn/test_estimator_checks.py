@@ -1,0 +1,22 @@
+"""scikit-learn's checks of estimators."""
+
+import pytest
+
+pytest.importorskip("sklearn", minversion="1.5")
+
+from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+
+from pynn.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
+
+
+@pytest.mark.filterwarnings("default")
+@parametrize_with_checks(
+    [
+        MLPClassifier(max_iter=100),
+        MLPRegressor(max_iter=100),
+        MLPClassifier(max_iter=100, solver="lbfgs"),
+        MLPRegressor(max_iter=100, solver="lbfgs"),
+    ]
+)
+def test_check(estimator, check):
+    check(estimator)
