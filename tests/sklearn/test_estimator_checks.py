@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("sklearn", minversion="1.5")
 
-from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pynn.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
+from pynn.sklearn import MLPClassifier, MLPRegressor
 
 
 @pytest.mark.filterwarnings("default")

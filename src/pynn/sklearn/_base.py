@@ -20,7 +20,7 @@ from pynn.ops import ACTIVATIONS
 from pynn.sklearn import _lbfgs
 from pynn.sklearn._compat import validate_data
 from pynn.sklearn._link import Link
-from pynn.sklearn._samples import Samples, checked
+from pynn.sklearn._samples import checked
 from pynn.sklearn._stochastic import HeldOut, StochasticFit
 
 STOCHASTIC = ("sgd", "adam")

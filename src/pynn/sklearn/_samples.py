@@ -89,9 +89,7 @@ class Epochs:
         outputs = link.net.layer_sizes[-1]
         self._divisor = outputs if link.net.loss == "squared_error" else 1
         uneven = samples.weights is not None and bool(np.any(samples.weights != 1))
-        self._in_pieces = samples.is_sparse or (
-            self._penalised and (uneven or self._divisor > 1)
-        )
+        self._in_pieces = samples.is_sparse or (self._penalised and (uneven or self._divisor > 1))
 
     def run(self, order: Array) -> float:
         """Go through the samples in this order; the mean loss, NaN if it was not finite."""
