@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from pynn.sklearn import MLPClassifier, MLPRegressor
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("default", "ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(
     [
         MLPClassifier(max_iter=100),

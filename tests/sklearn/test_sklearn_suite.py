@@ -32,7 +32,7 @@ suite = _redirected()
 globals().update({k: v for k, v in vars(suite).items() if k.startswith("test_")})
 
 # scikit-learn's tests leave ConvergenceWarnings and the like be.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = pytest.mark.filterwarnings("default", "ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @pytest.fixture

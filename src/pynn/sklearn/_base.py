@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterable
 from itertools import pairwise
@@ -10,8 +11,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
@@ -30,7 +32,7 @@ _at_least_0 = Interval(Real, 0, None, closed="left")
 _at_least_1 = Interval(Integral, 1, None, closed="left")
 
 
-class BaseMLP(BaseEstimator):  # type: ignore[misc]
+class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """The parameters, the fit and the network's outputs."""
 
     # For the annotations: scikit-learn's BaseEstimator keeps all of these as given.
@@ -64,6 +66,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "dtype": [StrOptions({"float32", "float64"}), None],
         "progress": ["boolean"],
+        "scoring": [str, callable, None],
     }
 
     # What differs between classes and numbers.
@@ -89,8 +92,16 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         """Held-out targets as `_validation_score` takes them."""
 
     @abstractmethod
+    def _validation_targets(self, y: Any) -> Any:
+        """Somebody's targets, checked, as `_validation_score` takes them."""
+
+    @abstractmethod
+    def _scored_targets(self, y: Any) -> Any:
+        """Targets of `_validation_score` as `predict` gives them."""
+
+    @abstractmethod
     def _validation_score(self, link: Link, held_out: HeldOut) -> float:
-        """The score that early stopping goes by."""
+        """scikit-learn's score for early stopping."""
 
     # ------------------------------------------------------------------ fitting
 
@@ -100,6 +111,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         y: Any,
         sample_weight: Any = None,
         incremental: bool = False,
+        validation_data: Any = None,
     ) -> Any:
         hidden = self.hidden_layer_sizes
         hidden = list(hidden) if isinstance(hidden, Iterable) else [hidden]
@@ -118,9 +130,14 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
         samples = checked(X, *self._core_targets(y), sample_weight)
         stochastic = self.solver in STOCHASTIC
+        held_out = None
+        if validation_data is not None:
+            if not stochastic:
+                raise ValueError("validation_data needs solver='sgd' or 'adam', got 'lbfgs'")
+            held_out = self._check_validation(validation_data)
         self._attach(None if stochastic else samples.total_weight)
         if stochastic:
-            StochasticFit(self, self._link, samples, y, incremental, None).run()
+            StochasticFit(self, self._link, samples, y, incremental, held_out).run()
         else:
             _lbfgs.minimise(self, self._link, samples)
         if not np.isfinite(self._link.net._parameters).all():
@@ -129,6 +146,33 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
                 "values and need to be preprocessed."
             )
         return self
+
+    def _check_validation(self, data: Any) -> HeldOut:
+        """The samples of ``fit(validation_data=...)``."""
+        if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+            raise ValueError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
+        X = validate_data(
+            self,
+            data[0],
+            accept_sparse=["csr", "csc"],
+            dtype=(np.float64, np.float32),
+            reset=False,
+        )
+        y = self._validation_targets(data[1])
+        check_consistent_length(X, y)
+        weights = None if len(data) == 2 else _check_sample_weight(data[2], X)
+        return HeldOut(X, y, weights)
+
+    def _score_of(self, held_out: HeldOut) -> float:
+        """The score that early stopping goes by."""
+        if self.scoring is None:
+            return self._validation_score(self._link, held_out)
+        extra = {} if held_out.weights is None else {"sample_weight": held_out.weights}
+        scorer = check_scoring(self, self.scoring)
+        with warnings.catch_warnings():
+            # (The validated samples have no names any more.)
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+            return float(scorer(self, held_out.X, self._scored_targets(held_out.y), **extra))
 
     def _initialize(self, sizes: list[int], dtype: Any) -> None:
         """Draw the initial parameters, and start the records."""
@@ -157,7 +201,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
             judged = self.early_stopping
-            self.validation_scores_ = [] if judged else None
+            self.validation_scores_: list[float] | None = [] if judged else None
             self.best_validation_score_ = -np.inf if judged else None
             self.best_loss_ = None if judged else np.inf
 
@@ -225,6 +269,34 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
         outputs = link.outputs(X)
         return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
 
+    def transform(self, X: Any, layer: int = -1) -> Array:
+        """Compute a hidden layer's representation of the samples.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+        layer : int, default -1
+            Which hidden layer, from 0; negative numbers count from the last one. As a step of a
+            pipeline the estimator gives its last hidden layer.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, units)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return self._present_link().outputs(X, layer)
+
+    @property
+    def _n_features_out(self) -> int:
+        """For the names that `set_output` gives: the last hidden layer's units."""
+        units: int = self.coefs_[-1].shape[0]
+        return units
+
+    def _present_link(self) -> Link:
+        link: Link | None = self.__dict__.get("_link")
+        return link if link is not None and link.is_current(self) else Link.of(self)
+
     # ------------------------------------------------------------ copies, tags
 
     def __getstate__(self) -> dict[str, Any]:
@@ -246,4 +318,6 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        if self.solver in STOCHASTIC:
+            tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -8,11 +8,12 @@ import numpy as np
 
 from pynn._types import Array
 from pynn.sklearn._compat import lbfgs_messages
-from pynn.sklearn._link import Link
-from pynn.sklearn._samples import Samples, _penalties
+from pynn.sklearn._link import BLOCK, Link
+from pynn.sklearn._samples import Samples, penalties
 
-# Rows of a sparse matrix that are dense at a time.
-BLOCK = 1024
+# A sparse matrix of at most so many values is made dense once, a larger one for each evaluation.
+DENSE_VALUES = 2**23
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 def pack(coefs: list[Array], intercepts: list[Array]) -> Array:
@@ -31,6 +32,8 @@ class Objective:
     """
 
     def __init__(self, link: Link, samples: Samples) -> None:
+        if samples.is_sparse and samples.X.shape[0] * samples.X.shape[1] <= DENSE_VALUES:
+            samples = samples.piece(slice(None))
         self._link, self._samples = link, samples
         self._gradient = np.zeros_like(link.net._parameters)
         self._views = link.net._views(self._gradient)
@@ -54,7 +57,7 @@ class Objective:
             loss = self._of(samples)
             gradient = pack(*self._views)
         if self._divisor > 1:  # a mean over the outputs, with the gradient of the sum
-            penalty = _penalties(self._link)
+            penalty = penalties(self._link)
             loss = (loss - penalty) / self._divisor + penalty
         return loss, gradient
 
@@ -80,7 +83,32 @@ class Objective:
         if not result["finite"]:
             self._gradient[...] = np.nan
             return float(result["bad_loss"])
-        return float(result["loss"] / samples.X.shape[0])
+        loss = float(result["loss"] / samples.X.shape[0])
+        return self._clipped(samples, loss) if self._may_be_clipped(samples, loss) else loss
+
+    # scikit-learn clips probabilities before it takes their logarithms. That shows only where a
+    # sample's probability is below the clip, but SciPy's line search goes by it.
+
+    def _may_be_clipped(self, samples: Samples, loss: float) -> bool:
+        """Whether some sample's loss may be more than scikit-learn's largest."""
+        if self._link.output not in ("softmax", "logistic"):
+            return False
+        least = 1.0
+        if samples.weights is not None:
+            least = float(samples.weights.min(where=samples.weights > 0, initial=np.inf))
+        return bool(loss * samples.total_weight >= -np.log(EPSILON) * least)
+
+    def _clipped(self, samples: Samples, loss: float) -> float:
+        probabilities = self._link.outputs(samples.X)
+        if self._link.output == "softmax":
+            true = np.take_along_axis(probabilities, samples.targets[:, np.newaxis], axis=1)
+        else:
+            positive = samples.targets.reshape(probabilities.shape) != 0
+            true = np.where(positive, probabilities, 1 - probabilities)
+        if true.min() >= EPSILON:
+            return loss
+        losses = -np.log(np.clip(true, EPSILON, 1 - EPSILON)).sum(axis=1)
+        return float(np.average(losses, weights=samples.weights)) + penalties(self._link)
 
 
 def minimise(estimator: Any, link: Link, samples: Samples) -> None:

@@ -20,6 +20,9 @@ LOSSES = {
     "exp": "poisson",
 }
 
+# Rows of a sparse matrix that are dense at a time.
+BLOCK = 1024
+
 
 def hidden_activations(activation: Any, count: int) -> tuple[str, ...]:
     """The hidden layers' activations in pynn's names."""
@@ -111,11 +114,17 @@ class Link:
             settings,
         )
 
-    def outputs(self, X: Any) -> Array:
-        """The network's outputs; sparse samples are made dense a block of rows at a time."""
+    def outputs(self, X: Any, layer: int | None = None) -> Array:
+        """A hidden layer's outputs, or the network's.
+
+        Sparse samples are made dense a block of rows at a time.
+        """
+
+        def of(samples: Any) -> Array:
+            return self.net(samples) if layer is None else self.net.hidden(samples, layer)
+
         if not hasattr(X, "toarray"):
-            return self.net(X)
+            return of(X)
         rows = X.tocsr()
-        block = 1024
-        pieces = [self.net(rows[i : i + block].toarray()) for i in range(0, X.shape[0], block)]
-        return np.concatenate(pieces)
+        starts = range(0, X.shape[0], BLOCK)
+        return np.concatenate([of(rows[i : i + BLOCK].toarray()) for i in starts])

@@ -129,7 +129,7 @@ class SGDOptimizer(StochasticOptimizer):
             )
 
     def stops(self, message: str, verbose: Any) -> bool:
-        """ "adaptive" divides the rate by 5 first, until it is very small."""
+        """With "adaptive" the rate is divided by 5 first, until it is very small."""
         if self._strategy != "adaptive":
             return super().stops(message, verbose)
         if self.learning_rate <= SMALLEST_RATE:

@@ -83,8 +83,7 @@ class Epochs:
     ) -> None:
         self._link, self._samples = link, samples
         self._batch_size, self._optimizer = batch_size, optimizer
-        settings = link.settings
-        self._penalised = any(settings.get("l1", ()) or ()) or any(settings.get("l2", ()) or ())
+        self._penalised = any(link.settings["l1"]) or any(link.settings["l2"])
         # scikit-learn's squared error is a mean over the outputs, but its gradient that of the sum.
         outputs = link.net.layer_sizes[-1]
         self._divisor = outputs if link.net.loss == "squared_error" else 1
@@ -110,7 +109,7 @@ class Epochs:
             if weight != rows:
                 link = _rescaled(link, rows / weight)
             if self._divisor > 1:
-                penalty = _penalties(link)  # (of a mini-batch of one row, so of all rows)
+                penalty = penalties(link)  # (of a mini-batch of one row, so of all rows)
         loss = self._steps(link, batch, None, rows)
         return (loss - penalty) / self._divisor + penalty
 
@@ -143,7 +142,7 @@ def _rescaled(link: Link, factor: float) -> Link:
     return link.with_settings(settings)
 
 
-def _penalties(link: Link) -> float:
+def penalties(link: Link) -> float:
     """The penalties, undivided."""
     total = 0.0
     for weight, l1, l2 in zip(link.coefs, link.settings["l1"], link.settings["l2"], strict=True):

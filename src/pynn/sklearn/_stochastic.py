@@ -163,7 +163,7 @@ class StochasticFit:
         """The score of the held-out samples, recorded."""
         estimator, held_out = self._estimator, self._held_out
         assert held_out is not None
-        score = estimator._validation_score(self._link, held_out)
+        score = estimator._score_of(held_out)
         if estimator.validation_scores_ is None:
             estimator.validation_scores_ = []
         estimator.validation_scores_.append(score)

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
@@ -21,7 +22,10 @@ from pynn.sklearn._stochastic import HeldOut
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     """Multilayer perceptron that predicts classes."""
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {**BaseMLP._parameter_constraints}
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMLP._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
 
     # (scikit-learn has it as an attribute that is no parameter.)
     loss = "log_loss"
@@ -58,6 +62,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         clip_norm: float | None = None,
         dtype: str | None = None,
         progress: bool = False,
+        scoring: Any = None,
+        class_weight: Any = None,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -88,9 +94,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self.clip_norm = clip_norm
         self.dtype = dtype
         self.progress = progress
+        self.scoring = scoring
+        self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPClassifier:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
+    ) -> MLPClassifier:
         """Fit the network to samples and their classes.
 
         Parameters
@@ -99,13 +109,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         y : array_like of shape (n_samples,) or (n_samples, n_labels)
             Classes of any type, or a matrix of zeros and ones.
         sample_weight : array_like of shape (n_samples,), optional
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Its score after each epoch goes into `validation_scores_`; with ``early_stopping=True``
+            it takes the place of the samples that would be set aside.
 
         Returns
         -------
         MLPClassifier
             The estimator itself.
         """
-        self._fit(X, y, sample_weight)
+        self._fit(X, y, self._weighted(y, sample_weight), validation_data=validation_data)
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -132,7 +145,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             self._label_binarizer = LabelBinarizer()
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer.fit(y if multilabel else classes)
-        self._fit(X, y, sample_weight, incremental=True)
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' needs all samples, which partial_fit does not see: pass a "
+                "dict"
+            )
+        self._fit(X, y, self._weighted(y, sample_weight), incremental=True)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -148,8 +166,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """
         outputs = self._outputs(X)
         if self.out_activation_ == "softmax":
-            classes: Array = self.classes_
-            return classes.take(outputs.argmax(axis=1))
+            predicted: Array = self.classes_.take(outputs.argmax(axis=1))
+            return predicted
         if self.n_outputs_ == 1:
             if len(self.classes_) == 2:
                 positive = (outputs[:, 0] > 0.5).astype(np.intp)
@@ -191,6 +209,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         """
         probabilities = self.predict_proba(X)
         return np.asarray(np.log(probabilities, out=probabilities))
+
+    def _weighted(self, y: Any, sample_weight: Any) -> Any:
+        """The samples' weights with those of their classes."""
+        if self.class_weight is None:
+            return sample_weight
+        weights = compute_sample_weight(self.class_weight, y)
+        return weights if sample_weight is None else weights * np.asarray(sample_weight)
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(
@@ -239,6 +264,22 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     def _judged_targets(self, y: Array) -> Any:
         return y.argmax(axis=1) if self.out_activation_ == "softmax" else y
+
+    def _validation_targets(self, y: Any) -> Any:
+        y = np.asarray(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y)
+        unknown = np.setdiff1d(unique_labels(y), self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"validation_data has classes that `y` has not: {unknown}, `y` has {self.classes_}"
+            )
+        return self._judged_targets(self._label_binarizer.transform(y).astype(bool))
+
+    def _scored_targets(self, y: Any) -> Any:
+        if self.out_activation_ == "softmax":
+            return self.classes_.take(y)
+        return self._label_binarizer.inverse_transform(y.astype(np.intp))
 
     def _validation_score(self, link: Link, held_out: HeldOut) -> float:
         outputs = link.outputs(held_out.X)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
@@ -59,6 +59,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         clip_norm: float | None = None,
         dtype: str | None = None,
         progress: bool = False,
+        scoring: Any = None,
     ) -> None:
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -90,9 +91,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         self.clip_norm = clip_norm
         self.dtype = dtype
         self.progress = progress
+        self.scoring = scoring
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
+    ) -> MLPRegressor:
         """Fit the network to samples and targets.
 
         Parameters
@@ -100,13 +104,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         X : array_like or sparse matrix of shape (n_samples, n_features)
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array_like of shape (n_samples,), optional
+        validation_data : tuple (X, y) or (X, y, sample_weight), optional
+            Its score after each epoch goes into `validation_scores_`; with ``early_stopping=True``
+            it takes the place of the samples that would be set aside.
 
         Returns
         -------
         MLPRegressor
             The estimator itself.
         """
-        self._fit(X, y, sample_weight)
+        self._fit(X, y, sample_weight, validation_data=validation_data)
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -167,6 +174,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         return False
 
     def _judged_targets(self, y: Array) -> Any:
+        return y
+
+    def _validation_targets(self, y: Any) -> Any:
+        y = check_array(y, ensure_2d=False, dtype="numeric")
+        return y.reshape((-1, 1)) if y.ndim == 1 else y
+
+    def _scored_targets(self, y: Any) -> Any:
         return y
 
     def _validation_score(self, link: Link, held_out: HeldOut) -> float:
