@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 from sklearn import datasets, neural_network
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import pynn.sklearn
@@ -84,6 +83,3 @@ def check(ours, theirs, tolerance):
             )
         else:
             assert getattr(ours, name, None) is None
-
-
-__all__ = ["ConvergenceWarning", "check", "difference", "fit_both", "load"]

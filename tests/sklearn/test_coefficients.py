@@ -1,8 +1,15 @@
 """For the same random_state the coefficients are scikit-learn's."""
 
+import warnings
+
 import numpy as np
 import pytest
 from pairs import check, difference, fit_both, load
+from sklearn import neural_network
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from pynn.sklearn import MLPClassifier
 
 CLASSES = ["iris", "digits", "circles", "moons", "breast cancer", "multilabel"]
 NUMBERS = ["diabetes", "multioutput"]
@@ -103,7 +110,13 @@ def test_lbfgs(data, activation):
         max_iter=60,
         **loss,
     )
-    check(*both, 1e-4)
+    assert both[0].n_iter_ == both[1].n_iter_
+    # L-BFGS magnifies rounding: with some data scikit-learn itself differs by more after 60
+    # iterations when it is given the same samples in the opposite order.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        reversed_rows = clone(both[1]).fit(X[::-1], y[::-1])
+    check(*both, max(1e-4, 10 * difference(reversed_rows, both[1])))
 
 
 def test_lbfgs_where_probabilities_are_clipped():
@@ -155,9 +168,7 @@ def test_sample_weights(data, solver, early_stopping):
 def test_sparse(layout, solver):
     sparse = pytest.importorskip("scipy.sparse")
     X, y = load("digits")
-    ours, theirs = fit_both(
-        "Classifier", getattr(sparse, layout)(X), y, solver=solver, max_iter=10
-    )
+    ours, theirs = fit_both("Classifier", getattr(sparse, layout)(X), y, solver=solver, max_iter=10)
     check(ours, theirs, 1e-6)
     Z = getattr(sparse, layout)(X)
     np.testing.assert_allclose(ours.predict_proba(Z), theirs.predict_proba(Z), rtol=1e-9)
@@ -216,9 +227,11 @@ def test_a_random_state_goes_on():
     """A RandomState is drawn from as scikit-learn draws."""
     X, y = load("iris")
     first, second = np.random.RandomState(5), np.random.RandomState(5)
-    ours, _ = fit_both("Classifier", X, y, max_iter=3, random_state=first)
-    _, theirs = fit_both("Classifier", X, y, max_iter=3, random_state=second)
-    assert difference(ours, theirs) < 1e-10 or True
+    parameters = {"early_stopping": True, "tol": 1.0, "n_iter_no_change": 2}
+    for _ in range(2):
+        ours = MLPClassifier(random_state=first, **parameters).fit(X, y)
+        theirs = neural_network.MLPClassifier(random_state=second, **parameters).fit(X, y)
+    assert difference(ours, theirs) < 1e-10
     assert first.randint(10**6) == second.randint(10**6)
 
 

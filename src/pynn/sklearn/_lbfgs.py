@@ -84,30 +84,32 @@ class Objective:
             self._gradient[...] = np.nan
             return float(result["bad_loss"])
         loss = float(result["loss"] / samples.X.shape[0])
-        return self._clipped(samples, loss) if self._may_be_clipped(samples, loss) else loss
+        return self._from_probabilities(samples) if self._differs(samples, loss) else loss
 
-    # scikit-learn clips probabilities before it takes their logarithms. That shows only where a
-    # sample's probability is below the clip, but SciPy's line search goes by it.
+    # scikit-learn computes the loss from probabilities, clipped so that none is 0: of a sample
+    # that is far on the wrong side it knows less than the core, which goes by logits. The gradient
+    # does not show it, but SciPy's line search also goes by the loss.
 
-    def _may_be_clipped(self, samples: Samples, loss: float) -> bool:
-        """Whether some sample's loss may be more than scikit-learn's largest."""
-        if self._link.output not in ("softmax", "logistic"):
+    def _differs(self, samples: Samples, loss: float) -> bool:
+        """Whether some sample may be so far on the wrong side."""
+        output = self._link.output
+        if output not in ("softmax", "logistic"):
             return False
+        # (1 - p has lost digits long before it is 0.)
+        smallest = EPSILON if output == "softmax" else 1e-4
         least = 1.0
         if samples.weights is not None:
             least = float(samples.weights.min(where=samples.weights > 0, initial=np.inf))
-        return bool(loss * samples.total_weight >= -np.log(EPSILON) * least)
+        return bool(loss * samples.total_weight >= -np.log(smallest) * least)
 
-    def _clipped(self, samples: Samples, loss: float) -> float:
+    def _from_probabilities(self, samples: Samples) -> float:
         probabilities = self._link.outputs(samples.X)
+        clipped = np.clip(probabilities, EPSILON, 1 - EPSILON)
         if self._link.output == "softmax":
-            true = np.take_along_axis(probabilities, samples.targets[:, np.newaxis], axis=1)
+            true = np.take_along_axis(clipped, samples.targets[:, np.newaxis], axis=1)
         else:
-            positive = samples.targets.reshape(probabilities.shape) != 0
-            true = np.where(positive, probabilities, 1 - probabilities)
-        if true.min() >= EPSILON:
-            return loss
-        losses = -np.log(np.clip(true, EPSILON, 1 - EPSILON)).sum(axis=1)
+            true = np.where(samples.targets.reshape(clipped.shape) != 0, clipped, 1 - clipped)
+        losses = -np.log(true).sum(axis=1)
         return float(np.average(losses, weights=samples.weights)) + penalties(self._link)
 
 
