@@ -188,7 +188,11 @@ def test_transform_in_a_pipeline():
         MLPClassifier(20, max_iter=50, random_state=0), LogisticRegression(max_iter=2000)
     )
     assert pipeline.fit(X, y).score(X, y) > 0.9
-    model = MLPRegressor(3, max_iter=3, random_state=0).fit(X, y).set_output(transform="pandas")
+    model = (
+        MLPRegressor(hidden_layer_sizes=3, max_iter=3, random_state=0)
+        .fit(X, y)
+        .set_output(transform="pandas")
+    )
     frame = model.transform(X)
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame.columns) == ["mlpregressor0", "mlpregressor1", "mlpregressor2"]

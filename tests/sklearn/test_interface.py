@@ -173,7 +173,10 @@ def test_metadata_routing():
     with sklearn.config_context(enable_metadata_routing=True):
         for package in (pynn.sklearn, neural_network):
             model = package.MLPClassifier(max_iter=5, random_state=0)
-            pipeline = make_pipeline(StandardScaler(), model.set_fit_request(sample_weight=True))
+            pipeline = make_pipeline(
+                StandardScaler().set_fit_request(sample_weight=False),
+                model.set_fit_request(sample_weight=True),
+            )
             fits.append(pipeline.fit(X, y, sample_weight=weights)[-1])
     assert difference(*fits) < 1e-10
 
@@ -254,11 +257,9 @@ def test_divergence_ends_as_scikit_learns():
         model = package.MLPRegressor(
             solver="sgd", learning_rate_init=1e3, activation="identity", random_state=0, max_iter=20
         )
-        with (
-            pytest.raises(ValueError, match="non-finite parameter weights"),
-            warnings.catch_warnings(),
-        ):
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model.fit(X, y)
+            with pytest.raises(ValueError, match="non-finite parameter weights"):
+                model.fit(X, y)
         assert len(model.loss_curve_) == model.n_iter_
         assert np.isnan(model.loss_curve_[-1])

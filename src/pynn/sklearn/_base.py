@@ -117,6 +117,14 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         hidden = list(hidden) if isinstance(hidden, Iterable) else [hidden]
         if np.any(np.array(hidden) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        if not isinstance(self.activation, str) and (
+            len(self.activation) != len(hidden)
+            or any(name not in ACTIVATION_NAMES for name in self.activation)
+        ):
+            raise ValueError(
+                f"activation must name one for each of the {len(hidden)} hidden layers, among "
+                f"{sorted(ACTIVATION_NAMES)}; got {self.activation!r}"
+            )
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:
@@ -181,13 +189,11 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_layers_ = len(sizes)
         self.out_activation_ = self._output_activation()
         kind = np.dtype(self.dtype or dtype)
-        names = self.activation
-        if isinstance(names, str):
-            names = [names] * len(sizes)
+        names = [self.activation] if isinstance(self.activation, str) else self.activation
         self.coefs_, self.intercepts_ = [], []
         for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
             # Glorot's bound; the output layer is drawn as the last hidden one is.
-            name = names[min(layer, max(len(sizes) - 3, 0))]
+            name = names[min(layer, len(names) - 1)]
             bound = np.sqrt((2.0 if name in ("logistic", "sigmoid") else 6.0) / (n_in + n_out))
             coef = self._random_state.uniform(-bound, bound, (n_in, n_out))
             intercept = self._random_state.uniform(-bound, bound, n_out)

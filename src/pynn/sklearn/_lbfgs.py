@@ -103,9 +103,15 @@ class Objective:
         return bool(loss * samples.total_weight >= -np.log(smallest) * least)
 
     def _from_probabilities(self, samples: Samples) -> float:
-        probabilities = self._link.outputs(samples.X)
-        clipped = np.clip(probabilities, EPSILON, 1 - EPSILON)
-        if self._link.output == "softmax":
+        from scipy.special import expit
+
+        net = self._link.net
+        softmax = self._link.output == "softmax"
+        outputs = np.empty((samples.X.shape[0], net.layer_sizes[-1]))
+        net._core.forward(samples.X, len(self._link.coefs) - 1, softmax, outputs)
+        # (What is left of 1 - p depends on the last bit of p, so it is from the same function.)
+        clipped = np.clip(outputs if softmax else expit(outputs), EPSILON, 1 - EPSILON)
+        if softmax:
             true = np.take_along_axis(clipped, samples.targets[:, np.newaxis], axis=1)
         else:
             true = np.where(samples.targets.reshape(clipped.shape) != 0, clipped, 1 - clipped)
