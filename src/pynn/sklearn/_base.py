@@ -76,6 +76,10 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Check and convert what is fitted."""
 
     @abstractmethod
+    def _count_outputs(self, y: Array) -> int:
+        """How many outputs these targets need."""
+
+    @abstractmethod
     def _output_activation(self) -> str:
         """The output activation in scikit-learn's name."""
 
@@ -131,7 +135,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             sample_weight = _check_sample_weight(sample_weight, X)
         if y.ndim == 1:
             y = y.reshape((-1, 1))
-        self.n_outputs_ = y.shape[1]
+        self.n_outputs_ = self._count_outputs(y)
         self._random_state = check_random_state(self.random_state)
         self._fitted_before = not first
         if first:

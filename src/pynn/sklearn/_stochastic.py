@@ -60,11 +60,12 @@ class StochasticFit:
         if estimator.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
         self._judged = bool(estimator.early_stopping)
-        rows = np.arange(samples.X.shape[0])
         self._held_out = validation
+        self._rows: Array | None = None  # of the samples, those trained on; None: all
+        self._count = samples.X.shape[0]
         if self._judged and validation is None:
-            rows, self._held_out = self._split(samples, y)
-        self._rows = rows
+            self._rows, self._held_out = self._split(samples, y)
+            self._count = len(self._rows)
         self._epochs = Epochs(link, samples, self._batch_size(), estimator._optimizer)
         # The best parameters so far; None: those that the network has.
         self._best: Array | None = None
@@ -88,7 +89,7 @@ class StochasticFit:
         return training, judged
 
     def _batch_size(self) -> int:
-        wanted, rows = self._estimator.batch_size, len(self._rows)
+        wanted, rows = self._estimator.batch_size, self._count
         if isinstance(wanted, str):
             return min(AUTO_BATCH, rows)
         if wanted > rows:
@@ -101,7 +102,7 @@ class StochasticFit:
 
     def run(self) -> None:
         """Do it; an interrupt ends it with a warning."""
-        estimator, count = self._estimator, len(self._rows)
+        estimator, count = self._estimator, self._count
         block = self._link.net._parameters
         if self._judged and not estimator._fitted_before:
             self._best = block.copy()
@@ -113,8 +114,9 @@ class StochasticFit:
                 if estimator.shuffle:
                     # (Each epoch shuffles the order of the one before.)
                     order = order[estimator._random_state.permutation(count)]
-                bar.start(estimator.n_iter_ + 1)
-                loss = self._epochs.run(self._rows[order])
+                if bar.shown:
+                    bar.start(estimator.n_iter_ + 1)
+                loss = self._epochs.run(order if self._rows is None else self._rows[order])
                 if self._after_epoch(loss, count, bar) or self._incremental:
                     break
                 if estimator.n_iter_ == estimator.max_iter:
@@ -144,7 +146,8 @@ class StochasticFit:
         if self._held_out is not None:
             figures["score"] = self._judge()
         self._compare()
-        bar.end(0.0, **figures)
+        if bar.shown:
+            bar.end(0.0, **figures)
         estimator._optimizer.epoch_ends(estimator.t_)
         patience = estimator.n_iter_no_change
         if estimator._no_improvement_count <= patience:

@@ -247,7 +247,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                     "`y` has classes not in `self.classes_`. "
                     f"`self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
-        return X, self._label_binarizer.transform(y).astype(bool)
+        return X, self._encoded(y)
+
+    def _encoded(self, y: Any) -> Array:
+        """Checked targets: numbers of classes, or truth values of one or several outputs."""
+        binarizer = self._label_binarizer
+        if binarizer.y_type_ not in ("multiclass", "binary") or getattr(y, "ndim", 2) != 1:
+            return np.asarray(binarizer.transform(y).astype(bool))
+        # (LabelBinarizer does the same, by way of a matrix.)
+        numbers = np.searchsorted(binarizer.classes_, y)
+        binary = binarizer.y_type_ == "binary"
+        return np.asarray(numbers.astype(bool) if binary else numbers)
+
+    def _count_outputs(self, y: Array) -> int:
+        multiclass = self._label_binarizer.y_type_ == "multiclass"
+        return len(self.classes_) if multiclass else int(y.shape[1])
 
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
@@ -255,7 +269,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def _core_targets(self, y: Array) -> tuple[Array, bool]:
         if y.shape[1] == 1:
             return y.ravel().astype(np.int64), True
-        if self.out_activation_ == "softmax":
+        if self.out_activation_ == "softmax":  # (a matrix only from scikit-learn's own tests)
             return y.argmax(axis=1).astype(np.int64, copy=False), True
         return y, False
 
@@ -263,7 +277,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return bool(self.n_outputs_ == 1)
 
     def _judged_targets(self, y: Array) -> Any:
-        return y.argmax(axis=1) if self.out_activation_ == "softmax" else y
+        return y.ravel() if self.out_activation_ == "softmax" else y
 
     def _validation_targets(self, y: Any) -> Any:
         y = np.asarray(y)
@@ -274,7 +288,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             raise ValueError(
                 f"validation_data has classes that `y` has not: {unknown}, `y` has {self.classes_}"
             )
-        return self._judged_targets(self._label_binarizer.transform(y).astype(bool))
+        encoded = self._encoded(y)
+        return self._judged_targets(encoded.reshape((len(encoded), -1)))
 
     def _scored_targets(self, y: Any) -> Any:
         if self.out_activation_ == "softmax":

@@ -164,6 +164,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             y = column_or_1d(y, warn=True)
         return X, y
 
+    def _count_outputs(self, y: Array) -> int:
+        return int(y.shape[1])
+
     def _output_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"
 
