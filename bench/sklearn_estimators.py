@@ -12,6 +12,7 @@ import time
 import timeit
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,6 @@ from sklearn.datasets import load_digits, make_classification
 
 import pynn.sklearn
 from pynn.sklearn._samples import Epochs
-
-EPOCHS = 20
 
 
 def data_sets() -> dict[str, tuple[Any, Any, dict[str, Any]]]:
@@ -68,22 +67,25 @@ class Timed:
             self.total += time.perf_counter() - start
             return result
 
-        Epochs._steps = steps  # type: ignore[method-assign]
+        setattr(Epochs, "_steps", steps)  # noqa: B010 (mypy lets no method be assigned)
         return self
 
     def __exit__(self, *error: object) -> None:
-        Epochs._steps = self._plain  # type: ignore[method-assign]
+        setattr(Epochs, "_steps", self._plain)  # noqa: B010
 
 
-def fits(name: str, dtype: str, repeats: int) -> None:
+def _fit(package: Any, settings: dict[str, Any], X: Any, y: Any) -> None:
+    package.MLPClassifier(**settings).fit(X, y)
+
+
+def fits(name: str, dtype: str, repeats: int, epochs: int) -> None:
     """One line of the table of fits."""
     X, y, network = data_sets()[name]
     X = np.ascontiguousarray(X, dtype)
-    settings: dict[str, Any] = {"random_state": 0, "max_iter": EPOCHS, **network}
+    settings: dict[str, Any] = {"random_state": 0, "max_iter": epochs, **network}
     packages = {"pynn": pynn.sklearn, "scikit-learn": neural_network}
-    functions = {
-        library: lambda package=package: package.MLPClassifier(**settings).fit(X, y)
-        for library, package in packages.items()
+    functions: dict[str, Callable[[], Any]] = {
+        library: partial(_fit, package, settings, X, y) for library, package in packages.items()
     }
     found = medians(functions, repeats)
     shares = []
@@ -126,16 +128,17 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--epochs", type=int, default=200, help="max_iter, by default the default")
     parser.add_argument("--threads", type=int, help="of pynn; by default those it chooses")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     if arguments.threads:
         pynn.set_num_threads(arguments.threads)
-    print(f"fit, {EPOCHS} epochs, ms")
+    print(f"fit, at most {arguments.epochs} epochs, ms")
     print(f"{'':26} {'':8} {'pynn':>9} {'scikit-learn':>13} {'ratio':>6} {'wrapper':>11}")
     for name in data_sets():
         for dtype in ("float64", "float32"):
-            fits(name, dtype, arguments.repeats)
+            fits(name, dtype, arguments.repeats, arguments.epochs)
     print("\npredict, one row, µs")
     print(f"{'':26} {'':8} {'the net':>9} {'pynn':>9} {'wrapper':>9} {'scikit-learn':>13}")
     for name in data_sets():

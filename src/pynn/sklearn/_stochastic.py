@@ -91,7 +91,7 @@ class StochasticFit:
     def _batch_size(self) -> int:
         wanted, rows = self._estimator.batch_size, self._count
         if isinstance(wanted, str):
-            return min(AUTO_BATCH, rows)
+            return int(min(AUTO_BATCH, rows))
         if wanted > rows:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
