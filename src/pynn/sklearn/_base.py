@@ -148,6 +148,9 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 raise ValueError("validation_data needs solver='sgd' or 'adam', got 'lbfgs'")
             held_out = self._check_validation(validation_data)
         self._attach(None if stochastic else samples.total_weight)
+        if first and np.any(self.dropout):
+            key = self._random_state.randint(2**32, size=2, dtype=np.uint64)
+            self._link.net._noise[0] = key[0] << np.uint64(32) | key[1]
         if stochastic:
             StochasticFit(self, self._link, samples, y, incremental, held_out).run()
         else:
@@ -203,10 +206,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             intercept = self._random_state.uniform(-bound, bound, n_out)
             self.coefs_.append(coef.astype(kind, copy=False))
             self.intercepts_.append(intercept.astype(kind, copy=False))
-        self._link = Link.of(self)
-        if np.any(self.dropout):
-            key = self._random_state.randint(2**32, size=2, dtype=np.uint64)
-            self._link.net._noise[0] = key[0] << np.uint64(32) | key[1]
+        self.__dict__.pop("_link", None)
         if self.solver in STOCHASTIC:
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
