@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import signal
 import warnings
 
 import numpy as np
@@ -251,6 +252,23 @@ def test_an_interrupt_ends_the_fit_with_a_warning(monkeypatch):
     assert model.n_iter_ == len(model.loss_curve_) == 3
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX")
+def test_a_signal_interrupts():
+    """In the middle of an epoch of the core."""
+    X, y = load("digits")
+    model = MLPClassifier((512, 512), max_iter=10**6, tol=0, n_iter_no_change=10**6)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            model.fit(X, y)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(model.loss_curve_) == model.n_iter_
+    assert model.predict(X).shape == y.shape
+
+
 def test_divergence_ends_as_scikit_learns():
     X, y = load("diabetes")
     for package in (pynn.sklearn, neural_network):
@@ -263,3 +281,4 @@ def test_divergence_ends_as_scikit_learns():
                 model.fit(X, y)
         assert len(model.loss_curve_) == model.n_iter_
         assert np.isnan(model.loss_curve_[-1])
+        assert not np.isnan(model.best_loss_)

@@ -186,5 +186,6 @@ class StochasticFit:
         else:
             loss = estimator.loss_curve_[-1]
             worse = loss > estimator.best_loss_ - estimator.tol
-            estimator.best_loss_ = min(loss, estimator.best_loss_)
+            if loss < estimator.best_loss_:  # (NaN is not)
+                estimator.best_loss_ = loss
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
