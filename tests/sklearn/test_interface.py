@@ -68,6 +68,8 @@ def test_predictions_follow_coefs(fitted):
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
     for estimator in (ours, theirs):
         estimator.coefs_[1] = estimator.coefs_[1] * 2  # an array replaced
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
+    for estimator in (ours, theirs):
         estimator.intercepts_ = [np.zeros_like(b) for b in estimator.intercepts_]
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
     np.testing.assert_allclose(ours.predict_proba(X[:1]), theirs.predict_proba(X[:1]), rtol=1e-9)
