@@ -81,6 +81,14 @@ def test_predictions_follow_coefs(fitted):
     assert difference(ours, theirs) < 1e-10
 
 
+def test_predictions_follow_replaced_intercepts(fitted):
+    X, _ = load("iris")
+    ours, theirs = (copy.deepcopy(estimator) for estimator in fitted)
+    for estimator in (ours, theirs):
+        estimator.intercepts_[0] = estimator.intercepts_[0] + 1.0
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), rtol=1e-9)
+
+
 def test_predictions_follow_activation(fitted):
     X, _ = load("iris")
     ours, theirs = (copy.deepcopy(e).set_params(activation="tanh") for e in fitted)
