@@ -14,13 +14,15 @@ PACKAGES = {
     "pynn.convert.onnx": "onnx",
     "pynn.convert.sklearn": "sklearn",
     "pynn.convert.torch": "torch",
+    "pynn.sklearn": "sklearn",
 }
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "pynn._core"])
 def test_docstrings(name):
-    if name in PACKAGES:
-        pytest.importorskip(PACKAGES[name])
+    for part, package in PACKAGES.items():
+        if name == part or name.startswith(f"{part}."):
+            pytest.importorskip(package)
     result = doctest.testmod(importlib.import_module(name), raise_on_error=False)
     assert result.failed == 0
 

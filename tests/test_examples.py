@@ -115,3 +115,22 @@ def test_mnist(mnist, capsys):
     assert mnist.main(["--data", os.environ["PYNN_MNIST"]]) == 0
     accuracy = capsys.readouterr().out.split("test accuracy ")[1].split(" %")[0]
     assert float(accuracy) >= 97.5
+
+
+@pytest.fixture
+def grid_search():
+    pytest.importorskip("sklearn", minversion="1.5")
+    return load("grid_search")
+
+
+def test_grid_search(grid_search, capsys):
+    assert grid_search.main(["--epochs", "3"]) == 0
+    text = capsys.readouterr().out
+    assert "results equal: yes" in text
+    assert "ratio" in text
+
+
+def test_grid_search_fails_where_the_results_differ(grid_search, capsys, monkeypatch):
+    monkeypatch.setattr(grid_search, "MAX_DIFFERENCE", -1.0)
+    assert grid_search.main(["--epochs", "1"]) == 1
+    assert "differ" in capsys.readouterr().err

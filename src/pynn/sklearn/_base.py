@@ -1,0 +1,333 @@
+"""What the classifier and the regressor share."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import abstractmethod
+from collections.abc import Iterable
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from pynn._types import Array
+from pynn.ops import ACTIVATIONS
+from pynn.sklearn import _lbfgs
+from pynn.sklearn._compat import validate_data
+from pynn.sklearn._link import Link
+from pynn.sklearn._samples import checked
+from pynn.sklearn._stochastic import HeldOut, StochasticFit
+
+STOCHASTIC = ("sgd", "adam")
+ACTIVATION_NAMES = {"logistic", *ACTIVATIONS}
+
+_at_least_0 = Interval(Real, 0, None, closed="left")
+_at_least_1 = Interval(Integral, 1, None, closed="left")
+
+
+class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """The parameters, the fit and the network's outputs."""
+
+    # For the annotations: scikit-learn's BaseEstimator keeps all of these as given.
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "hidden_layer_sizes": ["array-like", _at_least_1],
+        "activation": [StrOptions(ACTIVATION_NAMES), "array-like"],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [_at_least_0],
+        "batch_size": [StrOptions({"auto"}), _at_least_1],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [_at_least_0],
+        "max_iter": [_at_least_1],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [_at_least_0],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [_at_least_1, Options(Real, {np.inf})],
+        "max_fun": [_at_least_1],
+        "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
+        "l1": [_at_least_0],
+        "weight_decay": [_at_least_0],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+        "progress": ["boolean"],
+        "scoring": [str, callable, None],
+    }
+
+    # What differs between classes and numbers.
+
+    @abstractmethod
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        """Check and convert what is fitted."""
+
+    @abstractmethod
+    def _count_outputs(self, y: Array) -> int:
+        """How many outputs these targets need."""
+
+    @abstractmethod
+    def _output_activation(self) -> str:
+        """The output activation in scikit-learn's name."""
+
+    @abstractmethod
+    def _core_targets(self, y: Array) -> tuple[Array, bool]:
+        """Targets as the core takes them, and whether they are labels."""
+
+    @abstractmethod
+    def _stratifies(self) -> bool:
+        """Whether samples for early stopping are taken from each class alike."""
+
+    @abstractmethod
+    def _judged_targets(self, y: Array) -> Any:
+        """Held-out targets as `_validation_score` takes them."""
+
+    @abstractmethod
+    def _validation_targets(self, y: Any) -> Any:
+        """Somebody's targets, checked, as `_validation_score` takes them."""
+
+    @abstractmethod
+    def _scored_targets(self, y: Any) -> Any:
+        """Targets of `_validation_score` as `predict` gives them."""
+
+    @abstractmethod
+    def _validation_score(self, link: Link, held_out: HeldOut) -> float:
+        """scikit-learn's score for early stopping."""
+
+    # ------------------------------------------------------------------ fitting
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+        validation_data: Any = None,
+    ) -> Any:
+        hidden = self.hidden_layer_sizes
+        hidden = list(hidden) if isinstance(hidden, Iterable) else [hidden]
+        if np.any(np.array(hidden) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        if not isinstance(self.activation, str) and (
+            len(self.activation) != len(hidden)
+            or any(name not in ACTIVATION_NAMES for name in self.activation)
+        ):
+            raise ValueError(
+                f"activation must name one for each of the {len(hidden)} hidden layers, among "
+                f"{sorted(ACTIVATION_NAMES)}; got {self.activation!r}"
+            )
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        X, y = self._validate_input(X, y, incremental, reset=first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        if y.ndim == 1:
+            y = y.reshape((-1, 1))
+        self.n_outputs_ = self._count_outputs(y)
+        self._random_state = check_random_state(self.random_state)
+        self._fitted_before = not first
+        if first:
+            self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+        samples = checked(X, *self._core_targets(y), sample_weight)
+        stochastic = self.solver in STOCHASTIC
+        held_out = None
+        if validation_data is not None:
+            if not stochastic:
+                raise ValueError("validation_data needs solver='sgd' or 'adam', got 'lbfgs'")
+            held_out = self._check_validation(validation_data)
+        self._attach(None if stochastic else samples.total_weight)
+        if first and np.any(self.dropout):
+            key = self._random_state.randint(2**32, size=2, dtype=np.uint64)
+            self._link.net._noise[0] = key[0] << np.uint64(32) | key[1]
+        if stochastic:
+            StochasticFit(self, self._link, samples, y, incremental, held_out).run()
+        else:
+            _lbfgs.minimise(self, self._link, samples)
+        if not np.isfinite(self._link.net._parameters).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed."
+            )
+        return self
+
+    def _check_validation(self, data: Any) -> HeldOut:
+        """The samples of ``fit(validation_data=...)``."""
+        if not isinstance(data, tuple | list) or len(data) not in (2, 3):
+            raise ValueError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
+        X = validate_data(
+            self,
+            data[0],
+            accept_sparse=["csr", "csc"],
+            dtype=(np.float64, np.float32),
+            reset=False,
+        )
+        y = self._validation_targets(data[1])
+        check_consistent_length(X, y)
+        weights = None if len(data) == 2 else _check_sample_weight(data[2], X)
+        return HeldOut(X, y, weights)
+
+    def _score_of(self, held_out: HeldOut) -> float:
+        """The score that early stopping goes by."""
+        if self.scoring is None:
+            return self._validation_score(self._link, held_out)
+        extra = {} if held_out.weights is None else {"sample_weight": held_out.weights}
+        scorer = check_scoring(self, self.scoring)
+        with warnings.catch_warnings():
+            # (The validated samples have no names any more.)
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+            return float(scorer(self, held_out.X, self._scored_targets(held_out.y), **extra))
+
+    def _initialize(self, sizes: list[int], dtype: Any) -> None:
+        """Draw the initial parameters, and start the records."""
+        self.n_iter_ = 0
+        self.t_ = 0
+        self.n_layers_ = len(sizes)
+        self.out_activation_ = self._output_activation()
+        kind = np.dtype(self.dtype or dtype)
+        names = [self.activation] if isinstance(self.activation, str) else self.activation
+        self.coefs_, self.intercepts_ = [], []
+        for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
+            # Glorot's bound; the output layer is drawn as the last hidden one is.
+            name = names[min(layer, len(names) - 1)]
+            bound = np.sqrt((2.0 if name in ("logistic", "sigmoid") else 6.0) / (n_in + n_out))
+            coef = self._random_state.uniform(-bound, bound, (n_in, n_out))
+            intercept = self._random_state.uniform(-bound, bound, n_out)
+            self.coefs_.append(coef.astype(kind, copy=False))
+            self.intercepts_.append(intercept.astype(kind, copy=False))
+        self.__dict__.pop("_link", None)
+        if self.solver in STOCHASTIC:
+            self.loss_curve_: list[float] = []
+            self._no_improvement_count = 0
+            judged = self.early_stopping
+            self.validation_scores_: list[float] | None = [] if judged else None
+            self.best_validation_score_ = -np.inf if judged else None
+            self.best_loss_ = None if judged else np.inf
+
+    def _attach(self, total_weight: float | None) -> None:
+        """Link the estimator's coefficients to a network with its present penalties.
+
+        They are divided by `total_weight`, or by each mini-batch's number of samples.
+        """
+        count = len(self.coefs_)
+        share = 1.0 if total_weight is None else 1.0 / total_weight
+        dropout = self.dropout
+        if isinstance(dropout, Real) and count == 1:
+            dropout = 0.0
+        settings = {
+            "l1": (float(self.l1 * share),) * count,
+            "l2": (float(self.alpha * share),) * count,
+            "dropout": dropout if isinstance(dropout, Real) else tuple(dropout),
+        }
+        if total_weight is not None and any(c.dtype != np.float64 for c in self.coefs_):
+            # SciPy's minimiser works in float64; so are its results.
+            self.coefs_ = [np.asarray(c, np.float64) for c in self.coefs_]
+        old: Link | None = self.__dict__.get("_link")
+        if old is not None and old.is_current(self):
+            self._link = old.with_settings(settings)
+        else:
+            self._link = Link.of(self, settings)
+        self.coefs_ = list(self._link.coefs)
+        self.intercepts_ = list(self._link.intercepts)
+
+    def _loss_grad_lbfgs(
+        self, packed_coef_inter: Array, X: Any, y: Array, sample_weight: Any, *workspace: Any
+    ) -> tuple[float, Array]:
+        """scikit-learn's private loss and gradient, which its own tests call."""
+        samples = checked(X, *self._core_targets(np.asarray(y)), sample_weight)
+        self._attach(samples.total_weight)
+        return _lbfgs.Objective(self._link, samples)(packed_coef_inter)
+
+    def _check_solver(self) -> bool:
+        if self.solver not in STOCHASTIC:
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. "
+                f"{self.solver} is not stochastic."
+            )
+        return True
+
+    # ------------------------------------------------------------------ outputs
+
+    def _outputs(self, X: Any) -> Array:
+        """The network's outputs for samples that are to be checked."""
+        # What has nothing to complain of goes past scikit-learn's checks, which cost more than
+        # a small network.
+        own = self.__dict__
+        link: Link | None = own.get("_link")
+        if link is not None and link.is_current(self) and "feature_names_in_" not in own:
+            if type(X) is np.ndarray and X.ndim == 2:
+                outputs = link.net._plain_forward(X, None)
+                if outputs is not None and math.isfinite(np.add.reduce(X, axis=None)):
+                    result: Array = outputs
+                    return result
+        else:
+            check_is_fitted(self)
+            link = None
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        link = link or Link.of(self)
+        outputs = link.outputs(X)
+        return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
+
+    def transform(self, X: Any, layer: int = -1) -> Array:
+        """Compute a hidden layer's representation of the samples.
+
+        Parameters
+        ----------
+        X : array_like or sparse matrix of shape (n_samples, n_features)
+        layer : int, default -1
+            Which hidden layer, from 0; negative numbers count from the last one. As a step of a
+            pipeline the estimator gives its last hidden layer.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, units)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return self._present_link().outputs(X, layer)
+
+    @property
+    def _n_features_out(self) -> int:
+        """For the names that `set_output` gives: the last hidden layer's units."""
+        units: int = self.coefs_[-1].shape[0]
+        return units
+
+    def _present_link(self) -> Link:
+        link: Link | None = self.__dict__.get("_link")
+        return link if link is not None and link.is_current(self) else Link.of(self)
+
+    # ------------------------------------------------------------ copies, tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())
+        link: Link | None = state.pop("_link", None)
+        if link is not None:
+            state["_noise"] = link.net._noise.copy()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        noise = state.pop("_noise", None)
+        super().__setstate__(state)
+        if noise is not None:
+            link = self._link = Link.of(self)
+            link.net._noise[...] = noise
+            self.coefs_, self.intercepts_ = list(link.coefs), list(link.intercepts)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        if self.solver in STOCHASTIC:
+            tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,152 @@
+"""Samples as the core takes them, and an epoch over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pynn._types import Array
+from pynn.sklearn._link import Link
+from pynn.sklearn._optimizers import StochasticOptimizer
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples with their targets and weights, checked.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n, inputs)
+    targets : ndarray
+        int64 labels of shape (n,), or values of shape (n, outputs).
+    labels : bool
+        Which of the two.
+    weights : ndarray of float64 or None
+    """
+
+    X: Any
+    targets: Array
+    labels: bool
+    weights: Array | None
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether `X` is a sparse matrix."""
+        return hasattr(self.X, "toarray")
+
+    @property
+    def total_weight(self) -> float:
+        """What scikit-learn divides the penalties by: the sum of the weights."""
+        return float(self.X.shape[0] if self.weights is None else self.weights.sum())
+
+    def piece(self, rows: Any) -> Samples:
+        """Those of some rows, dense."""
+        X = self.X[rows]
+        weights = None if self.weights is None else np.ascontiguousarray(self.weights[rows])
+        targets = np.ascontiguousarray(self.targets[rows])
+        return Samples(X.toarray() if self.is_sparse else X, targets, self.labels, weights)
+
+
+def checked(X: Any, targets: Array, labels: bool, weights: Any) -> Samples:
+    """Bring arrays that scikit-learn has checked into a form that the core reads."""
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()
+    elif not (X.flags.aligned and X.dtype.isnative):
+        X = X.astype(X.dtype.newbyteorder("="))
+    if not labels:
+        if targets.dtype.kind not in "biuf" or targets.dtype.itemsize > 8:
+            targets = targets.astype(np.float64)
+        if not targets.dtype.isnative:
+            targets = targets.astype(targets.dtype.newbyteorder("="))
+        if not targets.flags.aligned:
+            targets = targets.copy()
+    if weights is not None:
+        weights = np.ascontiguousarray(weights, dtype=np.float64)
+    return Samples(X, targets, labels, weights)
+
+
+class Epochs:
+    """Goes through samples as scikit-learn does.
+
+    Parameters
+    ----------
+    link : Link
+    samples : Samples
+    batch_size : int
+    optimizer : StochasticOptimizer
+    """
+
+    def __init__(
+        self, link: Link, samples: Samples, batch_size: int, optimizer: StochasticOptimizer
+    ) -> None:
+        self._link, self._samples = link, samples
+        self._batch_size, self._optimizer = batch_size, optimizer
+        self._penalised = any(link.settings["l1"]) or any(link.settings["l2"])
+        # scikit-learn's squared error is a mean over the outputs, but its gradient that of the sum.
+        outputs = link.net.layer_sizes[-1]
+        self._divisor = outputs if link.net.loss == "squared_error" else 1
+        uneven = samples.weights is not None and bool(np.any(samples.weights != 1))
+        self._in_pieces = samples.is_sparse or (self._penalised and (uneven or self._divisor > 1))
+
+    def run(self, order: Array) -> float:
+        """Go through the samples in this order; the mean loss, NaN if it was not finite."""
+        if not self._in_pieces:
+            loss = self._steps(self._link, self._samples, order, self._batch_size)
+            return loss / len(order) / self._divisor
+        total, size = 0.0, self._batch_size
+        for first in range(0, len(order), size):
+            total += self._one_step(self._samples.piece(order[first : first + size]))
+        return total / len(order)
+
+    def _one_step(self, batch: Samples) -> float:
+        """The mini-batch's loss times its rows."""
+        rows = batch.X.shape[0]
+        link, penalty = self._link, 0.0
+        weight = batch.total_weight
+        if self._penalised:
+            if weight != rows:
+                link = _rescaled(link, rows / weight)
+            if self._divisor > 1:
+                penalty = penalties(link)  # (of a mini-batch of one row, so of all rows)
+        loss = self._steps(link, batch, None, rows)
+        return (loss - penalty) / self._divisor + penalty
+
+    def _steps(self, link: Link, samples: Samples, order: Array | None, size: int) -> float:
+        result = link.net._core.train_epoch(
+            samples.X,
+            samples.targets,
+            samples.labels,
+            samples.weights,
+            order,
+            size,
+            self._optimizer.bound(link.net),
+            link.net._noise,
+            True,
+            None,
+        )
+        if not result["finite"]:
+            # scikit-learn goes on with what is no number any more; so do the coefficients here.
+            for array in (*link.coefs, *link.intercepts):
+                array[...] = np.nan
+            return float("nan")
+        return float(result["loss"])
+
+
+def _rescaled(link: Link, factor: float) -> Link:
+    """The link with penalties times a factor."""
+    settings = dict(link.settings)
+    for name in ("l1", "l2"):
+        settings[name] = tuple(factor * value for value in settings[name])
+    return link.with_settings(settings)
+
+
+def penalties(link: Link) -> float:
+    """The penalties, undivided."""
+    total = 0.0
+    for weight, l1, l2 in zip(link.coefs, link.settings["l1"], link.settings["l2"], strict=True):
+        flat = weight.ravel()
+        total += l1 * float(np.abs(flat).sum()) if l1 else 0.0
+        total += 0.5 * l2 * float(flat @ flat) if l2 else 0.0
+    return total

@@ -1,0 +1,191 @@
+"""The solvers "sgd" and "adam": epochs, and when they end."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from pynn._types import Array
+from pynn.progress import Progress
+from pynn.sklearn._link import Link
+from pynn.sklearn._optimizers import make_optimizer
+from pynn.sklearn._samples import Epochs, Samples
+
+# scikit-learn's mini-batches, for batch_size="auto".
+AUTO_BATCH = 200
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Samples that a fit is judged by after each epoch; `y` is as the estimator's score has it."""
+
+    X: Any
+    y: Any
+    weights: Array | None
+
+
+class StochasticFit:
+    """A fit of an estimator, one epoch after another.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    link : Link
+    samples : Samples
+    y : ndarray of shape (n, outputs)
+        As scikit-learn splits it.
+    incremental : bool
+        One epoch only (`partial_fit`).
+    validation : HeldOut, optional
+        Samples of the caller's.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        link: Link,
+        samples: Samples,
+        y: Array,
+        incremental: bool,
+        validation: HeldOut | None,
+    ) -> None:
+        self._estimator, self._link, self._incremental = estimator, link, incremental
+        if not incremental or not hasattr(estimator, "_optimizer"):
+            estimator._optimizer = make_optimizer(estimator)
+        if estimator.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        self._judged = bool(estimator.early_stopping)
+        self._held_out = validation
+        self._rows: Array | None = None  # of the samples, those trained on; None: all
+        self._count = samples.X.shape[0]
+        if self._judged and validation is None:
+            self._rows, self._held_out = self._split(samples, y)
+            self._count = len(self._rows)
+        self._epochs = Epochs(link, samples, self._batch_size(), estimator._optimizer)
+        # The best parameters so far; None: those that the network has.
+        self._best: Array | None = None
+
+    def _split(self, samples: Samples, y: Array) -> tuple[Array, HeldOut]:
+        """Set samples aside as `sklearn.model_selection.train_test_split` does."""
+        estimator = self._estimator
+        training, held_out = train_test_split(
+            np.arange(len(y)),
+            random_state=estimator._random_state,
+            test_size=estimator.validation_fraction,
+            stratify=y if estimator._stratifies() else None,
+        )
+        if len(held_out) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' "
+                "or the size of your dataset."
+            )
+        weights = None if samples.weights is None else samples.weights[held_out]
+        judged = HeldOut(samples.X[held_out], estimator._judged_targets(y[held_out]), weights)
+        return training, judged
+
+    def _batch_size(self) -> int:
+        wanted, rows = self._estimator.batch_size, self._count
+        if isinstance(wanted, str):
+            return int(min(AUTO_BATCH, rows))
+        if wanted > rows:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                "clipped",
+                stacklevel=2,
+            )
+        return int(min(wanted, rows))
+
+    def run(self) -> None:
+        """Do it; an interrupt ends it with a warning."""
+        estimator, count = self._estimator, self._count
+        block = self._link.net._parameters
+        if self._judged and not estimator._fitted_before:
+            self._best = block.copy()
+        order = np.arange(count)
+        bar = Progress(estimator.progress, estimator.max_iter, count)
+        try:
+            estimator.n_iter_ = 0
+            for _ in range(estimator.max_iter):
+                if estimator.shuffle:
+                    # (Each epoch shuffles the order of the one before.)
+                    order = order[estimator._random_state.permutation(count)]
+                if bar.shown:
+                    bar.start(estimator.n_iter_ + 1)
+                loss = self._epochs.run(order if self._rows is None else self._rows[order])
+                if self._after_epoch(loss, count, bar) or self._incremental:
+                    break
+                if estimator.n_iter_ == estimator.max_iter:
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached "
+                        "and the optimization hasn't converged yet.",
+                        ConvergenceWarning,
+                        stacklevel=2,
+                    )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=2)
+        finally:
+            bar.close()
+        if self._best is not None:
+            block[...] = self._best
+
+    def _after_epoch(self, loss: float, count: int, bar: Progress) -> bool:
+        """Record an epoch; whether the fit ends."""
+        estimator = self._estimator
+        estimator.n_iter_ += 1
+        estimator.loss_ = loss
+        estimator.t_ += count
+        estimator.loss_curve_.append(loss)
+        if estimator.verbose:
+            print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
+        figures = {"loss": loss}
+        if self._held_out is not None:
+            figures["score"] = self._judge()
+        self._compare()
+        if bar.shown:
+            bar.end(0.0, **figures)
+        estimator._optimizer.epoch_ends(estimator.t_)
+        patience = estimator.n_iter_no_change
+        if estimator._no_improvement_count <= patience:
+            return False
+        what = "Validation score" if self._judged else "Training loss"
+        if estimator._optimizer.stops(
+            f"{what} did not improve more than tol={estimator.tol:f} for {patience:d} consecutive "
+            "epochs.",
+            estimator.verbose,
+        ):
+            return True
+        estimator._no_improvement_count = 0
+        return False
+
+    def _judge(self) -> float:
+        """The score of the held-out samples, recorded."""
+        estimator, held_out = self._estimator, self._held_out
+        assert held_out is not None
+        score = estimator._score_of(held_out)
+        if estimator.validation_scores_ is None:
+            estimator.validation_scores_ = []
+        estimator.validation_scores_.append(score)
+        if estimator.verbose:
+            print(f"Validation score: {score:f}")
+        return float(score)
+
+    def _compare(self) -> None:
+        """Count the epochs without improvement, and keep the best."""
+        estimator = self._estimator
+        if self._judged:
+            score = estimator.validation_scores_[-1]
+            worse = score < estimator.best_validation_score_ + estimator.tol
+            if score > estimator.best_validation_score_:
+                estimator.best_validation_score_ = score
+                self._best = self._link.net._parameters.copy()
+        else:
+            loss = estimator.loss_curve_[-1]
+            worse = loss > estimator.best_loss_ - estimator.tol
+            if loss < estimator.best_loss_:  # (NaN is not)
+                estimator.best_loss_ = loss
+        estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
