@@ -186,6 +186,6 @@ class StochasticFit:
         else:
             loss = estimator.loss_curve_[-1]
             worse = loss > estimator.best_loss_ - estimator.tol
-            if loss < estimator.best_loss_:  # (NaN is not)
-                estimator.best_loss_ = loss
+            # (A loss that is NaN comes second, so it is not taken.)
+            estimator.best_loss_ = min(estimator.best_loss_, loss)
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
