@@ -8,6 +8,7 @@ about the run time.
 import importlib
 from typing import Any
 
+from pynn import _interpreter as _interpreter  # first: it looks before the core is loaded
 from pynn._version import __version__
 from pynn.callbacks import Callback, EarlyStopping
 from pynn.checkpoint import Checkpoint

@@ -1,5 +1,5 @@
 """Sub-interpreters: refused. From Python 3.12 on, an interpreter that asks its extensions whether
-they may be loaded gets an ImportError, from the core as from NumPy."""
+they may be loaded gets an ImportError, from the core as from NumPy; before, pynn looks itself."""
 
 import sys
 
@@ -8,14 +8,11 @@ from numpy_mlp import run_python
 
 import pynn
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info < (3, 12), reason="CPython asks extensions from 3.12 on"
-)
-
 # `create` by default makes an interpreter that checks its extensions.
 PROGRAM = """
 import sys
-import pynn
+if sys.argv[2] == "first":
+    import pynn
 try:
     import _interpreters as interpreters
 except ImportError:
@@ -26,9 +23,10 @@ run = getattr(interpreters, "exec", None) or interpreters.run_string
 try:
     failure = run(interpreter, sys.argv[1])
     print(failure.formatted if failure else "no error")
-except interpreters.RunFailedError as error:  # 3.12
+except interpreters.RunFailedError as error:  # up to 3.12
     print(error)
 interpreters.destroy(interpreter)
+import pynn
 net = pynn.MLP([2, 3, 2], seed=0)
 net.fit([[0, 1], [1, 0]], [0, 1])  # the main interpreter goes on
 print("fine")
@@ -40,11 +38,14 @@ spec.loader.exec_module(module_from_spec(spec))
 """
 
 
+@pytest.mark.parametrize("when", ["first", "afterwards"])
 @pytest.mark.parametrize("what", ["pynn", "core"])
-def test_a_sub_interpreter_is_refused(what, tmp_path):
+def test_a_sub_interpreter_is_refused(what, when, tmp_path):
+    if what == "core" and sys.version_info < (3, 12):
+        pytest.skip("CPython asks extensions from 3.12 on")
     core = LOAD_CORE.format(path=sys.modules[pynn.__name__ + "._core"].__file__)
     code = "import pynn" if what == "pynn" else core
-    *message, fine = run_python(PROGRAM, tmp_path, code).splitlines()
+    *message, fine = run_python(PROGRAM, tmp_path, code, when).splitlines()
     assert fine == "fine"
     assert "does not support loading in subinterpreters" in "\n".join(message)
     assert what == "pynn" or "module _core" in "\n".join(message)
