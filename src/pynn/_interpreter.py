@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 
@@ -16,7 +17,7 @@ def refuse_sub_interpreters() -> None:
     if sys.version_info >= (3, 12):
         return
     try:
-        import _xxsubinterpreters as interpreters
+        interpreters = importlib.import_module("_xxsubinterpreters")
     except ImportError:  # then nobody can make one from Python
         return
     if interpreters.get_current() != interpreters.get_main():
