@@ -143,6 +143,7 @@ _LAZY = {
     "from_sklearn": "pynn.convert",
     "from_torch": "pynn.convert",
     "plot": "pynn.plot",
+    "sklearn": "pynn.sklearn",
 }
 
 

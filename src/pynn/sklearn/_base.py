@@ -242,9 +242,13 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.intercepts_ = list(self._link.intercepts)
 
     def _loss_grad_lbfgs(
-        self, packed_coef_inter: Array, X: Any, y: Array, sample_weight: Any, *workspace: Any
+        self, packed_coef_inter: Array, X: Any, y: Array, *workspace: Any
     ) -> tuple[float, Array]:
-        """scikit-learn's private loss and gradient, which its own tests call."""
+        """scikit-learn's private loss and gradient, which its own tests call.
+
+        Before the four lists of its workspace there are, since 1.7, the samples' weights.
+        """
+        sample_weight = workspace[0] if len(workspace) == 5 else None
         samples = checked(X, *self._core_targets(np.asarray(y)), sample_weight)
         self._attach(samples.total_weight)
         return _lbfgs.Objective(self._link, samples)(packed_coef_inter)

@@ -18,13 +18,11 @@ else:
 
 
 def lbfgs_messages(iprint: int) -> dict[str, int]:
-    """The option that makes SciPy's L-BFGS-B print, as this version of scikit-learn gives it."""
-    try:
-        from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
-    except ImportError:
-        return {"iprint": iprint}
-    options: dict[str, int] = _get_additional_lbfgs_options_dict("iprint", iprint)
-    return options
+    """The option that makes SciPy's L-BFGS-B print, where SciPy still has it."""
+    import scipy
+
+    version = tuple(int(part) for part in scipy.__version__.split(".")[:2])
+    return {"iprint": iprint} if version < (1, 15) else {}
 
 
 __all__ = ["VERSION", "lbfgs_messages", "validate_data"]

@@ -186,6 +186,5 @@ class StochasticFit:
         else:
             loss = estimator.loss_curve_[-1]
             worse = loss > estimator.best_loss_ - estimator.tol
-            # (A loss that is NaN comes second, so it is not taken.)
-            estimator.best_loss_ = min(estimator.best_loss_, loss)
+            estimator.best_loss_ = min(estimator.best_loss_, loss)  # (in this order NaN is not)
         estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
