@@ -181,6 +181,7 @@ private:
                        const Optimizer<T>* gradient) {
         require(samples.x.rows >= 1, "there are no samples");
         require(dx.size() == samples.x.rows * network_.inputs(), "dx has the wrong size");
+        check_labels(samples, nullptr, samples.x.rows, network_.outputs());
         T* const to = writable<T>(dx, "dx");
         Busy busy(busy_);
         KeepFloatState keep;
@@ -205,6 +206,7 @@ private:
             }
         }
         require(epoch.count >= 1, "there are no samples");
+        check_labels(samples, epoch.order, epoch.count, network_.outputs());
 
         Busy busy(busy_);
         std::exception_ptr failure;

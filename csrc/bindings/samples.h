@@ -78,16 +78,22 @@ inline Samples samples_of(const py::array& x, const py::array& y, bool labels,
     require(y.ndim() >= 1 && y.shape(0) == x.shape(0), "X and y differ in length");
     if (labels) {
         s.labels = vector_of<int64_t>(y, s.x.rows, "labels");
-        for (index_t i = 0; i < s.x.rows; ++i) {
-            // (One output tells two classes apart.)
-            require(s.labels[i] >= 0 && s.labels[i] < std::max<index_t>(outputs, 2),
-                    "a label is not a class of the network");
-        }
     } else {
         s.targets = matrix_of(y, outputs, "y");
     }
     if (weights) s.weights = vector_of<double>(*weights, s.x.rows, "weights");
     return s;
+}
+
+// Refuses labels that are no classes, of the `count` samples that an order names (null: of all).
+inline void check_labels(const Samples& s, const int64_t* order, index_t count, index_t outputs) {
+    if (!s.labels) return;
+    // (One output tells two classes apart.)
+    const int64_t classes = std::max<index_t>(outputs, 2);
+    for (index_t i = 0; i < count; ++i) {
+        const int64_t label = s.labels[order ? order[i] : i];
+        require(label >= 0 && label < classes, "a label is not a class of the network");
+    }
 }
 
 }  // namespace pynn

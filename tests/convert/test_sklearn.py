@@ -1,6 +1,5 @@
 """Networks from and for scikit-learn, compared with what scikit-learn predicts."""
 
-import inspect
 import pickle
 
 import numpy as np
@@ -19,11 +18,6 @@ X = rng.normal(size=(40, 5))
 CLASSES = np.arange(40) % 3
 LABELS = (rng.random((40, 3)) < 0.5).astype(int)
 VALUES = rng.normal(size=(40, 2))
-needs_poisson = pytest.mark.skipif(
-    "poisson" not in pynn.losses.LOSSES
-    or "loss" not in inspect.signature(neural.MLPRegressor).parameters,
-    reason="no Poisson loss here or in scikit-learn",
-)
 
 
 def fitted(kind, y, **options):
@@ -71,7 +65,6 @@ def test_from_a_regressor(y):
     np.testing.assert_allclose(net(X).reshape(y.shape), estimator.predict(X), rtol=1e-11)
 
 
-@needs_poisson
 def test_poisson_regressors():
     estimator = fitted(neural.MLPRegressor, np.abs(VALUES), loss="poisson")
     net = from_sklearn(estimator)

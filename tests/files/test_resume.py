@@ -27,9 +27,7 @@ OPTIMIZERS = {
     ),
     "clipped": lambda: pynn.Adam(0.01, clip_norm=0.5),
 }
-if "clip_norm" not in (pynn._core.optimizer_F32.__doc__ or ""):
-    del OPTIMIZERS["clipped"]
-# What a network may have; an option that this version's constructor does not take is skipped.
+# What a network may have.
 OPTIONS = {
     "plain": {},
     "no bias": {"bias": False},

@@ -423,3 +423,16 @@ def test_set_weights_that_overflow(net):
 def test_sizes_beyond_memory(sizes):
     with pytest.raises((MemoryError, ValueError, OverflowError)):
         pynn.MLP(sizes)
+
+
+@pytest.mark.parametrize("order", [None, np.array([4, 7, 2])])
+def test_the_core_itself_refuses_a_label_that_it_would_read(net, order):
+    y = np.array(Y, np.int64)
+    y[7] = 3
+    bound = pynn.SGD()._bind(net)
+    arguments = (True, None, order, 2, bound, net._noise, False, None)
+    before = parameters_of(net)
+    with pytest.raises(ValueError, match="not a class"):
+        net._core.train_epoch(X, y, *arguments)
+    for old, new in zip(before, parameters_of(net), strict=True):
+        assert old.tobytes() == new.tobytes()
