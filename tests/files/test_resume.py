@@ -1,7 +1,6 @@
 """Three epochs, a copy, three more are the bits of six."""
 
 import copy
-import inspect
 import pickle
 
 import numpy as np
@@ -62,19 +61,13 @@ def again(request, tmp_path):
 
 def make(options, dtype="float32", loss="mse"):
     options = dict(options)
-    unknown = options.keys() - inspect.signature(pynn.MLP).parameters.keys()
-    if unknown:
-        pytest.skip(f"MLP does not take {', '.join(sorted(unknown))}")
     kind = options.pop("seed", np.random.PCG64)
     rng = np.random.Generator(kind(8))
     return pynn.MLP([5, 9, 8, 3], ["relu", "tanh"], loss, dtype=dtype, seed=rng, **options)
 
 
 def check(again, optimizer, options, dtype="float32", loss="mse", **fit):
-    try:
-        optimizers = [optimizer(), optimizer()]
-    except (TypeError, AttributeError) as error:
-        pytest.skip(str(error))
+    optimizers = [optimizer(), optimizer()]
     x, y = make_samples(loss, 41, 5, 3)
     fit = {"batch_size": 8, **fit}
     whole, half = make(options, dtype, loss), make(options, dtype, loss)
