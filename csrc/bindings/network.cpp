@@ -76,26 +76,40 @@ public:
                        const std::optional<py::array>& noise) {
         require(gradient.size() == network_.parameter_count(), "gradient has the wrong size");
         Optimizer<T> copy{Rule::copy, writable<T>(gradient, "gradient")};
-        Epoch epoch;
-        epoch.batch_size = x.shape(0);
-        take_noise(noise, epoch);
-        return run(x, y, labels, weights, std::nullopt, epoch, copy, py::none());
+        Course course;
+        course.batch_size = x.shape(0);
+        take_noise(noise, course);
+        Busy busy(busy_);
+        return dict_of(run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none()));
     }
 
+    // `figures` has a row for each epoch to be trained: its loss's and its penalties' sums and its
+    // seconds, written when it is whole. `order` has the samples of one epoch after another.
     // `noise`: dropout's key, and the number of steps so far, which goes on here.
-    py::dict train_epoch(const py::array& x, const py::array& y, bool labels,
-                         const std::optional<py::array>& weights,
-                         const std::optional<py::array>& order, index_t batch_size,
-                         const BoundOptimizer<T>& optimizer, py::array noise, bool penalty_by_rows,
-                         const py::object& report) {
+    py::dict train(const py::array& x, const py::array& y, bool labels,
+                   const std::optional<py::array>& weights, const std::optional<py::array>& order,
+                   index_t batch_size, const BoundOptimizer<T>& optimizer, py::array noise,
+                   bool penalty_by_weight, py::array figures, const py::object& report) {
+        static_assert(sizeof(EpochFigures) == 3 * sizeof(double));
         Optimizer<T> from_here = optimizer.optimizer;
         from_here.steps_before = *optimizer.steps;
-        Epoch epoch;
-        epoch.batch_size = batch_size;
-        epoch.penalty_by_rows = penalty_by_rows;
-        take_noise(noise, epoch);
-        return run(x, y, labels, weights, order, epoch, from_here, report, optimizer.steps,
-                   static_cast<uint64_t*>(noise.mutable_data()) + 1);
+        require(figures.ndim() == 2 && figures.shape(0) >= 1 && figures.shape(1) == 3,
+                "figures has the wrong shape");
+        Course course;
+        course.epochs = figures.shape(0);
+        course.batch_size = batch_size;
+        course.penalty_by_weight = penalty_by_weight;
+        take_noise(noise, course);
+        auto* const rows = reinterpret_cast<EpochFigures*>(writable<double>(figures, "figures"));
+        uint64_t* const steps = static_cast<uint64_t*>(noise.mutable_data()) + 1;
+        Busy busy(busy_);
+        std::exception_ptr failure;
+        const CourseResult result =
+            run(x, y, labels, weights, order, course, from_here, rows, report, &failure);
+        *optimizer.steps += result.steps;
+        *steps += static_cast<uint64_t>(result.steps);
+        if (failure) std::rethrow_exception(failure);
+        return dict_of(result);
     }
 
     // dx from the gradient `dout` of the predictions; the parameters' to `gradient`, if given.
@@ -151,12 +165,12 @@ private:
         return layers;
     }
 
-    static void take_noise(const std::optional<py::array>& noise, Epoch& epoch) {
+    static void take_noise(const std::optional<py::array>& noise, Course& course) {
         if (!noise) return;
         const uint64_t* const values = vector_of<uint64_t>(*noise, 2, "noise");
-        epoch.training = true;
-        epoch.key = values[0];
-        epoch.first_step = values[1];
+        course.training = true;
+        course.key = values[0];
+        course.first_step = values[1];
     }
 
     // One training call at a time: the mini-batch's buffers and the weights are the network's.
@@ -189,43 +203,39 @@ private:
         trainer_.differentiate_inputs(samples, dout, to, gradient);
     }
 
-    py::dict run(const py::array& x, const py::array& y, bool labels,
-                 const std::optional<py::array>& weights, const std::optional<py::array>& order,
-                 Epoch epoch, const Optimizer<T>& optimizer, const py::object& report,
-                 int64_t* steps = nullptr, uint64_t* noise_step = nullptr) {
+    // The caller is the only one at work on the network. What `report` raised, if that ended it,
+    // goes to `failure`.
+    CourseResult run(const py::array& x, const py::array& y, bool labels,
+                     const std::optional<py::array>& weights, const std::optional<py::array>& order,
+                     Course course, const Optimizer<T>& optimizer, EpochFigures* figures,
+                     const py::object& report, std::exception_ptr* failure = nullptr) {
         const Samples samples =
             samples_of(x, y, labels, weights, network_.inputs(), network_.outputs());
-        require(epoch.batch_size >= 1, "batch_size must be at least 1");
-        epoch.count = samples.x.rows;
+        require(course.batch_size >= 1, "batch_size must be at least 1");
+        course.count = samples.x.rows;
+        index_t all = course.count;
         if (order) {
-            epoch.count = order->size();
-            epoch.order = vector_of<int64_t>(*order, epoch.count, "order");
-            for (index_t i = 0; i < epoch.count; ++i) {
-                require(epoch.order[i] >= 0 && epoch.order[i] < samples.x.rows,
+            all = order->size();
+            require(all % course.epochs == 0, "order has the wrong length");
+            course.count = all / course.epochs;
+            course.order = vector_of<int64_t>(*order, all, "order");
+            for (index_t i = 0; i < all; ++i) {
+                require(course.order[i] >= 0 && course.order[i] < samples.x.rows,
                         "order is out of range");
             }
         }
-        require(epoch.count >= 1, "there are no samples");
-        check_labels(samples, epoch.order, epoch.count, network_.outputs());
+        require(course.count >= 1, "there are no samples");
+        check_labels(samples, course.order, all, network_.outputs());
 
-        Busy busy(busy_);
-        std::exception_ptr failure;
-        EpochResult result;
-        {
-            KeepFloatState keep;
-            py::gil_scoped_release release;
-            result = trainer_.run(samples, epoch, optimizer, [&](const EpochResult& so_far) {
-                return reported(report, so_far, failure);
-            });
-        }
-        if (steps) *steps += result.batches;
-        if (noise_step) *noise_step += static_cast<uint64_t>(result.batches);
-        if (failure) std::rethrow_exception(failure);
-        return dict_of(result);
+        KeepFloatState keep;
+        py::gil_scoped_release release;
+        return trainer_.run(samples, course, optimizer, figures, [&](const CourseResult& so_far) {
+            return failure && reported(report, so_far, *failure);
+        });
     }
 
     // Lets Python see signals (Ctrl-C) and the progress; an exception stops the epoch.
-    static bool reported(const py::object& report, const EpochResult& so_far,
+    static bool reported(const py::object& report, const CourseResult& so_far,
                          std::exception_ptr& failure) {
         py::gil_scoped_acquire acquire;
         try {
@@ -238,9 +248,10 @@ private:
         }
     }
 
-    static py::dict dict_of(const EpochResult& r) {
+    static py::dict dict_of(const CourseResult& r) {
         py::dict out;
-        out["loss"] = r.loss;
+        out["epochs"] = r.epochs;
+        out["loss"] = r.figures.loss;
         out["samples"] = r.samples;
         out["batches"] = r.batches;
         out["finite"] = r.finite;
@@ -275,9 +286,9 @@ void bind(py::module_& m, const char* name) {
              py::arg("gradient"))
         .def("input_gradient", &Net::input_gradient, py::arg("x"), py::arg("y"), py::arg("labels"),
              py::arg("weights"), py::arg("dx"))
-        .def("train_epoch", &Net::train_epoch, py::arg("x"), py::arg("y"), py::arg("labels"),
+        .def("train", &Net::train, py::arg("x"), py::arg("y"), py::arg("labels"),
              py::arg("weights"), py::arg("order"), py::arg("batch_size"), py::arg("optimizer"),
-             py::arg("noise"), py::arg("penalty_by_rows"), py::arg("report"));
+             py::arg("noise"), py::arg("penalty_by_weight"), py::arg("figures"), py::arg("report"));
 }
 
 }  // namespace

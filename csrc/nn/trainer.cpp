@@ -35,6 +35,16 @@ private:
     int countdown_ = 1;
 };
 
+class Stopwatch {
+public:
+    double seconds() const {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    }
+
+private:
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
 // The gradient as a whole is squared, scaled and applied in pieces of so many values.
 constexpr index_t clip_piece = 4096;
 
@@ -187,12 +197,106 @@ bool Trainer<T>::follow_clipped(MiniBatch batch, int index, int count, Barrier& 
 }
 
 template <class T>
-EpochResult Trainer<T>::run(const Samples& samples, const Epoch& epoch,
-                            const Optimizer<T>& optimizer, const Report& report) {
-    const index_t count = epoch.count, batch_size = std::min(epoch.batch_size, count);
-    const int64_t* const order = epoch.order;
-    const int wanted = threads_for(network_.step_operations() * static_cast<double>(batch_size),
-                                   batch_size / 8, worth_a_thread_in_training);
+struct Trainer<T>::Common {
+    const Samples& samples;
+    const Course& course;
+    const Optimizer<T>& optimizer;
+    const Report& report;
+    Matrix beside;  // a sample's target is found by the same index as the sample
+    index_t batch_size, lowest, penalty_pieces;
+    bool constrained;
+    double step_work;
+
+    CourseResult result;
+    ReportTimer timer;
+    Barrier barrier;
+    bool stop = false;
+};
+
+// A step is two phases with a meeting after each: every thread takes some rows forward and back,
+// then some of the parameters. Within a phase nobody reads what another writes.
+template <class T>
+bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t first, int index,
+                      int threads) {
+    const Course& course = c.course;
+    CourseResult& result = c.result;
+    Scratch<T>& scratch = scratch_[static_cast<std::size_t>(index)];
+    if (index == 0 && number > 0 && c.report && c.timer.due()) c.stop = c.report(result);
+    if (threads == 1 && c.stop) return false;
+    const index_t left = course.count - first;
+    const MiniBatch batch = mini_batch(c.samples, order, first, std::min(c.batch_size, left));
+    if (order) {
+        const Range next = part(std::min(c.batch_size, left - batch.rows), index, threads);
+        scratch.ahead = ask_ahead(c.samples.x, c.beside, order, first + batch.rows + next.begin,
+                                  next.size(), c.step_work / threads);
+    }
+    const Range own = part(batch.rows, index, threads);
+    scratch.place = {course.training, course.key, course.first_step + static_cast<uint64_t>(number),
+                     own.begin};
+    if (own.size() > 0) {
+        forward(c.samples, order, batch, own, scratch);
+        find_losses(c.samples, order, batch, own);
+        back(c.lowest, own, scratch);
+    }
+    const Range pieces = part(c.penalty_pieces, index, threads);
+    for (index_t i = pieces.begin; i < pieces.end; ++i) {
+        penalties_.data()[i] = network_.penalty(i);
+    }
+    c.barrier.wait(threads);
+    // What follows is the same for every thread: thread 0 wrote `stop` before the meeting and will
+    // not until the next, and the sums have one order.
+    if (c.stop) return false;
+    const double rows = static_cast<double>(batch.rows);
+    double loss = kernels<T>().sum(losses_.data(), batch.rows), penalty = 0, factor = 1;
+    if (c.samples.weights) loss = batch.weight > 0 ? loss / batch.weight * rows : 0 * loss;
+    if (course.penalty_by_weight) factor = batch.weight > 0 ? 1 / batch.weight : 0;
+    if (c.penalty_pieces > 0) {
+        penalty = sum_in_order(penalties_.data(), c.penalty_pieces) * factor * rows;
+        loss += penalty;
+    }
+    Update<T> update = c.optimizer.step(number);
+    update.p = network_.parameters();
+    update.l1 = update.l2 = static_cast<T>(factor);
+    bool finite = std::isfinite(loss);
+    if (finite) {
+        if (c.optimizer.clip_norm > 0) {
+            finite =
+                follow_clipped(batch, index, threads, c.barrier, update, c.optimizer.clip_norm);
+        } else {
+            follow_gradients(batch, index, threads, update);
+        }
+    }
+    if (!finite) {
+        if (index == 0) {
+            result.finite = false;
+            result.bad_loss = loss / rows;
+        }
+        return false;
+    }
+    c.barrier.wait(threads);
+    if (c.constrained) {
+        for (const auto& stage : network_.stages()) {
+            network_.layer(stage.layer).constrain(c.optimizer.w, index, threads);
+        }
+        c.barrier.wait(threads);
+    }
+    if (index == 0) {
+        result.figures.loss += loss;
+        result.figures.penalty += penalty;
+        result.samples += batch.rows;
+        result.batches += 1;
+        result.steps += 1;
+    }
+    return true;
+}
+
+template <class T>
+CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
+                             const Optimizer<T>& optimizer, EpochFigures* figures,
+                             const Report& report) {
+    const index_t count = course.count, batch_size = std::min(course.batch_size, count);
+    const double operations = network_.step_operations() * static_cast<double>(batch_size);
+    const int wanted = threads_for(operations, batch_size / 8, worth_a_thread_in_training);
     prepare(batch_size, wanted);
     if (optimizer.clip_norm > 0) {
         const index_t n = network_.parameter_count();
@@ -201,90 +305,43 @@ EpochResult Trainer<T>::run(const Samples& samples, const Epoch& epoch,
         squares_.reserve((n + clip_piece - 1) / clip_piece);
     }
 
-    // A sample's target is found by the same index as the sample.
     Matrix beside = samples.targets;
     if (samples.labels) {
         beside.data = reinterpret_cast<const char*>(samples.labels);
         beside.row_stride = sizeof(int64_t);
     }
-    const double step_work = network_.step_operations() / 2 * static_cast<double>(batch_size);
-    const index_t lowest = network_.stages().front().layer;
-    const index_t penalty_pieces = network_.penalty_pieces();
-    const bool constrained = network_.is_constrained() && optimizer.rule != Rule::copy;
-
-    EpochResult result;
-    ReportTimer timer;
-    Barrier barrier;
-    bool stop = false;
-    // A step is two phases with a meeting after each: every thread takes some rows forward and
-    // back, then some of the parameters. Within a phase nobody reads what another writes.
+    Common common{samples,
+                  course,
+                  optimizer,
+                  report,
+                  beside,
+                  batch_size,
+                  network_.stages().front().layer,
+                  network_.penalty_pieces(),
+                  network_.is_constrained() && optimizer.rule != Rule::copy,
+                  operations / 2,
+                  {},
+                  {},
+                  {},
+                  false};
+    CourseResult& result = common.result;
     run_team(wanted, [&](int index, int threads) {
-        Scratch<T>& scratch = scratch_[static_cast<std::size_t>(index)];
-        for (index_t first = 0; first < count; first += batch_size) {
-            if (index == 0 && first > 0 && report && timer.due()) stop = report(result);
-            if (threads == 1 && stop) break;
-            const index_t step = first / batch_size;
-            const MiniBatch batch =
-                mini_batch(samples, order, first, std::min(batch_size, count - first));
-            if (order) {
-                const Range next =
-                    part(std::min(batch_size, count - first - batch.rows), index, threads);
-                scratch.ahead = ask_ahead(samples.x, beside, order, first + batch.rows + next.begin,
-                                          next.size(), step_work / threads);
+        const index_t batches = (count + batch_size - 1) / batch_size;
+        for (index_t epoch = 0; epoch < course.epochs; ++epoch) {
+            const int64_t* const order = course.order ? course.order + epoch * count : nullptr;
+            Stopwatch watch;
+            if (index == 0) {
+                result.figures = {};
+                result.samples = result.batches = 0;
             }
-            const Range own = part(batch.rows, index, threads);
-            scratch.place = {epoch.training, epoch.key,
-                             epoch.first_step + static_cast<uint64_t>(step), own.begin};
-            if (own.size() > 0) {
-                forward(samples, order, batch, own, scratch);
-                find_losses(samples, order, batch, own);
-                back(lowest, own, scratch);
-            }
-            const Range pieces = part(penalty_pieces, index, threads);
-            for (index_t i = pieces.begin; i < pieces.end; ++i) {
-                penalties_.data()[i] = network_.penalty(i);
-            }
-            barrier.wait(threads);
-            // What follows is the same for every thread: thread 0 wrote `stop` before the
-            // meeting and will not until the next, and the sums have one order.
-            if (stop) break;
-            const double rows = static_cast<double>(batch.rows);
-            const double penalty_factor = epoch.penalty_by_rows ? 1 / rows : 1;
-            double loss = kernels<T>().sum(losses_.data(), batch.rows);
-            if (samples.weights) loss = batch.weight > 0 ? loss / batch.weight * rows : 0 * loss;
-            if (penalty_pieces > 0) {
-                loss += sum_in_order(penalties_.data(), penalty_pieces) * penalty_factor * rows;
-            }
-            Update<T> update = optimizer.step(step);
-            update.p = network_.parameters();
-            update.l1 = update.l2 = static_cast<T>(penalty_factor);
-            bool finite = std::isfinite(loss);
-            if (finite) {
-                if (optimizer.clip_norm > 0) {
-                    finite =
-                        follow_clipped(batch, index, threads, barrier, update, optimizer.clip_norm);
-                } else {
-                    follow_gradients(batch, index, threads, update);
-                }
-            }
-            if (!finite) {
-                if (index == 0) {
-                    result.finite = false;
-                    result.bad_loss = loss / rows;
-                }
-                break;
-            }
-            barrier.wait(threads);
-            if (constrained) {
-                for (const auto& stage : network_.stages()) {
-                    network_.layer(stage.layer).constrain(optimizer.w, index, threads);
-                }
-                barrier.wait(threads);
+            for (index_t i = 0; i < batches; ++i) {
+                const index_t number = epoch * batches + i;
+                if (!step(common, order, number, i * batch_size, index, threads)) return;
             }
             if (index == 0) {
-                result.loss += loss;
-                result.samples += batch.rows;
-                result.batches += 1;
+                result.figures.seconds = watch.seconds();
+                if (figures) figures[epoch] = result.figures;
+                result.epochs += 1;
             }
         }
     });

@@ -18,19 +18,29 @@ struct Samples {
 };
 
 // How to go through samples.
-struct Epoch {
-    const int64_t* order = nullptr;  // of `count` samples; null: as they are
+struct Course {
+    index_t epochs = 1;
+    const int64_t* order = nullptr;  // of `count` samples, for each epoch; null: as they are
     index_t count = 0, batch_size = 0;
     bool training = false;  // random layers are at work, by this key and from this step on
     uint64_t key = 0, first_step = 0;
-    bool penalty_by_rows = false;  // a mini-batch of m rows has 1 / m times the penalties
+    bool penalty_by_weight = false;  // a mini-batch of weight w (its rows) has 1 / w times them
 };
 
-struct EpochResult {
-    double loss = 0;      // the sum over the samples seen, each mini-batch before its update
-    index_t samples = 0;  // seen
-    index_t batches = 0;  // done
-    bool finite = true;   // false: the loss of the next mini-batch was not, and it was not applied
+// Of an epoch; each mini-batch before its update.
+struct EpochFigures {
+    double loss = 0;     // the sum over the samples seen, with the penalties
+    double penalty = 0;  // the penalties' part of it
+    double seconds = 0;
+};
+
+struct CourseResult {
+    index_t epochs = 0;    // whole ones
+    EpochFigures figures;  // of the last one begun
+    index_t samples = 0;   // seen in it
+    index_t batches = 0;   // done in it
+    index_t steps = 0;     // done in all
+    bool finite = true;    // false: the loss of the next mini-batch was not, and it was not applied
     double bad_loss = 0;
 };
 
@@ -39,12 +49,13 @@ class Trainer {
 public:
     explicit Trainer(const Network<T>& network) : network_(network) {}
 
-    // Called by the calling thread now and then, between mini-batches; true stops the epoch there.
-    using Report = std::function<bool(const EpochResult&)>;
+    // Called by the calling thread now and then, between mini-batches; true stops the course there.
+    using Report = std::function<bool(const CourseResult&)>;
 
-    // Goes once through the samples, a step of the optimiser for each mini-batch.
-    EpochResult run(const Samples& samples, const Epoch& epoch, const Optimizer<T>& optimizer,
-                    const Report& report);
+    // Goes through the samples, a step of the optimiser for each mini-batch. `figures` (or null)
+    // has an element for each epoch, written when that is whole.
+    CourseResult run(const Samples& samples, const Course& course, const Optimizer<T>& optimizer,
+                     EpochFigures* figures, const Report& report);
 
     // dx (rows x inputs) from the gradient `dout` of the predictions, or, if that is null, of the
     // mean loss. With an optimiser of Rule::copy the parameters' gradient besides.
@@ -57,6 +68,7 @@ private:
         const T* x;           // x_, or where the caller has the rows
         double weight;        // of all its samples
     };
+    struct Common;  // what the threads of a course share
     void prepare(index_t batch, int threads);
     MiniBatch mini_batch(const Samples& samples, const int64_t* order, index_t first,
                          index_t rows) const;
@@ -71,6 +83,9 @@ private:
     // The same with the whole gradient's length limited; false if that is not finite.
     bool follow_clipped(MiniBatch batch, int index, int count, Barrier& barrier, Update<T> update,
                         double most);
+    // The course's step `number`, on the samples from `first` on; false: it ends there.
+    bool step(Common& common, const int64_t* order, index_t number, index_t first, int index,
+              int threads);
 
     // Rows `own` of what layer l gave, and of its delta.
     T* outputs(index_t l, Range own) {

@@ -5,7 +5,7 @@ from typing import Any, TypedDict, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from pynn._types import Array, EpochResult
+from pynn._types import Array, TrainingResult
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -99,12 +99,12 @@ class NetworkF32:
         weights: NDArray[np.float64] | None,
         gradient: Array,
         noise: NDArray[np.uint64] | None,
-    ) -> EpochResult: ...
+    ) -> TrainingResult: ...
     def backward(self, x: Array, dout: Array, dx: Array, gradient: Array | None) -> None: ...
     def input_gradient(
         self, x: Array, y: Array, labels: bool, weights: NDArray[np.float64] | None, dx: Array
     ) -> None: ...
-    def train_epoch(
+    def train(
         self,
         x: Array,
         y: Array,
@@ -114,9 +114,10 @@ class NetworkF32:
         batch_size: int,
         optimizer: OptimizerF32,
         noise: NDArray[np.uint64],
-        penalty_by_rows: bool,
-        report: Callable[[EpochResult], None] | None,
-    ) -> EpochResult: ...
+        penalty_by_weight: bool,
+        figures: NDArray[np.float64],
+        report: Callable[[TrainingResult], None] | None,
+    ) -> TrainingResult: ...
 
 @final
 class NetworkF64:
@@ -146,12 +147,12 @@ class NetworkF64:
         weights: NDArray[np.float64] | None,
         gradient: Array,
         noise: NDArray[np.uint64] | None,
-    ) -> EpochResult: ...
+    ) -> TrainingResult: ...
     def backward(self, x: Array, dout: Array, dx: Array, gradient: Array | None) -> None: ...
     def input_gradient(
         self, x: Array, y: Array, labels: bool, weights: NDArray[np.float64] | None, dx: Array
     ) -> None: ...
-    def train_epoch(
+    def train(
         self,
         x: Array,
         y: Array,
@@ -161,6 +162,7 @@ class NetworkF64:
         batch_size: int,
         optimizer: OptimizerF64,
         noise: NDArray[np.uint64],
-        penalty_by_rows: bool,
-        report: Callable[[EpochResult], None] | None,
-    ) -> EpochResult: ...
+        penalty_by_weight: bool,
+        figures: NDArray[np.float64],
+        report: Callable[[TrainingResult], None] | None,
+    ) -> TrainingResult: ...

@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
-class EpochResult(TypedDict):
-    """What the core's training loop has done so far, or in all."""
+class TrainingResult(TypedDict):
+    """What the core's training loop has done so far, or in all.
 
+    ``epochs`` are whole ones; ``loss`` (a sum), ``samples`` and ``batches`` are of the last one
+    begun.
+    """
+
+    epochs: int
     loss: float
     samples: int
     batches: int

@@ -9,18 +9,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pynn import _checks
-from pynn._types import Array, EpochResult
+from pynn._types import Array, TrainingResult
 from pynn.callbacks import wants_batches
 from pynn.history import History
 from pynn.metrics import Metric
 from pynn.optimizers import Binding, Optimizer
 from pynn.progress import Progress
+from pynn.schedules import Schedule
 from pynn.targets import Data, held_out_count, stratified_split
 
 if TYPE_CHECKING:
     from pynn.mlp import MLP
+
+# An order of so many samples is drawn ahead, for several epochs in one call of the core. (Of more,
+# a call for each epoch costs nothing that could be measured.)
+DRAWN_AHEAD = 2**16
 
 
 @dataclass
@@ -48,6 +54,10 @@ class Source(ABC):
     @abstractmethod
     def epoch(self, run: Run) -> float:
         """Go through the mini-batches once; the mean loss."""
+
+    def unwatched_epochs(self, run: Run, most: int) -> int:
+        """Do some epochs with nothing of Python's between them, and record them; how many."""
+        return 0
 
     def hold_out(self, rng: np.random.Generator) -> tuple[Data, Array] | None:
         """Set samples aside for validation, if that was asked for: all, and which."""
@@ -122,8 +132,9 @@ class Arrays(Source):
         order = self._order(run.net.rng)
         size = self._batch_size
         if not run.batch_callbacks:
-            result = run.steps(self._data, order, size, -(-self.samples // size))
-            return result["loss"] / result["samples"]
+            figures = np.empty((1, 3))
+            run.steps(self._data, order, size, -(-self.samples // size), figures)
+            return float(figures[0, 0]) / self.samples
         if order is None:
             order = np.arange(self.samples)
         total = 0.0
@@ -132,6 +143,36 @@ class Arrays(Source):
             total += len(batch) * run.one_step(self._data, batch, number)
             run.bar.at(first + len(batch), loss=total / (first + len(batch)))
         return total / self.samples
+
+    def unwatched_epochs(self, run: Run, most: int) -> int:
+        """In one call of the core, their orders drawn ahead.
+
+        Whatever ends it, the generator is then where it would be had each order been drawn when
+        its epoch began.
+        """
+        count = min(most, DRAWN_AHEAD // self.samples)
+        if count < 2:
+            return 0
+        rng, size = run.net.rng, self._batch_size
+        before = rng.bit_generator.state
+        steps = -(-self.samples // size)
+        rates = run.binding.rates(count * steps)[::steps].tolist()
+        figures = np.full((count, 3), np.nan)
+        whole = False
+        try:
+            orders = [order for _ in range(count) if (order := self._order(rng)) is not None]
+            order = np.concatenate(orders) if orders else None
+            run.steps(self._data, order, size, count * steps, figures)
+            whole = True
+        finally:
+            done = count if whole else int(np.isfinite(figures[:, 0]).sum())
+            if not whole:
+                rng.bit_generator.state = before
+                for _ in range(done + 1):
+                    self._order(rng)
+            for (loss, _, seconds), rate in zip(figures[:done].tolist(), rates, strict=False):
+                run.history._add(loss=loss / self.samples, learning_rate=rate, seconds=seconds)
+        return count
 
 
 class Batches(Source):
@@ -213,19 +254,27 @@ class Run:
         if self._plan.look is not None:
             self._plan.look()
 
-    def steps(self, data: Data, order: Array | None, batch_size: int, count: int) -> EpochResult:
-        """Go once through samples in an order; the core's result."""
+    def steps(
+        self,
+        data: Data,
+        order: Array | None,
+        batch_size: int,
+        count: int,
+        figures: NDArray[np.float64],
+    ) -> None:
+        """Go through samples in an order, once for each row of `figures`, in `count` steps."""
 
-        def report(so_far: EpochResult) -> None:
+        def report(so_far: TrainingResult) -> None:
             self.look()
             if self.bar.shown and so_far["samples"]:
                 self.bar.at(so_far["samples"], loss=so_far["loss"] / so_far["samples"])
 
-        return self.net._steps(
+        self.net._train(
             data,
             order,
             batch_size,
             self.binding.updates(count),
+            figures,
             report if self.bar.shown or self._plan.look else None,
             self.epoch,
         )
@@ -234,8 +283,11 @@ class Run:
         """Do one step on one mini-batch, the epoch's `batch`-th; its mean loss."""
         self.look()
         size = len(data) if rows is None else len(rows)
-        result = self.net._steps(data, rows, size, self.binding.updates(1), None, self.epoch, batch)
-        loss = result["loss"] / result["samples"]
+        figures = np.empty((1, 3))
+        self.net._train(
+            data, rows, size, self.binding.updates(1), figures, epoch=self.epoch, batch=batch
+        )
+        loss = float(figures[0, 0]) / size
         answers = [c.on_batch_end(self.net, batch, loss) for c in self.batch_callbacks]
         if any(answer is True for answer in answers):
             raise Stopped
@@ -249,13 +301,28 @@ class Run:
         plan.validation = self._source.hold_out(net.rng) or plan.validation
         try:
             self._call("on_fit_begin")
-            for self.epoch in range(1, plan.epochs + 1):
-                if not self._one_epoch():
-                    break
+            unwatched = self._is_unwatched()
+            self.epoch = 1
+            while self.epoch <= plan.epochs:
+                self.look()
+                left = plan.epochs + 1 - self.epoch
+                done = self._source.unwatched_epochs(self, left) if unwatched else 0
+                if not done:
+                    done = 1
+                    if not self._one_epoch():
+                        break
+                self.epoch += done
             self._call("on_fit_end")
         finally:
             self.bar.close()
         return history
+
+    def _is_unwatched(self) -> bool:
+        """Whether nothing of Python's has to be done between the epochs."""
+        plan, rate = self._plan, self._plan.optimizer.learning_rate
+        steady = isinstance(rate, float) or (isinstance(rate, Schedule) and not rate._observes)
+        watched = plan.callbacks or plan.metrics or plan.validation or self.bar.shown
+        return steady and not watched
 
     def _call(self, name: str) -> None:
         for callback in self._plan.callbacks:
@@ -266,7 +333,6 @@ class Run:
     def _one_epoch(self) -> bool:
         """Whether the fit goes on."""
         net, plan, history = self.net, self._plan, self.history
-        self.look()
         start = time.perf_counter()
         if self.bar.shown:
             self.bar.start(self.epoch)

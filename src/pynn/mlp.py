@@ -10,11 +10,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pynn import _checks, _core, architecture, fitting, initializers
 from pynn._copies import optimizer_of, shallow_copy
-from pynn._types import Array, EpochResult
+from pynn._types import Array, TrainingResult
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
 from pynn.metrics import Metric, resolve
@@ -680,9 +680,10 @@ class MLP:
         data = self._check_data(X, y, sample_weight)
         fitting.check_optimizer(optimizer)
         with self._trained_here():
-            result = self._steps(data, None, len(data), optimizer._bind(self), None, None)
+            figures = np.empty((1, 3))
+            self._train(data, None, len(data), optimizer._bind(self), figures)
         self.optimizer = optimizer
-        return float(result["loss"] / len(data))
+        return float(figures[0, 0]) / len(data)
 
     def fit(
         self,
@@ -886,21 +887,24 @@ class MLP:
         plan.optimizer._bind(self)  # its settings are checked before anything changes
         return source, plan
 
-    def _steps(
+    def _train(
         self,
         data: Data,
         order: Array | None,
         batch_size: int,
         update: Any,
-        report: Callable[[EpochResult], None] | None,
-        epoch: int | None,
+        figures: NDArray[np.float64],
+        report: Callable[[TrainingResult], None] | None = None,
+        epoch: int | None = None,
         batch: int = 0,
-    ) -> EpochResult:
-        """Go once through the samples; `batch` is the first mini-batch's number.
+    ) -> TrainingResult:
+        """Go through the samples, once for each row of `figures`.
 
-        `update` is the compiled optimiser.
+        Those are the loss's sum, the penalties' part of it and the seconds of each whole epoch;
+        rows of others stay as they were. `order`: of the samples in one epoch after another.
+        `update` is the compiled optimiser. `epoch`, `batch`: the numbers of the first.
         """
-        result: EpochResult = self._core.train_epoch(
+        result: TrainingResult = self._core.train(
             data.samples,
             data.targets.values,
             data.targets.labels,
@@ -910,15 +914,21 @@ class MLP:
             update,
             self._noise,
             self._penalty_by_rows,
+            figures,
             report,
         )
         if not result["finite"]:
+            done = result["epochs"]
+            if order is not None:
+                order = order.reshape(len(figures), -1)[done]
+            if epoch is not None:
+                epoch += done
             raise self._not_finite(result, data, order, batch_size, epoch, batch)
         return result
 
     def _not_finite(
         self,
-        result: EpochResult,
+        result: TrainingResult,
         data: Data,
         order: Array | None,
         batch_size: int,

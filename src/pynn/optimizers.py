@@ -306,6 +306,19 @@ class Binding:
             return rate
         return self._optimizer.current_rate(self._net)
 
+    def rates(self, count: int) -> NDArray[np.float64]:
+        """Tell the learning rates of the next updates.
+
+        Parameters
+        ----------
+        count : int
+
+        Returns
+        -------
+        ndarray of float64, shape (count,)
+        """
+        return self._optimizer.rates(self._net, count)
+
     def updates(self, count: int) -> Any:
         """Give the compiled optimiser for the next `count` updates.
 

@@ -89,6 +89,11 @@ class Schedule(ABC):
         history : History
         """
 
+    @property
+    def _observes(self) -> bool:
+        """Whether the rates depend on the epochs' figures."""
+        return type(self).observe is not Schedule.observe
+
     def get_config(self) -> dict[str, Any]:
         """Describe the schedule in what JSON can hold, for `schedule_from_config`.
 
@@ -425,6 +430,10 @@ class WarmUp(Schedule):
 
     def _after(self) -> Schedule:
         return cast(Schedule, self.schedule)
+
+    @property
+    def _observes(self) -> bool:
+        return self._after()._observes
 
     def observe(self, history: History) -> None:
         """Let the schedule see an epoch's figures.

@@ -56,8 +56,9 @@ def counted(batches):
     rows = slice(None) if part is not None else slice(batches * batch)
     bound = optimizer._bind(net)
     before = allocations()
-    net._core.train_epoch(
-        x[rows], y[rows], True, weights[rows], part, batch, bound, net._noise, False, None
+    net._core.train(
+        x[rows], y[rows], True, weights[rows], part, batch, bound, net._noise, False,
+        np.empty((1, 3)), None,
     )
     return allocations() - before
 
@@ -140,9 +141,9 @@ def test_x_is_not_converted_as_a_whole(dtype, monkeypatch):
         def __getattr__(self, name):
             return getattr(self.core, name)
 
-        def train_epoch(self, samples, *rest):
+        def train(self, samples, *rest):
             seen.append(samples)
-            return self.core.train_epoch(samples, *rest)
+            return self.core.train(samples, *rest)
 
     monkeypatch.setattr(net, "_core", Core(net._core))
     net.fit(x, y)
