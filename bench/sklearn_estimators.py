@@ -56,22 +56,21 @@ class Timed:
 
     def __init__(self) -> None:
         self.total = 0.0
-        self._plain = Epochs._steps
+        self._plain = Epochs._train
 
     def __enter__(self) -> Timed:
         plain = self._plain
 
-        def steps(*args: Any) -> float:
+        def train(*args: Any) -> None:
             start = time.perf_counter()
-            result = plain(*args)
+            plain(*args)
             self.total += time.perf_counter() - start
-            return result
 
-        setattr(Epochs, "_steps", steps)  # noqa: B010 (mypy lets no method be assigned)
+        setattr(Epochs, "_train", train)  # noqa: B010 (mypy lets no method be assigned)
         return self
 
     def __exit__(self, *error: object) -> None:
-        setattr(Epochs, "_steps", self._plain)  # noqa: B010
+        setattr(Epochs, "_train", self._plain)  # noqa: B010
 
 
 def _fit(package: Any, settings: dict[str, Any], X: Any, y: Any) -> None:

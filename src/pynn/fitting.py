@@ -153,25 +153,32 @@ class Arrays(Source):
         count = min(most, DRAWN_AHEAD // self.samples)
         if count < 2:
             return 0
-        rng, size = run.net.rng, self._batch_size
-        before = rng.bit_generator.state
+        rng, size, history = run.net.rng, self._batch_size, run.history
+        before, recorded = rng.bit_generator.state, len(history)
         steps = -(-self.samples // size)
         rates = run.binding.rates(count * steps)[::steps].tolist()
         figures = np.full((count, 3), np.nan)
-        whole = False
-        try:
-            orders = [order for _ in range(count) if (order := self._order(rng)) is not None]
-            order = np.concatenate(orders) if orders else None
-            run.steps(self._data, order, size, count * steps, figures)
-            whole = True
-        finally:
-            done = count if whole else int(np.isfinite(figures[:, 0]).sum())
-            if not whole:
+
+        def settle() -> None:
+            done = int(np.isfinite(figures[:, 0]).sum())
+            if done < count:
                 rng.bit_generator.state = before
                 for _ in range(done + 1):
                     self._order(rng)
-            for (loss, _, seconds), rate in zip(figures[:done].tolist(), rates, strict=False):
-                run.history._add(loss=loss / self.samples, learning_rate=rate, seconds=seconds)
+            loss, _, seconds = figures[:done].T.tolist()
+            loss = [total / self.samples for total in loss]
+            history._extend(recorded, loss=loss, learning_rate=rates[:done], seconds=seconds)
+
+        try:
+            try:
+                orders = [order for _ in range(count) if (order := self._order(rng)) is not None]
+                order = np.concatenate(orders) if orders else None
+                run.steps(self._data, order, size, count * steps, figures)
+            finally:
+                settle()
+        except KeyboardInterrupt:
+            settle()  # anew: the signal may have come in the midst of it
+            raise
         return count
 
 

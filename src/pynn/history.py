@@ -140,6 +140,23 @@ class History:
         for name, values in self.history.items():
             values.append(float(figures.get(name, math.nan)))
 
+    def _extend(self, recorded: int, **figures: list[float]) -> None:
+        """Record several epochs, equally many of each figure, after the first `recorded`.
+
+        The lists change all together, so that an interrupt finds all of it or nothing.
+        """
+        names = dict.fromkeys((*self.history, *figures))
+        count = max(map(len, figures.values()))
+        missing: list[float] = [math.nan] * recorded
+        history = {
+            name: self.history.get(name, missing)[:recorded] + figures.get(name, [math.nan] * count)
+            for name in names
+        }
+        epoch = self.epoch[:recorded]
+        first = epoch[-1] + 1 if epoch else 1
+        epoch += range(first, first + count)
+        self.epoch, self.history = epoch, history
+
     def to_dict(self) -> dict[str, list[float]]:
         """Return all figures as a dict of new lists, ``epoch`` included.
 

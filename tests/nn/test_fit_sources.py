@@ -89,13 +89,13 @@ def test_sampling_with_replacement():
 def test_a_validation_split_is_stratified_and_not_trained_on(fraction, monkeypatch):
     seen = []
     net = make_net()
-    steps = net._steps
+    train = net._train
 
     def watched(data, order, *rest):
         seen.extend(order)
-        return steps(data, order, *rest)
+        return train(data, order, *rest)
 
-    monkeypatch.setattr(net, "_steps", watched)
+    monkeypatch.setattr(net, "_train", watched)
     history = net.fit(X, Y, 3, 8, pynn.SGD(0.1), validation_split=fraction)
     trained = set(map(int, seen))
     held_out = sorted(set(range(len(X))) - trained)

@@ -253,18 +253,22 @@ def test_an_interrupt_ends_the_fit_with_a_warning(monkeypatch):
 
     X, y = load("iris")
     plain = _samples.Epochs.run
-    epochs = []
 
-    def interrupted(self, order):
-        epochs.append(order)
-        if len(epochs) == 4:
-            raise KeyboardInterrupt
-        return plain(self, order)
+    def interrupted(self, orders, losses):
+        plain(self, orders[:3], losses[:3])
+        raise KeyboardInterrupt
 
+    drawn, whole = np.random.RandomState(0), np.random.RandomState(0)
+    expected = MLPClassifier(random_state=whole, max_iter=3).fit(X, y)
     monkeypatch.setattr(_samples.Epochs, "run", interrupted)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
-        model = MLPClassifier(random_state=0).fit(X, y)
+        model = MLPClassifier(random_state=drawn).fit(X, y)
     assert model.n_iter_ == len(model.loss_curve_) == 3
+    assert model.loss_curve_ == expected.loss_curve_
+    assert all(map(np.array_equal, model.coefs_, expected.coefs_))
+    # The order of the epoch that was interrupted has been drawn, and no further one.
+    whole.permutation(len(X))
+    assert np.array_equal(drawn.random_sample(5), whole.random_sample(5))
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX")

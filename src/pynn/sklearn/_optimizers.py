@@ -82,6 +82,11 @@ class StochasticOptimizer:
         self._bound = (made, id(block), self.learning_rate)
         return made
 
+    @property
+    def changes_every_epoch(self) -> bool:
+        """Whether `epoch_ends` changes anything."""
+        return False
+
     def epoch_ends(self, samples_seen: int) -> None:
         """Let the rate follow the number of samples seen."""
 
@@ -120,6 +125,11 @@ class SGDOptimizer(StochasticOptimizer):
         rule = "sgd" if momentum == 0 else "nesterov" if nesterov else "momentum"
         super().__init__(rule, learning_rate, beta1=momentum, **extras)
         self._strategy, self._power_t = strategy, power_t
+
+    @property
+    def changes_every_epoch(self) -> bool:
+        """Whether the rate follows the samples seen."""
+        return self._strategy == "invscaling"
 
     def epoch_ends(self, samples_seen: int) -> None:
         """Inverse scaling is by the samples seen so far."""

@@ -83,38 +83,39 @@ class Epochs:
     ) -> None:
         self._link, self._samples = link, samples
         self._batch_size, self._optimizer = batch_size, optimizer
-        self._penalised = any(link.settings["l1"]) or any(link.settings["l2"])
         # scikit-learn's squared error is a mean over the outputs, but its gradient that of the sum.
         outputs = link.net.layer_sizes[-1]
         self._divisor = outputs if link.net.loss == "squared_error" else 1
-        uneven = samples.weights is not None and bool(np.any(samples.weights != 1))
-        self._in_pieces = samples.is_sparse or (self._penalised and (uneven or self._divisor > 1))
 
-    def run(self, order: Array) -> float:
-        """Go through the samples in this order; the mean loss, NaN if it was not finite."""
-        if not self._in_pieces:
-            loss = self._steps(self._link, self._samples, order, self._batch_size)
-            return loss / len(order) / self._divisor
-        total, size = 0.0, self._batch_size
-        for first in range(0, len(order), size):
-            total += self._one_step(self._samples.piece(order[first : first + size]))
-        return total / len(order)
+    def run(self, orders: Array, losses: Array) -> None:
+        """Go through the samples in each of these orders.
 
-    def _one_step(self, batch: Samples) -> float:
-        """The mini-batch's loss times its rows."""
-        rows = batch.X.shape[0]
-        link, penalty = self._link, 0.0
-        weight = batch.total_weight
-        if self._penalised:
-            if weight != rows:
-                link = _rescaled(link, rows / weight)
-            if self._divisor > 1:
-                penalty = penalties(link)  # (of a mini-batch of one row, so of all rows)
-        loss = self._steps(link, batch, None, rows)
-        return (loss - penalty) / self._divisor + penalty
+        The mean losses of whole epochs go to `losses`; NaN from the epoch on that was not finite.
+        """
+        figures = np.full((len(orders), 3), np.nan)
+        try:
+            if not self._samples.is_sparse:
+                self._train(self._samples, orders.ravel(), self._batch_size, figures)
+            else:
+                for order, row in zip(orders, figures, strict=True):
+                    row[:] = self._in_pieces(order)
+        finally:
+            totals, penalties = figures[:, 0], figures[:, 1]
+            losses[:] = ((totals - penalties) / self._divisor + penalties) / orders.shape[1]
 
-    def _steps(self, link: Link, samples: Samples, order: Array | None, size: int) -> float:
-        result = link.net._core.train_epoch(
+    def _in_pieces(self, order: Array) -> Array:
+        """An epoch over sparse samples, dense a mini-batch at a time; its figures."""
+        total = np.zeros(3)
+        for first in range(0, len(order), self._batch_size):
+            piece = self._samples.piece(order[first : first + self._batch_size])
+            figures = np.full((1, 3), np.nan)
+            self._train(piece, None, piece.X.shape[0], figures)
+            total += figures[0]
+        return total
+
+    def _train(self, samples: Samples, order: Array | None, size: int, figures: Array) -> None:
+        link = self._link
+        result = link.net._core.train(
             samples.X,
             samples.targets,
             samples.labels,
@@ -124,22 +125,13 @@ class Epochs:
             self._optimizer.bound(link.net),
             link.net._noise,
             True,
+            figures,
             None,
         )
         if not result["finite"]:
             # scikit-learn goes on with what is no number any more; so do the coefficients here.
             for array in (*link.coefs, *link.intercepts):
                 array[...] = np.nan
-            return float("nan")
-        return float(result["loss"])
-
-
-def _rescaled(link: Link, factor: float) -> Link:
-    """The link with penalties times a factor."""
-    settings = dict(link.settings)
-    for name in ("l1", "l2"):
-        settings[name] = tuple(factor * value for value in settings[name])
-    return link.with_settings(settings)
 
 
 def penalties(link: Link) -> float:

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from pynn._types import Array
+from pynn.fitting import DRAWN_AHEAD
 from pynn.progress import Progress
 from pynn.sklearn._link import Link
 from pynn.sklearn._optimizers import make_optimizer
@@ -67,6 +68,7 @@ class StochasticFit:
             self._rows, self._held_out = self._split(samples, y)
             self._count = len(self._rows)
         self._epochs = Epochs(link, samples, self._batch_size(), estimator._optimizer)
+        self._order = np.arange(self._count)
         # The best parameters so far; None: those that the network has.
         self._best: Array | None = None
 
@@ -102,22 +104,17 @@ class StochasticFit:
 
     def run(self) -> None:
         """Do it; an interrupt ends it with a warning."""
-        estimator, count = self._estimator, self._count
+        estimator = self._estimator
         block = self._link.net._parameters
         if self._judged and not estimator._fitted_before:
             self._best = block.copy()
-        order = np.arange(count)
-        bar = Progress(estimator.progress, estimator.max_iter, count)
+        bar = Progress(estimator.progress, estimator.max_iter, self._count)
         try:
             estimator.n_iter_ = 0
-            for _ in range(estimator.max_iter):
-                if estimator.shuffle:
-                    # (Each epoch shuffles the order of the one before.)
-                    order = order[estimator._random_state.permutation(count)]
+            while estimator.n_iter_ < estimator.max_iter:
                 if bar.shown:
                     bar.start(estimator.n_iter_ + 1)
-                loss = self._epochs.run(order if self._rows is None else self._rows[order])
-                if self._after_epoch(loss, count, bar) or self._incremental:
+                if self._epochs_end_it(bar) or self._incremental:
                     break
                 if estimator.n_iter_ == estimator.max_iter:
                     warnings.warn(
@@ -133,12 +130,52 @@ class StochasticFit:
         if self._best is not None:
             block[...] = self._best
 
-    def _after_epoch(self, loss: float, count: int, bar: Progress) -> bool:
+    def _at_once(self, bar: Progress) -> int:
+        """How many epochs the core may do before anything has to be looked at."""
+        estimator = self._estimator
+        watched = bar.shown or estimator.verbose or self._held_out is not None
+        if self._incremental or watched or estimator._optimizer.changes_every_epoch:
+            return 1
+        # So many can be without improvement before that ends the fit or lowers the rate.
+        patience = estimator.n_iter_no_change + 1 - estimator._no_improvement_count
+        left = estimator.max_iter - estimator.n_iter_
+        return max(1, int(min(patience, left, DRAWN_AHEAD // self._count)))
+
+    def _epochs_end_it(self, bar: Progress) -> bool:
+        """Do one epoch or several; whether the fit ends."""
+        estimator = self._estimator
+        count = self._at_once(bar)
+        losses = np.full(count, np.nan)
+        before = estimator._random_state.get_state() if estimator.shuffle else None
+        try:
+            self._epochs.run(self._orders(count), losses)
+        except BaseException:
+            losses = losses[np.isfinite(losses)]
+            if before is not None:  # the orders drawn are those of the epochs begun
+                estimator._random_state.set_state(before)
+                for _ in range(len(losses) + 1):
+                    estimator._random_state.permutation(self._count)
+            for loss in losses.tolist():
+                self._after_epoch(loss, bar)
+            raise
+        return any(self._after_epoch(loss, bar) for loss in losses.tolist())
+
+    def _orders(self, count: int) -> Array:
+        """The orders of the next epochs, each of which shuffles that of the one before."""
+        orders = np.empty((count, self._count), np.int64)
+        for i in range(count):
+            if self._estimator.shuffle:
+                drawn = self._estimator._random_state.permutation(self._count)
+                self._order = self._order[drawn]
+            orders[i] = self._order if self._rows is None else self._rows[self._order]
+        return orders
+
+    def _after_epoch(self, loss: float, bar: Progress) -> bool:
         """Record an epoch; whether the fit ends."""
         estimator = self._estimator
         estimator.n_iter_ += 1
         estimator.loss_ = loss
-        estimator.t_ += count
+        estimator.t_ += self._count
         estimator.loss_curve_.append(loss)
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
