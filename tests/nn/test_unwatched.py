@@ -143,9 +143,12 @@ def test_an_interrupt_leaves_all_as_after_the_last_mini_batch():
     twin, again = make_net(dropout=0.2), pynn.SGD(1e-3, momentum=0.9)
     history = twin.fit(X, Y, epochs, BATCH, again)
     assert history.loss == net.history.loss
+    between = twin.rng.bit_generator.state
     order = twin.rng.permutation(ROWS)
     for i in range(further):
         rows = order[i * BATCH : (i + 1) * BATCH]
         twin.train_on_batch(X[rows], Y[rows], again)
     assert_same_bits(net, twin)
-    assert net.rng.bit_generator.state == twin.rng.bit_generator.state
+    # Between two epochs the next one's order may have been drawn, or not yet.
+    states = [twin.rng.bit_generator.state] + [between] * (further == 0)
+    assert net.rng.bit_generator.state in states
