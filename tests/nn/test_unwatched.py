@@ -152,3 +152,14 @@ def test_an_interrupt_leaves_all_as_after_the_last_mini_batch():
     # Between two epochs the next one's order may have been drawn, or not yet.
     states = [twin.rng.bit_generator.state] + [between] * (further == 0)
     assert net.rng.bit_generator.state in states
+
+
+def test_the_row_that_is_not_finite_is_found_in_a_later_epoch():
+    x = X[:6].copy()
+    x[2] = np.nan
+    net, draws = make_net(), make_net().rng  # (one that has drawn the weights)
+    epoch = next(i for i in range(1, 50) if 2 in draws.integers(6, size=6))
+    assert epoch > 1
+    with pytest.raises(FloatingPointError, match=f"in epoch {epoch}, .* in row 2"):
+        net.fit(x, Y[:6], 50, 2, sampling="replacement")
+    assert len(net.history) == epoch - 1
