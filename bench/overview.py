@@ -1,0 +1,70 @@
+"""Draw one picture of the training figures that compare.py has written.
+
+python bench/compare.py --threads 1,2 --only training --json compare.json
+python bench/overview.py compare.json overview.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from plot import COLOURS
+
+# Told apart in grey, too.
+MARKERS = {"numpy": "s", "sklearn": "D", "torch": "^", "jax": "o"}
+LABELS = {"numpy": "NumPy", "sklearn": "scikit-learn", "torch": "PyTorch", "jax": "JAX (lax.scan)"}
+
+
+def draw(axes: Any, rows: list[dict[str, Any]], threads: int) -> None:
+    """One panel: a line for each network, a mark for each library."""
+    for at, row in enumerate(rows):
+        ratios = [row["ratio"][name] for name in MARKERS if name in row["ratio"]]
+        axes.plot([1, max(ratios)], [at, at], color="0.8", lw=1, zorder=1)
+    for name, marker in MARKERS.items():
+        points = [(row["ratio"][name], at) for at, row in enumerate(rows) if name in row["ratio"]]
+        if points:
+            axes.scatter(
+                *zip(*points, strict=True), marker=marker, s=34, color=COLOURS[name],
+                edgecolor="white", linewidth=0.5, zorder=2, label=LABELS[name],
+            )  # fmt: skip
+    axes.axvline(1, color="black", lw=1.5, label="pynn")
+    axes.set_xscale("log")
+    axes.set_xticks([1, 2, 5, 10, 50, 200], ["1", "2", "5", "10", "50", "200"])
+    axes.minorticks_off()
+    axes.grid(axis="x", alpha=0.3)
+    axes.invert_yaxis()
+    axes.set_title(f"{threads} core{'s' * (threads > 1)}", fontsize=10)
+    axes.set_xlabel("time of a training step, pynn's = 1 (right: slower)")
+
+
+def main() -> None:
+    """Read the figures and write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("figures", type=Path, help="what compare.py --json has written")
+    parser.add_argument("picture", type=Path)
+    options = parser.parse_args()
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    results = json.loads(options.figures.read_text())
+    runs = results["runs"]
+    figure, panels = plt.subplots(
+        1, len(runs), sharey=True, squeeze=False, figsize=(9, 4.2), layout="constrained"
+    )
+    for axes, run in zip(panels[0], runs, strict=True):
+        draw(axes, run["sections"]["training"], run["threads"])
+    names = [row["name"].replace(" b", ", batch ") for row in runs[0]["sections"]["training"]]
+    panels[0, 0].set_yticks(range(len(names)), names, fontsize=8)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
+    figure.suptitle("One SGD step (forward, loss, backward, update), float32", fontsize=11)
+    figure.savefig(options.picture, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
