@@ -35,7 +35,7 @@ def draw(axes: Any, rows: list[dict[str, Any]], threads: int) -> None:
     axes.set_xticks([1, 2, 5, 10, 50, 200], ["1", "2", "5", "10", "50", "200"])
     axes.minorticks_off()
     axes.grid(axis="x", alpha=0.3)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_title(f"{threads} core{'s' * (threads > 1)}", fontsize=10)
     axes.set_xlabel("time of a training step, pynn's = 1 (right: slower)")
 
