@@ -1,0 +1,93 @@
+"""Every example of the gallery runs without a warning, prints, and draws labelled pictures."""
+
+import ast
+import io
+import tokenize
+from pathlib import Path
+
+import pytest
+
+GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery"
+SCRIPTS = sorted(GALLERY.glob("plot_*.py"))
+# A page: the lines that are neither empty nor a comment nor the docstring.
+PAGE = 100
+
+pytestmark = pytest.mark.parametrize("script", SCRIPTS, ids=[path.stem for path in SCRIPTS])
+
+
+def panels(figure):
+    """The Axes with data in them; colour bars and shared legends are not among them."""
+    return [ax for ax in figure.axes if ax.has_data() and not hasattr(ax, "_colorbar")]
+
+
+def test_it_runs_prints_and_draws(script, example):
+    ran = example(script.stem)
+    assert ran.printed.strip()
+    assert ran.figures
+
+
+def test_panels_have_titles_and_labels(script, example):
+    for number, figure in enumerate(example(script.stem).figures):
+        axes = panels(figure)
+        assert axes, f"figure {number} is empty"
+        for place, ax in enumerate(axes):
+            where = f"figure {number}, panel {place}"
+            assert ax.get_title() or (len(axes) == 1 and figure.get_suptitle()), f"{where}: title"
+            if not ax.axison:  # a picture of something, as of a digit
+                continue
+            # What a panel shares with its neighbour is written once.
+            for axis, label, ticks in (
+                ("x", ax.get_xlabel(), ax.xaxis.get_tick_params()),
+                ("y", ax.get_ylabel(), ax.yaxis.get_tick_params()),
+            ):
+                side = "labelbottom" if axis == "x" else "labelleft"
+                inner = ticks.get(side, True) is False
+                # (Images, such as those of weights, have no ticks, or have them without numbers.)
+                unmarked = len(getattr(ax, f"get_{axis}ticks")()) == 0
+                assert label or inner or unmarked, f"{where}: {axis} label"
+
+
+def test_no_text_is_cut_off(script, example):
+    for number, figure in enumerate(example(script.stem).figures):
+        renderer = figure.canvas.get_renderer()
+        width, height = figure.canvas.get_width_height()
+        for ax in figure.axes:
+            texts = [ax.title, ax.xaxis.label, ax.yaxis.label]
+            for text in texts:
+                if not (text.get_text() and text.get_visible() and ax.axison):
+                    continue
+                box = text.get_window_extent(renderer)
+                inside = box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height
+                assert inside, f"figure {number}: {text.get_text()!r} is cut off"
+
+
+def test_curves_that_share_a_panel_are_named(script, example):
+    for number, figure in enumerate(example(script.stem).figures):
+        for ax in panels(figure):
+            named = [line for line in ax.lines if not line.get_label().startswith("_")]
+            if len(named) > 1:
+                legend = ax.get_legend() or figure.legends
+                assert legend, f"figure {number}, {ax.get_title()!r}: no legend"
+
+
+def test_it_is_a_page_of_code(script):
+    source = script.read_text(encoding="utf-8")
+    beside = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in (*beside, tokenize.ENDMARKER):
+            lines.update(range(token.start[0], token.end[0] + 1))
+    docstring = ast.parse(source).body[0]
+    lines -= set(range(docstring.lineno, docstring.end_lineno + 1))
+    assert len(lines) <= PAGE
+
+
+def test_it_teaches(script):
+    source = script.read_text(encoding="utf-8")
+    text = ast.get_docstring(ast.parse(source))
+    title, underline = text.splitlines()[:2]
+    assert set(underline) == {"="}
+    assert len(underline) == len(title)
+    assert source.count("\n# %%") >= 2  # prose between the steps
+    assert "References" in source
+    assert all(len(line) <= 100 for line in source.splitlines())
