@@ -64,21 +64,22 @@ print(f"three layers collapsed into a matrix of shape {matrix.shape}: difference
 
 # %%
 # The :math:`2 \cdot 16 + 16 \cdot 16 + 16 \cdot 2` weights of the second network come down to four,
-# and the probabilities are the same but for rounding. Its loss is that of guessing,
-# :math:`\ln 2 = 0.693`, like the single layer's: the best straight line is of no use here. ReLU
-# between the same layers solves the problem.
+# and the probabilities are the same but for rounding. So the three linear layers end where one layer
+# does: at the best straight line, whose loss of 0.6891 is hardly below that of guessing,
+# :math:`\ln 2 = 0.6931`. ReLU between the same layers is right for 99.8 % of the points.
 #
 # Rank, and the way of learning
 # -----------------------------
 # The outputs of a linear network depend on the inputs through its narrowest layer. The data are made
 # by a matrix with the singular values 4, 3, 2 and 1, and a network with a layer of two units can
 # have a matrix of rank two at most. The best there is keeps the two largest (Eckart and Young);
-# gradient descent finds it.
+# gradient descent finds it: 4, 3, and two zeros.
 #
 # How it gets there depends on the depth. A single layer learns all four directions at once, at the
 # same rate. With more layers from small weights on, each direction waits, since its gradient is
-# multiplied by the other layers' small weights; then it is learned all at once, the strongest first.
-# So the way is not linear, though the map is.
+# multiplied by the other layers' small weights; then it is learned quickly, the strongest first. After
+# 600 steps the weakest one is still on its way (0.79 of 1). The way is not linear in the data, though
+# the map is: that much, and no more, depth is worth without a non-linearity.
 
 left_vectors, right_vectors = (np.linalg.qr(rng.normal(size=(8, 4)))[0] for _ in range(2))
 strengths = np.array([4.0, 3.0, 2.0, 1.0])
@@ -115,3 +116,15 @@ for ax, name, title in zip(axes, paths, titles, strict=True):
 axes[0].set_ylabel("singular value of the network's one matrix")
 axes[2].legend(loc="center right")
 plt.show()
+
+# %%
+# References
+# ----------
+# - I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, MIT Press, 2016: section 6.1 (linear layers
+#   in a row are linear).
+# - C. Eckart, G. Young, "The approximation of one matrix by another of lower rank", *Psychometrika* 1,
+#   1936.
+# - P. Baldi, K. Hornik, "Neural networks and principal component analysis: learning from examples
+#   without local minima", *Neural Networks* 2, 1989.
+# - A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in
+#   deep linear neural networks", ICLR 2014.

@@ -61,14 +61,17 @@ for name in LOOKS:
     print(f"{name:8s} gradient of layer 1: {start[name][0]:.0e}, of layer {DEPTH + 1}: "
           f"{start[name][-1]:.0e}, factor from layer to layer: {factor(start[name]):.2f}")
 
-relu_by_glorot = pynn.MLP([64, *[WIDTH] * DEPTH, 10], "relu", init="glorot_uniform", seed=0)
-print(f"ReLU with Glorot's weights, factor: {factor(gradient_sizes(relu_by_glorot)):.2f}")
 large = pynn.MLP([64, *[WIDTH] * DEPTH, 10], "sigmoid", seed=0)
 for W in large.weights[:-1]:
     W *= 4
 print(f"sigmoid with weights four times as large, factor: {factor(gradient_sizes(large)):.2f}")
 
 # %%
+# The sigmoid's gradient shrinks to a quarter with each layer, as the bound says (its units sit near 0,
+# where the derivative is just 1/4). At the first layer it is less than a millionth of what it is at
+# the last, and 300 000 times smaller than with tanh. Larger weights help a little, but their units
+# saturate, where the derivative is smaller than 1/4. With tanh and ReLU it stays the same throughout.
+#
 # Training
 # --------
 # The same ten layers, trained by SGD for 20 epochs (a layer's gradient was recorded after each of
@@ -85,6 +88,13 @@ accuracy = np.array([row["val_accuracy"] for row in result.table]).reshape(3, le
 print("accuracy on new digits, by depth", depths)
 for name, values in zip(LOOKS, accuracy.mean(axis=2), strict=True):
     print(f"{name:8s}", "  ".join(f"{value:6.1%}" for value in values))
+
+# %%
+# With ten layers of sigmoids nothing is learned: the loss is still that of guessing, and the
+# first layer's gradient stays near 1e-8 all the time. (With tanh and ReLU the gradient becomes
+# small as well, but late, and because the loss does.) One hidden layer of sigmoids reads 94.1 % of the new
+# digits, two 86.3 %, three 31.4 %, and four or more about one in ten; with tanh and ReLU the depth
+# makes no difference here, 97 to 98 %.
 
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
 layers = np.arange(1, DEPTH + 2)
@@ -104,3 +114,14 @@ right.set(ylabel="accuracy on new digits (%)", ylim=(0, 102))
 for ax in (left, middle, right):
     ax.legend()
 plt.show()
+
+# %%
+# References
+# ----------
+# - Y. Bengio, P. Simard, P. Frasconi, "Learning long-term dependencies with gradient descent is
+#   difficult", *IEEE Transactions on Neural Networks* 5, 1994.
+# - X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+#   AISTATS 2010.
+# - X. Glorot, A. Bordes, Y. Bengio, "Deep sparse rectifier neural networks", AISTATS 2011.
+# - K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers: surpassing human-level performance
+#   on ImageNet classification", ICCV 2015.

@@ -76,13 +76,16 @@ for central, name in ((False, "one-sided"), (True, "central")):
 
 # %%
 # The central quotient agrees with backpropagation to ten digits or so, which no wrong formula would
-# do. Its best step is near the cube root of the rounding unit, the one-sided one's
-# near the square root.
+# do. The rule of thumb for the step, in numbers of size one: the square root of the rounding unit
+# :math:`\varepsilon = 2.2 \cdot 10^{-16}` for the one-sided quotient, its cube root for the
+# central one, that is 1.5e-8 and 6e-6; both are right within a factor of three. The slopes on the right of the V
+# are the 1 and 2 of theory. In float32, with :math:`\varepsilon = 1.2 \cdot 10^{-7}`, the central
+# quotient would have some four or five digits at best: gradients are checked in float64.
 #
 # And what does it cost?
 # ----------------------
-# Wider and wider networks, the best of several runs each. The largest networks' finite differences
-# are not waited for: the time is that of one evaluation, times two for each parameter.
+# Wider and wider networks, the best of several runs each. The finite differences of the larger ones
+# are not waited for: the dotted line is the time of one evaluation, times two for each parameter.
 
 widths = (4, 8, 16, 32, 64, 128, 256, 512)
 counts, forward, backward, differences = [], [], [], []
@@ -110,6 +113,15 @@ for row in zip(counts, forward * 1e6, backward * 1e6, backward / forward, 2 * co
     print("{:10d}  {:9.0f}  {:20.0f}  {:5.1f}  {:14.4f}".format(*row))
 print(f"at {counts[-1]} parameters, finite differences take "
       f"{2 * counts[-1] * forward[-1] / backward[-1]:,.0f} times as long")
+
+# %%
+# A forward pass multiplies by each layer's weights once. The pass backward does so twice, once for the
+# gradient of the weights and once for that of the layer's inputs; so both together should cost about
+# three times the loss alone, whatever the number of parameters, and the ratio stays at a few
+# all the way (the times differ from machine to machine, and small networks' are mostly the call's). The cost
+# of the finite differences grows with the *square* of the number of parameters: for a
+# quarter of a million of them, it is minutes against a millisecond.
+
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
 for central, name, look in ((False, "one-sided", {"color": ORANGE, "marker": "s"}),
                             (True, "central", {"color": BLUE, "marker": "o"})):
@@ -129,3 +141,15 @@ right.loglog(counts, forward, "--^", color=GREEN, label="the loss alone")
 right.set(title="The cost of a gradient", xlabel="parameters P", ylabel="time (s)")
 right.legend()
 plt.show()
+
+# %%
+# References
+# ----------
+# - D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating errors",
+#   *Nature* 323, 1986.
+# - C. M. Bishop, *Pattern Recognition and Machine Learning*, Springer, 2006: section 5.3.3 (the
+#   efficiency of backpropagation, and finite differences as its check).
+# - A. Griewank, A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM, 2008 (a gradient costs a small
+#   multiple of its function).
+# - W. H. Press, S. A. Teukolsky, W. T. Vetterling, B. P. Flannery, *Numerical Recipes*, 3rd ed.,
+#   Cambridge University Press, 2007: section 5.7 (the best step).
