@@ -1,8 +1,8 @@
-"""
+r"""
 Features by hand, and features that a network learns
 ====================================================
 
-Linear regression is linear in its *features*, not in the inputs. With :math:`x, x^2, x^3, \\dots`
+Linear regression is linear in its *features*, not in the inputs. With :math:`x, x^2, x^3, \dots`
 for features it draws curves, but somebody has to choose these features, and the same ones serve
 everywhere on the axis. **The claim:** a network with one hidden layer is a linear (or logistic)
 regression too; its features are the outputs of the hidden units, and it learns them together with
@@ -67,12 +67,12 @@ print("least squares on its features:    ", refit[:3].round(3), refit[3:].round(
 print(f"largest difference of the outputs: {difference:.0e}")
 
 # %%
-# Least squares finds the last layer that was there already, to three digits: for these features the
-# network *is* the linear regression. With ten numbers it comes closer to the curve (an error of 0.030)
-# than the polynomial of degree 16 with seventeen (0.053), for its features are where the curve needs
-# them. In the picture, unit 3 turns over at the steep rise, and there alone; units 1 and 2 are
-# wide and their sum makes the gentle wave on both sides. A polynomial has to be wavy everywhere to be
-# steep somewhere.
+# Least squares finds the last layer that was there already, to three digits: for these features
+# the network *is* the linear regression. With ten numbers it comes closer to the curve (an error
+# of 0.030) than the polynomial of degree 16 with seventeen (0.053), for its features are where
+# the curve needs them. In the picture, unit 3 turns over at the steep rise, and there alone;
+# units 1 and 2 are wide and their sum makes the gentle wave on both sides. A polynomial has to be
+# wavy everywhere to be steep somewhere.
 
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
 for ax in (left, right):
@@ -87,8 +87,8 @@ hidden = net.hidden(grid[:, None])
 for unit, (style, colour) in enumerate((("-", BLUE), ("--", ORANGE), ("-.", GREEN))):
     name = f"unit {unit + 1}, output weight {net.weights[1][unit, 0]:+.2f}"
     middle.plot(grid, hidden[:, unit], style, color=colour, label=name)
-middle.set(title="The features that the network learned", xlabel="x", ylabel="output of a hidden unit")
-middle.set_ylim(-1.1, 1.7)
+middle.set(title="The features that the network learned", xlabel="x", ylim=(-1.1, 1.7))
+middle.set_ylabel("output of a hidden unit")
 middle.legend(loc="upper left")
 
 right.plot(grid, target(grid), color="black", linewidth=1, label="curve without noise")
@@ -99,11 +99,11 @@ right.legend()
 # %%
 # Straight lines in a bent plane
 # ------------------------------
-# The same with two classes, one around the other, which no straight line separates. The last hidden
-# layer has two units, so that the plane of the learned features can be drawn. The output is a logistic
-# regression: scikit-learn's, on what ``hidden`` gives and with the penalty that the network's last
-# layer has, finds the same coefficients. (``C=1/(n l2)``: scikit-learn multiplies the sum of the
-# losses, pynn the penalty on top of their mean.)
+# The same with two classes, one around the other, which no straight line separates. The last
+# hidden layer has two units, so that the plane of the learned features can be drawn. The output
+# is a logistic regression: scikit-learn's, on what ``hidden`` gives and with the penalty that the
+# network's last layer has, finds the same coefficients. (``C=1/(n l2)``: scikit-learn multiplies
+# the sum of the losses, pynn the penalty on top of their mean.)
 
 rng = np.random.default_rng(5)
 n, penalty = 400, 1e-3
@@ -121,17 +121,20 @@ logistic.fit(classifier.hidden(X), labels)
 probability = logistic.predict_proba(classifier.hidden(X))[:, 1]
 on_inputs = LogisticRegression().fit(X, labels).score(X, labels)
 on_features = logistic.score(classifier.hidden(X), labels)
-print(f"logistic regression on the inputs: {on_inputs:.1%} right; on the features: {on_features:.1%}")
+print(
+    f"logistic regression on the inputs: {on_inputs:.1%} right, on the features {on_features:.1%}"
+)
 print("network's last layer:", classifier.weights[2][:, 0].round(2), classifier.biases[2].round(2))
 print("logistic regression: ", logistic.coef_[0].round(2), logistic.intercept_.round(2))
-print(f"largest difference of the probabilities: {abs(probability - classifier(X)[:, 0]).max():.0e}")
+apart = np.abs(probability - classifier(X)[:, 0]).max()
+print(f"largest difference of the probabilities: {apart:.0e}")
 
 # %%
-# On the inputs, logistic regression is right for 56 % of the points, hardly more than a guess; on the
-# two features for 99.2 %. The grey curves on the right are the lines of squared paper, laid over the
-# plane of the inputs: the hidden layers have stretched, folded and crumpled it until the points inside
-# lie in one corner, where a straight line cuts them off. Seen from the inputs, that line is the closed
-# curve on the left.
+# On the inputs, logistic regression is right for 56 % of the points, hardly more than a guess; on
+# the two features for 99.2 %. The grey curves on the right are the lines of squared paper, laid
+# over the plane of the inputs: the hidden layers have stretched, folded and crumpled it until the
+# points inside lie in one corner, where a straight line cuts them off. Seen from the inputs, that
+# line is the closed curve on the left.
 
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.5), layout="constrained")
 pynn.plot.decision_regions(
@@ -157,7 +160,7 @@ plt.show()
 # ----------
 # - C. M. Bishop, *Pattern Recognition and Machine Learning*, Springer, 2006: section 3.1 (linear
 #   regression on basis functions) and chapter 5 (basis functions that are learned).
-# - T. Hastie, R. Tibshirani, J. Friedman, *The Elements of Statistical Learning*, 2nd ed., Springer,
-#   2009: section 11.3 (neural networks as linear models in derived features).
-# - I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, MIT Press, 2016: section 6.1 (XOR, and the
-#   plane of the learned features).
+# - T. Hastie, R. Tibshirani, J. Friedman, *The Elements of Statistical Learning*, 2nd ed.,
+#   Springer, 2009: section 11.3 (neural networks as linear models in derived features).
+# - I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, MIT Press, 2016: section 6.1 (XOR,
+#   and the plane of the learned features).

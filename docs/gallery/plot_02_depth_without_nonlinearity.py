@@ -63,23 +63,24 @@ difference = np.abs(probabilities - nets["three layers, identity"](X)).max()
 print(f"three layers collapsed into a matrix of shape {matrix.shape}: difference {difference:.0e}")
 
 # %%
-# The :math:`2 \cdot 16 + 16 \cdot 16 + 16 \cdot 2` weights of the second network come down to four,
-# and the probabilities are the same but for rounding. So the three linear layers end where one layer
-# does: at the best straight line, whose loss of 0.6891 is hardly below that of guessing,
-# :math:`\ln 2 = 0.6931`. ReLU between the same layers is right for 99.8 % of the points.
+# The :math:`2 \cdot 16 + 16 \cdot 16 + 16 \cdot 2` weights of the second network come down to
+# four, and the probabilities are the same but for rounding. So the three linear layers end where
+# one layer does: at the best straight line, whose loss of 0.6891 is hardly below that of
+# guessing, :math:`\ln 2 = 0.6931`. ReLU between the same layers is right for 99.8 % of the
+# points.
 #
 # Rank, and the way of learning
 # -----------------------------
-# The outputs of a linear network depend on the inputs through its narrowest layer. The data are made
-# by a matrix with the singular values 4, 3, 2 and 1, and a network with a layer of two units can
-# have a matrix of rank two at most. The best there is keeps the two largest (Eckart and Young);
-# gradient descent finds it: 4, 3, and two zeros.
+# The outputs of a linear network depend on the inputs through its narrowest layer. The data are
+# made by a matrix with the singular values 4, 3, 2 and 1, and a network with a layer of two units
+# can have a matrix of rank two at most. The best there is keeps the two largest (Eckart and
+# Young); gradient descent finds it: 4, 3, and two zeros.
 #
-# How it gets there depends on the depth. A single layer learns all four directions at once, at the
-# same rate. With more layers from small weights on, each direction waits, since its gradient is
-# multiplied by the other layers' small weights; then it is learned quickly, the strongest first. After
-# 600 steps the weakest one is still on its way (0.79 of 1). The way is not linear in the data, though
-# the map is: that much, and no more, depth is worth without a non-linearity.
+# How it gets there depends on the depth. A single layer learns all four directions at once, at
+# the same rate. With more layers from small weights on, each direction waits, since its gradient
+# is multiplied by the other layers' small weights; then it is learned quickly, the strongest
+# first. After 600 steps the weakest one is still on its way (0.79 of 1). The way is not linear in
+# the data, though the map is: that much, and no more, depth is worth without a non-linearity.
 
 left_vectors, right_vectors = (np.linalg.qr(rng.normal(size=(8, 4)))[0] for _ in range(2))
 strengths = np.array([4.0, 3.0, 2.0, 1.0])
@@ -93,15 +94,13 @@ cases = {"one layer": ([8, 8], 0.01), "four layers": ([8] * 5, 0.01), "narrow": 
 for name, (sizes, rate) in cases.items():
     net = pynn.MLP(sizes, "identity", "squared_error", init="orthogonal", dtype="float64", seed=1)
     for W in net.weights:
-        W *= 0.3  # the weights are live: this makes the network's own small
+        W[...] = 0.3 * W  # the weights are live: this makes the network's own small
     paths[name] = []
 
     def watch(net, history, path=paths[name]):
         path.append(np.linalg.svd(collapse(net)[0], compute_uv=False)[:4])
 
-    net.fit(
-        inputs, targets, epochs=600, batch_size=64, optimizer=pynn.SGD(rate), callbacks=watch
-    )
+    net.fit(inputs, targets, epochs=600, batch_size=64, optimizer=pynn.SGD(rate), callbacks=watch)
     maps[name] = collapse(net)[0]
     print(f"{name:12s} singular values after training:", paths[name][-1].round(3) + 0.0)
 
@@ -120,11 +119,11 @@ plt.show()
 # %%
 # References
 # ----------
-# - I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, MIT Press, 2016: section 6.1 (linear layers
-#   in a row are linear).
-# - C. Eckart, G. Young, "The approximation of one matrix by another of lower rank", *Psychometrika* 1,
-#   1936.
+# - I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, MIT Press, 2016: section 6.1 (linear
+#   layers in a row are linear).
+# - C. Eckart, G. Young, "The approximation of one matrix by another of lower rank",
+#   *Psychometrika* 1, 1936.
 # - P. Baldi, K. Hornik, "Neural networks and principal component analysis: learning from examples
 #   without local minima", *Neural Networks* 2, 1989.
-# - A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in
-#   deep linear neural networks", ICLR 2014.
+# - A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of
+#   learning in deep linear neural networks", ICLR 2014.

@@ -2,10 +2,10 @@
 Backpropagation, checked and timed against finite differences
 =============================================================
 
-Backpropagation is the chain rule, and programs that apply it get it wrong easily. **The claim:** its
-gradient is that of the loss to many digits, which difference quotients confirm as far as their own
-errors let them; and it costs about as much as a few evaluations of the loss, while the difference
-quotients take two for *each* parameter.
+Backpropagation is the chain rule, and programs that apply it get it wrong easily. **The claim:**
+its gradient is that of the loss to many digits, which difference quotients confirm as far as
+their own errors let them; and it costs about as much as a few evaluations of the loss, while the
+difference quotients take two for *each* parameter.
 """
 
 import time
@@ -52,40 +52,44 @@ def finite_differences(net, h, central=True):
 # %%
 # How small a step?
 # -----------------
-# The one-sided quotient :math:`(L(w + h) - L(w)) / h` has an error proportional to :math:`h`,
-# the central one, :math:`(L(w + h) - L(w - h)) / 2h`, one proportional to :math:`h^2`: the smaller
-# the step, the better. But the loss itself is rounded to about 16 digits, and the error that this makes
-# is divided by :math:`h`: the smaller the step, the worse. Between the two there is a best step.
+# The one-sided quotient :math:`(L(w + h) - L(w)) / h` has an error proportional to :math:`h`, the
+# central one, :math:`(L(w + h) - L(w - h)) / 2h`, one proportional to :math:`h^2`: the smaller
+# the step, the better. But the loss itself is rounded to about 16 digits, and the error that this
+# makes is divided by :math:`h`: the smaller the step, the worse. Between the two there is a best
+# step.
 
 net = network(8)
 exact = backpropagation(net)
 exponents = np.arange(-13, 0.1, 0.5)
 steps = 10.0**exponents
 errors = {
-    central: np.array(
-        [np.linalg.norm(finite_differences(net, h, central) - exact) for h in steps]
-    ) / np.linalg.norm(exact)
+    central: np.array([np.linalg.norm(finite_differences(net, h, central) - exact) for h in steps])
+    / np.linalg.norm(exact)
     for central in (False, True)
 }
 for central, name in ((False, "one-sided"), (True, "central")):
     best = errors[central].argmin()
     rise = slice(best + 2, len(steps) - 2)
     slope = np.polyfit(exponents[rise], np.log10(errors[central][rise]), 1)[0]
-    print(f"{name:10s} best step {steps[best]:.0e}, relative error there {errors[central][best]:.0e}, "
-          f"right of it proportional to h^{slope:.2f}")
+    print(
+        f"{name:9s} best step {steps[best]:.0e}, relative error {errors[central][best]:.0e}; "
+        f"right of it the error is proportional to h^{slope:.2f}"
+    )
 
 # %%
-# The central quotient agrees with backpropagation to ten digits or so, which no wrong formula would
-# do. The rule of thumb for the step, in numbers of size one: the square root of the rounding unit
-# :math:`\varepsilon = 2.2 \cdot 10^{-16}` for the one-sided quotient, its cube root for the
-# central one, that is 1.5e-8 and 6e-6; both are right within a factor of three. The slopes on the right of the V
-# are the 1 and 2 of theory. In float32, with :math:`\varepsilon = 1.2 \cdot 10^{-7}`, the central
-# quotient would have some four or five digits at best: gradients are checked in float64.
+# The central quotient agrees with backpropagation to ten digits or so, which no wrong formula
+# would do. The rule of thumb for the step, in numbers of size one: the square root of the
+# rounding unit :math:`\varepsilon = 2.2 \cdot 10^{-16}` for the one-sided quotient, its cube root
+# for the central one, that is 1.5e-8 and 6e-6; both are right within a factor of three. The
+# slopes on the right of the V are the 1 and 2 of theory. In float32, with
+# :math:`\varepsilon = 1.2 \cdot 10^{-7}`, the central quotient would have some four or five
+# digits at best: gradients are checked in float64.
 #
 # And what does it cost?
 # ----------------------
-# Wider and wider networks, the best of several runs each. The finite differences of the larger ones
-# are not waited for: the dotted line is the time of one evaluation, times two for each parameter.
+# Wider and wider networks, the best of several runs each. The finite differences of the larger
+# ones are not waited for: the dotted line is the time of one evaluation, times two for each
+# parameter.
 
 widths = (4, 8, 16, 32, 64, 128, 256, 512)
 counts, forward, backward, differences = [], [], [], []
@@ -109,22 +113,29 @@ for width in widths:
         differences.append(seconds(finite_differences, net, 1e-5, repeats=5))
 counts, forward, backward = np.array(counts), np.array(forward), np.array(backward)
 print("parameters  loss (us)  backpropagation (us)  ratio  2 P losses (s)")
-for row in zip(counts, forward * 1e6, backward * 1e6, backward / forward, 2 * counts * forward):
-    print("{:10d}  {:9.0f}  {:20.0f}  {:5.1f}  {:14.4f}".format(*row))
-print(f"at {counts[-1]} parameters, finite differences take "
-      f"{2 * counts[-1] * forward[-1] / backward[-1]:,.0f} times as long")
+for P, loss, gradient in zip(counts, forward, backward, strict=True):
+    print(
+        f"{P:10d}  {loss * 1e6:9.0f}  {gradient * 1e6:20.0f}  {gradient / loss:5.1f}"
+        f"  {2 * P * loss:14.4f}"
+    )
+print(
+    f"at {counts[-1]} parameters, finite differences take "
+    f"{2 * counts[-1] * forward[-1] / backward[-1]:,.0f} times as long"
+)
 
 # %%
-# A forward pass multiplies by each layer's weights once. The pass backward does so twice, once for the
-# gradient of the weights and once for that of the layer's inputs; so both together should cost about
-# three times the loss alone, whatever the number of parameters, and the ratio stays at a few
-# all the way (the times differ from machine to machine, and small networks' are mostly the call's). The cost
-# of the finite differences grows with the *square* of the number of parameters: for a
-# quarter of a million of them, it is minutes against a millisecond.
+# A forward pass multiplies by each layer's weights once. The pass backward does so twice, once
+# for the gradient of the weights and once for that of the layer's inputs; so both together should
+# cost about three times the loss alone, whatever the number of parameters, and the ratio stays at
+# a few all the way (the times differ from machine to machine, and small networks' are mostly the
+# call's). The cost of the finite differences grows with the *square* of the number of parameters:
+# for a quarter of a million of them, it is minutes against a millisecond.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
-for central, name, look in ((False, "one-sided", {"color": ORANGE, "marker": "s"}),
-                            (True, "central", {"color": BLUE, "marker": "o"})):
+for central, name, look in (
+    (False, "one-sided", {"color": ORANGE, "marker": "s"}),
+    (True, "central", {"color": BLUE, "marker": "o"}),
+):
     left.loglog(steps, errors[central], label=name, markersize=4, **look)
 eps = np.finfo(float).eps
 left.loglog(steps, eps / steps, ":", color="black", label="ε / h, rounding")
@@ -145,11 +156,11 @@ plt.show()
 # %%
 # References
 # ----------
-# - D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating errors",
-#   *Nature* 323, 1986.
+# - D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning representations by back-propagating
+#   errors", *Nature* 323, 1986.
 # - C. M. Bishop, *Pattern Recognition and Machine Learning*, Springer, 2006: section 5.3.3 (the
 #   efficiency of backpropagation, and finite differences as its check).
-# - A. Griewank, A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM, 2008 (a gradient costs a small
-#   multiple of its function).
+# - A. Griewank, A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM, 2008 (a gradient costs a
+#   small multiple of its function).
 # - W. H. Press, S. A. Teukolsky, W. T. Vetterling, B. P. Flannery, *Numerical Recipes*, 3rd ed.,
 #   Cambridge University Press, 2007: section 5.7 (the best step).

@@ -3,9 +3,9 @@ The loss surface
 ================
 
 A network's loss is a surface over its weights, and not a convex one. **The claims:** one sigmoid
-unit with two parameters already has minima of different depth, saddle points and plateaus; which minimum
-a descent ends in depends on where it starts and how it steps; and in larger networks every minimum
-comes in a multitude of copies, with hills between them.
+unit with two parameters already has minima of different depth, saddle points and plateaus; which
+minimum a descent ends in depends on where it starts and how it steps; and in larger networks
+every minimum comes in a multitude of copies, with hills between them.
 """
 
 import math
@@ -21,14 +21,14 @@ sigmoid = pynn.sigmoid
 # %%
 # All of a surface
 # ----------------
-# The network has one weight :math:`w` and one bias :math:`b`, and is to follow a bump. It cannot: its
-# output :math:`\sigma(w x + b)` only rises or falls. It can rise with the bump's left edge, fall
-# with the right one, or stay near the mean; each is a minimum of the squared error. Newton's method
-# from many starts finds the points without slope, and the eigenvalues of the second derivatives tell
-# what they are: two positive ones make a minimum, one of each sign a saddle point.
+# The network has one weight :math:`w` and one bias :math:`b`, and is to follow a bump. It cannot:
+# its output :math:`\sigma(w x + b)` only rises or falls. It can stay near the mean, rise with the
+# bump's left edge, or fall with the right one. Newton's method from many starts finds the points
+# without slope, and the eigenvalues of the second derivatives tell what they are: two positive
+# ones make a minimum, one of each sign a saddle point.
 
 x = np.linspace(-4, 4, 40)[:, None]
-bump = sigmoid(4 * (x[:, 0] + 1)) - sigmoid(4 * (x[:, 0] - 2.5))
+bump = sigmoid(3 * (x[:, 0] + 1)) - sigmoid(3 * (x[:, 0] - 2.5))
 net = pynn.MLP([1, 1], loss="mse", output_activation="sigmoid", dtype="float64")
 
 
@@ -48,12 +48,12 @@ def hessian_at(point, h=1e-5):
 
 
 stationary = []
-for start in np.stack(np.meshgrid(np.arange(-7, 8), np.arange(-8.0, 9)), axis=-1).reshape(-1, 2):
+for start in np.stack(np.meshgrid(np.arange(-7, 8), np.arange(-8.0, 11)), axis=-1).reshape(-1, 2):
     point = start
     for _ in range(40):
         step = np.linalg.lstsq(hessian_at(point), slope_at(point), rcond=None)[0]
         point = point - step / max(1, np.linalg.norm(step))
-    found = np.linalg.norm(slope_at(point)) < 1e-9 and abs(point).max() < 9
+    found = np.linalg.norm(slope_at(point)) < 1e-9 and abs(point).max() < 11
     if found and all(np.linalg.norm(point - other) > 1e-3 for other in stationary):
         stationary.append(point)
 stationary.sort(key=loss_at)
@@ -61,14 +61,22 @@ kinds = []
 for point in stationary:
     curvatures = np.linalg.eigvalsh(hessian_at(point))
     kinds.append("minimum" if curvatures[0] > 0 else "saddle" if curvatures[1] > 0 else "maximum")
-    print(f"{kinds[-1]:8s} w = {point[0]:5.2f}, b = {point[1]:5.2f}, loss {loss_at(point):.4f}, "
-          f"curvatures {curvatures[0]:+.4f} and {curvatures[1]:+.4f}")
+    print(
+        f"{kinds[-1]:8s} w = {point[0]:5.2f}, b = {point[1]:5.2f}, loss {loss_at(point):.4f}, "
+        f"curvatures {curvatures[0]:+.4f} and {curvatures[1]:+.4f}"
+    )
 
 # %%
-# Four ways down
-# --------------
+# There are three minima: near the mean (the deepest), the rise, and, much higher, the fall.
+# Between them lie two saddle points. Towards the edges the sigmoid saturates, and the surface is
+# all but flat.
+#
+# Three ways down
+# ---------------
+# The whole gradient, a noisy estimate of it from four samples, and the whole gradient with
+# momentum: 800 steps of each, from the same four points. A callback keeps the path.
 
-STARTS = ((-4.0, -3.0), (5.0, -6.0), (0.5, 5.0), (1.0, -7.0))
+STARTS = ((-4.0, -3.0), (5.0, -6.0), (-6.0, 3.0), (1.0, -7.0))
 METHODS = {
     "gradient descent": (pynn.SGD(1.0), 40, 800),
     "SGD, mini-batches of 4": (pynn.SGD(1.0), 4, 80),
@@ -95,27 +103,46 @@ for name, (optimizer, batch_size, epochs) in METHODS.items():
     ends = (f"{loss_at(paths[name, start][-1]):.3f}" for start in STARTS)
     print(f"{name:24s} loss after 800 steps from the four starts:", ", ".join(ends))
 
-w, b = np.linspace(-7, 7, 113), np.linspace(-8, 8, 129)
+flat = [np.linalg.norm(slope_at(np.array(start))) for start in STARTS]
+print("size of the gradient at the starts:", ", ".join(f"{size:.4f}" for size in flat))
+
+# %%
+# From (-6, 3) all three go into the high minimum of the fall (0.338), which they do not leave: a
+# minimum is not the minimum. From (1, -7), on the plateau, the steps are short, for the slope
+# there is less than a tenth of that at the first start; the valley is reached all the same.
+# Gradient descent comes to rest in the deepest minimum (0.147) or crawls along the floor of the
+# long valley. SGD goes the same ways and then rattles about the minimum (0.159), since its steps
+# do not get shorter. Momentum has crossed the long valley's floor in the same number of steps;
+# but it has also run through the deepest minimum and over the saddle point beyond, into the next
+# one (0.155): it gets out of minima, be they good or bad.
+
+w, b = np.linspace(-8, 8, 129), np.linspace(-8, 11, 153)
 surface = np.array([[loss_at((wi, bi)) for wi in w] for bi in b])
 figure, axes = plt.subplots(1, 3, figsize=(13, 4.8), layout="constrained", sharey=True)
 for ax, name in zip(axes, METHODS, strict=True):
     image = ax.contourf(w, b, surface, 24, cmap="cividis")
     ax.contour(w, b, surface, 24, colors="black", linewidths=0.3, alpha=0.5)
     for start in STARTS:
-        ax.plot(*paths[name, start].T, color="white", linewidth=1.6)
+        ax.plot(*paths[name, start].T, color="black", linewidth=2.6)
+        ax.plot(*paths[name, start].T, color="white", linewidth=1.4)
         ax.plot(*start, "o", color="white", markersize=6, mec="black")
         ax.plot(*paths[name, start][-1], "X", color="white", markersize=8, mec="black")
     for kind, marker in (("minimum", "v"), ("saddle", "P")):
         places = np.array([p for p, k in zip(stationary, kinds, strict=True) if k == kind])
         ax.plot(*places.T, marker, color=RED, markersize=8, mec="white", label=kind, linestyle="")
-    ax.set(title=name, xlabel="weight w", xlim=(-7, 7), ylim=(-8, 8))
+    ax.set(title=name, xlabel="weight w", xlim=(-8, 8), ylim=(-8, 11))
 axes[0].set_ylabel("bias b")
 axes[0].legend(loc="upper center")
-figure.colorbar(image, ax=axes, label="mean squared error")
+figure.colorbar(image, ax=axes, label="mean squared error", pad=0.02)
 
 # %%
 # The same function, elsewhere
 # ----------------------------
+
+# The hidden units of a network may change places, and a ReLU unit may have its incoming weights
+# multiplied by anything positive if the outgoing ones are divided by it. The function stays, the weights are
+# others. A network is trained, changed in these two ways, and trained once more from another
+# seed; then we walk from the first to the others in a straight line.
 
 rng = np.random.default_rng(0)
 X = rng.uniform(-2, 2, size=(200, 1))
@@ -123,6 +150,7 @@ Y = np.sin(3 * X[:, 0])
 trained = []
 for seed in (0, 1):
     relu = pynn.MLP([1, 20, 1], loss="mse", dtype="float64", seed=seed)
+    relu.biases[0][:] = -relu.weights[0][0] * rng.uniform(-2, 2, 20)  # kinks all over the interval
     relu.fit(X, Y, epochs=1000, batch_size=50, optimizer=pynn.Adam(0.01))
     trained.append(relu.get_weights())
 (W1, W2), (b1, b2) = trained[0]
@@ -138,15 +166,31 @@ share = np.linspace(0, 1, 101)
 barriers = {}
 for name, (weights, biases) in others.items():
     relu.set_weights(weights, biases)
-    print(f"{name:26s} loss {relu.evaluate(X, Y)['loss']:.5f}, "
-          f"largest difference of the outputs {np.abs(relu(X) - outputs).max():.0e}")
+    print(
+        f"{name:26s} loss {relu.evaluate(X, Y)['loss']:.5f}, "
+        f"largest difference of the outputs {np.abs(relu(X) - outputs).max():.0e}"
+    )
     barriers[name] = []
     for t in share:
-        mixed = [(1 - t) * p + t * q for p, q in zip([W1, W2, b1, b2], [*weights, *biases], strict=True)]
+        pairs = zip((W1, W2, b1, b2), (*weights, *biases), strict=True)
+        mixed = [(1 - t) * here + t * there for here, there in pairs]
         relu.set_weights(mixed[:2], mixed[2:])
         barriers[name].append(relu.evaluate(X, Y)["loss"])
     print(f"{'':26s} highest loss on the straight way there {max(barriers[name]):.4f}")
+curve = []
+for factor in (scale**t for t in share):  # from 1 to `scale`, not straight
+    relu.set_weights([W1 * factor, W2 / factor[:, None]], [b1 * factor, b2])
+    curve.append(relu.evaluate(X, Y)["loss"])
+print(f"highest loss on the curve of rescaled networks: {max(curve):.5f}")
 print(f"permutations of 20 units: {math.factorial(20):.1e}")
+
+# %%
+# Changed networks have the same outputs but for rounding, and the same loss of 0.0019. In between
+# it rises to 2, which is worse than always saying 0 (0.5): an average of two good networks is no
+# good network. The same holds for one trained from another seed (8.6 on the way). Permutations
+# are separate points, 2.4e18 of them for 20 units; rescaled networks are joined by a curve on
+# which the loss does not change at all, so that no minimum of a ReLU network is a single point.
+# None of this harms the training: all copies are equally good.
 
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for (name, values), (colour, style) in zip(
@@ -157,3 +201,15 @@ ax.set(title="Between networks that fit equally well", ylabel="mean squared erro
 ax.set_xlabel("share of the way from the trained network to the other")
 ax.legend()
 plt.show()
+
+# %%
+# References
+# ----------
+# - P. Auer, M. Herbster, M. K. Warmuth, "Exponentially many local minima for single neurons",
+#   NIPS 8, 1995 (one sigmoid unit, squared error).
+# - B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", *USSR
+#   Computational Mathematics and Mathematical Physics* 4, 1964 (momentum).
+# - C. M. Bishop, *Pattern Recognition and Machine Learning*, Springer, 2006: section 5.1.1
+#   (weight-space symmetries).
+# - I. Goodfellow, Y. Bengio, A. Courville, *Deep Learning*, MIT Press, 2016: section 8.2 (local
+#   minima, plateaus, saddle points; the rescaling of ReLU networks).
