@@ -8,15 +8,12 @@ minimum a descent ends in depends on where it starts and how it steps; and in la
 every minimum comes in a multitude of copies, with hills between them.
 """
 
-import math
-
 import matplotlib.pyplot as plt
 import numpy as np
 
 import pynn
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-sigmoid = pynn.sigmoid
 
 # %%
 # All of a surface
@@ -28,7 +25,7 @@ sigmoid = pynn.sigmoid
 # ones make a minimum, one of each sign a saddle point.
 
 x = np.linspace(-4, 4, 40)[:, None]
-bump = sigmoid(3 * (x[:, 0] + 1)) - sigmoid(3 * (x[:, 0] - 2.5))
+bump = pynn.sigmoid(3 * (x[:, 0] + 1)) - pynn.sigmoid(3 * (x[:, 0] - 2.5))
 net = pynn.MLP([1, 1], loss="mse", output_activation="sigmoid", dtype="float64")
 
 
@@ -61,15 +58,13 @@ kinds = []
 for point in stationary:
     curvatures = np.linalg.eigvalsh(hessian_at(point))
     kinds.append("minimum" if curvatures[0] > 0 else "saddle" if curvatures[1] > 0 else "maximum")
-    print(
-        f"{kinds[-1]:8s} w = {point[0]:5.2f}, b = {point[1]:5.2f}, loss {loss_at(point):.4f}, "
-        f"curvatures {curvatures[0]:+.4f} and {curvatures[1]:+.4f}"
-    )
+    place = f"{kinds[-1]} at w = {point[0]:5.2f}, b = {point[1]:5.2f}"
+    print(f"{place}, loss {loss_at(point):.4f}, curvatures", curvatures.round(4))
 
 # %%
 # There are three minima: near the mean (the deepest), the rise, and, much higher, the fall.
 # Between them lie two saddle points. Towards the edges the sigmoid saturates, and the surface is
-# all but flat.
+# all but flat: plateaus, at the top and the bottom of the picture.
 #
 # Three ways down
 # ---------------
@@ -100,21 +95,20 @@ for name, (optimizer, batch_size, epochs) in METHODS.items():
         path = Path(start)
         walker.fit(x, bump, epochs, batch_size, optimizer, callbacks=path)
         paths[name, start] = np.array(path.points)
-    ends = (f"{loss_at(paths[name, start][-1]):.3f}" for start in STARTS)
-    print(f"{name:24s} loss after 800 steps from the four starts:", ", ".join(ends))
-
-flat = [np.linalg.norm(slope_at(np.array(start))) for start in STARTS]
-print("size of the gradient at the starts:", ", ".join(f"{size:.4f}" for size in flat))
+    ends = np.array([loss_at(paths[name, start][-1]) for start in STARTS])
+    print(f"{name:23s} loss after 800 steps from each start:", ends.round(3))
+slopes = np.array([np.linalg.norm(slope_at(start)) for start in STARTS])
+print("size of the gradient at the starts:", slopes.round(4))
 
 # %%
-# From (-6, 3) all three go into the high minimum of the fall (0.338), which they do not leave: a
-# minimum is not the minimum. From (1, -7), on the plateau, the steps are short, for the slope
-# there is less than a tenth of that at the first start; the valley is reached all the same.
-# Gradient descent comes to rest in the deepest minimum (0.147) or crawls along the floor of the
-# long valley. SGD goes the same ways and then rattles about the minimum (0.159), since its steps
-# do not get shorter. Momentum has crossed the long valley's floor in the same number of steps;
-# but it has also run through the deepest minimum and over the saddle point beyond, into the next
-# one (0.155): it gets out of minima, be they good or bad.
+# From (-6, 3) all three go towards the high minimum of the fall (0.338) and stay there: not every
+# minimum is the minimum. From (1, -7), on the plateau, the steps are short, for the slope there
+# is less than a tenth of that at the first start; the valley is reached all the same. Gradient
+# descent comes to rest in the deepest minimum (0.147) or crawls along the floor of the long
+# valley. SGD goes the same ways and then rattles about the minimum (0.159), since its steps do
+# not get shorter. Momentum has got to the end of the valley in the same number of steps; but it
+# has also run through the deepest minimum and over the saddle point beyond, into the next one
+# (0.155): it gets out of minima, be they good or bad.
 
 w, b = np.linspace(-8, 8, 129), np.linspace(-8, 11, 153)
 surface = np.array([[loss_at((wi, bi)) for wi in w] for bi in b])
@@ -138,11 +132,10 @@ figure.colorbar(image, ax=axes, label="mean squared error", pad=0.02)
 # %%
 # The same function, elsewhere
 # ----------------------------
-
 # The hidden units of a network may change places, and a ReLU unit may have its incoming weights
-# multiplied by anything positive if the outgoing ones are divided by it. The function stays, the weights are
-# others. A network is trained, changed in these two ways, and trained once more from another
-# seed; then we walk from the first to the others in a straight line.
+# multiplied by anything positive if the outgoing ones are divided by it. The function stays, the
+# weights are others. A network is trained, changed in these two ways, and trained once more from
+# another seed; then we walk from the first to the others in a straight line.
 
 rng = np.random.default_rng(0)
 X = rng.uniform(-2, 2, size=(200, 1))
@@ -152,51 +145,46 @@ for seed in (0, 1):
     relu = pynn.MLP([1, 20, 1], loss="mse", dtype="float64", seed=seed)
     relu.biases[0][:] = -relu.weights[0][0] * rng.uniform(-2, 2, 20)  # kinks all over the interval
     relu.fit(X, Y, epochs=1000, batch_size=50, optimizer=pynn.Adam(0.01))
-    trained.append(relu.get_weights())
-(W1, W2), (b1, b2) = trained[0]
+    trained.append([*relu.weights, *relu.biases])
+(W1, W2, b1, b2), _ = trained
 order, scale = rng.permutation(20), np.exp(rng.normal(size=20))
 others = {
-    "units permuted": ([W1[:, order], W2[order]], [b1[order], b2]),
-    "units rescaled": ([W1 * scale, W2 / scale[:, None]], [b1 * scale, b2]),
+    "units permuted": [W1[:, order], W2[order], b1[order], b2],
+    "units rescaled": [W1 * scale, W2 / scale[:, None], b1 * scale, b2],
     "trained from another seed": trained[1],
 }
-relu.set_weights(*trained[0])
-outputs = relu(X)
+probe = pynn.MLP([1, 20, 1], loss="mse", dtype="float64")
+
+
+def loss_of(W1, W2, b1, b2):
+    probe.set_weights([W1, W2], [b1, b2])
+    return probe.evaluate(X, Y)["loss"]
+
+
 share = np.linspace(0, 1, 101)
-barriers = {}
-for name, (weights, biases) in others.items():
-    relu.set_weights(weights, biases)
-    print(
-        f"{name:26s} loss {relu.evaluate(X, Y)['loss']:.5f}, "
-        f"largest difference of the outputs {np.abs(relu(X) - outputs).max():.0e}"
-    )
-    barriers[name] = []
-    for t in share:
-        pairs = zip((W1, W2, b1, b2), (*weights, *biases), strict=True)
-        mixed = [(1 - t) * here + t * there for here, there in pairs]
-        relu.set_weights(mixed[:2], mixed[2:])
-        barriers[name].append(relu.evaluate(X, Y)["loss"])
-    print(f"{'':26s} highest loss on the straight way there {max(barriers[name]):.4f}")
-curve = []
-for factor in (scale**t for t in share):  # from 1 to `scale`, not straight
-    relu.set_weights([W1 * factor, W2 / factor[:, None]], [b1 * factor, b2])
-    curve.append(relu.evaluate(X, Y)["loss"])
-print(f"highest loss on the curve of rescaled networks: {max(curve):.5f}")
-print(f"permutations of 20 units: {math.factorial(20):.1e}")
+loss_of(*trained[0])
+outputs, ways = probe(X), {}
+for name, other in others.items():
+    loss, apart = loss_of(*other), np.abs(probe(X) - outputs).max()
+    pairs = list(zip(trained[0], other, strict=True))
+    ways[name] = [loss_of(*[(1 - t) * p + t * q for p, q in pairs]) for t in share]
+    print(f"{name}: loss {loss:.5f}, outputs differ by {apart:.0e} at most;")
+    print(f"    on the straight way there the loss goes up to {max(ways[name]):.2f}")
+curve = [loss_of(W1 * f, W2 / f[:, None], b1 * f, b2) for f in (scale**t for t in share)]
+print(f"on the curve of rescaled networks it goes up to {max(curve):.5f}")
 
 # %%
 # Changed networks have the same outputs but for rounding, and the same loss of 0.0019. In between
 # it rises to 2, which is worse than always saying 0 (0.5): an average of two good networks is no
 # good network. The same holds for one trained from another seed (8.6 on the way). Permutations
-# are separate points, 2.4e18 of them for 20 units; rescaled networks are joined by a curve on
-# which the loss does not change at all, so that no minimum of a ReLU network is a single point.
-# None of this harms the training: all copies are equally good.
+# are separate points, 20! = 2.4e18 of them for 20 units; rescaled networks are joined by a curve
+# on which the loss does not change at all, so that no minimum of a ReLU network is a single
+# point. None of this harms the training: all copies are equally good.
 
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-for (name, values), (colour, style) in zip(
-    barriers.items(), ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-.")), strict=True
-):
-    ax.semilogy(share, values, style, color=colour, linewidth=2, label=name)
+ax.set_prop_cycle(color=[BLUE, ORANGE, GREEN], linestyle=["-", "--", "-."])
+for name, losses in ways.items():
+    ax.semilogy(share, losses, linewidth=2, label=name)
 ax.set(title="Between networks that fit equally well", ylabel="mean squared error")
 ax.set_xlabel("share of the way from the trained network to the other")
 ax.legend()
