@@ -88,7 +88,7 @@ axes[1].set_ylim(-1.4, 1.9)
 for ax in axes[:2]:
     ax.legend(loc="upper center", ncols=2)
 for name, colour, marker in (("continuous", "#0072B2", "o"), ("discontinuous", "#D55E00", "s")):
-    for errors, style, kind in ((mean_error, "-", "mean square"), (largest_error, "--", "largest")):
+    for errors, style, kind in ((mean_error, "-", "RMS"), (largest_error, "--", "largest")):
         axes[2].loglog(
             widths,
             errors[name].min(axis=1),

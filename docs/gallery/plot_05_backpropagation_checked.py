@@ -15,7 +15,7 @@ import numpy as np
 
 import pynn
 
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
 rng = np.random.default_rng(0)
 X = rng.normal(size=(32, 6))
 y = rng.normal(size=(32, 3))
@@ -129,7 +129,7 @@ print(
 # cost about three times the loss alone, whatever the number of parameters, and the ratio stays at
 # a few all the way (the times differ from machine to machine, and small networks' are mostly the
 # call's). The cost of the finite differences grows with the *square* of the number of parameters:
-# for a quarter of a million of them, it is minutes against a millisecond.
+# for a quarter of a million of them it is about a minute, against a millisecond.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
 for central, name, look in (

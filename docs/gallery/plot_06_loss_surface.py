@@ -58,8 +58,8 @@ kinds = []
 for point in stationary:
     curvatures = np.linalg.eigvalsh(hessian_at(point))
     kinds.append("minimum" if curvatures[0] > 0 else "saddle" if curvatures[1] > 0 else "maximum")
-    place = f"{kinds[-1]} at w = {point[0]:5.2f}, b = {point[1]:5.2f}"
-    print(f"{place}, loss {loss_at(point):.4f}, curvatures", curvatures.round(4))
+    print(f"{kinds[-1]:7s} loss {loss_at(point):.4f} at (w, b) =", point.round(2), end=", ")
+    print("curvatures", curvatures.round(4))
 
 # %%
 # There are three minima: near the mean (the deepest), the rise, and, much higher, the fall.
@@ -97,18 +97,17 @@ for name, (optimizer, batch_size, epochs) in METHODS.items():
         paths[name, start] = np.array(path.points)
     ends = np.array([loss_at(paths[name, start][-1]) for start in STARTS])
     print(f"{name:23s} loss after 800 steps from each start:", ends.round(3))
-slopes = np.array([np.linalg.norm(slope_at(start)) for start in STARTS])
-print("size of the gradient at the starts:", slopes.round(4))
+print("sizes of the gradient there:", [f"{np.linalg.norm(slope_at(p)):.4f}" for p in STARTS])
 
 # %%
 # From (-6, 3) all three go towards the high minimum of the fall (0.338) and stay there: not every
-# minimum is the minimum. From (1, -7), on the plateau, the steps are short, for the slope there
-# is less than a tenth of that at the first start; the valley is reached all the same. Gradient
-# descent comes to rest in the deepest minimum (0.147) or crawls along the floor of the long
-# valley. SGD goes the same ways and then rattles about the minimum (0.159), since its steps do
-# not get shorter. Momentum has got to the end of the valley in the same number of steps; but it
-# has also run through the deepest minimum and over the saddle point beyond, into the next one
-# (0.155): it gets out of minima, be they good or bad.
+# minimum is the minimum. From (1, -7), on the plateau, the first steps are short, for the
+# gradient there (0.0055) is half of that at the next flattest start; the valley is reached all
+# the same. Gradient descent comes to rest in the deepest minimum (0.147) or crawls along the
+# floor of the long valley. SGD goes the same ways and then rattles about the minimum (0.159),
+# since its steps do not get shorter. Momentum has got to the end of the valley in the same number
+# of steps; but it has also run through the deepest minimum and over the saddle point beyond, into
+# the next one (0.155): it gets out of minima, be they good or bad.
 
 w, b = np.linspace(-8, 8, 129), np.linspace(-8, 11, 153)
 surface = np.array([[loss_at((wi, bi)) for wi in w] for bi in b])
@@ -168,10 +167,10 @@ for name, other in others.items():
     loss, apart = loss_of(*other), np.abs(probe(X) - outputs).max()
     pairs = list(zip(trained[0], other, strict=True))
     ways[name] = [loss_of(*[(1 - t) * p + t * q for p, q in pairs]) for t in share]
-    print(f"{name}: loss {loss:.5f}, outputs differ by {apart:.0e} at most;")
-    print(f"    on the straight way there the loss goes up to {max(ways[name]):.2f}")
+    top = max(ways[name])
+    print(f"{name}: loss {loss:.5f}, outputs {apart:.0e} apart, on the way the loss is {top:.2f}")
 curve = [loss_of(W1 * f, W2 / f[:, None], b1 * f, b2) for f in (scale**t for t in share)]
-print(f"on the curve of rescaled networks it goes up to {max(curve):.5f}")
+print(f"highest loss on the curve of rescaled networks: {max(curve):.5f}")
 
 # %%
 # Changed networks have the same outputs but for rounding, and the same loss of 0.0019. In between
@@ -185,8 +184,8 @@ figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.set_prop_cycle(color=[BLUE, ORANGE, GREEN], linestyle=["-", "--", "-."])
 for name, losses in ways.items():
     ax.semilogy(share, losses, linewidth=2, label=name)
-ax.set(title="Between networks that fit equally well", ylabel="mean squared error")
-ax.set_xlabel("share of the way from the trained network to the other")
+ax.set(title="Between equally good networks", ylabel="mean squared error")
+ax.set_xlabel("share of the way to the other network")
 ax.legend()
 plt.show()
 
