@@ -75,11 +75,11 @@ for W in large.weights[:-1]:
 print(f"sigmoid with weights four times as large, factor: {factor(gradient_sizes(large)):.2f}")
 
 # %%
-# The sigmoid's gradient shrinks to a quarter with each layer, as the bound says (its units sit
-# near 0, where the derivative is just 1/4). At the first layer it is less than a millionth of
-# what it is at the last, and 300 000 times smaller than with tanh. Larger weights help a little,
-# but their units saturate, where the derivative is smaller than 1/4. With tanh and ReLU it stays
-# the same throughout.
+# The sigmoid's gradient shrinks to a quarter with each layer: weights of this size neither
+# stretch nor shrink it, and what reaches the units is near 0, where the derivative is just 1/4.
+# At the first layer it is less than a millionth of what it is at the last, and 300 000 times
+# smaller than with tanh. Larger weights help a little, but their units saturate, where the
+# derivative is smaller than 1/4. With tanh and ReLU it stays the same throughout.
 #
 # Training
 # --------

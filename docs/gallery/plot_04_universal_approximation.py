@@ -70,10 +70,10 @@ for name, function in functions.items():
 # small dots are all three networks of a width.)
 #
 # For the function with jumps the root mean square error falls as well, but more slowly: a slope
-# as steep as the number of neurons leaves an error on a stretch of length 1/width, which is width
-# to the power -1/2 in the root mean square; -0.39 was measured. The largest error does not fall
-# at all. No continuous curve can be closer to both ends of a jump than half of it, here 1, and
-# the wide networks even overshoot a little before and after it, like a Fourier series.
+# that grows like the number of neurons leaves an error on a stretch of length 1/width, which is
+# width to the power -1/2 in the root mean square; -0.39 was measured. The largest error does not
+# fall at all. No continuous curve can be closer to both ends of a jump than half of it, here 1,
+# and the wide networks even overshoot a little before and after it, like a Fourier series.
 
 figure, axes = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")
 LOOKS = ((2, "#E69F00", ":"), (8, "#56B4E9", "--"), (128, "#0072B2", "-"))

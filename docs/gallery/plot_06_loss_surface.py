@@ -100,14 +100,15 @@ for name, (optimizer, batch_size, epochs) in METHODS.items():
 print("sizes of the gradient there:", [f"{np.linalg.norm(slope_at(p)):.4f}" for p in STARTS])
 
 # %%
-# From (-6, 3) all three go towards the high minimum of the fall (0.338) and stay there: not every
-# minimum is the minimum. From (1, -7), on the plateau, the first steps are short, for the
-# gradient there (0.0055) is half of that at the next flattest start; the valley is reached all
-# the same. Gradient descent comes to rest in the deepest minimum (0.147) or crawls along the
-# floor of the long valley. SGD goes the same ways and then rattles about the minimum (0.159),
-# since its steps do not get shorter. Momentum has got to the end of the valley in the same number
-# of steps; but it has also run through the deepest minimum and over the saddle point beyond, into
-# the next one (0.155): it gets out of minima, be they good or bad.
+# (Circles: the starts. Crosses: the ends.) From (-6, 3) all three go towards the high minimum of
+# the fall (0.338) and stay there: not every minimum is the minimum. From (1, -7), on the plateau,
+# the first steps are short, for the gradient there (0.0055) is half of that at the next flattest
+# start; the valley is reached all the same. Gradient descent comes to rest in the deepest minimum
+# (0.147) or crawls along the floor of the long valley (0.157, where its minimum has 0.155). SGD
+# goes the same ways and then rattles about the minimum (0.159), since its steps do not get
+# shorter. Momentum has got to the end of the valley in the same number of steps; but it has also
+# run through the deepest minimum and over the saddle point beyond, into the next one (0.155): it
+# gets out of minima, be they good or bad.
 
 w, b = np.linspace(-8, 8, 129), np.linspace(-8, 11, 153)
 surface = np.array([[loss_at((wi, bi)) for wi in w] for bi in b])
@@ -167,8 +168,7 @@ for name, other in others.items():
     loss, apart = loss_of(*other), np.abs(probe(X) - outputs).max()
     pairs = list(zip(trained[0], other, strict=True))
     ways[name] = [loss_of(*[(1 - t) * p + t * q for p, q in pairs]) for t in share]
-    top = max(ways[name])
-    print(f"{name}: loss {loss:.5f}, outputs {apart:.0e} apart, on the way the loss is {top:.2f}")
+    print(f"{name}: loss {loss:.5f}, outputs {apart:.0e} apart, on the way {max(ways[name]):.2f}")
 curve = [loss_of(W1 * f, W2 / f[:, None], b1 * f, b2) for f in (scale**t for t in share)]
 print(f"highest loss on the curve of rescaled networks: {max(curve):.5f}")
 
