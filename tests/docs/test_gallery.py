@@ -10,7 +10,7 @@ import pytest
 GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery"
 SCRIPTS = sorted(GALLERY.glob("plot_*.py"))
 # A page: the lines that are neither empty nor a comment nor the docstring.
-PAGE = 110
+PAGE = 120
 
 pytestmark = pytest.mark.parametrize("script", SCRIPTS, ids=[path.stem for path in SCRIPTS])
 
@@ -92,5 +92,5 @@ def test_it_teaches(script):
     assert set(underline) == {"="}
     assert len(underline) == len(title)
     assert source.count("\n# %%") >= 2  # prose between the steps
-    assert "References" in source
+    assert "References" in source or ".. [1]" in source
     assert all(len(line) <= 100 for line in source.splitlines())
