@@ -275,27 +275,3 @@ def test_verbose(kind, capsys):
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
     assert "Setting learning rate to" in printed[0]
-
-
-def test_the_gallery_example():
-    """The table of scikit-learn's "Compare stochastic learning strategies", digit for digit."""
-    strategies = [
-        {"solver": "sgd", "learning_rate": rate, "momentum": m, "nesterovs_momentum": nesterov}
-        for rate in ("constant", "invscaling")
-        for m, nesterov in ((0, True), (0.9, False), (0.9, True))
-    ]
-    strategies = [{**s, "learning_rate_init": 0.2} for s in strategies]
-    strategies.append({"solver": "adam", "learning_rate_init": 0.01})
-    for name in ("iris", "digits", "circles", "moons"):
-        X, y = load(name)
-        for strategy in strategies:
-            ours, theirs = fit_both(
-                "Classifier",
-                X,
-                y,
-                random_state=0,
-                max_iter=15 if name == "digits" else 400,
-                **strategy,
-            )
-            lines = [f"{e.score(X, y):f} {e.loss_:f} {e.n_iter_}" for e in (ours, theirs)]
-            assert lines[0] == lines[1], (name, strategy)
