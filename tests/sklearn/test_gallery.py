@@ -1,4 +1,4 @@
-"""The table of scikit-learn's example "Compare Stochastic learning strategies for MLPClassifier"."""
+"""The table of scikit-learn's example "Compare Stochastic learning strategies"."""
 
 import warnings
 

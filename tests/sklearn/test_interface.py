@@ -34,8 +34,6 @@ def fitted():
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_the_constructor_is_scikit_learns(kind):
-    if kind == "MLPRegressor" and VERSION < (1, 7):
-        pytest.skip("loss is its first parameter since 1.7")
     ours = inspect.signature(getattr(pynn.sklearn, kind)).parameters
     theirs = inspect.signature(getattr(neural_network, kind)).parameters
     assert list(ours)[: len(theirs)] == list(theirs)
@@ -47,6 +45,11 @@ def test_the_constructor_is_scikit_learns(kind):
         for name, parameter in ours.items()
         if name not in theirs
     )
+    given = [(7,), "tanh"]
+    if "loss" in list(theirs)[:1]:
+        given = ["poisson", *given]
+    made, expected = (getattr(p, kind)(*given).get_params() for p in (pynn.sklearn, neural_network))
+    assert {name: made[name] for name in expected} == expected
     methods = [name for name in dir(getattr(neural_network, kind)) if not name.startswith("_")]
     assert set(methods) <= set(dir(getattr(pynn.sklearn, kind)))
 
