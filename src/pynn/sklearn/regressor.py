@@ -274,6 +274,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if self.loss == "poisson" and y.min() < 0:
+            raise ValueError(
+                f"y holds values down to {y.min()}, expected at least 0 for loss='poisson'"
+            )
         return X, y
 
     def _count_outputs(self, y: Array) -> int:
@@ -293,7 +297,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def _validation_targets(self, y: Any) -> Any:
         y = check_array(y, ensure_2d=False, dtype="numeric")
-        return y.reshape((-1, 1)) if y.ndim == 1 else y
+        y = y.reshape((-1, 1)) if y.ndim == 1 else y
+        if y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"the targets of validation_data have {y.shape[1]} outputs, `y` has "
+                f"{self.n_outputs_}"
+            )
+        return y
 
     def _scored_targets(self, y: Any) -> Any:
         return y
