@@ -82,7 +82,7 @@ def test_validation_data_has_as_many_outputs():
         model.partial_fit(X, y[:, 0])
     assert model.partial_fit(X, y).n_outputs_ == 3
     X, y = load("multilabel")
-    with pytest.raises(ValueError, match="1 labels a sample, `y` has 5"):
+    with pytest.raises(ValueError, match="one label a sample, `y` has 5"):
         MLPClassifier().fit(X, y, validation_data=(X, y[:, 0]))
 
 

@@ -399,13 +399,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             raise ValueError(
                 f"validation_data has classes that `y` has not: {unknown}, `y` has {self.classes_}"
             )
-        encoded = self._encoded(y)
-        encoded = encoded.reshape((len(encoded), -1))
-        if self.out_activation_ != "softmax" and encoded.shape[1] != self.n_outputs_:
+        if self.out_activation_ != "softmax" and y.ndim == 1 and self.n_outputs_ > 1:
             raise ValueError(
-                f"validation_data has {encoded.shape[1]} labels a sample, `y` has {self.n_outputs_}"
+                f"validation_data has one label a sample, `y` has {self.n_outputs_} columns"
             )
-        return self._judged_targets(encoded)
+        encoded = self._encoded(y)
+        return self._judged_targets(encoded.reshape((len(encoded), -1)))
 
     def _scored_targets(self, y: Any) -> Any:
         if self.out_activation_ == "softmax":
