@@ -256,8 +256,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if anew or not hasattr(self, "loss_curve_"):
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
-        elif (self.best_validation_score_ is not None) == judged:
-            return
+        elif (getattr(self, "best_validation_score_", None) is not None) == judged:
+            return  # (An estimator whose records somebody set by hand may lack this one.)
         self.validation_scores_: list[float] | None = [] if judged else None
         self.best_validation_score_: float | None = -np.inf if judged else None
         self.best_loss_: float | None = None if judged else np.inf
