@@ -2,11 +2,13 @@
 
 Prints the largest difference of the coefficients, relative to the largest of their array, after
 some epochs (iterations of lbfgs), and beside it what rounding makes of scikit-learn alone: the
-differences between its coefficients and its own, once with the rows of each mini-batch in the
-opposite order, which changes nothing but the order of sums, and once with samples that are larger
-by one unit in the last place. In float64. The tables of docs/sklearn.md are from here::
+larger of two differences between its coefficients and its own, once with the rows of each
+mini-batch in the opposite order, which changes nothing but the order of sums, and once with samples
+that are larger by one unit in the last place. In float64. The tables of docs/sklearn.md are from
+here::
 
-    python tools/sklearn_rounding.py
+    python tools/sklearn_rounding.py            # the worst activation of each data set
+    python tools/sklearn_rounding.py --each     # each activation
 """
 
 from __future__ import annotations
@@ -27,7 +29,13 @@ import pynn.sklearn
 
 EPOCHS = (1, 10, 100, 400)
 ITERATIONS = (10, 20, 30, 40, 50, 60)
-ACTIVATIONS = ("identity", "logistic", "tanh", "relu")
+Cell = tuple[float, float]
+
+ACTIVATIONS = {
+    "sgd": ("tanh", "relu"),
+    "adam": ("tanh", "relu"),
+    "lbfgs": ("identity", "logistic", "tanh", "relu"),
+}
 BATCH = 25
 SETTINGS = {
     "sgd": {"solver": "sgd", "learning_rate_init": 0.02},
@@ -73,15 +81,13 @@ def four(kind: str, **parameters: Any) -> list[Any]:
     return [getattr(package, f"MLP{kind}")(random_state=3, **parameters) for package in packages]
 
 
-def differences(estimators: list[Any]) -> tuple[float, float, float]:
-    """Of pynn's, of reversed rows and of moved samples, all to scikit-learn's."""
-    ours, theirs, backwards, nudged = estimators
-    return difference(ours, theirs), difference(backwards, theirs), difference(nudged, theirs)
+def differences(estimators: list[Any]) -> Cell:
+    """To scikit-learn's: of pynn's, and the larger of reversed rows and moved samples."""
+    ours, theirs, *itself = estimators
+    return difference(ours, theirs), max(difference(other, theirs) for other in itself)
 
 
-def by_epoch(
-    name: str, solver: str, activation: str, epochs: tuple[int, ...]
-) -> Iterator[tuple[float, float, float]]:
+def by_epoch(name: str, activation: str, solver: str, epochs: tuple[int, ...]) -> Iterator[Cell]:
     """The differences after each of these numbers of epochs."""
     kind, X, y = data_sets()[name]
     estimators = four(
@@ -105,9 +111,7 @@ def by_epoch(
             yield differences(estimators)
 
 
-def by_iteration(
-    name: str, activation: str, iterations: tuple[int, ...]
-) -> Iterator[tuple[float, float, float]]:
+def by_iteration(name: str, activation: str, iterations: tuple[int, ...]) -> Iterator[Cell]:
     """The differences after each of these numbers of iterations of lbfgs."""
     kind, X, y = data_sets()[name]
     seen = ((X, y), (X, y), (X[::-1], y[::-1]), (moved(X), y))
@@ -128,22 +132,38 @@ def by_iteration(
 
 
 def table(
+    solver: str,
     title: str,
     columns: tuple[int, ...],
-    rows: list[tuple[str, Callable[[], Iterator[tuple[float, float, float]]]]],
+    data: list[str],
+    cells: Callable[[str, str], Iterator[Cell]],
+    each: bool,
 ) -> None:
-    """Print a table in Markdown; each cell has the three differences."""
-    print("\n| " + " | ".join([title, *(str(column) for column in columns)]) + " |")
+    """Print a table in Markdown: a line for each data set, or each of its activations."""
+    print("\n| " + " | ".join([f"{solver}, {title}", *(str(column) for column in columns)]) + " |")
     print("|---" * (1 + len(columns)) + "|", flush=True)
-    for name, cells in rows:
-        texts = [" ".join(f"{value:.0e}" for value in cell) for cell in cells()]
-        print("| " + " | ".join([name, *texts]) + " |", flush=True)
+    for name in data:
+        worst: Any = np.zeros((len(columns), 2))
+        for activation in ACTIVATIONS[solver]:
+            values = np.array(list(cells(name, activation)))
+            worst = np.maximum(worst, values)
+            if each:
+                print_line(f"{name}, {activation}", values)
+        if not each:
+            print_line(name, worst)
+
+
+def print_line(name: str, values: Any) -> None:
+    """One line of a table."""
+    texts = [f"{ours:.0e} / {own:.0e}" for ours, own in values]
+    print("| " + " | ".join([name, *texts]) + " |", flush=True)
 
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", nargs="+", default=list(data_sets()), choices=data_sets())
+    parser.add_argument("--each", action="store_true", help="a line for each activation")
     parser.add_argument("--quick", action="store_true", help="a few epochs: whether it runs")
     arguments = parser.parse_args()
     epochs = EPOCHS[:2] if arguments.quick else EPOCHS
@@ -151,21 +171,13 @@ def main() -> None:
     warnings.simplefilter("ignore")
     print(
         f"pynn {pynn.__version__}, scikit-learn {sklearn.__version__}, NumPy {np.__version__}, "
-        f"{platform.machine()}; in each cell: pynn, reversed rows, moved samples"
+        f"{platform.machine()}; in each cell: pynn / scikit-learn itself"
     )
     for solver in SETTINGS:
-        rows = [
-            (f"{name}, {activation}", partial(by_epoch, name, solver, activation, epochs))
-            for name in arguments.data
-            for activation in ("tanh", "relu")
-        ]
-        table(f"{solver}, after epoch", epochs, rows)
-    rows = [
-        (f"{name}, {activation}", partial(by_iteration, name, activation, iterations))
-        for name in arguments.data
-        for activation in ACTIVATIONS
-    ]
-    table("lbfgs, after iteration", iterations, rows)
+        cells = partial(by_epoch, solver=solver, epochs=epochs)
+        table(solver, "after epoch", epochs, arguments.data, cells, arguments.each)
+    cells = partial(by_iteration, iterations=iterations)
+    table("lbfgs", "after iteration", iterations, arguments.data, cells, arguments.each)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from pynn.sklearn._compat import VERSION
 CLASSES = ["iris", "digits", "circles", "moons", "breast cancer", "multilabel"]
 NUMBERS = ["diabetes", "multioutput"]
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
+# L-BFGS magnifies rounding: after 60 iterations scikit-learn itself differs by more than 1e-4 here
+# when it is given the same samples in the opposite order.
+SENSITIVE = [("iris", "logistic"), ("circles", "logistic")]
 KIND = dict.fromkeys(CLASSES, "Classifier") | dict.fromkeys(NUMBERS, "Regressor")
 
 
@@ -111,12 +114,13 @@ def test_lbfgs(data, activation):
         **loss,
     )
     assert both[0].n_iter_ == both[1].n_iter_
-    # L-BFGS magnifies rounding: with some data scikit-learn itself differs by more after 60
-    # iterations when it is given the same samples in the opposite order.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        reversed_rows = clone(both[1]).fit(X[::-1], y[::-1])
-    check(*both, max(1e-4, 10 * difference(reversed_rows, both[1])))
+    tolerance = 1e-4
+    if (data, activation) in SENSITIVE:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reversed_rows = clone(both[1]).fit(X[::-1], y[::-1])
+        tolerance = max(tolerance, 10 * difference(reversed_rows, both[1]))
+    check(*both, tolerance)
 
 
 def test_lbfgs_where_probabilities_are_clipped():
