@@ -42,6 +42,34 @@ def test_from_a_classifier(activation, hidden):
     np.testing.assert_array_equal(net.predict(X), estimator.predict(X))
 
 
+@pytest.mark.parametrize("activation", ["logistic", "gelu", ["tanh", "elu"]])
+@pytest.mark.parametrize("y", [CLASSES, CLASSES % 2, LABELS], ids=["three", "two", "labels"])
+def test_from_an_estimator_of_pynn(activation, y, tmp_path):
+    """And its network goes into a file; the estimator's penalties and dropout stay behind."""
+    ours = pytest.importorskip("pynn.sklearn")
+    estimator = fitted(ours.MLPClassifier, y, activation=activation, alpha=1.0, dropout=0.5)
+    net = from_sklearn(estimator)
+    probabilities = estimator.predict_proba(X)
+    np.testing.assert_array_equal(
+        net(X), probabilities if net(X).shape[1] > 1 else probabilities[:, 1:]
+    )
+    np.testing.assert_array_equal(net.predict(X), estimator.predict(X))
+    assert net.l2 == (0.0,) * 3
+    net.save(tmp_path / "net.npz")
+    again = pynn.load(tmp_path / "net.npz")
+    np.testing.assert_array_equal(again(X), net(X))
+    net.weights[0][...] = 0  # they are copies
+    np.testing.assert_array_equal(estimator.predict_proba(X), probabilities)
+
+
+def test_from_a_regressor_of_pynn():
+    ours = pytest.importorskip("pynn.sklearn")
+    estimator = fitted(ours.MLPRegressor, VALUES, dtype="float32")
+    net = from_sklearn(estimator)
+    assert (net.loss, net.dtype) == ("squared_error", np.float32)
+    np.testing.assert_array_equal(net(X), estimator.predict(X).astype(np.float32))
+
+
 def test_from_a_classifier_of_two_named_classes():
     estimator = fitted(neural.MLPClassifier, np.array(["b", "a"])[CLASSES % 2])
     net = from_sklearn(estimator)
@@ -65,6 +93,9 @@ def test_from_a_regressor(y):
     np.testing.assert_allclose(net(X).reshape(y.shape), estimator.predict(X), rtol=1e-11)
 
 
+@pytest.mark.skipif(
+    "loss" not in neural.MLPRegressor().get_params(), reason="poisson needs scikit-learn 1.7"
+)
 def test_poisson_regressors():
     estimator = fitted(neural.MLPRegressor, np.abs(VALUES), loss="poisson")
     net = from_sklearn(estimator)
@@ -97,7 +128,7 @@ def test_training_goes_on():
 
 
 def test_errors_of_from_sklearn():
-    with pytest.raises(TypeError, match=r"estimator must be scikit-learn's .*, got MLP"):
+    with pytest.raises(TypeError, match=r"estimator must be an MLPClassifier .*, got MLP"):
         from_sklearn(pynn.MLP([2, 1]))
     with pytest.raises(ValueError, match=r"estimator is not fitted: MLPClassifier\(\)"):
         from_sklearn(neural.MLPClassifier())

@@ -14,6 +14,9 @@ from pynn.sklearn._compat import VERSION
 CLASSES = ["iris", "digits", "circles", "moons", "breast cancer", "multilabel"]
 NUMBERS = ["diabetes", "multioutput"]
 ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
+# L-BFGS magnifies rounding: after 60 iterations scikit-learn itself differs by more than 1e-4 here
+# when it is given the same samples in the opposite order.
+SENSITIVE = [("iris", "logistic"), ("circles", "logistic")]
 KIND = dict.fromkeys(CLASSES, "Classifier") | dict.fromkeys(NUMBERS, "Regressor")
 
 
@@ -111,12 +114,13 @@ def test_lbfgs(data, activation):
         **loss,
     )
     assert both[0].n_iter_ == both[1].n_iter_
-    # L-BFGS magnifies rounding: with some data scikit-learn itself differs by more after 60
-    # iterations when it is given the same samples in the opposite order.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        reversed_rows = clone(both[1]).fit(X[::-1], y[::-1])
-    check(*both, max(1e-4, 10 * difference(reversed_rows, both[1])))
+    tolerance = 1e-4
+    if (data, activation) in SENSITIVE:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            reversed_rows = clone(both[1]).fit(X[::-1], y[::-1])
+        tolerance = max(tolerance, 10 * difference(reversed_rows, both[1]))
+    check(*both, tolerance)
 
 
 def test_lbfgs_where_probabilities_are_clipped():
@@ -275,27 +279,3 @@ def test_verbose(kind, capsys):
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
     assert "Setting learning rate to" in printed[0]
-
-
-def test_the_gallery_example():
-    """The table of scikit-learn's "Compare stochastic learning strategies", digit for digit."""
-    strategies = [
-        {"solver": "sgd", "learning_rate": rate, "momentum": m, "nesterovs_momentum": nesterov}
-        for rate in ("constant", "invscaling")
-        for m, nesterov in ((0, True), (0.9, False), (0.9, True))
-    ]
-    strategies = [{**s, "learning_rate_init": 0.2} for s in strategies]
-    strategies.append({"solver": "adam", "learning_rate_init": 0.01})
-    for name in ("iris", "digits", "circles", "moons"):
-        X, y = load(name)
-        for strategy in strategies:
-            ours, theirs = fit_both(
-                "Classifier",
-                X,
-                y,
-                random_state=0,
-                max_iter=15 if name == "digits" else 400,
-                **strategy,
-            )
-            lines = [f"{e.score(X, y):f} {e.loss_:f} {e.n_iter_}" for e in (ours, theirs)]
-            assert lines[0] == lines[1], (name, strategy)

@@ -71,6 +71,31 @@ def test_scoring_of_classes(data):
     assert model.best_validation_score_ == pytest.approx(score(y, model.predict(X)))
 
 
+def test_validation_data_has_as_many_outputs():
+    X, y = load("multioutput")
+    model = MLPRegressor(max_iter=2, random_state=0)
+    with pytest.raises(ValueError, match="1 outputs, `y` has 3"):
+        model.fit(X, y, validation_data=(X, y[:, 0]))
+    assert not hasattr(model, "coefs_")
+    assert len(model.fit(X, y, validation_data=(X, y)).validation_scores_) == 2
+    with pytest.raises(ValueError, match="y needs 1 outputs, but the network to go on from has 3"):
+        model.partial_fit(X, y[:, 0])
+    assert model.partial_fit(X, y).n_outputs_ == 3
+    X, y = load("multilabel")
+    with pytest.raises(ValueError, match="one label a sample, `y` has 5"):
+        MLPClassifier().fit(X, y, validation_data=(X, y[:, 0]))
+
+
+def test_validation_data_is_routed():
+    import sklearn
+
+    X, y = load("iris")
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = MLPClassifier(max_iter=3, random_state=0).set_fit_request(validation_data=True)
+        pipeline = make_pipeline(model).fit(X, y, validation_data=(X, y))
+    assert len(pipeline[-1].validation_scores_) == 3
+
+
 def test_scoring_of_numbers():
     X, y = load("diabetes")
     model = MLPRegressor(
@@ -122,6 +147,14 @@ def test_activation_of_each_layer():
         for a in ("logistic", ["logistic", "logistic"])
     ]
     assert difference(*same) == 0
+    array = MLPClassifier((8, 6), activation=np.array(["logistic", "gelu"]), max_iter=3)
+    array.set_params(random_state=0).fit(X, y)
+    assert difference(array, model) == 0
+    np.testing.assert_array_equal(array.predict(X), model.predict(X))
+    model.activation[1] = "relu"
+    net = pynn.MLP([4, 8, 6, 3], activation=["sigmoid", "relu"], dtype="float64")
+    net.set_weights(model.coefs_, model.intercepts_)
+    np.testing.assert_array_equal(net(X), model.predict_proba(X))
     with pytest.raises(ValueError, match="activation"):
         MLPClassifier((8, 6), activation=["relu"]).fit(X, y)
 
@@ -132,6 +165,8 @@ def test_dtype():
     assert {c.dtype for c in model.coefs_} == {np.dtype(np.float32)}
     single = MLPClassifier(max_iter=3, random_state=0).fit(X.astype(np.float32), y)
     assert difference(model, single) < 1e-6
+    by_type = MLPClassifier(dtype=np.float32, max_iter=3, random_state=0).fit(X, y)
+    assert difference(by_type, model) == 0
     double = MLPClassifier(dtype="float64", max_iter=3, random_state=0)
     assert double.fit(X.astype(np.float32), y).coefs_[0].dtype == np.float64
 
@@ -196,3 +231,7 @@ def test_transform_in_a_pipeline():
     frame = model.transform(X)
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame.columns) == ["mlpregressor0", "mlpregressor1", "mlpregressor2"]
+    wider = MLPRegressor(hidden_layer_sizes=(4, 3), max_iter=3, random_state=0).fit(X, y)
+    assert wider.transform(X, 0).shape == (150, 4)
+    with pytest.raises(ValueError, match="the last hidden layer's 3 columns; hidden layer 0 has 4"):
+        wider.set_output(transform="pandas").transform(X, 0)

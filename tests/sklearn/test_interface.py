@@ -34,8 +34,6 @@ def fitted():
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 def test_the_constructor_is_scikit_learns(kind):
-    if kind == "MLPRegressor" and VERSION < (1, 7):
-        pytest.skip("loss is its first parameter since 1.7")
     ours = inspect.signature(getattr(pynn.sklearn, kind)).parameters
     theirs = inspect.signature(getattr(neural_network, kind)).parameters
     assert list(ours)[: len(theirs)] == list(theirs)
@@ -47,6 +45,11 @@ def test_the_constructor_is_scikit_learns(kind):
         for name, parameter in ours.items()
         if name not in theirs
     )
+    given = [(7,), "tanh"]
+    if "loss" in list(theirs)[:1]:
+        given = ["poisson", *given]
+    made, expected = (getattr(p, kind)(*given).get_params() for p in (pynn.sklearn, neural_network))
+    assert {name: made[name] for name in expected} == expected
     methods = [name for name in dir(getattr(neural_network, kind)) if not name.startswith("_")]
     assert set(methods) <= set(dir(getattr(pynn.sklearn, kind)))
 
@@ -113,7 +116,7 @@ def test_a_further_fit_leaves_the_arrays_of_the_one_before():
 def test_copies_go_on_alike(copied, solver):
     """The optimiser's moments are copied too."""
     X, y = load("iris")
-    ours, theirs = fit_both("Classifier", X, y, max_iter=3, solver=solver)
+    ours, theirs = fit_both("Classifier", X, y, max_iter=3, solver=solver, alpha=1.0)
     make = {
         "pickle": lambda estimator: pickle.loads(pickle.dumps(estimator)),
         "deepcopy": copy.deepcopy,
@@ -301,3 +304,132 @@ def test_divergence_ends_as_scikit_learns():
         assert len(model.loss_curve_) == model.n_iter_
         assert np.isnan(model.loss_curve_[-1])
         assert not np.isnan(model.best_loss_)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"hidden_layer_sizes": (10.5,)}, TypeError, "must hold integers"),
+        ({"hidden_layer_sizes": [[5, 6]]}, TypeError, "must hold integers"),
+        ({"hidden_layer_sizes": (5, 0)}, ValueError, "must be > 0"),
+        ({"hidden_layer_sizes": (5, 6), "activation": ["relu"]}, ValueError, "for each of the 2"),
+        ({"hidden_layer_sizes": (5, 6), "activation": [["relu"], 3]}, ValueError, "for each of"),
+        ({"dropout": [0.1, 0.2, 0.3]}, ValueError, "dropout has 3 values"),
+        ({"dropout": [0.1, 2.0]}, ValueError, r"dropout\[1\]"),
+        ({"scoring": "acc", "early_stopping": True}, ValueError, "not a valid scoring"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("estimator", BOTH)
+def test_parameters_are_refused_before_anything_changes(estimator, parameters, error, message):
+    X, y = load("iris")
+    model = estimator(**parameters)
+    with pytest.raises(error, match=message):
+        model.fit(X, y)
+    assert not hasattr(model, "coefs_")
+
+
+def test_a_warm_start_needs_as_many_layers():
+    X, y = load("iris")
+    model = MLPClassifier(5, warm_start=True, max_iter=2).fit(X, y)
+    before = [coef.copy() for coef in model.coefs_]
+    with pytest.raises(ValueError, match="names 2 hidden layers, but"):
+        model.set_params(hidden_layer_sizes=(5, 5)).fit(X, y)
+    np.testing.assert_equal(model.coefs_, before)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"solver": "lbfgs"}, {"solver": "adam"}),
+        ({"solver": "lbfgs"}, {"solver": "adam", "early_stopping": True}),
+        ({"early_stopping": True}, {"early_stopping": False}),
+        ({"early_stopping": False}, {"early_stopping": True}),
+        ({"solver": "sgd"}, {"solver": "adam"}),
+    ],
+    ids=str,
+)
+def test_a_warm_start_after_other_settings(before, after):
+    """scikit-learn's fails with most of these, for want of a record."""
+    X, y = load("iris")
+    model = MLPClassifier(warm_start=True, max_iter=4, random_state=0, **before).fit(X, y)
+    start = [coef.copy() for coef in model.coefs_]
+    model.set_params(**after, max_iter=3).fit(X, y)
+    assert not np.array_equal(model.coefs_[0], start[0])
+    assert model.n_iter_ == 3
+    if model.early_stopping:
+        assert len(model.validation_scores_) == 3
+        assert model.best_validation_score_ == max(model.validation_scores_)
+        assert model.best_loss_ is None
+    else:
+        assert model.best_loss_ <= model.loss_
+        assert model.best_validation_score_ is None
+
+
+def test_weights_need_a_positive_sum():
+    X, y = load("iris")
+    with pytest.raises(ValueError, match=r"sample_weight must have a positive sum, got -150.0"):
+        MLPClassifier().fit(X, y, -np.ones(150))
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        MLPClassifier(class_weight="balanced").fit(X, np.where(y == 0, np.nan, y))
+    with pytest.raises(ValueError, match=r"sample_weight.shape == \(3,\), expected \(150,\)"):
+        MLPClassifier(class_weight="balanced").fit(X, y, np.ones(3))
+
+
+def test_counts_cannot_be_negative():
+    X, y = load("iris")
+    with pytest.raises(ValueError, match="expected at least 0 for loss='poisson'"):
+        MLPRegressor(loss="poisson").fit(X, y - 1)
+
+
+def test_polars():
+    polars = pytest.importorskip("polars")
+    X, y = load("iris")
+    frame = polars.DataFrame(X, schema=["a", "b", "c", "d"])
+    labels = polars.Series(np.array(["x", "y", "z"])[y])
+    model, theirs = (
+        package.MLPClassifier(max_iter=3, random_state=0).fit(frame, labels)
+        for package in (pynn.sklearn, neural_network)
+    )
+    # (scikit-learn's versions and those of polars decide whether there are names.)
+    np.testing.assert_equal(*(vars(e).get("feature_names_in_") for e in (model, theirs)))
+    np.testing.assert_array_equal(model.classes_, theirs.classes_)
+    assert difference(model, theirs) < 1e-10
+    np.testing.assert_array_equal(model.predict(frame), theirs.predict(frame))
+    made = model.set_output(transform="polars").transform(frame)
+    assert isinstance(made, polars.DataFrame)
+    assert made.shape == (150, 100)
+
+
+@pytest.mark.parametrize("make", ["Bagging", "Voting", "Stacking", "Calibrated", "AdaBoost"])
+def test_in_ensembles(make):
+    """With the samples' weights, chosen features and cloned estimators that these hand on."""
+    from sklearn import calibration, ensemble
+
+    if make == "AdaBoost" and VERSION < (1, 7):
+        pytest.skip("scikit-learn's networks take sample weights since 1.7")
+    X, y = load("iris")
+    built = {
+        "Bagging": lambda e: ensemble.BaggingClassifier(e, 3, max_features=2, random_state=0),
+        "Voting": lambda e: ensemble.VotingClassifier([("a", e), ("b", clone(e))], voting="soft"),
+        "Stacking": lambda e: ensemble.StackingClassifier([("a", e), ("b", clone(e))], cv=2),
+        "Calibrated": lambda e: calibration.CalibratedClassifierCV(e, cv=2),
+        "AdaBoost": lambda e: ensemble.AdaBoostClassifier(e, n_estimators=2, random_state=0),
+    }[make]
+    probabilities = [
+        built(package.MLPClassifier(max_iter=20, random_state=0)).fit(X, y).predict_proba(X)
+        for package in (pynn.sklearn, neural_network)
+    ]
+    np.testing.assert_allclose(*probabilities, rtol=1e-6)
+
+
+@pytest.mark.parametrize("mode", [None, "r"])
+def test_files_of_joblib(mode, tmp_path):
+    joblib = pytest.importorskip("joblib")
+    X, y = load("iris")
+    model = MLPClassifier(max_iter=3, random_state=0, alpha=1.0).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    again = joblib.load(tmp_path / "model.joblib", mmap_mode=mode)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    if mode is None:
+        assert difference(again.partial_fit(X, y), model.partial_fit(X, y)) == 0

@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import numpy as np
 import pytest
 
 sklearn = pytest.importorskip("sklearn", minversion="1.5")
@@ -9,6 +10,7 @@ sklearn = pytest.importorskip("sklearn", minversion="1.5")
 from sklearn import neural_network  # noqa: E402
 
 import pynn.sklearn  # noqa: E402
+from pynn.sklearn._compat import VERSION  # noqa: E402
 
 NAME = "sklearn.neural_network.tests.test_mlp"
 
@@ -29,7 +31,25 @@ def _redirected():
 
 
 suite = _redirected()
+
 globals().update({k: v for k, v in vars(suite).items() if k.startswith("test_")})
+
+if VERSION < (1, 6):
+    theirs = suite.test_mlp_regressor_dtypes_casting
+
+    def test_mlp_regressor_dtypes_casting(monkeypatch):
+        """With its tolerance of scikit-learn 1.6 and later: before, it was 1e-4.
+
+        One of the 60 predictions is 0.002, where the others are up to 9, and float32 gives it to
+        1e-4. With random_state=5 scikit-learn's own network misses by 4e-4.
+        """
+
+        def to_5e_4(actual, desired, rtol):
+            np.testing.assert_allclose(actual, desired, rtol=5e-4)
+
+        monkeypatch.setattr(suite, "assert_allclose", to_5e_4)
+        theirs()
+
 
 # scikit-learn's tests leave ConvergenceWarnings and the like be.
 pytestmark = pytest.mark.filterwarnings("default", "ignore::sklearn.exceptions.ConvergenceWarning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ def from_sklearn(estimator: Any, dtype: DTypeLike | None = None, seed: Any = Non
 
     Parameters
     ----------
-    estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-        Fitted.
+    estimator : MLPClassifier or MLPRegressor
+        Fitted; of `sklearn.neural_network` or of `pynn.sklearn`.
     dtype : {"float32", "float64"}, optional
         By default that of the estimator's coefficients.
     seed : None, int, numpy.random.SeedSequence or numpy.random.Generator
@@ -64,10 +65,12 @@ def from_sklearn(estimator: Any, dtype: DTypeLike | None = None, seed: Any = Non
     True
     """
     package = optional("sklearn.neural_network", "from_sklearn", "scikit-learn")
-    if not isinstance(estimator, package.MLPClassifier | package.MLPRegressor):
+    if not (
+        isinstance(estimator, package.MLPClassifier | package.MLPRegressor) or _is_ours(estimator)
+    ):
         raise TypeError(
-            "estimator must be scikit-learn's MLPClassifier or MLPRegressor, got "
-            f"{type(estimator).__name__}"
+            "estimator must be an MLPClassifier or MLPRegressor of scikit-learn or pynn.sklearn, "
+            f"got {type(estimator).__name__}"
         )
     if not hasattr(estimator, "coefs_"):
         raise ValueError(f"estimator is not fitted: {estimator}")
@@ -76,13 +79,26 @@ def from_sklearn(estimator: Any, dtype: DTypeLike | None = None, seed: Any = Non
     return make_network(
         weights,
         biases,
-        hidden=[ACTIVATIONS[estimator.activation]] * (len(weights) - 1),
+        hidden=_hidden_of(estimator, len(weights) - 1),
         loss=LOSSES[estimator.out_activation_],
         output=None,
         dropout=(),
         dtype=weights[0].dtype if dtype is None else dtype,
         seed=seed,
     )
+
+
+def _is_ours(estimator: Any) -> bool:
+    """Whether it is of `pynn.sklearn`, which is not imported here: it takes newer versions only."""
+    module = sys.modules.get("pynn.sklearn._base")
+    return module is not None and isinstance(estimator, module.BaseMLP)
+
+
+def _hidden_of(estimator: Any, count: int) -> list[str]:
+    """The hidden layers' activations; pynn's estimators also take pynn's names, one a layer."""
+    given = estimator.activation
+    names = [given] * count if isinstance(given, str) else list(given)
+    return [ACTIVATIONS.get(name, name) for name in names]
 
 
 def to_sklearn(net: MLP, classes: ArrayLike | None = None) -> Any:

@@ -15,9 +15,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from pynn._types import Array
+from pynn.architecture import check_per_layer
 from pynn.ops import ACTIVATIONS
 from pynn.sklearn import _lbfgs
 from pynn.sklearn._compat import validate_data
@@ -64,7 +66,11 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "l1": [_at_least_0],
         "weight_decay": [_at_least_0],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "dtype": [StrOptions({"float32", "float64"}), None],
+        "dtype": [
+            StrOptions({"float32", "float64"}),
+            Options(type, {np.float32, np.float64}),
+            None,
+        ],
         "progress": ["boolean"],
         "scoring": [str, callable, None],
     }
@@ -117,36 +123,48 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         incremental: bool = False,
         validation_data: Any = None,
     ) -> Any:
-        hidden = self.hidden_layer_sizes
-        hidden = list(hidden) if isinstance(hidden, Iterable) else [hidden]
-        if np.any(np.array(hidden) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
-        if not isinstance(self.activation, str) and (
-            len(self.activation) != len(hidden)
-            or any(name not in ACTIVATION_NAMES for name in self.activation)
-        ):
-            raise ValueError(
-                f"activation must name one for each of the {len(hidden)} hidden layers, among "
-                f"{sorted(ACTIVATION_NAMES)}; got {self.activation!r}"
-            )
+        hidden = self._check_layers()
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        if not first and len(hidden) + 1 != len(self.coefs_):
+            raise ValueError(
+                f"hidden_layer_sizes names {len(hidden)} hidden layers, but the network to go on "
+                f"from has {len(self.coefs_) - 1}"
+            )
+        stochastic = self.solver in STOCHASTIC
+        if validation_data is not None and not stochastic:
+            raise ValueError("validation_data needs solver='sgd' or 'adam', got 'lbfgs'")
+        if self.scoring is not None and (self.early_stopping or validation_data is not None):
+            check_scoring(self, self.scoring)
+        given = y
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
+        class_weights = self._class_weights(given)
+        if class_weights is not None:
+            sample_weight = (
+                class_weights if sample_weight is None else sample_weight * class_weights
+            )
         if y.ndim == 1:
             y = y.reshape((-1, 1))
-        self.n_outputs_ = self._count_outputs(y)
+        outputs = self._count_outputs(y)
+        if not first and outputs != self.coefs_[-1].shape[1]:
+            raise ValueError(
+                f"y needs {outputs} outputs, but the network to go on from has "
+                f"{self.coefs_[-1].shape[1]}"
+            )
+        self.n_outputs_ = outputs
         self._random_state = check_random_state(self.random_state)
         self._fitted_before = not first
         if first:
-            self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+            self.out_activation_ = self._output_activation()
         samples = checked(X, *self._core_targets(y), sample_weight)
-        stochastic = self.solver in STOCHASTIC
-        held_out = None
-        if validation_data is not None:
-            if not stochastic:
-                raise ValueError("validation_data needs solver='sgd' or 'adam', got 'lbfgs'")
-            held_out = self._check_validation(validation_data)
+        if samples.total_weight < 0:
+            raise ValueError(f"sample_weight must have a positive sum, got {samples.total_weight}")
+        held_out = None if validation_data is None else self._check_validation(validation_data)
+        if first:
+            self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+        if stochastic:
+            self._start_records(anew=first)
         self._attach(None if stochastic else samples.total_weight)
         if first and np.any(self.dropout):
             key = self._random_state.randint(2**32, size=2, dtype=np.uint64)
@@ -161,6 +179,31 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "values and need to be preprocessed."
             )
         return self
+
+    def _check_layers(self) -> list[int]:
+        """The sizes of the hidden layers; what names something for each of them is checked."""
+        hidden = self.hidden_layer_sizes
+        hidden = list(hidden) if isinstance(hidden, Iterable) else [hidden]
+        if any(not isinstance(units, Integral) for units in hidden):
+            raise TypeError(f"hidden_layer_sizes must hold integers, got {hidden}")
+        if any(units <= 0 for units in hidden):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        given = self.activation
+        if not isinstance(given, str) and (
+            len(given) != len(hidden)
+            or any(not isinstance(name, str) or name not in ACTIVATION_NAMES for name in given)
+        ):
+            raise ValueError(
+                f"activation must name one for each of the {len(hidden)} hidden layers, among "
+                f"{sorted(ACTIVATION_NAMES)}; got {given!r}"
+            )
+        if not isinstance(self.dropout, Real):
+            check_per_layer(self.dropout, "dropout", len(hidden) + 1, high=1.0, of_input=0.0)
+        return hidden
+
+    def _class_weights(self, y: Any) -> Array | None:
+        """Factors of the samples' weights, from the targets as they were given."""
+        return None
 
     def _check_validation(self, data: Any) -> HeldOut:
         """The samples of ``fit(validation_data=...)``."""
@@ -194,7 +237,6 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.n_iter_ = 0
         self.t_ = 0
         self.n_layers_ = len(sizes)
-        self.out_activation_ = self._output_activation()
         kind = np.dtype(self.dtype or dtype)
         names = [self.activation] if isinstance(self.activation, str) else self.activation
         self.coefs_, self.intercepts_ = [], []
@@ -207,13 +249,18 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             self.coefs_.append(coef.astype(kind, copy=False))
             self.intercepts_.append(intercept.astype(kind, copy=False))
         self.__dict__.pop("_link", None)
-        if self.solver in STOCHASTIC:
+
+    def _start_records(self, anew: bool) -> None:
+        """Start what sgd and adam record; after other settings only what is not there."""
+        judged = bool(self.early_stopping)
+        if anew or not hasattr(self, "loss_curve_"):
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
-            judged = self.early_stopping
-            self.validation_scores_: list[float] | None = [] if judged else None
-            self.best_validation_score_ = -np.inf if judged else None
-            self.best_loss_ = None if judged else np.inf
+        elif (getattr(self, "best_validation_score_", None) is not None) == judged:
+            return  # (An estimator whose records somebody set by hand may lack this one.)
+        self.validation_scores_: list[float] | None = [] if judged else None
+        self.best_validation_score_: float | None = -np.inf if judged else None
+        self.best_loss_: float | None = None if judged else np.inf
 
     def _attach(self, total_weight: float | None) -> None:
         """Link the estimator's coefficients to a network with its present penalties.
@@ -299,7 +346,17 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        return self._present_link().outputs(X, layer)
+        outputs = self._present_link().outputs(X, layer)
+        if outputs.shape[1] != self._n_features_out and self._names_columns():
+            raise ValueError(
+                f"with set_output, transform has the last hidden layer's {self._n_features_out} "
+                f"columns; hidden layer {layer} has {outputs.shape[1]} units"
+            )
+        return outputs
+
+    def _names_columns(self) -> bool:
+        """Whether `set_output` asked for data frames."""
+        return str(_get_output_config("transform", self)["dense"]) != "default"
 
     @property
     def _n_features_out(self) -> int:

@@ -64,7 +64,9 @@ class Link:
         arrays = [np.asarray(coef) for coef in coefs]
         sizes = [arrays[0].shape[0], *(array.shape[1] for array in arrays)]
         single = all(array.dtype == np.float32 for array in arrays)
-        self.activation, self.output = activation, output
+        # (A list is copied: it may be changed in place later.)
+        self.activation = activation if isinstance(activation, str) else list(activation)
+        self.output = output
         self.settings = settings or {}
         self.net = net = MLP(
             sizes,
@@ -89,8 +91,9 @@ class Link:
     def is_current(self, estimator: Any) -> bool:
         """Whether an estimator still has these arrays and would make this network of them."""
         coefs, intercepts = estimator.coefs_, estimator.intercepts_
+        activation = estimator.activation
         return (
-            self.activation == estimator.activation
+            self.activation == (activation if isinstance(activation, str) else list(activation))
             and self.output == estimator.out_activation_
             and len(coefs) == len(self.coefs) == len(intercepts)
             and all(map(is_, coefs, self.coefs))

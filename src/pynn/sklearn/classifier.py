@@ -231,7 +231,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         MLPClassifier
             The estimator itself.
         """
-        self._fit(X, y, self._weighted(y, sample_weight), validation_data=validation_data)
+        self._fit(X, y, sample_weight, validation_data=validation_data)
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -263,7 +263,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
                 "class_weight='balanced' needs all samples, which partial_fit does not see: pass a "
                 "dict"
             )
-        self._fit(X, y, self._weighted(y, sample_weight), incremental=True)
+        self._fit(X, y, sample_weight, incremental=True)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -323,12 +323,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         probabilities = self.predict_proba(X)
         return np.asarray(np.log(probabilities, out=probabilities))
 
-    def _weighted(self, y: Any, sample_weight: Any) -> Any:
-        """The samples' weights with those of their classes."""
+    def _class_weights(self, y: Any) -> Array | None:
         if self.class_weight is None:
-            return sample_weight
-        weights = compute_sample_weight(self.class_weight, y)
-        return weights if sample_weight is None else weights * np.asarray(sample_weight)
+            return None
+        return np.asarray(compute_sample_weight(self.class_weight, y))
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validate_data(
@@ -400,6 +398,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         if len(unknown):
             raise ValueError(
                 f"validation_data has classes that `y` has not: {unknown}, `y` has {self.classes_}"
+            )
+        if self.out_activation_ != "softmax" and y.ndim == 1 and self.n_outputs_ > 1:
+            raise ValueError(
+                f"validation_data has one label a sample, `y` has {self.n_outputs_} columns"
             )
         encoded = self._encoded(y)
         return self._judged_targets(encoded.reshape((len(encoded), -1)))

@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from pynn._types import Array
 from pynn.sklearn._base import BaseMLP
-from pynn.sklearn._compat import validate_data
+from pynn.sklearn._compat import loss_by_keyword_before_1_7, validate_data
 from pynn.sklearn._link import Link
 from pynn.sklearn._stochastic import HeldOut
 
@@ -24,7 +24,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     Parameters
     ----------
     loss : {"squared_error", "poisson"}, default "squared_error"
-        "poisson" is half the deviance, for counts: the outputs are exponentials.
+        "poisson" is half the deviance, for counts: the outputs are exponentials. With scikit-learn
+        1.5 and 1.6, whose class has no `loss`, by keyword only: `hidden_layer_sizes` comes first.
     hidden_layer_sizes : int or sequence of int, default (100,)
         The numbers of each hidden layer's units.
     activation : str or sequence of str, default "relu"
@@ -136,6 +137,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         "loss": [StrOptions({"squared_error", "poisson"})],
     }
 
+    @loss_by_keyword_before_1_7
     def __init__(
         self,
         loss: str = "squared_error",
@@ -272,6 +274,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if self.loss == "poisson" and y.min() < 0:
+            raise ValueError(
+                f"y holds values down to {y.min()}, expected at least 0 for loss='poisson'"
+            )
         return X, y
 
     def _count_outputs(self, y: Array) -> int:
@@ -291,7 +297,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
 
     def _validation_targets(self, y: Any) -> Any:
         y = check_array(y, ensure_2d=False, dtype="numeric")
-        return y.reshape((-1, 1)) if y.ndim == 1 else y
+        y = y.reshape((-1, 1)) if y.ndim == 1 else y
+        if y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"the targets of validation_data have {y.shape[1]} outputs, `y` has "
+                f"{self.n_outputs_}"
+            )
+        return y
 
     def _scored_targets(self, y: Any) -> Any:
         return y
