@@ -299,3 +299,28 @@ def test_every_page_is_in_the_site():
             assert re.search(rf"(^|[/<]){page.stem}>?$", linked, flags=re.M), name_of(page)
 
 
+def test_the_diagram_is_what_its_program_draws():
+    import runpy
+
+    drawn = runpy.run_path(str(DOCS / "draw_architecture.py"))["draw"]()
+    assert drawn == (DOCS / "architecture.svg").read_text(encoding="utf-8")
+
+
+def test_the_files_that_the_diagram_names_are_there():
+    """In the folder that the diagram says."""
+    folder = None
+    for line in (DOCS / "architecture.svg").read_text(encoding="utf-8").splitlines():
+        if 'class="b"' in line:
+            folder = ROOT / re.search(r"· ([\w/]+):", line)[1]
+        elif 'class="f"' in line:
+            for name in re.findall(r"[\w/]+\.(?:py|cpp|h)\b", line):
+                assert (folder / name).exists() or (folder.parent / name).exists(), name
+
+
+FILES = r"`((?:src|csrc|tests|bench|docs|tools|fuzz|examples)/[\w./]+\.\w+)`"
+
+
+@pages
+def test_files_that_are_mentioned_are_there(page):
+    for name in re.findall(FILES, page.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), name
