@@ -100,7 +100,7 @@ def draw() -> str:
     p.arrow(430, 126, 430, 150)
     p.band(152, 112, 1, "Bindings · csrc/bindings: the only place that sees Python.h")
     bound = "arrays become pointers and strides; the GIL is released"
-    p.box(155, 184, 550, 70, 1, "train_epoch", "network.cpp, samples.h", bound)
+    p.box(155, 184, 550, 70, 1, "train", "network.cpp, samples.h", bound)
 
     p.arrow(430, 264, 430, 288)
     p.band(290, 330, 2, "Networks · csrc/nn: for each mini-batch, on every thread (trainer.cpp)")
