@@ -14,6 +14,7 @@ copyright = "The pynn developers, BSD-3-Clause"
 version = release = pynn.__version__
 
 extensions = [
+    "matplotlib.sphinxext.plot_directive",
     "myst_parser",
     "numpydoc",
     "sphinx.ext.autodoc",
@@ -44,7 +45,12 @@ autodoc_typehints = "none"  # numpydoc's sections say it in words
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False  # the templates do
 
-# -------------------------------------------------------------- gallery
+# ------------------------------------------------------------- pictures
+
+plot_include_source = True
+plot_html_show_source_link = False
+plot_html_show_formats = False
+plot_formats = [("png", 110)]
 
 sphinx_gallery_conf = {
     "examples_dirs": ["gallery"],

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import re
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -64,6 +65,14 @@ def blocks_of(page):
     return found
 
 
+def pictures_of(page):
+    """The code of the plot directives on a page of reStructuredText."""
+    text = page.read_text(encoding="utf-8")
+    for match in re.finditer(r"^\.\. plot::\n(?:   :.*\n)*\n((?:   .*\n|\n)*)", text, flags=re.M):
+        line = text.count("\n", 0, match.start(1)) + 1
+        yield Block(line, "python", textwrap.dedent(match[1]))
+
+
 def prose_of(page):
     """The page without its code, a line a line."""
     text = page.read_text(encoding="utf-8")
@@ -96,13 +105,13 @@ def run_doctest(block, page, names):
     assert not report, "".join(report)
 
 
-@pages
+@pytest.mark.parametrize("page", [*PAGES, DOCS / "guide" / "plots.rst"], ids=name_of)
 def test_code_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     names = {"__name__": "__main__"}
     ran = 0
-    for block in blocks_of(page):
+    for block in blocks_of(page) if page.suffix == ".md" else pictures_of(page):
         if block.language not in RUN:
             continue
         for package in sorted(packages_of(block.text)):
