@@ -65,8 +65,15 @@ def blocks_of(page):
     return found
 
 
+def code_of(page):
+    """The blocks that are to be run."""
+    if page.suffix == ".md":
+        yield from (block for block in blocks_of(page) if block.language in RUN)
+    yield from pictures_of(page)
+
+
 def pictures_of(page):
-    """The code of the plot directives on a page of reStructuredText."""
+    """The code of the plot directives on a page."""
     text = page.read_text(encoding="utf-8")
     for match in re.finditer(r"^\.\. plot::\n(?:   :.*\n)*\n((?:   .*\n|\n)*)", text, flags=re.M):
         line = text.count("\n", 0, match.start(1)) + 1
@@ -111,9 +118,7 @@ def test_code_runs(page, tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     names = {"__name__": "__main__"}
     ran = 0
-    for block in blocks_of(page) if page.suffix == ".md" else pictures_of(page):
-        if block.language not in RUN:
-            continue
+    for block in code_of(page):
         for package in sorted(packages_of(block.text)):
             pytest.importorskip(package)
         if ">>> " in block.text:
@@ -135,6 +140,12 @@ def test_blocks_have_a_language(page):
         # Python that is not run is either a program's output or says that it is not run.
         if block.language in NOT_RUN:
             assert ">>> " not in block.text, block
+
+
+@pages
+def test_there_is_one_picture_at_most(page):
+    """In Markdown, each of a page's pictures would have the same file."""
+    assert len(list(pictures_of(page))) <= 1
 
 
 def test_wrong_output_is_found(tmp_path):
