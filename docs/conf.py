@@ -4,6 +4,7 @@ It describes the installed package. Pages are Markdown, the API reference comes 
 and the gallery from running the programs in ``gallery/``; ``-D plot_gallery=0`` leaves that out.
 """
 
+import re
 from pathlib import Path
 
 import pynn
@@ -58,6 +59,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/plot_",
     "within_subsection_order": "FileNameSortKey",
     "image_srcset": ["2x"],
+    "thumbnail_size": (560, 360),
     "capture_repr": (),  # what a program prints, not the value of its last line
     "download_all_examples": False,
     "show_memory": False,
@@ -81,3 +83,14 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+
+
+def escape_initials(app, what, name, obj, options, lines):
+    """Keep "D. P. Kingma" in a reference from being read as item D of a list."""
+    for i, line in enumerate(lines):
+        lines[i] = re.sub(r"^(\s*(?:\.\. \[\d+\] )?)(?=[A-Z]\. )", r"\1\\", line)
+
+
+def setup(app):
+    """Before numpydoc, which reads the references too."""
+    app.connect("autodoc-process-docstring", escape_initials, priority=400)
