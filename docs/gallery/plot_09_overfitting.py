@@ -131,7 +131,12 @@ for (name, i), (colour, line) in zip(chosen.items(), styles, strict=True):
     left.plot(history.epoch, history["val_loss"], line, color=colour, label=label)
 training = result.histories[chosen["no remedy"]]
 left.plot(
-    training.epoch, training.loss, color="#D55E00", lw=0.8, alpha=0.6, label="no remedy, training loss"
+    training.epoch,
+    training.loss,
+    color="#D55E00",
+    lw=0.8,
+    alpha=0.6,
+    label="no remedy, training loss",
 )
 left.set(title="Validation loss during training", xlabel="epoch", ylabel="cross-entropy (nats)")
 left.set_ylim(0, 1)
