@@ -26,8 +26,8 @@ n = len(X)
 # The variance of the gradient estimate
 # -------------------------------------
 #
-# A mini-batch's gradient is a mean over a random sample from a population of :math:`n`
-# gradients. It is right on average, and the theory of sampling [3]_ tells how far off it is: with
+# A mini-batch's gradient is a mean over a random sample from a population of :math:`n` gradients.
+# It is right on average, and the theory of sampling [3]_ tells how far off it is: with
 # :math:`\sigma^2 = \frac1n \sum_i \lVert g_i - \bar g \rVert^2`,
 #
 # .. math::
@@ -88,8 +88,8 @@ for m, rate in RATES.items():
 # Where it ends
 # -------------
 #
-# Now 300 training digits, a fifth of them with a label drawn at random, which the network is large
-# enough to learn by heart. Every mini-batch size has the same learning rate and trains to
+# Now 300 training digits, a fifth of them with a label drawn at random, which the network is
+# large enough to learn by heart. Every mini-batch size has the same learning rate and trains to
 # the same training loss. Sharpness is the largest eigenvalue of the loss's matrix of second
 # derivatives, found by the power method from differences of gradients: a flat minimum has a small
 # one [4]_.
@@ -204,19 +204,19 @@ plt.show()
 # hundredth of the variance, that is a tenth of the error, at a hundred times the cost. Only from
 # a tenth of the data on does it matter that no sample is drawn twice.
 #
-# *Top right*: that is why SGD is cheaper. Nine passes over the data are enough for
-# mini-batches of 1 and of 8, gradient descent needs 192: as many updates as SGD with 256 samples
-# (204), each at four times the price. The small ones are not equal in time, though: 9000 updates
-# with one sample take longer than 1125 with eight, whose samples go through the same instructions
+# *Top right*: that is why SGD is cheaper. Nine passes over the data are enough for mini-batches
+# of 1 and of 8, gradient descent needs 192: as many updates as SGD with 256 samples (204), each
+# at four times the price. The small ones are not equal in time, though: 9000 updates with one
+# sample take longer than 1125 with eight, whose samples go through the same instructions
 # together. (The learning rate is a part of this: the noisier the gradient, the smaller the rate
 # that still converges.)
 #
 # *Bottom*: all these networks have the same training loss, but sharpness grows more than tenfold
 # from mini-batches of 4 to gradient descent. The noise of SGD keeps it out of narrow valleys, and
-# with a fifth of the labels wrong the flattest network has the smallest test error, by one or two
-# per cent of the digits. That is not a law: the grey circles, one for each seed, show how
-# much chance there is in it, and with a learning rate of 0.2 the difference in test error
-# (not that in sharpness) is lost among them.
+# with nearly a fifth of the labels wrong the flattest network has the smallest test error, by 1.6
+# to 1.8 percentage points. That is not a law: the grey circles, one for each seed, show how much
+# chance there is in it, and with a learning rate of 0.2 the difference in test error (not that in
+# sharpness) is lost among them.
 #
 # .. [1] H. Robbins, S. Monro, "A stochastic approximation method", *Annals of Mathematical
 #    Statistics* 22 (3), 400-407, 1951.

@@ -4,10 +4,10 @@ Hyperparameters chosen with validation data
 
 How many layers, how many neurons, which activation, mini-batch size, learning rate, how many
 epochs? Nothing in the training data answers that: a network that learns them by heart looks best
-there. So some data is held out for the choice, and other data, touched once at the end, tells what
-the choice is worth. Combinations drawn at random find as good a network as a grid does with many
-more fits, because few hyperparameters matter, and a random search tries a new value of each of
-them in every fit [1]_. Which ones mattered can be read off the results afterwards.
+there. So some data is held out for the choice, and other data, touched once at the end, tells
+what the choice is worth. Combinations drawn at random find as good a network as a grid does with
+many more fits, because few hyperparameters matter, and a random search tries a new value of each
+of them in every fit [1]_. Which ones mattered can be read off the results afterwards.
 """
 
 import numpy as np
@@ -83,8 +83,8 @@ print(f"its test error:               {test_error:.1f} %")
 # What mattered
 # -------------
 #
-# A random forest learns the logarithm of the error from the hyperparameters. A hyperparameter's importance is
-# how much worse the forest predicts when that column is shuffled [2]_.
+# A random forest learns the logarithm of the error from the hyperparameters. A hyperparameter's
+# importance is how much worse the forest predicts when that column is shuffled [2]_.
 
 names = ["layers", "neurons in a layer", "activation", "mini-batch size", "learning rate", "epochs"]
 activations = ["relu", "tanh", "sigmoid"]
@@ -166,19 +166,19 @@ plt.show()
 
 # %%
 # The best five are close together and have little in common: one layer or two, 39 to 112 neurons,
-# all three activations. Yet the median network gets 16 % wrong, and more than a third of them more than
-# half. What these have in common is seen in the lower row: too few updates (few epochs, large
-# mini-batches), a learning rate too small for them or so large that nothing is learned. The forest
-# says the same: epochs, learning rate and mini-batch size are at the top, the network's own shape
-# at the bottom. Sigmoids start so slowly that most of them do not get anywhere in these epochs, least
-# of all three layers deep. (The bars are no more than hints: the forests explain
-# 39 % of the variance of the log error in networks they have not seen, and a
-# hyperparameter matters only over the range it was drawn from.)
+# all three activations. Yet the median network gets 16 % wrong, and more than a third of them
+# more than half. What these have in common is seen in the lower row: too few updates (few epochs,
+# large mini-batches), a learning rate too small for them or so large that nothing is learned. The
+# forest says the same: epochs, learning rate and mini-batch size are at the top, the network's
+# own shape at the bottom. Sigmoids start so slowly that most of them do not get anywhere in these
+# epochs. (The bars are no more than hints: the forests explain 39 % of the variance of the log
+# error in networks they have not seen, and a hyperparameter matters only over the range it was
+# drawn from.)
 #
-# The last panel shows why the choice needs data of its own: twelve networks know all training digits, so that
-# nothing is left there to tell them apart. In theory even the validation error of the best is too good, as the
-# smallest of 150 figures that each have a standard error near 0.8 %. Here chance was kind: 3.0 % of
-# the test digits too.
+# The last panel shows why the choice needs data of its own: twelve networks know all training
+# digits, so that nothing is left there to tell them apart. In theory even the validation error of
+# the best is too good, as the smallest of 150 figures that each have a standard error near 0.8 %.
+# Here chance was kind: 3.0 % of the test digits too.
 #
 # .. [1] J. Bergstra, Y. Bengio, "Random search for hyper-parameter optimization", *Journal of
 #    Machine Learning Research* 13, 281-305, 2012.
