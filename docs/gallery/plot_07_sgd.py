@@ -180,12 +180,12 @@ top_right.set(
     xlabel="gradients of single samples",
     ylabel="training loss (cross-entropy, nats)",
 )
-top_right.set_ylim(0.01)
+top_right.set_ylim(0.004)
 top_right.legend(title="mini-batch size", loc="lower left", fontsize=8, title_fontsize=8)
 
 for axis, column, colour, title, label in (
     (bottom_left, 1, "#009E73", "Small mini-batches end in flatter places", "sharpness"),
-    (bottom_right, 0, "#D55E00", "and learn wrong labels less faithfully", "test error (%)"),
+    (bottom_right, 0, "#D55E00", "and the smallest make fewer test errors", "test error (%)"),
 ):
     for m, rows in ends.items():
         axis.plot([m] * len(rows), rows[:, column], "o", color="grey", mfc="none", ms=5)

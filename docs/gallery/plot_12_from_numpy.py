@@ -157,26 +157,24 @@ for dtype in ("float64", "float32"):
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained", sharey=True)
 places = np.arange(len(programs))[::-1]
-styles = (("float64", 0.2, "#0072B2", ""), ("float32", -0.2, "#E69F00", "//"))
-for dtype, shift, colour, hatch in styles:
-    for axis, values, form in ((axes[0], times, "%.0f"), (axes[1], differences, "%.0e")):
-        some = [values[name, dtype] for name in programs]
-        bars = axis.barh(
-            places + shift, some, 0.38, color=colour, hatch=hatch, ec="black", label=dtype
-        )
-        axis.bar_label(bars, [form % v if v else "" for v in some], padding=3, fontsize=9)
+styles = (("float64", 0.2, "#0072B2", "", "s"), ("float32", -0.2, "#E69F00", "//", "o"))
+for dtype, shift, colour, hatch, marker in styles:
+    some = [times[name, dtype] for name in programs]
+    bars = axes[0].barh(places + shift, some, 0.38, color=colour, hatch=hatch, ec="k", label=dtype)
+    axes[0].bar_label(bars, fmt="%.0f", padding=3, fontsize=9)
+    some = [differences[name, dtype] for name in programs][1:]
+    axes[1].plot(some, places[1:], marker, color=colour, mec="k", ms=9, label=dtype)
+axes[1].text(1e-16, places[0], "(the reference)", va="center")
 axes[0].set_yticks(places, list(programs))
 axes[0].set(title=f"Training time, {updates} updates", xlabel="milliseconds")
 axes[0].margins(x=0.15)
 axes[0].legend()
 axes[1].set_xscale("log")
-axes[1].set_xlim(1e-17, 1)
-lines = [
-    axes[1].axvline(np.finfo(dtype).eps, color="black", ls=ls, label=f"{dtype}'s precision")
-    for dtype, ls in (("float64", "-"), ("float32", "--"))
-]
+axes[1].set_xlim(1e-17, 1e-2)
+for dtype, line in (("float64", "-"), ("float32", "--")):
+    axes[1].axvline(np.finfo(dtype).eps, color="k", ls=line, label=f"{dtype}'s precision")
 axes[1].set(title="Weights: difference from NumPy's", xlabel="largest relative difference")
-axes[1].legend(handles=lines, fontsize=8)
+axes[1].legend(loc="center right", fontsize=8)
 plt.show()
 
 # %%
