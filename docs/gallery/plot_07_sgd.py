@@ -67,22 +67,21 @@ for m, a, b in zip(sizes, measured, theory, strict=True):
 # gradients of one sample, whatever the mini-batch size.
 
 RATES = {1: 0.05, 8: 0.5, 64: 1.0, 256: 1.0, 1000: 1.0}
+
+
+def train(net, batch_size, rate):
+    sgd, done = pynn.SGD(rate), lambda net, history: history.loss[-1] < 0.05
+    return net.fit(X, y, epochs=5000, batch_size=batch_size, optimizer=sgd, callbacks=done).loss
+
+
 curves = {}
 print("mini-batch  rate  epochs  gradients  updates  time (ms)")
 for m, rate in RATES.items():
-    net = pynn.MLP([64, 32, 10], seed=0)
     start = time.perf_counter()
-    curves[m] = net.fit(
-        X,
-        y,
-        epochs=400,
-        batch_size=m,
-        optimizer=pynn.SGD(rate),
-        callbacks=lambda net, history: history.loss[-1] < 0.05,
-    ).loss
+    curves[m] = train(pynn.MLP([64, 32, 10], seed=0), m, rate)
     seconds, epochs = time.perf_counter() - start, len(curves[m])
-    updates = epochs * -(-n // m)
-    print(f"{m:10d}  {rate:4g}  {epochs:6d}  {n * epochs:9d}  {updates:7d}  {1e3 * seconds:9.1f}")
+    figures = f"{n * epochs:9d}  {epochs * -(-n // m):7d}  {1e3 * seconds:9.1f}"
+    print(f"{m:10d}  {rate:4g}  {epochs:6d}  {figures}")
 
 # %%
 # Where it ends
@@ -123,16 +122,9 @@ for m in (4, 16, 64, 300):
     rows = []
     for seed in range(4):
         net = pynn.MLP([64, 128, 10], dtype="float64", seed=seed)
-        history = net.fit(
-            X,
-            y,
-            epochs=5000,
-            batch_size=m,
-            optimizer=pynn.SGD(0.1),
-            callbacks=lambda net, history: history.loss[-1] < 0.05,
-        )
+        losses = train(net, m, 0.1)
         error = 100 * (1 - net.evaluate(X_test, y_test)["accuracy"])
-        rows.append((error, sharpness(net), len(history)))
+        rows.append((error, sharpness(net), len(losses)))
     ends[m] = np.array(rows)
     error, sharp, epochs = ends[m].mean(axis=0)
     print(f"{m:10d}  {epochs:6.0f}  {error:14.2f}  {sharp:9.2f}")

@@ -41,18 +41,14 @@ def draw():
         "batch_size": int(2 ** rng.uniform(3, 8)),
         "learning_rate": float(10 ** rng.uniform(-3, 0)),
         "epochs": int(2 ** rng.uniform(2, 6)),
+        "optimizer": pynn.SGD(momentum=0.9),
     }
 
 
 points = [draw() for _ in range(150)]
+held_out = (X_val, y_val)
 result = pynn.fit_many(
-    points,
-    X_train,
-    y_train,
-    optimizer=pynn.SGD(momentum=0.9),
-    validation_data=(X_val, y_val),
-    metrics="accuracy",
-    seed=0,
+    points, X_train, y_train, validation_data=held_out, metrics="accuracy", seed=0
 )
 error = np.array([100 * (1 - row["val_accuracy"]) for row in result.table])
 training_error = np.array([100 * (1 - row["accuracy"]) for row in result.table])
@@ -86,21 +82,17 @@ print(f"its test error:               {test_error:.1f} %")
 # A random forest learns the logarithm of the error from the hyperparameters. A hyperparameter's
 # importance is how much worse the forest predicts when that column is shuffled [2]_.
 
-names = ["layers", "neurons in a layer", "activation", "mini-batch size", "learning rate", "epochs"]
 activations = ["relu", "tanh", "sigmoid"]
-table = np.array(
-    [
-        [
-            len(p["hidden"]),
-            p["hidden"][0],
-            activations.index(p["activation"]),
-            p["batch_size"],
-            p["learning_rate"],
-            p["epochs"],
-        ]
-        for p in points
-    ]
-)
+columns = {
+    "layers": lambda p: len(p["hidden"]),
+    "neurons in a layer": lambda p: p["hidden"][0],
+    "activation": lambda p: activations.index(p["activation"]),
+    "mini-batch size": lambda p: p["batch_size"],
+    "learning rate": lambda p: p["learning_rate"],
+    "epochs": lambda p: p["epochs"],
+}
+names = list(columns)
+table = np.array([[column(p) for column in columns.values()] for p in points])
 half = np.arange(len(table)) % 2 == 0
 importance, spread = np.zeros((2, len(names)))
 quality = []
@@ -121,6 +113,14 @@ for i in np.argsort(-importance):
 # The picture
 # -----------
 
+UNITS = [
+    "hidden layers",
+    "neurons",
+    "of the hidden layers",
+    "samples",
+    "step size of SGD",
+    "passes over the data",
+]
 figure, axes = plt.subplots(2, 4, figsize=(13, 6.5), layout="constrained")
 for column, (axis, name) in enumerate(zip(axes[:, :3].flat, names, strict=True)):
     values = table[:, column]
@@ -143,14 +143,14 @@ for column, (axis, name) in enumerate(zip(axes[:, :3].flat, names, strict=True))
     axis.set_yscale("log")
     axis.set_yticks([3, 10, 30, 90], ["3", "10", "30", "90"])
     axis.minorticks_off()
-    axis.set(xlabel=name, ylabel="validation error (%)")
+    axis.set(title=name.capitalize(), xlabel=UNITS[column], ylabel="validation error (%)")
     axis.set_ylim(2.4, 300 if column == 0 else 110)
 axes[0, 0].legend(loc="upper left", fontsize=8)
 figure.suptitle("150 networks, drawn at random: each point is one, the same ones in every panel")
 
 bars = np.argsort(importance)
 axes[0, 3].barh([names[i] for i in bars], importance[bars], xerr=spread[bars], color="#009E73")
-axes[0, 3].set(title="What mattered", xlabel="loss of R² when shuffled")
+axes[0, 3].set(title="What mattered", xlabel="loss of R² when shuffled", ylabel="hyperparameter")
 axes[1, 3].plot(training_error, error, "o", color="#56B4E9", mec="#0072B2", ms=4, alpha=0.7)
 axes[1, 3].set_xscale("symlog", linthresh=0.1)
 axes[1, 3].set(

@@ -133,7 +133,8 @@ bars = left.barh(
 )
 left.bar_label(bars, fmt="%.1f", padding=3)
 left.set_yticks(places, list(models))
-left.set(title="Handwritten digits", xlabel="test error (%)", xlim=(0, 9.5), ylim=(-0.6, 3.4))
+left.set(title="Handwritten digits", xlabel="test error (%)", xlim=(0, 9.5))
+left.set(ylabel="model", ylim=(-0.6, 3.4))
 left.legend(loc="upper right")
 right.set_title("Salaries of baseball players")
 if networks is None:

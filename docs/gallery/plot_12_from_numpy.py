@@ -166,7 +166,7 @@ for dtype, shift, colour, hatch, marker in styles:
     axes[1].plot(some, places[1:], marker, color=colour, mec="k", ms=9, label=dtype)
 axes[1].text(1e-15, places[0], "(the reference)", va="center")
 axes[0].set_yticks(places, list(programs))
-axes[0].set(title=f"Training time, {updates} updates", xlabel="milliseconds")
+axes[0].set(title=f"Training time, {updates} updates", xlabel="milliseconds", ylabel="program")
 axes[0].margins(x=0.15)
 axes[0].legend()
 axes[1].set_xscale("log")

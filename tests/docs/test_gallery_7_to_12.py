@@ -1,6 +1,5 @@
 """What the gallery's examples 7 to 12 say is so."""
 
-import functools
 import importlib.util
 from pathlib import Path
 
@@ -20,31 +19,27 @@ def source(name):
 
 
 def run(name):
-    """Run an example; its names."""
+    """Run an example anew; its names."""
     from matplotlib import pyplot as plt
 
     names = {"__name__": f"gallery_{name}"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plt, "show", lambda: None)  # (Agg shows nothing, and warns)
         exec(compile(source(name), name, "exec"), names)
-    assert len(plt.get_fignums()) == 1
     plt.close("all")
     return names
 
 
-example = functools.cache(run)
-
-
-def test_the_variance_of_the_gradient_is_the_theorys():
-    e = example("07_sgd")
+def test_the_variance_of_the_gradient_is_the_theorys(example):
+    e = example("plot_07_sgd")
     # The mean over 300 draws of what varies little from draw to draw.
     np.testing.assert_allclose(e["measured"], e["theory"], rtol=0.1)
     m, n = e["sizes"], e["n"]
     np.testing.assert_allclose(e["theory"], e["sigma2"] / m * (n - m) / (n - 1), rtol=1e-12)
 
 
-def test_small_mini_batches_need_fewer_gradients_and_end_flatter():
-    e = example("07_sgd")
+def test_small_mini_batches_need_fewer_gradients_and_end_flatter(example):
+    e = example("plot_07_sgd")
     epochs = [len(losses) for losses in e["curves"].values()]
     assert epochs == sorted(epochs)
     assert 10 * epochs[0] < epochs[-1] < 400
@@ -56,14 +51,15 @@ def test_small_mini_batches_need_fewer_gradients_and_end_flatter():
     assert steps[-1] < 5000
 
 
-def test_sharpness_is_the_largest_eigenvalue_of_the_hessian():
-    e = example("07_sgd")
-    kept = e["X"], e["y"]
+def test_sharpness_is_the_largest_eigenvalue_of_the_hessian(example):
+    e = example("plot_07_sgd")
+    names = e["sharpness"].__globals__
+    kept = names["X"], names["y"]
     rng = np.random.default_rng(3)
     try:
-        e["X"], e["y"] = rng.normal(size=(40, 2)), rng.integers(2, size=40)
+        X, y = names["X"], names["y"] = rng.normal(size=(40, 2)), rng.integers(2, size=40)
         net = pynn.MLP([2, 3, 2], "tanh", dtype="float64", seed=1)
-        net.fit(e["X"], e["y"], epochs=400, batch_size=40, optimizer=pynn.SGD(0.5))
+        net.fit(X, y, epochs=400, batch_size=40, optimizer=pynn.SGD(0.5))
         before = [p.copy() for p in (*net.weights, *net.biases)]
         rows = []
         for p in (*net.weights, *net.biases):
@@ -79,12 +75,12 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_hessian():
         after = (*net.weights, *net.biases)
         assert all(np.allclose(a, b, atol=1e-9) for a, b in zip(before, after, strict=True))
     finally:
-        e["X"], e["y"] = kept
+        names["X"], names["y"] = kept
 
 
-def test_hyperparameters_are_chosen_without_the_test_data():
+def test_hyperparameters_are_chosen_without_the_test_data(example):
     assert source("08_hyperparameters").count("X_test") == 2  # made, and used once
-    e = example("08_hyperparameters")
+    e = example("plot_08_hyperparameters")
     assert e["error"][e["order"][0]] == e["error"].min()
     assert e["test_error"] < 6
     assert np.sum(e["error"] > 50) > 150 / 3
@@ -95,8 +91,8 @@ def test_hyperparameters_are_chosen_without_the_test_data():
     assert training > shape
 
 
-def test_every_remedy_helps_and_more_data_most():
-    e = example("09_overfitting")
+def test_every_remedy_helps_and_more_data_most(example):
+    e = example("plot_09_overfitting")
     none, *remedies, more = e["test_errors"].values()
     assert 10 < more < min(remedies)
     assert max(remedies) < none - 1
@@ -109,8 +105,8 @@ def test_every_remedy_helps_and_more_data_most():
     assert history.loss[-1] < min(history["val_loss"]) / 2
 
 
-def test_a_linear_autoencoder_reaches_the_error_of_principal_components():
-    e = example("10_autoencoder")
+def test_a_linear_autoencoder_reaches_the_error_of_principal_components(example):
+    e = example("plot_10_autoencoder")
     pca, linear, deep = np.array(e["trained"])
     X = e["X"]
     values = np.linalg.svd(X - X.mean(axis=0), compute_uv=False) ** 2
@@ -164,8 +160,8 @@ def test_the_salaries(mnist_file, capsys):
     assert (e["networks"] < e["linear"]).all()
 
 
-def test_the_programs_of_example_12_end_with_equal_weights():
-    e = example("12_from_numpy")
+def test_the_programs_of_example_12_end_with_equal_weights(example):
+    e = example("plot_12_from_numpy")
     assert len(e["differences"]) == 8
     for (_, dtype), difference in e["differences"].items():
         assert difference < {"float64": 1e-12, "float32": 1e-4}[dtype]
