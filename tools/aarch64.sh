@@ -62,9 +62,10 @@ tools/bin/pip install --quiet --no-deps --target packages --only-binary=:all: \
 tools/bin/cmake -S "$source" -B build -G Ninja -DCMAKE_MAKE_PROGRAM="$folder/tools/bin/ninja" \
     -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
     -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DPYNN_WERROR=ON \
-    -DPython_EXECUTABLE="$folder/python" \
+    -DCMAKE_CXX_FLAGS="-idirafter $root/usr/include" -DPython_EXECUTABLE="$folder/python" \
     -Dpybind11_DIR="$(tools/bin/python -m pybind11 --cmakedir)" >cmake.log
 tools/bin/cmake --build build >>cmake.log
+rm -rf packages/pynn
 cp -R "$source/src/pynn" packages
 rm -f packages/pynn/_core*.so
 cp build/_core*.so packages/pynn

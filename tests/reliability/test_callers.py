@@ -1,8 +1,7 @@
-"""Called from many threads at once, Python's, joblib's or those of another library's parallel region:
+"""Called from many threads at once, Python's, joblib's or another library's parallel region's:
 not more threads than there were, the same bits, and nobody waits for another's call."""
 
 import os
-import sys
 import threading
 
 import numpy as np
