@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+pytestmark = pytest.mark.skipif(
+    not EXAMPLES.is_dir(), reason="the examples are not beside the tests"
+)
 
 
 @pytest.fixture(autouse=True)

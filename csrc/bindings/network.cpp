@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 
-#include "bindings/float_state.h"
 #include "bindings/forward_call.h"
 #include "bindings/loss.h"
 #include "bindings/module.h"
@@ -14,6 +13,7 @@
 #include "bindings/samples.h"
 #include "nn/dense.h"
 #include "nn/dropout.h"
+#include "nn/float_state.h"
 #include "nn/pointwise.h"
 
 namespace pynn {
@@ -61,7 +61,7 @@ public:
                     out.shape(1) == network_.layer(layers - 1).outputs(),
                 "out has the wrong shape");
         T* const result = writable<T>(out, "out");
-        KeepFloatState keep;
+        UsualFloatState usual;
         py::gil_scoped_release release;
         network_.forward(m, layers, predictions, result);
     }
@@ -198,7 +198,7 @@ private:
         check_labels(samples, nullptr, samples.x.rows, network_.outputs());
         T* const to = writable<T>(dx, "dx");
         Busy busy(busy_);
-        KeepFloatState keep;
+        UsualFloatState usual;
         py::gil_scoped_release release;
         trainer_.differentiate_inputs(samples, dout, to, gradient);
     }
@@ -227,7 +227,7 @@ private:
         require(course.count >= 1, "there are no samples");
         check_labels(samples, course.order, all, network_.outputs());
 
-        KeepFloatState keep;
+        UsualFloatState usual;
         py::gil_scoped_release release;
         return trainer_.run(samples, course, optimizer, figures, [&](const CourseResult& so_far) {
             return failure && reported(report, so_far, *failure);

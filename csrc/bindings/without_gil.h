@@ -5,7 +5,7 @@
 
 #include <optional>
 
-#include "bindings/float_state.h"
+#include "nn/float_state.h"
 
 namespace pynn {
 
@@ -17,7 +17,7 @@ constexpr double worth_a_release = 200000;
 
 template <class F>
 void without_gil(double operations, F f) {
-    KeepFloatState keep;
+    UsualFloatState usual;
     std::optional<pybind11::gil_scoped_release> release;
     if (operations > worth_a_release) release.emplace();
     f();

@@ -74,7 +74,9 @@ template <class T>
 PYNN_INLINE void store_part(T* p, Vec<T> v, int n) {
     T lanes[Vec<T>::width];
     store(lanes, v);
-    for (int i = 0; i < n; ++i) p[i] = lanes[i];
+    for (int i = 0; i < Vec<T>::width; ++i) {  // (the bound that GCC 12 can see)
+        if (i < n) p[i] = lanes[i];
+    }
 }
 template <class T>
 PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {

@@ -18,6 +18,8 @@
 #include <immintrin.h>
 #endif
 
+#include "nn/float_state.h"
+
 namespace pynn {
 namespace {
 
@@ -29,14 +31,38 @@ thread_local int limit_here = 0;
 // for them for ever: a child of a process that had threads stays on one.
 std::atomic<bool> had_threads{false}, child_of_threads{false};
 
+// Threads that are at work in teams, of all callers.
+std::atomic<int> at_work{0};
+
 void watch_forks() {
 #if defined(__unix__) || defined(__APPLE__)
     static const int registered = pthread_atfork(nullptr, nullptr, [] {
         if (had_threads.load()) child_of_threads.store(true);
+        at_work.store(0);
     });
     static_cast<void>(registered);
 #endif
 }
+
+// The threads that a caller gets of those it wants. Callers in threads of their own (Python's,
+// joblib's, another library's parallel region) each have an OpenMP team of their own, so that
+// together they would have many times the processors: who comes while others are at work gets what
+// they leave, and itself at least. The bits do not depend on it.
+class Share {
+public:
+    explicit Share(int wanted) {
+        const int all = std::max(wanted, get_num_threads());
+        int others = at_work.load(std::memory_order_relaxed);
+        do {
+            count = std::max(1, std::min(wanted, all - others));
+        } while (!at_work.compare_exchange_weak(others, others + count, std::memory_order_relaxed));
+    }
+    ~Share() { at_work.fetch_sub(count, std::memory_order_relaxed); }
+    Share(const Share&) = delete;
+    Share& operator=(const Share&) = delete;
+
+    int count;
+};
 #endif
 
 void pause() {
@@ -145,12 +171,18 @@ void run_threads(int threads, const std::function<void(int, int)>& work) {
 #ifdef _OPENMP
     if (threads > 1) {
         watch_forks();
+        const Share share(threads);
+        if (share.count == 1) {
+            work(0, 1);
+            return;
+        }
         had_threads.store(true);
         std::exception_ptr failure;
         std::mutex failure_mutex;
         Places places;
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(share.count)
         {
+            const UsualFloatState usual;
             const int index = omp_get_thread_num(), count = omp_get_num_threads();
             places.arrive(index, count);
             try {

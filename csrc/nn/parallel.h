@@ -28,7 +28,8 @@ constexpr double worth_a_thread = 1.0e6, worth_a_thread_in_training = 2.5e6;
 // The threads that so many operations deserve, at most get_num_threads() and at most `parts`.
 int threads_for(double operations, index_t parts, double worth = worth_a_thread);
 
-// The caller and threads - 1 others run work(index, count). Fewer may come than were asked for.
+// The caller and threads - 1 others run work(index, count). Fewer may come than were asked for: the
+// callers of several threads share get_num_threads() among them.
 // An exception is passed on when all have finished (so nothing that waits at a Barrier may throw).
 void run_threads(int threads, const std::function<void(int index, int count)>& work);
 template <class Work>

@@ -27,7 +27,7 @@ def interrupt():
     while (net.weights[0] == start).all():  # not before the first step, however busy the machine
         time.sleep(0.01)
     time.sleep(0.1)
-    interrupted["at"] = time.monotonic()
+    interrupted["at"] = time.monotonic(), time.process_time()
     os.kill(os.getpid(), signal.SIGINT)
 
 net.train_on_batch(x[:100], y[:100], pynn.SGD(0.001))
@@ -37,7 +37,8 @@ try:
     net.fit(x, y, epochs=10**9, batch_size=100, shuffle=False, optimizer=pynn.SGD(0.001),
             progress=shown)
 except KeyboardInterrupt:
-    seconds = time.monotonic() - interrupted["at"]
+    seconds = [time.monotonic(), time.process_time()]
+    seconds = [now - then for now, then in zip(seconds, interrupted["at"])]
 weights = net.get_weights()
 
 # Step by step to the same weights: they are those of a whole number of mini-batches.
@@ -64,7 +65,11 @@ print(json.dumps([seconds, steps, whole_epochs, losses]))
 def test_ctrl_c(tmp_path, rows, shown, threads):
     output = run_python(PROGRAM, tmp_path, json.dumps([rows, shown, threads]))
     seconds, steps, whole_epochs, losses = json.loads(output)
-    assert seconds < 1
+    wall, processor = seconds
+    assert (
+        wall < 10
+    )  # on a machine with much else to do; the processor's time does not depend on it
+    assert processor < 0.1 * threads
     assert steps is not None, "the weights are not those after any whole mini-batch"
     assert steps > 0
     # Python may see the signal just after an epoch's last step, before it is recorded.

@@ -327,7 +327,7 @@ def interrupt():
     while sum(map(moved, range(3))) < threads:
         time.sleep(0.01)
     time.sleep(0.1)
-    interrupted["at"] = time.monotonic()
+    interrupted["at"] = time.monotonic(), time.process_time()
     os.kill(os.getpid(), signal.SIGINT)
 
 threading.Thread(target=interrupt).start()
@@ -336,7 +336,8 @@ try:
     pynn.many.fit_many(nets, x, y, epochs=10**9, batch_size=100, shuffle=False,
                        optimizer=pynn.SGD(0.001))
 except KeyboardInterrupt:
-    seconds = time.monotonic() - interrupted["at"]
+    seconds = [time.monotonic(), time.process_time()]
+    seconds = [now - then for now, then in zip(seconds, interrupted["at"])]
 left = threading.active_count()
 # Step by step to the same weights: they are those of a whole number of mini-batches.
 steps = []
@@ -361,7 +362,11 @@ def test_ctrl_c(tmp_path, rows, threads):
     output = run_python(PROGRAM, tmp_path, json.dumps([rows, threads]))
     seconds, left, steps = json.loads(output)
     assert seconds is not None
-    assert seconds < 1  # 0.1 on a machine with nothing else to do
+    wall, processor = seconds
+    assert (
+        wall < 10
+    )  # on a machine with much else to do; the processor's time does not depend on it
+    assert processor < 0.1 * threads + 0.05
     assert left <= 2  # this one, and perhaps the one that sent the signal
     assert len(steps) == 3, "weights are not those after any whole mini-batch"
     assert sum(step > 0 for step in steps) == threads

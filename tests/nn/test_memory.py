@@ -148,3 +148,47 @@ def test_x_is_not_converted_as_a_whole(dtype, monkeypatch):
     monkeypatch.setattr(net, "_core", Core(net._core))
     net.fit(x, y)
     assert [np.shares_memory(samples, x) for samples in seen] == [True]
+
+
+# Address space for what there is and 200 MB; each call then wants more than that.
+OUT_OF_MEMORY = """
+import resource
+import numpy as np
+import pynn
+
+pynn.set_num_threads(1)
+net = pynn.MLP([64, 256, 8], "tanh", "mse", seed=0)
+x, y = (np.broadcast_to(np.float32(0.5), (10**7, n)) for n in (64, 8))
+net.fit(x[:100], y[:100])
+before, state = net._parameters.tobytes(), net.rng.bit_generator.state
+with open("/proc/self/status") as status:
+    kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmSize"))
+limit = kilobytes * 1024 + 200 * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+calls = {
+    "fit": lambda: net.fit(x, y, batch_size=10**7, shuffle=False),
+    "train_on_batch": lambda: net.train_on_batch(x, y, pynn.SGD(0.1)),
+    "gradients": lambda: net.gradients(x, y),
+    "input_gradient": lambda: net.input_gradient(x, y),
+    "predict": lambda: net(x),
+    "hidden": lambda: net.hidden(x),
+    "matmul": lambda: pynn.matmul(x, x[:100].T),
+    "MLP": lambda: pynn.MLP([20_000, 20_000]),
+    "fit_many": lambda: pynn.fit_many([net], x, y, batch_size=10**7, shuffle=False,
+                                      on_error="raise"),
+}
+for name, call in calls.items():
+    try:
+        call()
+        print(name, "has had enough")
+    except MemoryError:
+        pass
+    if net._parameters.tobytes() != before:
+        print(name, "has changed the network")
+print(net.fit(x[:100], y[:100]).epoch)  # goes on
+"""
+
+
+@linux
+def test_out_of_memory_is_a_memory_error(tmp_path):
+    assert run_python(OUT_OF_MEMORY, tmp_path).strip() == "[1]"

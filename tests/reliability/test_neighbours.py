@@ -1,6 +1,6 @@
 """pynn beside others in one process: nothing printed, the floating-point state the caller's, other
-OpenMP libraries, joblib, Python threads that predict and train. (Fork: tests/nn/test_threads.py;
-exported symbols: tests/test_runtime.py.)"""
+OpenMP libraries, joblib, Python threads that predict and train. (Many callers: test_callers.py;
+fork: test_processes.py; exported symbols: tests/test_runtime.py.)"""
 
 import contextlib
 import ctypes
@@ -12,6 +12,7 @@ import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +127,13 @@ def test_training_raises_no_exception_flag(n):
         net.fit(x, y, batch_size=200, callbacks=lambda *_: found.append(libm.fetestexcept(FLAGS)))
         found.append(libm.fetestexcept(FLAGS))
     assert found == [0, 0]
+
+
+@on_x86_linux
+def test_the_callers_arithmetic_changes_nothing(tmp_path):
+    """Nor does pynn change it: rounding, and flushing denormals to zero as torch may be told to."""
+    program = str(Path(__file__).with_name("float_control.py"))
+    assert run_python(f"import runpy; runpy.run_path({program!r})", tmp_path).strip() == "12"
 
 
 # ---------------------------------------------------------------- other libraries
