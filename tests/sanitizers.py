@@ -1,4 +1,4 @@
-"""Whether pynn's core was built with sanitizers (CONTRIBUTING.md), and what cannot be tested then."""
+"""Whether pynn's core was built with sanitizers, and what cannot be tested then."""
 
 import re
 

@@ -74,6 +74,7 @@ public:
     py::dict gradients(const py::array& x, const py::array& y, bool labels,
                        const std::optional<py::array>& weights, py::array gradient,
                        const std::optional<py::array>& noise) {
+        const Busy busy(busy_);
         require(gradient.size() == network_.parameter_count(), "gradient has the wrong size");
         Optimizer<T> copy{Rule::copy, writable<T>(gradient, "gradient")};
         Epoch epoch;
@@ -88,6 +89,7 @@ public:
                          const std::optional<py::array>& order, index_t batch_size,
                          const BoundOptimizer<T>& optimizer, py::array noise, bool penalty_by_rows,
                          const py::object& report) {
+        const Busy busy(busy_);  // before the steps so far are read: without a GIL they may move
         Optimizer<T> from_here = optimizer.optimizer;
         from_here.steps_before = *optimizer.steps;
         Epoch epoch;
@@ -189,6 +191,7 @@ private:
         trainer_.differentiate_inputs(samples, dout, to, gradient);
     }
 
+    // The caller is `Busy`.
     py::dict run(const py::array& x, const py::array& y, bool labels,
                  const std::optional<py::array>& weights, const std::optional<py::array>& order,
                  Epoch epoch, const Optimizer<T>& optimizer, const py::object& report,
@@ -208,7 +211,6 @@ private:
         require(epoch.count >= 1, "there are no samples");
         check_labels(samples, epoch.order, epoch.count, network_.outputs());
 
-        Busy busy(busy_);
         std::exception_ptr failure;
         EpochResult result;
         {

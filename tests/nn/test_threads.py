@@ -8,11 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from numpy_mlp import assert_same_bits, make_samples, parameters_of, run_python
+from sanitizers import SANITIZERS
 
 import pynn
 
 needs_openmp = pytest.mark.skipif(not pynn.show_config("dict")["openmp"], reason="serial build")
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+needs_fork = pytest.mark.skipif(
+    not hasattr(os, "fork") or "thread" in SANITIZERS,
+    reason="no fork, or none in which the thread sanitizer lets the child have threads",
+)
 
 # Large enough for several threads, and the last one's mini-batches are longer than a chunk.
 CASES = {
@@ -106,7 +110,7 @@ print(alone - before, count() - alone)
 
 def test_set_num_threads():
     pynn.set_num_threads(3)
-    serial = not pynn.show_config("dict")["openmp"]
+    serial = not (pynn.show_config("dict")["openmp"] or "thread" in SANITIZERS)
     assert pynn.get_num_threads() == (1 if serial else 3)
     pynn.set_num_threads(None)
     assert pynn.get_num_threads() >= 1
