@@ -74,12 +74,12 @@ public:
     py::dict gradients(const py::array& x, const py::array& y, bool labels,
                        const std::optional<py::array>& weights, py::array gradient,
                        const std::optional<py::array>& noise) {
+        const Busy busy(busy_);
         require(gradient.size() == network_.parameter_count(), "gradient has the wrong size");
         Optimizer<T> copy{Rule::copy, writable<T>(gradient, "gradient")};
         Course course;
         course.batch_size = x.shape(0);
         take_noise(noise, course);
-        Busy busy(busy_);
         return dict_of(run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none()));
     }
 
@@ -91,6 +91,7 @@ public:
                    index_t batch_size, const BoundOptimizer<T>& optimizer, py::array noise,
                    bool penalty_by_weight, py::array figures, const py::object& report) {
         static_assert(sizeof(EpochFigures) == 3 * sizeof(double));
+        const Busy busy(busy_);  // before the steps so far are read: without a GIL they may move
         Optimizer<T> from_here = optimizer.optimizer;
         from_here.steps_before = *optimizer.steps;
         require(figures.ndim() == 2 && figures.shape(0) >= 1 && figures.shape(1) == 3,
@@ -102,7 +103,6 @@ public:
         take_noise(noise, course);
         auto* const rows = reinterpret_cast<EpochFigures*>(writable<double>(figures, "figures"));
         uint64_t* const steps = static_cast<uint64_t*>(noise.mutable_data()) + 1;
-        Busy busy(busy_);
         std::exception_ptr failure;
         const CourseResult result =
             run(x, y, labels, weights, order, course, from_here, rows, report, &failure);
@@ -203,8 +203,7 @@ private:
         trainer_.differentiate_inputs(samples, dout, to, gradient);
     }
 
-    // The caller is the only one at work on the network. What `report` raised, if that ended it,
-    // goes to `failure`.
+    // The caller is `Busy`. What `report` raised, if that ended it, goes to `failure`.
     CourseResult run(const py::array& x, const py::array& y, bool labels,
                      const std::optional<py::array>& weights, const std::optional<py::array>& order,
                      Course course, const Optimizer<T>& optimizer, EpochFigures* figures,

@@ -47,7 +47,8 @@ PYNN_INLINE void store_part(float* p, Vec<float> v, int n) {
     }
     __m128 rest = v.r;
     if (n & 2) {
-        _mm_storel_pd(reinterpret_cast<double*>(p), _mm_castps_pd(rest));
+        // (Not _mm_storel_pd: its double would have to be aligned.)
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_castps_si128(rest));
         rest = _mm_movehl_ps(rest, rest);
         p += 2;
     }

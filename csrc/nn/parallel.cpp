@@ -4,6 +4,9 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#ifdef PYNN_STD_THREADS
+#include <vector>
+#endif
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -156,6 +159,11 @@ int get_num_threads() {
     const int chosen = chosen_threads.load(std::memory_order_relaxed);
     const int all = chosen > 0 ? chosen : std::max(1, omp_get_max_threads());
     return limit_here > 0 ? std::min(limit_here, all) : all;
+#elif defined(PYNN_STD_THREADS)
+    const int chosen = chosen_threads.load(std::memory_order_relaxed);
+    const int all =
+        chosen > 0 ? chosen : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    return limit_here > 0 ? std::min(limit_here, all) : all;
 #else
     return 1;
 #endif
@@ -192,6 +200,26 @@ void run_threads(int threads, const std::function<void(int, int)>& work) {
                 failure = std::current_exception();
             }
         }
+        if (failure) std::rethrow_exception(failure);
+        return;
+    }
+#elif defined(PYNN_STD_THREADS)
+    if (threads > 1) {
+        // For the thread sanitizer. New threads each time: it sees what starting and joining order.
+        std::exception_ptr failure;
+        std::mutex failure_mutex;
+        const auto run = [&](int index) {
+            try {
+                work(index, threads);
+            } catch (...) {
+                const std::lock_guard<std::mutex> lock(failure_mutex);
+                failure = std::current_exception();
+            }
+        };
+        std::vector<std::thread> others;
+        for (int i = 1; i < threads; ++i) others.emplace_back(run, i);
+        run(0);
+        for (std::thread& other : others) other.join();
         if (failure) std::rethrow_exception(failure);
         return;
     }

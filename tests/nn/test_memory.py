@@ -6,6 +6,7 @@ import platform
 import numpy as np
 import pytest
 from numpy_mlp import run_python
+from sanitizers import not_sanitized
 from toolchain import COMPILER, needs_compiler, run
 
 linux = pytest.mark.skipif(
@@ -93,6 +94,7 @@ print(len(net.history), net.evaluate(x[:5000], y[:5000])["accuracy"])
 
 @linux
 @needs_compiler
+@not_sanitized("the sanitizer's allocator is in the counter's place")
 @pytest.mark.parametrize(
     ("threads", "dtype", "order", "optimizer"),
     [
@@ -120,6 +122,7 @@ def test_nothing_is_allocated_after_the_first_mini_batch(
 
 
 @linux
+@not_sanitized("its shadow memory is beyond any limit of the address space")
 def test_x_may_be_larger_than_the_memory(tmp_path):
     printed = run_python(BOUNDED, tmp_path, tmp_path, timeout=120).split()
     assert printed == ["limited", "1", "1.0"]

@@ -8,11 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from numpy_mlp import assert_same_bits, make_samples, parameters_of, run_python
+from sanitizers import SANITIZERS
 
 import pynn
 
 needs_openmp = pytest.mark.skipif(not pynn.show_config("dict")["openmp"], reason="serial build")
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+needs_fork = pytest.mark.skipif(
+    not hasattr(os, "fork") or "thread" in SANITIZERS,
+    reason="no fork, or none in which the thread sanitizer lets the child have threads",
+)
 
 # Large enough for several threads, and the last one's mini-batches are longer than a chunk.
 CASES = {
@@ -106,7 +110,7 @@ print(alone - before, count() - alone)
 
 def test_set_num_threads():
     pynn.set_num_threads(3)
-    serial = not pynn.show_config("dict")["openmp"]
+    serial = not (pynn.show_config("dict")["openmp"] or "thread" in SANITIZERS)
     assert pynn.get_num_threads() == (1 if serial else 3)
     pynn.set_num_threads(None)
     assert pynn.get_num_threads() >= 1
@@ -198,7 +202,8 @@ def long_fit():
     """A network and its fit of one long epoch, in a thread that is already at it."""
     pynn.set_num_threads(1)
     net = pynn.MLP([64, 256, 8], "tanh", "mse", seed=0)
-    x, y = (np.broadcast_to(np.float32(0.5), (600_000, n)) for n in (64, 8))
+    rows = 20_000 if SANITIZERS else 600_000  # they slow it down as much
+    x, y = (np.broadcast_to(np.float32(0.5), (rows, n)) for n in (64, 8))
     start = net.weights[0].tobytes()
     failures, stop = [], threading.Event()
 

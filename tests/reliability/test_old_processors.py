@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sanitizers import not_sanitized
 
 QEMU = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")
 pytestmark = pytest.mark.skipif(
@@ -49,6 +50,7 @@ def train(file, *prefix, isa=""):
 PROCESSORS = {"Nehalem": "baseline", "SandyBridge": "baseline", "Haswell": "avx2"}
 
 
+@not_sanitized("the emulator has no room for its shadow memory")
 @pytest.mark.parametrize(("processor", "isa"), PROCESSORS.items(), ids=list(PROCESSORS))
 def test_an_old_processor_trains_the_digits(processor, isa, folder):
     used, results = train(folder / "emulated.npz", QEMU, "-cpu", processor)
