@@ -154,7 +154,7 @@ class MLP:
         self.history: History | None = None
         self.optimizer: Optimizer | None = None
         # (What scikit-learn does: penalties count once a mini-batch's sum, not once its mean.)
-        self._penalty_by_rows = False
+        self._penalty_by_weight = False
         self._last_input: Any = None
         self._training = threading.RLock()
         self._build()
@@ -913,7 +913,7 @@ class MLP:
             batch_size,
             update,
             self._noise,
-            self._penalty_by_rows,
+            self._penalty_by_weight,
             figures,
             report,
         )

@@ -77,7 +77,7 @@ class Link:
             seed=0,
             **self.settings,
         )
-        net._penalty_by_rows = True
+        net._penalty_by_weight = True
         if onto is None:
             net.set_weights(arrays, intercepts)
             self.coefs, self.intercepts = net.weights, net.biases
