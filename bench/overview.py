@@ -1,4 +1,4 @@
-"""Draw one picture of the training figures that compare.py has written.
+"""Draw one picture of the training figures that compare.py has written, and print their table.
 
 python bench/compare.py --threads 1,2 --only training --json compare.json
 python bench/overview.py compare.json overview.png
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from plot import COLOURS
+from report import in_unit
 
 # Told apart in grey, too.
 MARKERS = {"numpy": "s", "sklearn": "D", "torch": "^", "jax": "o"}
@@ -40,6 +41,23 @@ def draw(axes: Any, rows: list[dict[str, Any]], threads: int) -> None:
     axes.set_xlabel("time of a training step, pynn's = 1 (right: slower)")
 
 
+def table(runs: list[dict[str, Any]]) -> str:
+    """The medians and ratios, as Markdown."""
+    head, line = ["network, mini-batch"], ["---"]
+    for run in runs:
+        cores = "1 core" if run["threads"] == 1 else f"{run['threads']} cores"
+        head += [f"pynn, {cores}", *LABELS.values()]
+        line += ["---:"] * (1 + len(LABELS))
+    lines = [head, line]
+    for rows in zip(*(run["sections"]["training"] for run in runs), strict=True):
+        cells = [rows[0]["name"].replace(" b", ", ")]
+        for row in rows:
+            cells.append(f"{in_unit('training', row, row['median']['pynn'])} µs")
+            cells += [f"{row['ratio'][k]:.2f}" if k in row["ratio"] else "" for k in LABELS]
+        lines.append(cells)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
 def main() -> None:
     """Read the figures and write the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -64,6 +82,7 @@ def main() -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle("One SGD step (forward, loss, backward, update), float32", fontsize=11)
     figure.savefig(options.picture, dpi=120)
+    print(table(runs))
 
 
 if __name__ == "__main__":
