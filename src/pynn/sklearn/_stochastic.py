@@ -165,8 +165,7 @@ class StochasticFit:
         orders = np.empty((count, self._count), np.int64)
         for i in range(count):
             if self._estimator.shuffle:
-                drawn = self._estimator._random_state.permutation(self._count)
-                self._order = self._order[drawn]
+                self._estimator._random_state.shuffle(self._order)
             orders[i] = self._order if self._rows is None else self._rows[self._order]
         return orders
 
