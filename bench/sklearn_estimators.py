@@ -146,7 +146,8 @@ def main() -> None:
         pynn.set_num_threads(arguments.threads)
     print(f"fit, at most {arguments.epochs} epochs, ms")
     print(
-        f"{'':26} {'':8} {'pynn':>9} {'scikit-learn':>13} {'ratio':>6} {'over MLP.fit':>11} {'over C++':>11}"
+        f"{'':26} {'':8} {'pynn':>9} {'scikit-learn':>13} {'ratio':>6} {'over MLP.fit':>11} "
+        f"{'over C++':>11}"
     )
     for name in data_sets():
         for dtype in ("float64", "float32"):
