@@ -24,9 +24,15 @@ from pynn.targets import Data, held_out_count, stratified_split
 if TYPE_CHECKING:
     from pynn.mlp import MLP
 
-# An order of so many samples is drawn ahead, for several epochs in one call of the core. (Of more,
-# a call for each epoch costs nothing that could be measured.)
-DRAWN_AHEAD = 2**16
+# Orders of so many samples, and of so many epochs, are drawn ahead for one call of the core. (Of
+# more samples, a call for each epoch costs nothing that could be measured; after an interrupt the
+# orders are drawn again, which must not take long.)
+DRAWN_AHEAD, EPOCHS_AHEAD = 2**16, 1000
+
+
+def epochs_ahead(samples: int) -> int:
+    """How many epochs of so many samples one call of the core may do; at least 1."""
+    return max(1, min(EPOCHS_AHEAD, DRAWN_AHEAD // samples))
 
 
 @dataclass
@@ -150,7 +156,7 @@ class Arrays(Source):
         Whatever ends it, the generator is then where it would be had each order been drawn when
         its epoch began.
         """
-        count = min(most, DRAWN_AHEAD // self.samples)
+        count = min(most, epochs_ahead(self.samples))
         if count < 2:
             return 0
         rng, size, history = run.net.rng, self._batch_size, run.history
@@ -165,6 +171,8 @@ class Arrays(Source):
                 rng.bit_generator.state = before
                 for _ in range(done + 1):
                     self._order(rng)
+            if done == 0:
+                return
             loss, _, seconds = figures[:done].T.tolist()
             loss = [total / self.samples for total in loss]
             history._extend(recorded, loss=loss, learning_rate=rates[:done], seconds=seconds)

@@ -101,6 +101,21 @@ def test_orders_of_many_samples_are_drawn_one_by_one(monkeypatch):
     assert calls.epochs[3:] == [1, 1]
 
 
+def test_few_samples_have_no_more_epochs_drawn_ahead_than_an_interrupt_may_redraw():
+    net = make_net()
+    calls = Calls(net)
+    net.fit(X[:2], Y[:2], 2500, 2)
+    assert calls.epochs == [1000, 1000, 500]
+    assert net.history.epoch == list(range(1, 2501))
+
+
+def test_a_fit_that_fails_at_once_records_nothing():
+    net = make_net()
+    with pytest.raises(FloatingPointError, match="in epoch 1, mini-batch 1"):
+        net.fit(np.full_like(X, np.nan), Y, 3, BATCH)
+    assert net.history.to_dict() == {"epoch": []}
+
+
 def test_what_is_not_finite_names_the_epoch_and_keeps_what_was_done():
     rate = 1e150  # the second epoch's
 

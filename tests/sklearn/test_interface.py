@@ -274,6 +274,18 @@ def test_an_interrupt_ends_the_fit_with_a_warning(monkeypatch):
     assert np.array_equal(drawn.random_sample(5), whole.random_sample(5))
 
 
+def test_a_warm_start_with_less_patience():
+    X, y = load("iris")
+    both = []
+    for library in (pynn.sklearn, neural_network):
+        model = library.MLPClassifier(
+            random_state=0, warm_start=True, tol=10.0, n_iter_no_change=30, max_iter=20
+        ).fit(X, y)
+        both.append(model.set_params(n_iter_no_change=5).fit(X, y))
+    assert both[0].n_iter_ == both[1].n_iter_
+    assert difference(*both) < 1e-10
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="POSIX")
 def test_a_signal_interrupts():
     """In the middle of an epoch of the core."""

@@ -265,7 +265,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _attach(self, total_weight: float | None) -> None:
         """Link the estimator's coefficients to a network with its present penalties.
 
-        They are divided by `total_weight`, or by each mini-batch's number of samples.
+        They are divided by `total_weight`, or by the sum of each mini-batch's weights.
         """
         count = len(self.coefs_)
         share = 1.0 if total_weight is None else 1.0 / total_weight

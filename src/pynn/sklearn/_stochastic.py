@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from pynn._types import Array
-from pynn.fitting import DRAWN_AHEAD
+from pynn.fitting import epochs_ahead
 from pynn.progress import Progress
 from pynn.sklearn._link import Link
 from pynn.sklearn._optimizers import make_optimizer
@@ -139,7 +139,8 @@ class StochasticFit:
         # So many can be without improvement before that ends the fit or lowers the rate.
         patience = estimator.n_iter_no_change + 1 - estimator._no_improvement_count
         left = estimator.max_iter - estimator.n_iter_
-        return max(1, int(min(patience, left, DRAWN_AHEAD // self._count)))
+        # (After a warm start with less patience there may be none left.)
+        return max(1, int(min(patience, left, epochs_ahead(self._count))))
 
     def _epochs_end_it(self, bar: Progress) -> bool:
         """Do one epoch or several; whether the fit ends."""
