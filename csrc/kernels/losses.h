@@ -40,9 +40,10 @@ PYNN_INLINE RowLoss<T> short_row(const LossRows<T>& r, index_t i) {
         out.offset = shift * out.mass - tree_sum(times(t, load_lanes(z, n, T(0))));
     }
     const Vec<T> sum = set1(out.total), mass = set1(out.mass), scale = set1(r.scale);
-    store_lanes(r.gradient + i * r.n,
-                each(e, t, [&](Vec<T> v, Vec<T> tj) { return ((v / sum) * mass - tj) * scale; }),
-                n);
+    store_lanes(
+        r.gradient + i * r.n,
+        each(e, t, [&](Vec<T> v, Vec<T> tj) { return settled(((v / sum) * mass - tj) * scale); }),
+        n);
     return out;
 }
 
@@ -62,7 +63,7 @@ PYNN_INLINE RowLoss<T> long_row(const LossRows<T>& r, index_t i) {
         out.offset = shift - z_label;
         const T e_label = gradient[label];
         const Vec<T> sum = set1(out.total);
-        map(gradient, gradient, n, [&](Vec<T> e) { return (e / sum) * scale; });
+        map(gradient, gradient, n, [&](Vec<T> e) { return settled((e / sum) * scale); });
         gradient[label] = (e_label / out.total - T(1)) * r.scale;
         return out;
     }
@@ -79,7 +80,7 @@ PYNN_INLINE RowLoss<T> long_row(const LossRows<T>& r, index_t i) {
     out.offset = shift * out.mass - product;
     const Vec<T> sum = set1(out.total), mass = set1(out.mass);
     map(gradient, t, gradient, n,
-        [&](Vec<T> e, Vec<T> tj) { return ((e / sum) * mass - tj) * scale; });
+        [&](Vec<T> e, Vec<T> tj) { return settled(((e / sum) * mass - tj) * scale); });
     return out;
 }
 
@@ -100,7 +101,8 @@ PYNN_INLINE void short_rows(const LossRows<T>& r, index_t first, int rows, T* to
             c.set(j, each(c[j], e.total, [](Vec<T> v, Vec<T> sum) { return v / sum; }));
         }
         for (int i = 0; i < rows; ++i) c.at[labels[i] * lanes + i] -= T(1);
-        for (int j = 0; j < n; ++j) c.set(j, each(c[j], [&](Vec<T> v) { return v * scale; }));
+        for (int j = 0; j < n; ++j)
+            c.set(j, each(c[j], [&](Vec<T> v) { return settled(v * scale); }));
         store_lanes(offset,
                     each(e.shift, load_lanes(offset), [](Vec<T> a, Vec<T> b) { return a - b; }));
         store_lanes(total, e.total);
@@ -112,7 +114,7 @@ PYNN_INLINE void short_rows(const LossRows<T>& r, index_t first, int rows, T* to
         for (int j = 0; j < n; ++j) {
             const Lanes<T> p = each(c[j], e.total, [](Vec<T> v, Vec<T> sum) { return v / sum; });
             c.set(j, each(times(p, weight), t[j],
-                          [&](Vec<T> v, Vec<T> tj) { return (v - tj) * scale; }));
+                          [&](Vec<T> v, Vec<T> tj) { return settled((v - tj) * scale); }));
         }
         store_lanes(offset,
                     each(times(e.shift, weight), dot, [](Vec<T> a, Vec<T> b) { return a - b; }));
@@ -171,7 +173,7 @@ PYNN_INLINE void sum_of_lanes(const LossRows<T>& r, Term term, Slope slope) {
             const Lanes<T> zj = load_lanes(z + j, count, T(0));
             total = total + keep_first(term(zj, t, j, count), count);
             const Lanes<T> g = slope(zj, t, j, count);
-            store_lanes(gradient + j, each(g, [&](Vec<T> v) { return v * scale; }), count);
+            store_lanes(gradient + j, each(g, [&](Vec<T> v) { return settled(v * scale); }), count);
         });
         r.loss[i] = tree_sum(total);
     }

@@ -5,14 +5,6 @@
 
 PYNN_ISA_BEGIN
 
-// A moment that no gradient feeds any more (a dead unit's, a pixel's that is always black) decays
-// into the denormal numbers and stays there, since 0.9 times the least of them rounds to itself;
-// each operation on one takes as long as a hundred others. It is 0 long before.
-template <class T>
-PYNN_INLINE Vec<T> settled(Vec<T> moment) {
-    return select_less(abs(moment), set1(Float<T>::settled), set1(T(0)), moment);
-}
-
 // Momentum as Sutskever et al. (2013) and scikit-learn write it: the velocity contains the
 // learning rate, so that a change of the rate acts at once. Adam: Kingma and Ba (2015), the
 // correction of the moments' bias being part of rate and epsilon. RMSprop: Hinton's lecture 6e

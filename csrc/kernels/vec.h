@@ -40,6 +40,14 @@ template <class T>
 PYNN_INLINE Vec<T> abs(Vec<T> v) {
     return from_bits(bits(v) & set_bits(T(), ~Float<T>::sign));
 }
+// v, or 0 where it is so small that products of it would be denormal: each operation on one of
+// those takes as long as a hundred others. Moments that no gradient feeds any more decay to them
+// and stay there (0.9 times the least of them rounds to itself); the gradients of an answer that a
+// network is all too sure of begin there.
+template <class T>
+PYNN_INLINE Vec<T> settled(Vec<T> v) {
+    return select_less(abs(v), set1(Float<T>::settled), set1(T(0)), v);
+}
 template <class T>
 PYNN_INLINE Vec<T> copysign(Vec<T> magnitude, Vec<T> sign) {
     return from_bits(bits(magnitude) | (bits(sign) & set_bits(T(), Float<T>::sign)));

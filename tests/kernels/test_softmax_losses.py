@@ -293,6 +293,25 @@ def test_small_losses_keep_their_digits(dtype):
     assert gradient[0, 1] == pytest.approx(np.exp(-5.0) / (1 + np.exp(-5.0)), rel=rtol)
 
 
+@TYPES
+@pytest.mark.parametrize("m", [1, 8])
+@pytest.mark.parametrize("n", [5, 40])
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("name", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
+def test_gradients_do_not_begin_as_denormals(name, labels, n, m, dtype):
+    """What multiplies them, layer after layer, would take a hundred times as long."""
+    least = 2.0**-110 if dtype == np.float32 else 2.0**-1000
+    z = np.zeros((m, n), dtype)
+    z[:, 1:] = np.linspace(-0.5, 1.1, n - 1) * np.log(least)
+    given = np.zeros(m, int) if labels else np.eye(n)[np.zeros(m, int)]
+    gradient = getattr(pynn, name)(z, given)[1] * m
+    expected = LOSSES[name][1](z.astype(np.longdouble), np.eye(n)[np.zeros(m, int)])
+    tiny = np.abs(expected) < least * m
+    assert 0 < np.count_nonzero(tiny) < tiny.size
+    assert np.all(gradient[tiny] == 0)
+    np.testing.assert_allclose(gradient[~tiny], expected[~tiny].astype(float), rtol=1e-5)
+
+
 @NAMES
 def test_nan_and_infinity_are_not_hidden(name):
     z, t = problem(name, 3, 4)
