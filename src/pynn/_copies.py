@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 
 # What training changes. A shallow copy shares the other attributes.
 TRAINED = ("rng", "history", "optimizer", "_noise")
+# What nothing changes, and the parameters, which a network copies when it takes up a state.
+SHARED = (
+    *("layer_sizes", "activations", "dtype", "dropout", "l1", "l2", "max_norm", "loss"),
+    *("_loss", "_core_loss", "_bias", "_penalty_by_weight", "_parameters"),
+)
 
 
 def optimizer_of(net: MLP) -> Optimizer | None:
@@ -87,10 +93,31 @@ def shallow_copy(net: MLP) -> MLP:
         With its own parameters, generator, optimiser and history: training one does not change the
         other.
     """
-    twin = type(net).__new__(type(net))
     state: dict[str, Any] = net.__getstate__()
-    memo: dict[int, Any] = {id(net): twin}  # so that the optimiser's state is the copy's
-    for name in TRAINED:
+    return _twin(net, state, TRAINED, {})
+
+
+def deep_copy(net: MLP, memo: dict[int, Any]) -> MLP:
+    """A network that shares nothing that could change.
+
+    Parameters
+    ----------
+    net : MLP
+    memo : dict
+        That of `copy.deepcopy`.
+
+    Returns
+    -------
+    MLP
+    """
+    state: dict[str, Any] = net.__getstate__()
+    return _twin(net, state, [name for name in state if name not in SHARED], memo)
+
+
+def _twin(net: MLP, state: dict[str, Any], copied: Iterable[str], memo: dict[int, Any]) -> MLP:
+    twin = type(net).__new__(type(net))
+    memo[id(net)] = twin  # so that the optimiser's state is the copy's
+    for name in copied:
         state[name] = copy.deepcopy(state[name], memo)
     twin.__setstate__(state)
     return twin

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pynn import _checks, _core, architecture, fitting, initializers
-from pynn._copies import optimizer_of, shallow_copy
+from pynn._copies import deep_copy, optimizer_of, shallow_copy
 from pynn._types import Array, TrainingResult
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
@@ -246,6 +246,9 @@ class MLP:
 
     def __copy__(self) -> MLP:
         return shallow_copy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MLP:
+        return deep_copy(self, memo)
 
     def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
         """Write the network to a file, from which `pynn.load` makes it again.
