@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scaling
 
 import pynn
 from pynn.many import fit_many
@@ -77,6 +78,7 @@ def main() -> None:
     options = parser.parse_args()
     from sklearn.datasets import load_digits
 
+    print(scaling.describe(options.threads))
     X, y = load_digits(return_X_y=True)
     X = (X / 16).astype(np.float32)
     ways = contenders(X, y, options.epochs, options.folds, options.threads)

@@ -19,6 +19,7 @@ import data
 import machine
 import numpy as np
 import peers
+import scaling
 from cases import Activation, Prediction, Product, Training, cases, sweep
 from peers.base import Peer
 from report import print_machine
@@ -122,6 +123,7 @@ def main() -> int:
 
     pynn = peers.load(peers.PYNN, arguments.threads)
     print_machine(machine.describe())
+    print(scaling.describe(arguments.threads, 3 if arguments.quick else 15))
     neighbours = machine.Neighbours()
     rounds = 3 if arguments.quick else arguments.rounds
     results = compare(works(arguments.quick), pynn, arguments.threads, rounds)
