@@ -48,6 +48,37 @@ void leaky_relu_kernel(T alpha, const T* x, T* y, index_t n) {
     map(x, y, n, [=](Vec<T> v) { return select_less(v, set1(T(0)), v * set1(alpha), v); });
 }
 
+// As a layer passes them on (vec.h: settled), without a denormal number on the way.
+template <class T>
+void settled_sigmoid_kernel(const T* x, T* y, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::settled_exp);
+    map(x, y, n, [=](Vec<T> v) { return settled(sigmoid(max(low, v))); });
+}
+template <class T>
+void settled_exp_kernel(const T* x, T* y, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::settled_exp);
+    map(x, y, n, [=](Vec<T> v) { return settled(exp(max(low, v))); });
+}
+template <class T>
+void settled_softplus_kernel(const T* x, T* y, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::settled_exp);
+    map(x, y, n, [=](Vec<T> v) { return settled(softplus(max(low, v))); });
+}
+template <class T>
+void settled_silu_kernel(const T* x, T* y, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::settled_exp);
+    map(x, y, n, [=](Vec<T> v) { return settled(silu(max(low, v))); });
+}
+template <class T>
+void settled_gelu_kernel(const T* x, T* y, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::settled_gelu);
+    map(x, y, n, [=](Vec<T> v) { return settled(gelu(max(low, v))); });
+}
+template <class T>
+void settle_kernel(const T* x, T* y, index_t n) {
+    map(x, y, n, [](Vec<T> v) { return settled(v); });
+}
+
 // The derivative at 0 is 0.
 template <class T>
 PYNN_INLINE Vec<T> relu_gradient(Vec<T> dy, Vec<T> y) {
@@ -98,6 +129,18 @@ void silu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
 template <class T>
 void gelu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
     map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) { return d * gelu_slope(v); });
+}
+template <class T>
+void settled_silu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::settled_exp);
+    map(dy, x, dx, n,
+        [=](Vec<T> d, Vec<T> v) { return settled(d * settled(silu_slope(max(low, v)))); });
+}
+template <class T>
+void settled_gelu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::settled_gelu);
+    map(dy, x, dx, n,
+        [=](Vec<T> d, Vec<T> v) { return settled(d * settled(gelu_slope(max(low, v)))); });
 }
 template <class T>
 void gelu_tanh_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {

@@ -132,9 +132,16 @@ PYNN_INLINE Vec<T> from_tail(Vec<T> x, Vec<T> t, ScaledPair<T> tail) {
     return copysign(select_less(x, zero, zero, x) - rounded, x);
 }
 
+// |x| for the tail: for x > 0, where the tail stands beside x or 1, only as far as that shows.
+template <class T>
+PYNN_INLINE Vec<T> tail_argument(Vec<T> x) {
+    const Vec<T> shows = set1(T(12.6)), most = set1(GeluConstants<T>::t_max);
+    return min(select_less(set1(T(0)), x, shows, most), abs(x));
+}
+
 template <class T>
 PYNN_INLINE Vec<T> gelu(Vec<T> x) {
-    const Vec<T> t = min(set1(GeluConstants<T>::t_max), abs(x));
+    const Vec<T> t = tail_argument(x);
     return from_tail(x, t, normal_tail(t).phi);
 }
 template <class T>
@@ -154,7 +161,7 @@ PYNN_INLINE Vec<T> from_falling(Vec<T> x, Vec<T> y) {
 template <class T>
 PYNN_INLINE Vec<T> gelu_slope(Vec<T> x) {
     using C = GeluConstants<T>;
-    const Vec<T> t = min(set1(C::t_max), abs(x));
+    const Vec<T> t = tail_argument(x);
     const NormalTail<T> tail = normal_tail(t);
     const Vec<T> density = set1(C::density) * tail.e.high;
     return from_falling(x, scaled_by(fnma(t, density, tail.phi.scale.high), tail.phi.n));

@@ -120,6 +120,13 @@ struct Kernels {
     void (*silu)(const T* x, T* y, index_t n);
     void (*gelu)(const T* x, T* y, index_t n);
     void (*gelu_tanh)(const T* x, T* y, index_t n);
+    // As layers pass them on: 0 where they would be nearly denormal (vec.h: settled).
+    void (*settled_sigmoid)(const T* x, T* y, index_t n);
+    void (*settled_exp)(const T* x, T* y, index_t n);
+    void (*settled_softplus)(const T* x, T* y, index_t n);
+    void (*settled_silu)(const T* x, T* y, index_t n);
+    void (*settled_gelu)(const T* x, T* y, index_t n);
+    void (*settle)(const T* x, T* y, index_t n);
     void (*relu_backward)(const T* dy, const T* y, T* dx, index_t n);
     void (*sigmoid_backward)(const T* dy, const T* y, T* dx, index_t n);
     void (*tanh_backward)(const T* dy, const T* y, T* dx, index_t n);
@@ -134,6 +141,8 @@ struct Kernels {
     void (*silu_backward)(const T* dy, const T* x, T* dx, index_t n);
     void (*gelu_backward)(const T* dy, const T* x, T* dx, index_t n);
     void (*gelu_tanh_backward)(const T* dy, const T* x, T* dx, index_t n);
+    void (*settled_silu_backward)(const T* dy, const T* x, T* dx, index_t n);
+    void (*settled_gelu_backward)(const T* dy, const T* x, T* dx, index_t n);
 
     // Row by row over m x n contiguous values.
     void (*softmax)(const T* x, T* y, index_t m, index_t n);

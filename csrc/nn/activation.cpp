@@ -36,7 +36,26 @@ Activation activation_named(const std::string& name) {
 }
 
 template <class T>
-void activate(Activation f, const T* x, T* y, index_t n) {
+void activate(Activation f, T* x, index_t n) {
+    const Kernels<T>& k = kernels<T>();
+    switch (f) {
+        case Activation::sigmoid:
+            return k.sigmoid(x, x, n);
+        case Activation::exp:
+            return k.exp(x, x, n);
+        case Activation::softplus:
+            return k.softplus(x, x, n);
+        case Activation::silu:
+            return k.silu(x, x, n);
+        case Activation::gelu:
+            return k.gelu(x, x, n);
+        default:  // these vanish where x does
+            return activate_settled(f, x, x, n);
+    }
+}
+
+template <class T>
+void activate_settled(Activation f, const T* x, T* y, index_t n) {
     const Kernels<T>& k = kernels<T>();
     switch (f) {
         case Activation::identity:
@@ -49,65 +68,68 @@ void activate(Activation f, const T* x, T* y, index_t n) {
         case Activation::elu:
             return k.elu(elu_alpha<T>, x, y, n);
         case Activation::softplus:
-            return k.softplus(x, y, n);
+            return k.settled_softplus(x, y, n);
         case Activation::exp:
-            return k.exp(x, y, n);
+            return k.settled_exp(x, y, n);
         case Activation::sigmoid:
-            return k.sigmoid(x, y, n);
+            return k.settled_sigmoid(x, y, n);
         case Activation::tanh:
             return k.tanh(x, y, n);
         case Activation::silu:
-            return k.silu(x, y, n);
+            return k.settled_silu(x, y, n);
         case Activation::gelu:
-            return k.gelu(x, y, n);
+            return k.settled_gelu(x, y, n);
     }
 }
 
 template <class T>
-void activate(Activation f, T* x, index_t n) {
-    activate(f, x, x, n);
-}
-
-template <class T>
-void differentiate(Activation f, const T* v, const T* dy, T* dx, index_t n) {
+void differentiate_settled(Activation f, const T* v, const T* dy, T* dx, index_t n) {
     const Kernels<T>& k = kernels<T>();
     switch (f) {
+        // What these give is as large as dy, or 0.
         case Activation::identity:
             if (dx != dy) std::copy(dy, dy + n, dx);
-            break;
+            return;
         case Activation::relu:
             return k.relu_backward(dy, v, dx, n);
         case Activation::leaky_relu:
             return k.leaky_relu_backward(leaky_slope<T>, dy, v, dx, n);
         case Activation::elu:
-            return k.elu_backward(elu_alpha<T>, dy, v, dx, n);
+            k.elu_backward(elu_alpha<T>, dy, v, dx, n);
+            break;
         case Activation::softplus:
-            return k.softplus_backward(dy, v, dx, n);
+            k.softplus_backward(dy, v, dx, n);
+            break;
         case Activation::exp:
-            return k.exp_backward(dy, v, dx, n);
+            k.exp_backward(dy, v, dx, n);
+            break;
         case Activation::sigmoid:
-            return k.sigmoid_backward(dy, v, dx, n);
+            k.sigmoid_backward(dy, v, dx, n);
+            break;
         case Activation::tanh:
-            return k.tanh_backward(dy, v, dx, n);
+            k.tanh_backward(dy, v, dx, n);
+            break;
         case Activation::silu:
-            return k.silu_backward(dy, v, dx, n);
+            return k.settled_silu_backward(dy, v, dx, n);
         case Activation::gelu:
-            return k.gelu_backward(dy, v, dx, n);
+            return k.settled_gelu_backward(dy, v, dx, n);
     }
+    k.settle(dx, dx, n);
 }
 
 template <class T>
-void differentiate(Activation f, const T* v, T* dx, index_t n) {
-    differentiate<T>(f, v, dx, dx, n);
+void differentiate_settled(Activation f, const T* v, T* dx, index_t n) {
+    differentiate_settled<T>(f, v, dx, dx, n);
 }
 
 template void activate<float>(Activation, float*, index_t);
 template void activate<double>(Activation, double*, index_t);
-template void activate<float>(Activation, const float*, float*, index_t);
-template void activate<double>(Activation, const double*, double*, index_t);
-template void differentiate<float>(Activation, const float*, float*, index_t);
-template void differentiate<double>(Activation, const double*, double*, index_t);
-template void differentiate<float>(Activation, const float*, const float*, float*, index_t);
-template void differentiate<double>(Activation, const double*, const double*, double*, index_t);
+template void activate_settled<float>(Activation, const float*, float*, index_t);
+template void activate_settled<double>(Activation, const double*, double*, index_t);
+template void differentiate_settled<float>(Activation, const float*, float*, index_t);
+template void differentiate_settled<double>(Activation, const double*, double*, index_t);
+template void differentiate_settled<float>(Activation, const float*, const float*, float*, index_t);
+template void differentiate_settled<double>(Activation, const double*, const double*, double*,
+                                            index_t);
 
 }  // namespace pynn

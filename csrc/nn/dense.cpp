@@ -47,13 +47,13 @@ public:
                  Scratch<T>& scratch) const override {
         multiply(forward_product(parameters + w_, bias_ ? parameters + b_ : nullptr, x, y, rows),
                  scratch);
-        activate(pending_activation(activation_, bias_), y, rows * outputs_);
+        activate_settled<T>(pending_activation(activation_, bias_), y, y, rows * outputs_);
     }
 
     void backward(const T* parameters, const T* delta, const T* x, Activation below, T* dx,
                   index_t rows, Scratch<T>& scratch) const override {
         multiply(backward_product(parameters + w_, delta, x, below, dx, rows), scratch);
-        if (below != Activation::relu) differentiate(below, x, dx, rows * inputs_);
+        if (below != Activation::relu) differentiate_settled(below, x, dx, rows * inputs_);
     }
 
     void follow_gradient(const T* x, const T* delta, index_t rows, int index, int count,

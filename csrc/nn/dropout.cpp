@@ -29,7 +29,7 @@ public:
     void backward(const T*, const T* delta, const T* x, Activation below, T* dx, index_t rows,
                   Scratch<T>& scratch) const override {
         drop(delta, dx, rows, scratch.place);
-        differentiate(below, x, dx, rows * size_);
+        differentiate_settled(below, x, dx, rows * size_);
     }
 
 private:

@@ -14,12 +14,12 @@ public:
     index_t outputs() const override { return size_; }
 
     void forward(const T*, const T* x, T* y, index_t rows, Scratch<T>&) const override {
-        activate(f_, x, y, rows * size_);
+        activate_settled(f_, x, y, rows * size_);
     }
     void backward(const T*, const T* delta, const T* x, Activation below, T* dx, index_t rows,
                   Scratch<T>&) const override {
-        differentiate(f_, x, delta, dx, rows * size_);
-        differentiate(below, x, dx, rows * size_);
+        differentiate_settled(f_, x, delta, dx, rows * size_);
+        differentiate_settled(below, x, dx, rows * size_);
     }
 
 private:
@@ -42,7 +42,7 @@ public:
                   Scratch<T>&) const override {
         kernels<T>().softmax(x, dx, rows, size_);
         kernels<T>().softmax_backward(delta, dx, dx, rows, size_);
-        differentiate(below, x, dx, rows * size_);
+        differentiate_settled(below, x, dx, rows * size_);
     }
 
 private:

@@ -149,8 +149,8 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
 template <class T>
 void Trainer<T>::back(index_t lowest, Range own, Scratch<T>& scratch) {
     const index_t last = network_.layer_count() - 1, rows = own.size();
-    differentiate(network_.layer(last).activation(), outputs(last, own), deltas(last, own),
-                  rows * network_.outputs());
+    differentiate_settled(network_.layer(last).activation(), outputs(last, own), deltas(last, own),
+                          rows * network_.outputs());
     for (index_t l = last; l > lowest; --l) {
         network_.layer(l).backward(network_.parameters(), deltas(l, own), outputs(l - 1, own),
                                    network_.layer(l - 1).activation(), deltas(l - 1, own), rows,
