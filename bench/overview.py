@@ -1,6 +1,6 @@
-"""Draw one picture of the training figures that compare.py has written, and print their table.
+"""Draw one picture of the training figures that compare.py has written, and print its tables.
 
-python bench/compare.py --threads 1,2 --only training --json compare.json
+python bench/compare.py --threads 1,2 --only training,variants,prediction --json compare.json
 python bench/overview.py compare.json overview.png
 """
 
@@ -17,6 +17,15 @@ from report import in_unit
 # Told apart in grey, too.
 MARKERS = {"numpy": "s", "sklearn": "D", "torch": "^", "jax": "o"}
 LABELS = {"numpy": "NumPy", "sklearn": "scikit-learn", "torch": "PyTorch", "jax": "JAX (lax.scan)"}
+# Of each section's table: what its rows are, and its columns beside pynn's.
+TABLES = {
+    "training": ("network, mini-batch", LABELS),
+    "variants": (
+        "network, mini-batch",
+        {name: name for name in ("shuffled", "momentum", "Nesterov", "Adam", "float64")},
+    ),
+    "prediction": ("network, rows", LABELS | {"jax": "JAX", "onnxruntime": "ONNX Runtime"}),
+}
 
 
 def draw(axes: Any, rows: list[dict[str, Any]], threads: int) -> None:
@@ -41,19 +50,21 @@ def draw(axes: Any, rows: list[dict[str, Any]], threads: int) -> None:
     axes.set_xlabel("time of a training step, pynn's = 1 (right: slower)")
 
 
-def table(runs: list[dict[str, Any]]) -> str:
-    """The medians and ratios, as Markdown."""
-    head, line = ["network, mini-batch"], ["---"]
+def table(runs: list[dict[str, Any]], section: str) -> str:
+    """The medians and ratios of a section, as Markdown."""
+    what, columns = TABLES[section]
+    runs = [run for run in runs if section in run["sections"]]
+    head, line = [what], ["---"]
     for run in runs:
         cores = "1 core" if run["threads"] == 1 else f"{run['threads']} cores"
-        head += [f"pynn, {cores}", *LABELS.values()]
-        line += ["---:"] * (1 + len(LABELS))
+        head += [f"pynn, {cores}", *columns.values()]
+        line += ["---:"] * (1 + len(columns))
     lines = [head, line]
-    for rows in zip(*(run["sections"]["training"] for run in runs), strict=True):
+    for rows in zip(*(run["sections"][section] for run in runs), strict=True):
         cells = [rows[0]["name"].replace(" b", ", ")]
         for row in rows:
-            cells.append(f"{in_unit('training', row, row['median']['pynn'])} µs")
-            cells += [f"{row['ratio'][k]:.2f}" if k in row["ratio"] else "" for k in LABELS]
+            cells.append(f"{in_unit(section, row, row['median']['pynn'])} µs")
+            cells += [f"{row['ratio'][k]:.2f}" if k in row["ratio"] else "" for k in columns]
         lines.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -82,7 +93,9 @@ def main() -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
     figure.suptitle("One SGD step (forward, loss, backward, update), float32", fontsize=11)
     figure.savefig(options.picture, dpi=120)
-    print(table(runs))
+    for section in TABLES:
+        if section in runs[0]["sections"]:
+            print(table(runs, section), end="\n\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #include "nn/network.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "nn/parallel.h"
 
@@ -52,14 +53,22 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
     // Blocks of rows go through all layers while they are in the L2 cache, beside the weights.
     constexpr index_t block_bytes = 256 * 1024;
     const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_;
-    const index_t block = std::min(x.rows, std::clamp<index_t>(fitting, 28, 512));
+    const int threads = threads_for(forward_operations() * static_cast<double>(x.rows), x.rows / 8);
+    // Threads take what is next, several times each: one that is slow (its processor is shared)
+    // gets less. No bit of a row depends on the rows beside it.
+    constexpr index_t turns = 4;
+    const index_t share =
+        threads == 1 ? x.rows : (x.rows + turns * threads - 1) / (turns * threads);
+    const index_t block = std::min(share, std::clamp<index_t>(fitting, 28, 512));
+    std::atomic<index_t> next{0};
     const index_t n_out = layer(layers - 1).outputs();
-    const auto work = [&](int index, int count) {
+    const auto work = [&](int, int) {
         thread_local Scratch<T> scratch;
         thread_local Buffer<T> buffers[3];
-        const Range own = part(x.rows, index, count);
-        for (index_t first = own.begin; first < own.end; first += block) {
-            const index_t rows = std::min(block, own.end - first);
+        for (;;) {
+            const index_t first = next.fetch_add(block, std::memory_order_relaxed);
+            if (first >= x.rows) break;
+            const index_t rows = std::min(block, x.rows - first);
             const T* input = in_place<T>(x, first);
             if (!input) {
                 T* const gathered = buffers[2].reserve(block * inputs());
@@ -78,7 +87,7 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
             if (predictions) loss_->predict(result, rows, n_out);
         }
     };
-    run_team(threads_for(forward_operations() * static_cast<double>(x.rows), x.rows / 8), work);
+    run_team(threads, work);
 }
 
 template class Network<float>;
