@@ -43,11 +43,20 @@ OPERAND_LAYOUTS = LAYOUTS | {
 
 
 def drawn_operands(data, *shapes):
-    """Arrays of these shapes, none negative: any of them may be an output of any function."""
+    """Arrays of these shapes, none negative: any of them may be an output of any function.
+
+    Half of the time all but one are as the compiled functions take them, of one type.
+    """
+    one_type = data.draw(st.sampled_from([None, None, "f4", "f8"]))
+    odd = data.draw(st.integers(0, len(shapes)))
     arrays = []
-    for shape in shapes:
-        values = abs(2 * reference.random(shape, seed=data.draw(SEEDS))).astype(data.draw(TYPES))
-        arrays.append(OPERAND_LAYOUTS[data.draw(st.sampled_from([*OPERAND_LAYOUTS]))](values))
+    for i, shape in enumerate(shapes):
+        values = abs(2 * reference.random(shape, seed=data.draw(SEEDS)))
+        layout = st.sampled_from([*OPERAND_LAYOUTS])
+        if one_type and i != odd:
+            layout = st.just("contiguous")
+        values = values.astype(one_type or data.draw(TYPES))
+        arrays.append(OPERAND_LAYOUTS[data.draw(layout)](values))
     return arrays
 
 
@@ -56,7 +65,9 @@ def drawn_out(data, shape, dtype):
     layout = data.draw(st.sampled_from([None, *LAYOUTS]))
     if layout is None:
         return None
-    return LAYOUTS[layout](np.full(shape, 7, data.draw(st.sampled_from([dtype, "f4", "f8"]))))
+    return LAYOUTS[layout](
+        np.full(shape, 7, data.draw(st.sampled_from([dtype, dtype, "f4", "f8"])))
+    )
 
 
 def result_type(name, arrays):

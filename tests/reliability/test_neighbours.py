@@ -237,7 +237,10 @@ print([name for name in before if before[name] != after[name]])
 
 def test_the_process_s_settings_are_as_before(tmp_path):
     """Environment, signals, warnings, NumPy's and Python's own, other libraries' threads."""
-    assert run_python(SETTINGS, tmp_path).strip() == "[]"
+    # (Of this process's environment, where pynn is imported, only what Python needs.)
+    kept = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "SYSTEMROOT")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    assert run_python(SETTINGS, tmp_path, environment=environment).strip() == "[]"
 
 
 # ---------------------------------------------------------------- joblib, Python's threads
