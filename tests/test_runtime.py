@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,14 @@ def test_the_extension_exports_its_init_function_only():
         ["nm", "-D", "--defined-only", extension()], capture_output=True, text=True, check=True
     )
     assert [line.split()[-1] for line in done.stdout.splitlines()] == ["PyInit__core"]
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this CPython has one")
+def test_the_core_needs_no_gil(tmp_path):
+    """CPython would turn the GIL on for a module that does not declare it."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHON_GIL"}
+    code = "import pynn, sys; print(sys._is_gil_enabled())"
+    assert run_python(code, tmp_path, environment=environment).strip() == "False"
 
 
 def test_all_names_exist():

@@ -85,6 +85,8 @@ def test_divergence(dtype):
         rows = slice(i % 5 * BATCH, (i % 5 + 1) * BATCH)
         trail.append(same.train_on_batch(x[rows], y[rows], sgd))
     assert_same_bits(net, same)
+    assert np.isfinite(trail).all(), "an infinite loss was one step too late"
+    assert all(np.isfinite(a).all() for a in parameters_of(net))
     with np.errstate(all="ignore"):
         first = numpy_net.train_on_batch(x[:BATCH], y[:BATCH], rate)
     assert trail[0] == pytest.approx(first, rel=1e-5)

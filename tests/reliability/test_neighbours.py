@@ -192,6 +192,57 @@ def test_imported_and_training_in_any_order(order, tmp_path):
     assert together == alone
 
 
+SETTINGS = """
+import gc, locale, os, signal, sys, threading, warnings
+import numpy as np
+
+def settings():
+    return {
+        "environment": dict(os.environ),
+        "signals": [str(signal.getsignal(n)) for n in sorted(signal.valid_signals())],
+        "warnings": [str(f) for f in warnings.filters],
+        "numpy": [np.geterr(), np.get_printoptions(), np.random.get_state()[1].tolist()],
+        "python": [sys.getrecursionlimit(), sys.getswitchinterval(), sys.path, gc.get_threshold()],
+        "hooks": [str(h) for h in (sys.excepthook, threading.excepthook, sys.getprofile())],
+        "locale": locale.setlocale(locale.LC_ALL),
+        "threads": threading.active_count(),
+        "folder": os.getcwd(),
+        "processors": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "others": [limit["num_threads"] for limit in others()],
+    }
+
+def others():
+    try:
+        import scipy.linalg, threadpoolctl
+    except ImportError:
+        return []
+    libraries = threadpoolctl.threadpool_info()
+    return [lib for lib in libraries if lib["user_api"] == "blas"]
+
+settings()
+before = settings()
+import pynn
+x, y = np.random.default_rng(0).normal(size=(300, 100)), np.arange(300) % 10
+net = pynn.MLP([100, 200, 10], seed=0)
+with pynn.threads(2):
+    net.fit(x, y, epochs=2, batch_size=128, validation_split=0.1)
+    net.predict(x), pynn.matmul(x.T, x)
+net.save("net.npz")
+pynn.load("net.npz")
+pynn.fit_many([net, pynn.MLP([100, 20, 10], seed=1)], x, y)
+after = settings()
+print([name for name in before if before[name] != after[name]])
+"""
+
+
+def test_the_process_s_settings_are_as_before(tmp_path):
+    """Environment, signals, warnings, NumPy's and Python's own, other libraries' threads."""
+    # (Of this process's environment, where pynn is imported, only what Python needs.)
+    kept = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "SYSTEMROOT")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    assert run_python(SETTINGS, tmp_path, environment=environment).strip() == "[]"
+
+
 # ---------------------------------------------------------------- joblib, Python's threads
 
 

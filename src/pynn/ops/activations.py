@@ -62,7 +62,7 @@ def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) ->
         result = function(source, np.ascontiguousarray(target) if exact else None, **keywords)
         result = target if exact else result if array.ndim else result[0]
     elif name == "relu":
-        result = np.maximum(array, array.dtype.type(0))
+        result = np.maximum(np.asarray(array), array.dtype.type(0))
     elif dtype.type is np.float16:
         result = np.asarray(function(array.astype(np.float32), **keywords)).astype(np.float16)
     elif name not in _BY_NUMPY:
