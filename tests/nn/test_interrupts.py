@@ -14,6 +14,7 @@ import json, os, signal, sys, threading, time
 import numpy as np
 import pynn
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 rows, shown, threads = json.loads(sys.argv[1])
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(500, 64)).astype("f4"), rng.normal(size=(500, 32)).astype("f4")
