@@ -8,6 +8,8 @@ import pynn
 
 _found = re.search(r"-fsanitize=(\S+)", pynn.show_config("dict")["compiler"])
 SANITIZERS = _found[1].split(",") if _found else []
+# Time limits, which are there for what hangs, are so many times as long.
+PATIENCE = 5 if SANITIZERS else 1
 
 
 def not_sanitized(reason: str) -> pytest.MarkDecorator:
