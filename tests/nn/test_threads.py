@@ -87,7 +87,10 @@ def test_predictions_and_gradients_have_the_same_bits(case, dtype):
         with pynn.threads(n):
             loss, dw, db = net.gradients(x, y)
             evaluated = np.array([loss, *net.evaluate(x, y).values()])
-            return [net(x), net.hidden(x), *dw, *db, evaluated]
+            out = net(x)
+            dx, dw_out, db_out = net.backward(out, x, parameters=True)
+            inputs = [dx, net.input_gradient(x, y)]
+            return [out, net.hidden(x), *dw, *db, evaluated, *inputs, *dw_out, *db_out]
 
     one = figures(1)
     for n in (2, 3):
