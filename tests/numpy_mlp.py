@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+from sanitizers import PATIENCE
 from scipy.special import ndtr, xlogy
 
 LOSSES = (
@@ -284,7 +285,7 @@ def run_python(code, folder, *arguments, timeout=60, environment=None):
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=folder,
         env=environment,
-        timeout=timeout,
+        timeout=timeout * PATIENCE,
         capture_output=True,
         text=True,
         check=False,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy_mlp import assert_close, run_python
-from sanitizers import not_sanitized
+from sanitizers import PATIENCE, not_sanitized
 
 import pynn
 
@@ -88,7 +88,7 @@ def test_an_impossible_instruction_set_is_an_error(tmp_path, isa):
         env={**os.environ, "PYNN_ISA": isa},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PATIENCE,
         check=False,
     )
     assert done.returncode != 0

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sanitizers import not_sanitized
 from toolchain import (
     COMPILER,
     CSRC,
@@ -31,6 +32,7 @@ from toolchain import (
 MAY_NEED = {"memcpy", "memset", "memmove", "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"}
 
 pytestmark = [
+    not_sanitized("nothing of the built core runs in it"),
     pytest.mark.skipif(sys.platform != "linux", reason="reads ELF objects"),
     pytest.mark.skipif(
         platform.machine() not in {"x86_64", "AMD64"}, reason="reads x86-64 instructions"

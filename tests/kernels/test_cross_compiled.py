@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sanitizers import not_sanitized
 from toolchain import (
     COMPILER,
     CSRC,
@@ -38,6 +39,7 @@ NEON, NEON_CLANG = "neon", "neon_clang"
 ARM = {NEON: "aarch64-linux-gnu-g++", NEON_CLANG: "clang++ that links for aarch64-linux-gnu"}
 
 pytestmark = [
+    not_sanitized("nothing of the built core runs in it"),
     pytest.mark.skipif(
         sys.platform != "linux" or platform.machine() != "x86_64",
         reason="compares with x86 instruction sets, on Linux",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reference
+from sanitizers import PATIENCE
 
 import pynn
 
@@ -31,7 +32,7 @@ def run(isa, folder, *command):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=120 * PATIENCE,
     )
 
 

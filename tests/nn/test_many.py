@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 from numpy_mlp import assert_same_bits, make_samples, parameters_of, run_python
+from sanitizers import HAS_THREADS
 
 import pynn
 from pynn.many import fit_many
@@ -358,7 +359,7 @@ print(json.dumps([seconds, left, steps]))
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("rows", [500, 10**8])
 def test_ctrl_c(tmp_path, rows, threads):
-    if not pynn.show_config("dict")["openmp"]:
+    if not HAS_THREADS:
         threads = 1
     output = run_python(PROGRAM, tmp_path, json.dumps([rows, threads]))
     seconds, left, steps = json.loads(output)
@@ -384,7 +385,7 @@ def test_each_fit_has_one_thread():
 
 def test_fits_run_at_the_same_time():
     """A callback of each of two networks waits for the other's."""
-    if not pynn.show_config("dict")["openmp"]:
+    if not HAS_THREADS:
         pytest.skip("serial build: one thread")
     meeting = threading.Barrier(2)
 

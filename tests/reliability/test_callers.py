@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from numpy_mlp import run_python
+from sanitizers import SANITIZERS
 from toolchain import COMPILER, needs_compiler, run
 
 import pynn
@@ -109,7 +110,8 @@ def test_nobody_waits_for_a_long_call(name):
     net = pynn.MLP([64, 8], "identity", "mse", seed=0)
     if name == "net":
         net = pynn.MLP([64, 300, 8], "tanh", "mse", seed=0)
-    rows = 2_000_000 if name == "net" else 10_000_000
+    shorter = 10 if SANITIZERS else 1  # they slow it down as much
+    rows = (2_000_000 if name == "net" else 10_000_000) // shorter
     x = np.broadcast_to(np.float32(0.5), (rows, 64))
     out = np.zeros((rows, 8), np.float32)
     small, twin = np.ones((500, 64), np.float32), pynn.MLP([64, 300, 8], "tanh", "mse", seed=0)
@@ -119,7 +121,7 @@ def test_nobody_waits_for_a_long_call(name):
         thread.start()
         while not out[0].any():
             assert thread.is_alive() or out[0].any()
-        for _ in range(10):
+        for _ in range(10 // shorter):
             assert net(small).tobytes() == expected
             twin.train_on_batch(small, np.zeros((500, 8), np.float32), pynn.SGD(0.01))
         beside = thread.is_alive()

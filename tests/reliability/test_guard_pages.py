@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sanitizers import PATIENCE
 
 import pynn
 
@@ -32,7 +33,7 @@ def run(isa, *arguments):
         env={**os.environ, "PYNN_ISA": isa},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=600 * PATIENCE,
         check=False,
     )
 

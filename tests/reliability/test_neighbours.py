@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy_mlp import assert_same_bits, make_samples, parameters_of, run_python
+from sanitizers import PATIENCE
 
 import pynn
 
@@ -38,7 +39,7 @@ pynn.load("net.npz")
         [sys.executable, "-W", "always", "-c", code],
         cwd=tmp_path,
         capture_output=True,
-        timeout=60,
+        timeout=60 * PATIENCE,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -5,6 +5,7 @@ import os
 
 import pytest
 from numpy_mlp import run_python
+from sanitizers import SANITIZERS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 
@@ -103,5 +104,8 @@ def test_joblib_s_processes(tmp_path):
     assert run(LOKY, tmp_path) == ["True True"] * 2
 
 
+@pytest.mark.skipif(
+    "thread" in SANITIZERS, reason="the thread sanitizer lets such a child have no threads"
+)
 def test_fork_while_another_thread_trains(tmp_path):
     assert run(FORK_WHILE_TRAINING, tmp_path) == ["0"] * 3
