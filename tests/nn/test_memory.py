@@ -196,3 +196,48 @@ print(net.fit(x[:100], y[:100]).epoch)  # goes on
 @not_sanitized("its operator new ends the process where any other throws std::bad_alloc")
 def test_out_of_memory_is_a_memory_error(tmp_path):
     assert run_python(OUT_OF_MEMORY, tmp_path).strip() == "[1]"
+
+
+# A layer so wide that the core's own memory, of some rows of it, is beyond the limit.
+OUT_OF_THE_CORES_MEMORY = """
+import resource
+import numpy as np
+import pynn
+
+x, y = np.linspace(-1, 1, 64, dtype=np.float32)[:, None], np.zeros((64, 1), np.float32)
+wide = pynn.MLP([1, 2_000_000, 1], "tanh", "mse", seed=0)
+before = wide._parameters.copy()
+small = pynn.MLP([300, 300, 10], seed=0)
+with pynn.threads(2):  # its threads are there before the limit is
+    small.train_on_batch(np.ones((512, 300)), np.zeros(512, int), pynn.SGD(0.1))
+    small(np.ones((512, 300), np.float32))
+with open("/proc/self/status") as status:
+    kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmSize"))
+old = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (kilobytes * 1024 + 150 * 2**20, old[1]))
+calls = {
+    "net": lambda: wide(x),
+    "predict": lambda: wide.predict(x),
+    "train_on_batch": lambda: wide.train_on_batch(x, y, pynn.SGD(0.1)),
+    "input_gradient": lambda: wide.input_gradient(x, y),
+}
+for threads in (1, 2):
+    for name, call in calls.items():
+        try:
+            with pynn.threads(threads):
+                call()
+            print(name, "has had enough")
+        except MemoryError:
+            pass
+resource.setrlimit(resource.RLIMIT_AS, old)
+assert (wide._parameters == before).all()
+(w, v), (b, c) = wide.weights, wide.biases
+print(np.allclose(wide(x[:1]), np.tanh(x[:1] @ w + b) @ v + c, atol=1e-3))
+"""
+
+
+@linux
+@not_sanitized("its shadow memory is beyond any limit of the address space")
+def test_out_of_the_core_s_own_memory_is_a_memory_error(tmp_path):
+    """Of one thread, and of several: an exception must find its way out of a team."""
+    assert run_python(OUT_OF_THE_CORES_MEMORY, tmp_path).strip() == "True"

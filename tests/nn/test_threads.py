@@ -111,6 +111,21 @@ print(alone - before, count() - alone)
     assert run_python(PROGRAM + code, tmp_path).split() == ["0", "2"]
 
 
+@needs_openmp
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs Linux's /proc")
+def test_a_team_gives_its_threads_back(tmp_path):
+    """Callers beside each other share the threads; one after another each has all of them."""
+    code = """
+count = lambda: len(os.listdir("/proc/self/task"))
+for _ in range(3):
+    trained(2)
+before = count()
+trained(4)
+print(count() - before)
+"""
+    assert run_python(PROGRAM + code, tmp_path).strip() == "2"
+
+
 def test_set_num_threads():
     pynn.set_num_threads(3)
     assert pynn.get_num_threads() == (3 if HAS_THREADS else 1)

@@ -82,6 +82,7 @@ def test_others_have_their_turn(name, turns):
     assert turns[0] >= before + 3, "nobody else has had a turn"
 
 
+@pytest.mark.skipif(not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is no GIL")
 def test_nobody_has_a_turn_otherwise(turns):
     """Of calls that are too short to give the GIL away: what the test above would see."""
     few = np.ones(10, np.float32)
