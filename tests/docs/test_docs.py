@@ -107,7 +107,8 @@ def run_doctest(block, page, names):
     test.globs = names  # (not a copy: the page goes on with what this block has made)
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     report = []
-    runner = doctest.DocTestRunner(optionflags=options)
+    # (By itself it would be verbose where pytest is.)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=options)
     runner.run(test, out=report.append, clear_globs=False)
     assert not report, "".join(report)
 
