@@ -258,6 +258,12 @@ void check_elementwise(const pynn::Kernels<T>& kernels) {
     check_unary<T>("silu", kernels.silu);
     check_unary<T>("gelu", kernels.gelu);
     check_unary<T>("gelu_tanh", kernels.gelu_tanh);
+    check_unary<T>("settled_sigmoid", kernels.settled_sigmoid);
+    check_unary<T>("settled_exp", kernels.settled_exp);
+    check_unary<T>("settled_softplus", kernels.settled_softplus);
+    check_unary<T>("settled_silu", kernels.settled_silu);
+    check_unary<T>("settled_gelu", kernels.settled_gelu);
+    check_unary<T>("settle", kernels.settle);
     check_binary<T>("relu_backward", kernels.relu_backward);
     check_binary<T>("sigmoid_backward", kernels.sigmoid_backward);
     check_binary<T>("tanh_backward", kernels.tanh_backward);
@@ -266,6 +272,8 @@ void check_elementwise(const pynn::Kernels<T>& kernels) {
     check_binary<T>("silu_backward", kernels.silu_backward);
     check_binary<T>("gelu_backward", kernels.gelu_backward);
     check_binary<T>("gelu_tanh_backward", kernels.gelu_tanh_backward);
+    check_binary<T>("settled_silu_backward", kernels.settled_silu_backward);
+    check_binary<T>("settled_gelu_backward", kernels.settled_gelu_backward);
     for (const T factor : {T(0), T(0.3), T(-2)}) {
         check_unary<T>("scale " + std::to_string(factor),
                        [&](const T* x, T* y, index_t n) { kernels.scale(factor, x, y, n); });

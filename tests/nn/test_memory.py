@@ -204,7 +204,7 @@ import resource
 import numpy as np
 import pynn
 
-x, y = np.linspace(-1, 1, 64, dtype=np.float32)[:, None], np.zeros((64, 1), np.float32)
+x, y = np.linspace(-1, 1, 512, dtype=np.float32)[:, None], np.zeros((512, 1), np.float32)
 wide = pynn.MLP([1, 2_000_000, 1], "tanh", "mse", seed=0)
 before = wide._parameters.copy()
 small = pynn.MLP([300, 300, 10], seed=0)
