@@ -61,6 +61,10 @@ PYNN_INLINE bool is_narrow(const Gemm<T>& g) {
 // `rows` rows of sums, n contiguous values each, through the epilogue to rows i0, ... of c.
 template <class T>
 void write_rows(const Gemm<T>& g, const T* sums, index_t i0, index_t rows) {
+    if (g.epilogue == Epilogue::update && g.c_row == g.n) {  // end to end
+        update_kernel(*g.update, sums, g.c + i0 * g.n - g.update->w, rows * g.n);
+        return;
+    }
     const Vec<T> floor = set1(g.floor), alpha = set1(g.alpha), beta = set1(g.beta);
     for (index_t i = i0; i < i0 + rows; ++i, sums += g.n) {
         T* const c = g.c + i * g.c_row;

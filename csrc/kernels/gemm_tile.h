@@ -180,13 +180,21 @@ void tile(const Tile<T>& t) {
             // By way of the L1 cache: an update in every tile's registers would be most of the
             // wheel.
             T g[MR * NV * w];
+            const index_t n = (NV - 1) * w + t.last, at = t.c - t.update->w;
+            // Whole rows of c lie end to end: their parameters are one row, without a partial
+            // vector at each one's end. (What is stored beyond a row is overwritten by the next.)
+            const bool whole = t.c_row == n;
+            const index_t g_row = whole ? n : NV * w;
             PYNN_UNROLL
             for (int i = 0; i < MR; ++i) {
                 PYNN_UNROLL
-                for (int j = 0; j < NV; ++j) store(g + (i * NV + j) * w, acc[i][j]);
+                for (int j = 0; j < NV; ++j) store(g + i * g_row + j * w, acc[i][j]);
             }
-            follow_block(*t.update, g, index_t(NV * w), t.c - t.update->w, t.c_row, index_t(MR),
-                         index_t((NV - 1) * w + t.last));
+            if (whole) {
+                update_kernel(*t.update, g, at, MR * n);
+            } else {
+                follow_block(*t.update, g, g_row, at, t.c_row, index_t(MR), n);
+            }
             break;
         }
     }
