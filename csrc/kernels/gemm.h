@@ -61,8 +61,12 @@ PYNN_INLINE bool is_narrow(const Gemm<T>& g) {
 // `rows` rows of sums, n contiguous values each, through the epilogue to rows i0, ... of c.
 template <class T>
 void write_rows(const Gemm<T>& g, const T* sums, index_t i0, index_t rows) {
-    if (g.epilogue == Epilogue::update && g.c_row == g.n) {  // end to end
+    if (g.c_row == g.n && g.epilogue == Epilogue::update) {  // end to end
         update_kernel(*g.update, sums, g.c + i0 * g.n - g.update->w, rows * g.n);
+        return;
+    }
+    if (g.c_row == g.n && g.epilogue == Epilogue::scale && g.beta != T(0)) {
+        add_scaled(g.alpha, sums, g.beta, g.c + i0 * g.n, rows * g.n);
         return;
     }
     const Vec<T> floor = set1(g.floor), alpha = set1(g.alpha), beta = set1(g.beta);

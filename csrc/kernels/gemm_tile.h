@@ -133,6 +133,24 @@ PYNN_INLINE void write(const Tile<T>& t, const Vec<T> (&acc)[MR][NV], F f) {
     for (int i = 0; i < MR; ++i) store_part(c + i * t.c_row, results[i], t.last);
 }
 
+// c = alpha sums + beta c, n values
+template <class T>
+void add_scaled(T alpha, const T* sums, T beta, T* c, index_t n) {
+    const Vec<T> a = set1(alpha), b = set1(beta);
+    map(sums, c, c, n, [=](Vec<T> v, Vec<T> old) { return fma(a, v, b * old); });
+}
+
+// The sums of a tile, row by row `row` values apart: what is stored beyond a row is overwritten by
+// the next.
+template <class T, int MR, int NV>
+PYNN_INLINE void store_sums(const Vec<T> (&acc)[MR][NV], T* sums, index_t row) {
+    PYNN_UNROLL
+    for (int i = 0; i < MR; ++i) {
+        PYNN_UNROLL
+        for (int j = 0; j < NV; ++j) store(sums + i * row + j * Vec<T>::width, acc[i][j]);
+    }
+}
+
 template <class T, int MR, int NV, bool LastPart>
 void tile(const Tile<T>& t) {
     constexpr int w = Vec<T>::width;
@@ -149,6 +167,10 @@ void tile(const Tile<T>& t) {
             }
         }
     }
+    // Where whole rows of c lie end to end, they are one row: without a partial vector at the end
+    // of each.
+    const index_t n = (NV - 1) * w + t.last;
+    const bool whole = t.c_row == n;
     switch (t.epilogue) {
         case Epilogue::store:
             write(t, acc, [](Vec<T> v, const T*, int, int, auto) { return v; });
@@ -164,6 +186,10 @@ void tile(const Tile<T>& t) {
             const Vec<T> alpha = set1(t.alpha), beta = set1(t.beta);
             if (t.beta == T(0)) {
                 write(t, acc, [&](Vec<T> v, const T*, int, int, auto) { return alpha * v; });
+            } else if (whole && t.last != w) {
+                T sums[MR * NV * w];
+                store_sums(acc, sums, n);
+                add_scaled(t.alpha, sums, t.beta, t.c, MR * n);
             } else {
                 write(t, acc, [&](Vec<T> v, const T* c, int, int, auto load_at) {
                     return fma(alpha, v, beta * load_at(c));
@@ -180,16 +206,8 @@ void tile(const Tile<T>& t) {
             // By way of the L1 cache: an update in every tile's registers would be most of the
             // wheel.
             T g[MR * NV * w];
-            const index_t n = (NV - 1) * w + t.last, at = t.c - t.update->w;
-            // Whole rows of c lie end to end: their parameters are one row, without a partial
-            // vector at each one's end. (What is stored beyond a row is overwritten by the next.)
-            const bool whole = t.c_row == n;
-            const index_t g_row = whole ? n : NV * w;
-            PYNN_UNROLL
-            for (int i = 0; i < MR; ++i) {
-                PYNN_UNROLL
-                for (int j = 0; j < NV; ++j) store(g + i * g_row + j * w, acc[i][j]);
-            }
+            const index_t g_row = whole ? n : NV * w, at = t.c - t.update->w;
+            store_sums(acc, g, g_row);
             if (whole) {
                 update_kernel(*t.update, g, at, MR * n);
             } else {
