@@ -79,3 +79,21 @@ def test_what_is_not_finite_stays():
         zero = ACTIVATIONS[activation][0](0.0)
         one = 1 if activation == "sigmoid" else np.inf
         np.testing.assert_array_equal(got, np.float32([np.nan, 0, one, zero]))
+
+
+@pytest.mark.parametrize("dtype", LEAST)
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, "tanh", "elu"])
+def test_the_bits_are_those_of_a_row_alone(activation, dtype):
+    """In batches that fill no vector, and divided among threads, which take pieces in turn."""
+    rng = np.random.default_rng(0)
+    net = pynn.MLP([40, 131, 3], activation, dtype=dtype, seed=0)
+    net.weights[0][...] *= 20 if dtype == "float32" else 100
+    X = rng.normal(scale=10, size=(331, 40)).astype(dtype)
+    hidden = net.hidden(X)
+    if activation in ACTIVATIONS:
+        assert np.count_nonzero(hidden == 0) > 100
+    expected = np.stack([net(row) for row in X])
+    for threads in (1, 2, 3):
+        with pynn.threads(threads):
+            assert net(X).tobytes() == expected.tobytes()
+            assert net.hidden(X).tobytes() == hidden.tobytes()
