@@ -1,8 +1,9 @@
 """Time pynn on one thread and on several, interleaved in one process: where do they pay?
 
-    python bench/threads.py --threads 2
+    python bench/threads.py --threads 2 [--busy 2]
 
-Names what gains little from the threads although there is work for all, and what loses by them.
+Names what gains little from the threads although there is work for all, and what loses by them; on
+an idle machine, or beside so many other programs that compute without pause.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import argparse
 import math
 import os
 import statistics
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import data
@@ -31,6 +34,19 @@ GAINS, LOSES = 0.95, 0.9  # of the threads' number; of the speed of one thread
 ONE, SEVERAL = "one", "several"
 Work = Product | Activation | Prediction | Training
 Result = tuple[Work, float]  # and how many times as fast it is on several threads
+
+
+@contextmanager
+def busy(programs: int) -> Iterator[None]:
+    """Keep so many programs at work that use a core each, if they get one."""
+    endless = [sys.executable, "-c", "while True: pass"]
+    running = [subprocess.Popen(endless) for _ in range(programs)]
+    try:
+        yield
+    finally:
+        for program in running:
+            program.kill()
+            program.wait()
 
 
 def works(quick: bool) -> list[Work]:
@@ -111,6 +127,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--threads", type=int, default=2, help="several (%(default)s)")
     options.add_argument("--rounds", type=int, default=15, help="(%(default)s)")
+    options.add_argument("--busy", type=int, default=0, help="other programs (none)")
     options.add_argument("--quick", action="store_true", help="a few cases: does it run?")
     arguments = options.parse_args()
     cores = machine.cores()
@@ -126,7 +143,8 @@ def main() -> int:
     print(scaling.describe(arguments.threads, 3 if arguments.quick else 15))
     neighbours = machine.Neighbours()
     rounds = 3 if arguments.quick else arguments.rounds
-    results = compare(works(arguments.quick), pynn, arguments.threads, rounds)
+    with busy(arguments.busy):
+        results = compare(works(arguments.quick), pynn, arguments.threads, rounds)
     print_verdict(results, arguments.threads)
     machine.warn(neighbours.cores())
     return 0

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 #ifdef PYNN_STD_THREADS
 #include <vector>
@@ -17,10 +18,9 @@
 #if defined(__linux__)
 #include <sched.h>
 #endif
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
-#endif
 
+#include "nn/barrier.h"
+#include "nn/crowd.h"
 #include "nn/float_state.h"
 
 namespace pynn {
@@ -68,14 +68,6 @@ public:
 };
 #endif
 
-void pause() {
-#if defined(__x86_64__) || defined(_M_X64)
-    _mm_pause();
-#elif defined(__aarch64__)
-    __asm__ __volatile__("yield");
-#endif
-}
-
 #if defined(_OPENMP) && defined(__linux__)
 // The threads of a team on processors of their own. A thread that slept may be woken on the
 // processor of the one that wakes it, and would then wait there for the end of a time slice, 4 to
@@ -98,7 +90,7 @@ public:
         for (int i = 0; i < spins + yields; ++i) {
             if (arrived_.load(std::memory_order_acquire) + 1 >= count) return;
             if (i < spins) {
-                pause();
+                pause_spinning();
             } else {
                 sched_yield();
             }
@@ -175,11 +167,20 @@ int threads_for(double operations, index_t parts, double worth) {
     return std::max(1, static_cast<int>(std::min<double>(get_num_threads(), most)));
 }
 
+bool more_threads_are_free(int wanted) {
+    if (crowd_keeps_alone()) return false;
+#ifdef _OPENMP
+    return at_work.load(std::memory_order_relaxed) < std::max(wanted, get_num_threads());
+#else
+    return wanted > 1;
+#endif
+}
+
 void run_threads(int threads, const std::function<void(int, int)>& work) {
 #ifdef _OPENMP
     if (threads > 1) {
         watch_forks();
-        const Share share(threads);
+        const Share share(crowd_keeps_alone() ? 1 : threads);
         if (share.count == 1) {
             work(0, 1);
             return;
@@ -188,23 +189,31 @@ void run_threads(int threads, const std::function<void(int, int)>& work) {
         std::exception_ptr failure;
         std::mutex failure_mutex;
         Places places;
+        Barrier end;  // (OpenMP's own would be spun at for milliseconds)
+        const Stint stint(share.count);
+        std::optional<Waiting> meeting(std::in_place);  // OpenMP's threads meet before and after
 #pragma omp parallel num_threads(share.count)
         {
             const UsualFloatState usual;
             const int index = omp_get_thread_num(), count = omp_get_num_threads();
             places.arrive(index, count);
+            if (index == 0) meeting.reset();
             try {
                 work(index, count);
             } catch (...) {  // an exception must not leave the parallel region
                 const std::lock_guard<std::mutex> lock(failure_mutex);
                 failure = std::current_exception();
             }
+            end.wait(count);
+            if (index == 0) meeting.emplace();
         }
+        meeting.reset();
         if (failure) std::rethrow_exception(failure);
         return;
     }
 #elif defined(PYNN_STD_THREADS)
-    if (threads > 1) {
+    if (threads > 1 && !crowd_keeps_alone()) {
+        const Stint stint(threads);
         // For the thread sanitizer. New threads each time: it sees what starting and joining order.
         std::exception_ptr failure;
         std::mutex failure_mutex;
@@ -233,25 +242,6 @@ Range part(index_t n, int index, int count, index_t grain) {
     const index_t grains = (n + grain - 1) / grain;
     const auto cut = [&](int i) { return std::min(n, grains * i / count * grain); };
     return {cut(index), cut(index + 1)};
-}
-
-void Barrier::wait(int count) {
-    if (count == 1) return;
-    const unsigned round = round_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
-        arrived_.store(0, std::memory_order_relaxed);
-        round_.store(round + 1, std::memory_order_release);
-        return;
-    }
-    // Where there are more threads than processors, the one waited for needs this processor.
-    constexpr int spins_before_yield = 4000;
-    for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins) {
-        if (spins < spins_before_yield) {
-            pause();
-        } else {
-            std::this_thread::yield();
-        }
-    }
 }
 
 }  // namespace pynn

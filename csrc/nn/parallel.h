@@ -1,8 +1,7 @@
-// Threads: how many, a team of them running the same function, and their meeting point. The only
-// place that knows OpenMP; without it everything runs on the calling thread.
+// Threads: how many, and a team of them running the same function. The only place that knows
+// OpenMP; without it everything runs on the calling thread.
 #pragma once
 
-#include <atomic>
 #include <functional>
 
 #include "kernels/kernel_table.h"
@@ -29,7 +28,8 @@ constexpr double worth_a_thread = 1.0e6, worth_a_thread_in_training = 2.5e6;
 int threads_for(double operations, index_t parts, double worth = worth_a_thread);
 
 // The caller and threads - 1 others run work(index, count). Fewer may come than were asked for: the
-// callers of several threads share get_num_threads() among them.
+// callers of several threads share get_num_threads() among them, and where other programs crowd the
+// processors the caller stays alone (crowd.h).
 // An exception is passed on when all have finished (so nothing that waits at a Barrier may throw).
 void run_threads(int threads, const std::function<void(int index, int count)>& work);
 template <class Work>
@@ -41,22 +41,14 @@ void run_team(int threads, Work&& work) {
     }
 }
 
+// Whether someone who wants so many, and has been left alone by run_threads, would get more now.
+bool more_threads_are_free(int wanted);
+
 // Part `index` of `count` of 0 .. n, in multiples of `grain`.
 struct Range {
     index_t begin, end;
     index_t size() const { return end - begin; }
 };
 Range part(index_t n, int index, int count, index_t grain = 1);
-
-// All `count` threads of a team wait here for each other. Spins first: between the phases of a
-// training step the others are at most microseconds away.
-class Barrier {
-public:
-    void wait(int count);
-
-private:
-    std::atomic<int> arrived_{0};
-    std::atomic<unsigned> round_{0};
-};
 
 }  // namespace pynn

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "dispatch/dispatch.h"
+#include "nn/crowd.h"
 
 namespace pynn {
 namespace {
@@ -206,11 +207,22 @@ struct Trainer<T>::Common {
     index_t batch_size, lowest, penalty_pieces;
     bool constrained;
     double step_work;
+    int wanted;  // threads
 
-    CourseResult result;
-    ReportTimer timer;
-    Barrier barrier;
-    bool stop = false;
+    CourseResult result{};
+    ReportTimer timer{};
+    Stopwatch epoch{};
+    Barrier barrier{};
+    index_t begin = 0;   // the team's first step
+    bool leave = false;  // the team, which may come together again
+    bool ended = false;  // before the last step
+
+    // By the first thread, before step `number`: whether all part here.
+    bool parts(index_t number, int threads) {
+        if (number > 0 && report && timer.due() && report(result)) ended = true;
+        if (ended || wanted == 1 || number == begin) return ended;
+        return threads == 1 ? more_threads_are_free(wanted) : Stint::had_better_end();
+    }
 };
 
 // A step is two phases with a meeting after each: every thread takes some rows forward and back,
@@ -221,8 +233,8 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     const Course& course = c.course;
     CourseResult& result = c.result;
     Scratch<T>& scratch = scratch_[static_cast<std::size_t>(index)];
-    if (index == 0 && number > 0 && c.report && c.timer.due()) c.stop = c.report(result);
-    if (threads == 1 && c.stop) return false;
+    if (index == 0) c.leave = c.parts(number, threads);
+    if (threads == 1 && c.leave) return false;
     const index_t left = course.count - first;
     const MiniBatch batch = mini_batch(c.samples, order, first, std::min(c.batch_size, left));
     if (order) {
@@ -243,9 +255,9 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
         penalties_.data()[i] = network_.penalty(i);
     }
     c.barrier.wait(threads);
-    // What follows is the same for every thread: thread 0 wrote `stop` before the meeting and will
+    // What follows is the same for every thread: thread 0 wrote `leave` before the meeting and will
     // not until the next, and the sums have one order.
-    if (c.stop) return false;
+    if (c.leave) return false;
     const double rows = static_cast<double>(batch.rows);
     double loss = kernels<T>().sum(losses_.data(), batch.rows), penalty = 0, factor = 1;
     if (c.samples.weights) loss = batch.weight > 0 ? loss / batch.weight * rows : 0 * loss;
@@ -270,6 +282,7 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
         if (index == 0) {
             result.finite = false;
             result.bad_loss = loss / rows;
+            c.ended = true;
         }
         return false;
     }
@@ -320,31 +333,34 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
                   network_.penalty_pieces(),
                   network_.is_constrained() && optimizer.rule != Rule::copy,
                   operations / 2,
-                  {},
-                  {},
-                  {},
-                  false};
+                  wanted};
     CourseResult& result = common.result;
-    run_team(wanted, [&](int index, int threads) {
-        const index_t batches = (count + batch_size - 1) / batch_size;
-        for (index_t epoch = 0; epoch < course.epochs; ++epoch) {
+    const index_t batches = (count + batch_size - 1) / batch_size;
+    auto go_on = [&](int index, int threads) {
+        index_t i = common.begin % batches;
+        for (index_t epoch = common.begin / batches; epoch < course.epochs; ++epoch, i = 0) {
             const int64_t* const order = course.order ? course.order + epoch * count : nullptr;
-            Stopwatch watch;
-            if (index == 0) {
+            if (index == 0 && i == 0) {
+                common.epoch = Stopwatch();
                 result.figures = {};
                 result.samples = result.batches = 0;
             }
-            for (index_t i = 0; i < batches; ++i) {
+            for (; i < batches; ++i) {
                 const index_t number = epoch * batches + i;
                 if (!step(common, order, number, i * batch_size, index, threads)) return;
             }
             if (index == 0) {
-                result.figures.seconds = watch.seconds();
+                result.figures.seconds = common.epoch.seconds();
                 if (figures) figures[epoch] = result.figures;
                 result.epochs += 1;
             }
         }
-    });
+    };
+    while (!common.ended && result.epochs < course.epochs) {
+        common.begin = result.steps;
+        common.leave = false;
+        run_team(wanted, go_on);
+    }
     return result;
 }
 

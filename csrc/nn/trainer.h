@@ -4,6 +4,7 @@
 #include <functional>
 #include <vector>
 
+#include "nn/barrier.h"
 #include "nn/network.h"
 #include "nn/optimizer.h"
 #include "nn/parallel.h"

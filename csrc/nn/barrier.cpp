@@ -1,0 +1,86 @@
+#include "nn/barrier.h"
+
+#include <chrono>
+
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <climits>
+#else
+#include <thread>
+#endif
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#endif
+
+#include "nn/crowd.h"
+
+namespace pynn {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Whether the word is no longer `value`, having looked for as long as sleeping and being woken
+// take.
+bool comes_soon(const std::atomic<unsigned>& word, unsigned value) {
+    constexpr std::chrono::microseconds long_enough{100};
+    constexpr int looks = 64;  // between two at the clock
+    const Clock::time_point start = Clock::now();
+    do {
+        for (int i = 0; i < looks; ++i) {
+            if (word.load(std::memory_order_acquire) != value) return true;
+            pause_spinning();
+        }
+    } while (Clock::now() - start < long_enough);
+    return false;
+}
+
+// (Without such a call, sleeping is yielding: it may end before the word changes.)
+void sleep_while(std::atomic<unsigned>& word, unsigned value) {
+#if defined(__linux__)
+    syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+#else
+    static_cast<void>(word);
+    static_cast<void>(value);
+    std::this_thread::yield();
+#endif
+}
+
+void wake_sleepers(std::atomic<unsigned>& word) {
+#if defined(__linux__)
+    syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+#else
+    static_cast<void>(word);
+#endif
+}
+
+}  // namespace
+
+void pause_spinning() {
+#if defined(__x86_64__) || defined(_M_X64)
+    _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+void Barrier::wait(int count) {
+    if (count == 1) return;
+    const unsigned round = round_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
+        arrived_.store(0, std::memory_order_relaxed);
+        // In one order with what a sleeper does: it sees the new round, or is seen here.
+        round_.store(round + 1, std::memory_order_seq_cst);
+        if (asleep_.load(std::memory_order_seq_cst) > 0) wake_sleepers(round_);
+        return;
+    }
+    if (comes_soon(round_, round)) return;
+    const Waiting waiting;
+    asleep_.fetch_add(1, std::memory_order_seq_cst);
+    while (round_.load(std::memory_order_seq_cst) == round) sleep_while(round_, round);
+    asleep_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace pynn

@@ -1,0 +1,179 @@
+"""Processors that are taken, by other programs or other fits, and given back."""
+
+import os
+from pathlib import Path
+
+import pytest
+from numpy_mlp import run_python
+from sanitizers import not_sanitized
+from toolchain import COMPILER, CSRC, FLAGS, STRICT, needs_compiler, needs_sources, run
+
+import pynn
+
+# Reads lines: now, threads, worked, waited (in ms), and says for how many ms more one thread is
+# better.
+DRIVER = """
+#include <cstdio>
+
+#include "nn/crowd.h"
+
+int main() {
+    pynn::Crowd crowd;
+    double now, worked, waited;
+    int count;
+    while (std::scanf("%lf %d %lf %lf", &now, &count, &worked, &waited) == 4) {
+        crowd.note(now / 1000, count, worked / 1000, waited / 1000);
+        int more = 0;
+        while (crowd.keeps_alone((now + more + 0.5) / 1000)) ++more;
+        std::printf("%d\\n", more);
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("crowd")
+    source, program = folder / "driver.cpp", folder / "driver"
+    source.write_text(DRIVER)
+    run(*COMPILER, *FLAGS, *STRICT, source, CSRC / "nn" / "crowd.cpp", "-pthread", "-o", program)
+
+    def pauses(*notes):
+        given = folder / "notes"
+        given.write_text("".join(f"{' '.join(map(str, note))}\n" for note in notes))
+        return [int(line) for line in run("sh", "-c", f"{program} < {given}").split()]
+
+    return pauses
+
+
+@needs_compiler
+@needs_sources
+class TestCrowd:
+    # Two threads do the work of 1.6: waiting must be less than 0.6 of the work.
+    @pytest.mark.parametrize(
+        ("threads", "worked", "waited", "alone"),
+        [
+            (2, 10, 5.9, False),
+            (2, 10, 6.1, True),
+            (2, 0.5, 0.9, False),  # a millisecond means nothing
+            (2, 0.5, 1.1, True),
+            (4, 10, 21, False),
+            (4, 10, 23, True),
+            (2, 1e6, 20, False),
+        ],
+    )
+    def test_waiting_more_than_the_others_save(self, crowd, threads, worked, waited, alone):
+        assert crowd((1000, threads, worked, waited)) == [10 if alone else 0]
+
+    def test_one_long_wait_in_good_times_does_not_count(self, crowd):
+        good = [(10.0 * i, 2, 9, 0.1) for i in range(1, 20)]
+        assert crowd(*good, (200, 2, 1, 8)) == [0] * 20
+
+    def test_bad_times_after_good_ones_do(self, crowd):
+        good = [(10.0 * i, 2, 9, 0.1) for i in range(1, 20)]
+        bad = [(200 + 10.0 * i, 2, 4, 6) for i in range(6)]
+        assert any(crowd(*good, *bad))
+
+    def test_pauses_grow_while_it_stays_crowded(self, crowd):
+        now, notes = 1000, []
+        for pause in (10, 20, 40, 80, 160, 320, 640, 1000, 1000):
+            notes.append((now, 2, 2, 3))
+            now += pause + 5
+        assert crowd(*notes) == [10, 20, 40, 80, 160, 320, 640, 1000, 1000]
+        assert crowd(*notes, (now + 2000, 2, 2, 3))[-1] == 10
+
+
+PROGRAM = """
+import hashlib, os, sys, threading, time
+from pathlib import Path
+import numpy as np
+import pynn
+
+def seconds():
+    # How long each thread ran that is not Python's.
+    known = {str(thread.native_id) for thread in threading.enumerate()}
+    tasks = [task for task in Path("/proc/self/task").iterdir() if task.name not in known]
+    return {task: int((task / "schedstat").read_text().split()[0]) * 1e-9 for task in tasks}
+
+def seconds_since(before):
+    return sum(now - before.get(task, 0) for task, now in seconds().items())
+
+# An epoch is one call of the core. (All its samples are the same.)
+def trained(threads, steps):
+    x = np.broadcast_to(sample, (128 * steps, 784))
+    net = pynn.MLP([784, 128, 10], seed=0)
+    with pynn.threads(threads):
+        net.fit(x, labels[: len(x)], batch_size=128, optimizer=pynn.SGD(0.01), shuffle=False)
+    return hashlib.sha256(b"".join(w.tobytes() for w in net.weights)).hexdigest()
+
+rng = np.random.default_rng(0)
+sample = rng.normal(size=784).astype(np.float32)
+labels = rng.integers(10, size=128 * 10000)
+"""
+# Two threads have one processor between them.
+ONE_PROCESSOR = """
+def predicted(threads, calls):
+    x = np.broadcast_to(sample, (1024, 784)).copy()
+    net = pynn.MLP([784, 128, 10], seed=0)
+    with pynn.threads(threads):
+        return {net(x).tobytes() for _ in range(calls)}
+
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+start = time.process_time()
+one = WORK(1, 1000)
+alone, before = time.process_time() - start, seconds()
+two = WORK(2, 1000)
+print(one == two, seconds_since(before) / alone)
+"""
+# While the first fit has both threads the second one begins, alone.
+TWO_FITS = """
+digests = {}
+
+def fit(name, steps):
+    digests[name] = trained(2, steps)
+
+first = threading.Thread(target=fit, args=("first", 1500))
+second = threading.Thread(target=fit, args=("second", 10000))
+first.start()
+time.sleep(0.1)
+second.start()
+first.join()
+assert second.is_alive()
+time.sleep(0.1)  # until the first one's second thread is gone
+start, before = time.process_time(), seconds()
+time.sleep(0.4)
+assert second.is_alive()
+share = seconds_since(before) / (time.process_time() - start)
+second.join()
+print(digests == {"first": trained(1, 1500), "second": trained(1, 10000)}, share)
+"""
+
+
+@pytest.mark.skipif(not pynn.show_config("dict")["openmp"], reason="serial build")
+@pytest.mark.skipif(
+    not Path("/proc/self/schedstat").is_file() or not hasattr(os, "sched_setaffinity"),
+    reason="the system does not say how long a thread ran",
+)
+@not_sanitized("the times are those of the sanitizer")
+class TestFits:
+    @pytest.fixture
+    def share(self, tmp_path):
+        others = {name: value for name, value in os.environ.items() if name != "OMP_DYNAMIC"}
+
+        def measure(program, **environment):
+            done = run_python(PROGRAM + program, tmp_path, environment={**others, **environment})
+            same_bits, share = done.split()
+            assert same_bits == "True"
+            return float(share)
+
+        return measure
+
+    @pytest.mark.parametrize("work", ["trained", "predicted"])
+    def test_two_threads_on_one_processor(self, share, work):
+        program = ONE_PROCESSOR.replace("WORK", work)
+        # The second thread's time, of what one thread takes for all.
+        assert share(program, OMP_DYNAMIC="false") > 0.5
+        assert 0 < share(program) < 0.4
+
+    def test_a_fit_takes_the_thread_that_another_leaves(self, share):
+        assert share(TWO_FITS, OMP_DYNAMIC="false") > 0.3
