@@ -27,36 +27,40 @@ double seconds_now() {
 
 }  // namespace
 
-void Crowd::note(double now, int count, double worked, double waited) {
+void Crowd::note(double now, double share, double worked, double waited) {
     constexpr double memory = 0.05;                 // what is longer ago counts less and less
     constexpr double enough = 0.001;                // waiting that means something
     constexpr double shortest = 0.01, longest = 1;  // pauses
-    constexpr double efficiency = 0.8;              // of threads that share a step
+    constexpr double efficiency = 0.85;             // of threads that read each other's results
     const std::lock_guard<std::mutex> lock(mutex_);
-    worked_ += worked;
+    alone_ += efficiency * worked / share;
+    spent_ += worked + waited;
     waited_ += waited;
-    const double forgotten = std::min(1.0, memory / std::max(worked_ + waited_, memory));
-    worked_ *= forgotten;
-    waited_ *= forgotten;
-    // One thread would take `efficiency` count worked_ for what took worked_ + waited_.
-    if (waited_ < enough || waited_ < (efficiency * count - 1) * worked_) return;
+    const double remembered = std::min(1.0, memory / std::max(spent_, memory));
+    alone_ *= remembered;
+    spent_ *= remembered;
+    waited_ *= remembered;
+    if (waited_ < enough || spent_ < alone_) return;
     // Who is crowded again soon after a pause makes a longer one.
     const double until = until_.load(std::memory_order_relaxed);
     pause_ = now < until + pause_ ? std::min(longest, 2 * pause_) : shortest;
     until_.store(now + pause_, std::memory_order_relaxed);
-    worked_ = waited_ = 0;
+    alone_ = spent_ = waited_ = 0;
 }
 
+bool crowd_is_near() { return crowd.is_near(seconds_now()); }
 bool crowd_keeps_alone() { return may_adapt() && crowd.keeps_alone(seconds_now()); }
 
-Stint::Stint(int count) : outer_(stint), count_(count), since_(seconds_now()) { stint = this; }
+Stint::Stint(int count) : outer_(stint), share_(1.0 / count), since_(seconds_now()) {
+    stint = this;
+}
 Stint::~Stint() {
     settle(seconds_now());
     stint = outer_;
 }
 
 void Stint::settle(double now) {
-    crowd.note(now, count_, now - since_ - waited_, waited_);
+    crowd.note(now, share_, now - since_ - waited_, waited_);
     since_ = now;
     waited_ = 0;
 }
@@ -66,6 +70,11 @@ bool Stint::had_better_end() {
     const double now = seconds_now();
     stint->settle(now);
     return may_adapt() && crowd.keeps_alone(now);
+}
+
+void Stint::did(double share) {
+    // (Who did nothing has nothing to go by.)
+    if (share > 0) stint->share_ = share;
 }
 
 Waiting::Waiting() : start_(stint ? seconds_now() : 0) {}

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "nn/crowd.h"
 #include "nn/parallel.h"
 
 namespace pynn {
@@ -62,9 +63,10 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
     const index_t block = std::min(share, std::clamp<index_t>(fitting, 28, 512));
     std::atomic<index_t> next{0};
     const index_t n_out = layer(layers - 1).outputs();
-    const auto work = [&](int, int) {
+    const auto work = [&](int index, int count) {
         thread_local Scratch<T> scratch;
         thread_local Buffer<T> buffers[3];
+        index_t done = 0;
         for (;;) {
             const index_t first = next.fetch_add(block, std::memory_order_relaxed);
             if (first >= x.rows) break;
@@ -85,6 +87,10 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
                 turn = 1 - turn;
             }
             if (predictions) loss_->predict(result, rows, n_out);
+            done += rows;
+        }
+        if (index == 0 && count > 1) {
+            Stint::did(static_cast<double>(done) / static_cast<double>(x.rows));
         }
     };
     run_team(threads, work);

@@ -10,8 +10,8 @@ from toolchain import COMPILER, CSRC, FLAGS, STRICT, needs_compiler, needs_sourc
 
 import pynn
 
-# Reads lines: now, threads, worked, waited (in ms), and says for how many ms more one thread is
-# better.
+# Reads lines: now, the first thread's share of the work, how long it worked and how long it waited,
+# in ms; says for how many ms more one thread is better.
 DRIVER = """
 #include <cstdio>
 
@@ -19,10 +19,9 @@ DRIVER = """
 
 int main() {
     pynn::Crowd crowd;
-    double now, worked, waited;
-    int count;
-    while (std::scanf("%lf %d %lf %lf", &now, &count, &worked, &waited) == 4) {
-        crowd.note(now / 1000, count, worked / 1000, waited / 1000);
+    double now, share, worked, waited;
+    while (std::scanf("%lf %lf %lf %lf", &now, &share, &worked, &waited) == 4) {
+        crowd.note(now / 1000, share, worked / 1000, waited / 1000);
         int more = 0;
         while (crowd.keeps_alone((now + more + 0.5) / 1000)) ++more;
         std::printf("%d\\n", more);
@@ -49,38 +48,40 @@ def crowd(tmp_path_factory):
 @needs_compiler
 @needs_sources
 class TestCrowd:
-    # Two threads do the work of 1.6: waiting must be less than 0.6 of the work.
+    # Half the work is worth 0.7 of its time in waiting: two threads do what one does in 1.7.
     @pytest.mark.parametrize(
-        ("threads", "worked", "waited", "alone"),
+        ("share", "worked", "waited", "alone"),
         [
-            (2, 10, 5.9, False),
-            (2, 10, 6.1, True),
-            (2, 0.5, 0.9, False),  # a millisecond means nothing
-            (2, 0.5, 1.1, True),
-            (4, 10, 21, False),
-            (4, 10, 23, True),
-            (2, 1e6, 20, False),
+            (1 / 2, 10, 6.9, False),
+            (1 / 2, 10, 7.1, True),
+            (1 / 2, 0.5, 0.9, False),  # a millisecond means nothing
+            (1 / 2, 0.5, 1.1, True),
+            (1 / 4, 10, 23, False),
+            (1 / 4, 10, 25, True),
+            (1, 10, 0.9, False),
+            (1, 10, 1.1, True),  # the others have done nothing
+            (1 / 2, 1e6, 20, False),
         ],
     )
-    def test_waiting_more_than_the_others_save(self, crowd, threads, worked, waited, alone):
-        assert crowd((1000, threads, worked, waited)) == [10 if alone else 0]
+    def test_waiting_more_than_the_others_save(self, crowd, share, worked, waited, alone):
+        assert crowd((1000, share, worked, waited)) == [10 if alone else 0]
 
     def test_one_long_wait_in_good_times_does_not_count(self, crowd):
-        good = [(10.0 * i, 2, 9, 0.1) for i in range(1, 20)]
-        assert crowd(*good, (200, 2, 1, 8)) == [0] * 20
+        good = [(10.0 * i, 0.5, 9, 0.1) for i in range(1, 20)]
+        assert crowd(*good, (200, 0.5, 1, 8)) == [0] * 20
 
     def test_bad_times_after_good_ones_do(self, crowd):
-        good = [(10.0 * i, 2, 9, 0.1) for i in range(1, 20)]
-        bad = [(200 + 10.0 * i, 2, 4, 6) for i in range(6)]
-        assert any(crowd(*good, *bad))
+        good = [(10.0 * i, 0.5, 9, 0.1) for i in range(1, 20)]
+        bad = [(200 + 10.0 * i, 0.5, 4, 6) for i in range(15)]
+        assert any(crowd(*good, *bad)[len(good) :])
 
     def test_pauses_grow_while_it_stays_crowded(self, crowd):
         now, notes = 1000, []
         for pause in (10, 20, 40, 80, 160, 320, 640, 1000, 1000):
-            notes.append((now, 2, 2, 3))
+            notes.append((now, 0.5, 2, 3))
             now += pause + 5
         assert crowd(*notes) == [10, 20, 40, 80, 160, 320, 640, 1000, 1000]
-        assert crowd(*notes, (now + 2000, 2, 2, 3))[-1] == 10
+        assert crowd(*notes, (now + 2000, 0.5, 2, 3))[-1] == 10
 
 
 PROGRAM = """
