@@ -22,7 +22,7 @@ public:
     // Whether one thread is better now.
     bool keeps_alone(double now) const { return now < until_.load(std::memory_order_relaxed); }
 
-    // Whether it was a second ago.
+    // Whether it was within the last second.
     bool is_near(double now) const { return keeps_alone(now - 1); }
 
 private:
