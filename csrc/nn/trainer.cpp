@@ -216,12 +216,23 @@ struct Trainer<T>::Common {
     index_t begin = 0;   // the team's first step
     bool leave = false;  // the team, which may come together again
     bool ended = false;  // before the last step
+    bool free = false;   // other threads have been, since `freed`
+    Stopwatch freed{};
 
     // By the first thread, before step `number`: whether all part here.
     bool parts(index_t number, int threads) {
         if (number > 0 && report && timer.due() && report(result)) ended = true;
         if (ended || wanted == 1 || number == begin) return ended;
-        return threads == 1 ? more_threads_are_free(wanted) : Stint::had_better_end();
+        return threads == 1 ? gets_more_threads() : Stint::had_better_end();
+    }
+
+    // Not at once: another fit may only be between two epochs.
+    bool gets_more_threads() {
+        constexpr double long_enough = 0.005;  // seconds
+        const bool before = free;
+        free = more_threads_are_free(wanted);
+        if (free && !before) freed = Stopwatch();
+        return free && freed.seconds() > long_enough;
     }
 };
 
@@ -336,7 +347,7 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
                   wanted};
     CourseResult& result = common.result;
     const index_t batches = (count + batch_size - 1) / batch_size;
-    auto go_on = [&](int index, int threads) {
+    const auto go_on = [&](int index, int threads) {
         index_t i = common.begin % batches;
         for (index_t epoch = common.begin / batches; epoch < course.epochs; ++epoch, i = 0) {
             const int64_t* const order = course.order ? course.order + epoch * count : nullptr;
@@ -358,7 +369,7 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
     };
     while (!common.ended && result.epochs < course.epochs) {
         common.begin = result.steps;
-        common.leave = false;
+        common.leave = common.free = false;
         run_team(wanted, go_on);
     }
     return result;

@@ -102,9 +102,10 @@ def seconds_since(before):
 # An epoch is one call of the core. (All its samples are the same.)
 def trained(threads, steps):
     x = np.broadcast_to(sample, (128 * steps, 784))
-    net = pynn.MLP([784, 128, 10], seed=0)
+    net = pynn.MLP([784, 128, 10], dropout=0.1, l2=1e-4, seed=0)
+    optimizer = pynn.SGD(0.01, momentum=0.9, clip_norm=1.0)
     with pynn.threads(threads):
-        net.fit(x, labels[: len(x)], batch_size=128, optimizer=pynn.SGD(0.01), shuffle=False)
+        net.fit(x, labels[: len(x)], batch_size=128, optimizer=optimizer)
     return hashlib.sha256(b"".join(w.tobytes() for w in net.weights)).hexdigest()
 
 rng = np.random.default_rng(0)
