@@ -1,7 +1,8 @@
 // A whole matrix product on one thread.
 #pragma once
 
-#include "kernels/gemm_block.h"
+#include "kernels/gemm_slabs.h"
+#include "kernels/gemm_turned.h"
 #include "kernels/gemv.h"
 #include "kernels/outer.h"
 
@@ -58,46 +59,6 @@ PYNN_INLINE bool is_narrow(const Gemm<T>& g) {
            g.b_col == 1 && g.m >= 2 * w && g.k >= w;
 }
 
-// `rows` rows of sums, n contiguous values each, through the epilogue to rows i0, ... of c.
-template <class T>
-void write_rows(const Gemm<T>& g, const T* sums, index_t i0, index_t rows) {
-    if (g.c_row == g.n && g.epilogue == Epilogue::update) {  // end to end
-        update_kernel(*g.update, sums, g.c + i0 * g.n - g.update->w, rows * g.n);
-        return;
-    }
-    if (g.c_row == g.n && g.epilogue == Epilogue::scale && g.beta != T(0)) {
-        add_scaled(g.alpha, sums, g.beta, g.c + i0 * g.n, rows * g.n);
-        return;
-    }
-    const Vec<T> floor = set1(g.floor), alpha = set1(g.alpha), beta = set1(g.beta);
-    for (index_t i = i0; i < i0 + rows; ++i, sums += g.n) {
-        T* const c = g.c + i * g.c_row;
-        switch (g.epilogue) {
-            case Epilogue::store:
-                map(sums, c, g.n, [](Vec<T> v) { return v; });
-                break;
-            case Epilogue::bias:
-                map(sums, g.bias, c, g.n, [=](Vec<T> v, Vec<T> b) { return max(floor, v + b); });
-                break;
-            case Epilogue::scale:
-                if (g.beta == T(0)) {
-                    map(sums, c, g.n, [=](Vec<T> v) { return alpha * v; });
-                } else {
-                    map(sums, c, c, g.n,
-                        [=](Vec<T> v, Vec<T> old) { return fma(alpha, v, beta * old); });
-                }
-                break;
-            case Epilogue::relu_backward:
-                map(sums, g.y + i * g.y_row, c, g.n,
-                    [](Vec<T> v, Vec<T> y) { return relu_gradient(v, y); });
-                break;
-            case Epilogue::update:
-                update_kernel(*g.update, sums, c - g.update->w, g.n);
-                break;
-        }
-    }
-}
-
 template <class T>
 void multiply_narrow(const Gemm<T>& g) {
     constexpr index_t group = 4 * Vec<T>::width, widest = 2 * Vec<T>::width;
@@ -129,8 +90,12 @@ void multiply_shape(const Gemm<T>& given) {
         gemv(given.a, given.a_row, given.b, given.b_row, given.m, given.k, given.c)) {
         return;
     }
-    if (given.k == 1 && given.b_col == 1 && given.epilogue == Epilogue::store) {
-        outer_product(given.a, given.a_row, given.b, given.m, given.n, given.c, given.c_row);
+    if (given.k == 1 && given.b_col == 1) {
+        multiply_outer(given);
+        return;
+    }
+    if (is_turned_gemv(given)) {
+        multiply_turned_gemv(given);
         return;
     }
     if (is_narrow(given)) {
@@ -138,6 +103,14 @@ void multiply_shape(const Gemm<T>& given) {
         return;
     }
     const Gemm<T> g = oriented(given);
+    if (is_worth_turning(g)) {
+        multiply_turned(g);
+        return;
+    }
+    if (goes_by_slabs(g)) {
+        multiply_by_slabs(g);
+        return;
+    }
     if (g.m != given.m && g.bias) {
         T bias[tile_vectors_max * Vec<T>::width];
         for (T& value : bias) value = *g.bias;
@@ -170,9 +143,14 @@ PYNN_INLINE Gemm<T> staged(const Gemm<T>& g) {
 }
 
 template <class T>
+PYNN_INLINE index_t shape_bytes(const Gemm<T>& g) {
+    return at_least(Plan<T>(g).bytes, at_least(slab_bytes(g), turned_bytes(g)));
+}
+
+template <class T>
 index_t gemm_workspace_kernel(const Gemm<T>& g) {
-    if (is_staged(g)) return stage_bytes(g) + Plan<T>(oriented(staged(g))).bytes;
-    return Plan<T>(oriented(g)).bytes;
+    if (is_staged(g)) return stage_bytes(g) + shape_bytes(oriented(staged(g)));
+    return shape_bytes(oriented(g));
 }
 
 template <class T>

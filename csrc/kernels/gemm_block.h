@@ -32,6 +32,15 @@ PYNN_INLINE void prefetch_a(const Gemm<T>& g, const Block<T>& s, index_t start, 
     }
 }
 
+// Rows [begin, end) of a panel of b, on their way to the L2 cache.
+template <class T>
+PYNN_INLINE void prefetch_panel(const T* b, index_t b_row, index_t begin, index_t end,
+                                index_t columns) {
+    for (index_t l = begin; l < end; ++l) {
+        for (index_t j = 0; j < columns; j += Plan<T>::line) PYNN_PREFETCH_L2(b + l * b_row + j);
+    }
+}
+
 // As many lines as belong to so many multiply-adds.
 PYNN_INLINE void fetch_ahead(Ahead& ahead, float operations) {
     constexpr index_t line = 64;
@@ -52,18 +61,27 @@ PYNN_INLINE void fetch_ahead(Ahead& ahead, float operations) {
     }
 }
 
+// What all tiles of a product have in common.
 template <class T>
-void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
-    constexpr int w = Vec<T>::width;
-    const RowTiles split(g.m, g.k);
+PYNN_INLINE Tile<T> tile_of(const Gemm<T>& g) {
     Tile<T> t;
-    t.k = s.depth;
     t.c_row = g.c_row;
     t.y_row = g.y_row;
     t.floor = g.floor;
     t.alpha = g.alpha;
     t.beta = g.beta;
     t.update = g.update;
+    t.resume = nullptr;
+    t.suspend = nullptr;
+    return t;
+}
+
+template <class T>
+void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
+    constexpr int w = Vec<T>::width;
+    const RowTiles split(g.m);
+    Tile<T> t = tile_of(g);
+    t.k = s.depth;
     t.accumulate = s.k0 > 0;
     t.epilogue = s.k0 + s.depth == g.k ? g.epilogue : Epilogue::store;
     t.a_row = s.packed_a ? plan.a_row : g.a_row;
@@ -105,6 +123,58 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
             t.y = g.y ? g.y + start * g.y_row + column : nullptr;
             tiles<T>.at[rows][vectors][!s.packed_b && t.last != w](t);
             j += used;
+        }
+    }
+}
+
+// g's columns from j on.
+template <class T>
+PYNN_INLINE Gemm<T> columns_of(const Gemm<T>& g, index_t j, index_t columns) {
+    Gemm<T> part = g;
+    part.n = columns;
+    part.b += j * g.b_col;
+    part.c += j;
+    if (g.bias) part.bias += j;
+    if (g.y) part.y += j;
+    return part;
+}
+
+// `rows` rows of sums, n contiguous values each, through the epilogue to rows i0, ... of c.
+template <class T>
+void write_rows(const Gemm<T>& g, const T* sums, index_t i0, index_t rows) {
+    if (g.c_row == g.n && g.epilogue == Epilogue::update) {  // end to end
+        update_kernel(*g.update, sums, g.c + i0 * g.n - g.update->w, rows * g.n);
+        return;
+    }
+    if (g.c_row == g.n && g.epilogue == Epilogue::scale && g.beta != T(0)) {
+        add_scaled(g.alpha, sums, g.beta, g.c + i0 * g.n, rows * g.n);
+        return;
+    }
+    const Vec<T> floor = set1(g.floor), alpha = set1(g.alpha), beta = set1(g.beta);
+    for (index_t i = i0; i < i0 + rows; ++i, sums += g.n) {
+        T* const c = g.c + i * g.c_row;
+        switch (g.epilogue) {
+            case Epilogue::store:
+                map(sums, c, g.n, [](Vec<T> v) { return v; });
+                break;
+            case Epilogue::bias:
+                map(sums, g.bias, c, g.n, [=](Vec<T> v, Vec<T> b) { return max(floor, v + b); });
+                break;
+            case Epilogue::scale:
+                if (g.beta == T(0)) {
+                    map(sums, c, g.n, [=](Vec<T> v) { return alpha * v; });
+                } else {
+                    map(sums, c, c, g.n,
+                        [=](Vec<T> v, Vec<T> old) { return fma(alpha, v, beta * old); });
+                }
+                break;
+            case Epilogue::relu_backward:
+                map(sums, g.y + i * g.y_row, c, g.n,
+                    [](Vec<T> v, Vec<T> y) { return relu_gradient(v, y); });
+                break;
+            case Epilogue::update:
+                update_kernel(*g.update, sums, c - g.update->w, g.n);
+                break;
         }
     }
 }

@@ -12,6 +12,15 @@ constexpr index_t at_most(index_t a, index_t b) { return a < b ? a : b; }
 constexpr index_t at_least(index_t a, index_t b) { return a < b ? b : a; }
 constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 
+// From so many rows of a on it is worth while to pack b.
+constexpr index_t many_rows = 8 * tile_rows_max;
+
+// Whether b comes from beyond the L2 cache.
+template <class T>
+PYNN_INLINE bool is_far(const Gemm<T>& g) {
+    return g.b_is_far || g.k * g.n * static_cast<index_t>(sizeof(T)) > near_bytes;
+}
+
 // How a product is cut. For a block of b (k_chunk x columns) that stays in the L2 cache, each tile
 // of rows of a (at most tile_rows_max x k_chunk) stays in the L1 cache while b's panels pass by.
 template <class T>
@@ -35,12 +44,10 @@ struct Plan {
         const index_t row_bytes = at_least(depth, 1) * size;
         columns = g.n * row_bytes <= block_bytes ? g.n : block_bytes / row_bytes / panel * panel;
         // Packing pays where it mends something; elsewhere reading in place is up to 10 % faster.
-        // b: without contiguous rows, or read so often that its panels come from the L3 cache
-        // again and again.
-        const bool many_rows = g.m >= 8 * tile_rows_max;
-        const bool large = g.k * g.n * size > 2 * block_bytes;
+        // b: without contiguous rows, or read so often that its panels come from far away again
+        // and again.
         const bool same_sets = g.k >= 64 && g.b_row * size % 2048 == 0;
-        pack_b = g.b_col != 1 || (many_rows && (large || same_sets));
+        pack_b = g.b_col != 1 || (g.m >= many_rows && (is_far(g) || same_sets));
         // a: columns (a cache line is then read for fourteen elements), or rows whose distance
         // puts them into the same few sets of the cache.
         const bool by_columns = g.a_row == 1 && g.a_col != 1;
@@ -58,14 +65,14 @@ struct Plan {
 };
 
 // How m rows are divided among tiles: as evenly as tiles of at most tile_rows_max allow, since a
-// last tile of a row or two would have too few chains. An outer product has none to speak of: its
-// rows are written one after the other.
+// last tile of a row or two would have too few chains.
 struct RowTiles {
     index_t count, rows, larger;  // tiles; rows of each; how many have one more
-    PYNN_INLINE RowTiles(index_t m, index_t k)
-        : count(k > 1 ? ceil_div(m, tile_rows_max) : m),
+    PYNN_INLINE explicit RowTiles(index_t m)
+        : count(ceil_div(m, tile_rows_max)),
           rows(count == 1 ? m : m / count),
           larger(m - rows * count) {}
+    PYNN_INLINE index_t most() const { return rows + (larger > 0); }
     PYNN_INLINE index_t start(index_t tile) const { return tile * rows + at_most(tile, larger); }
 };
 

@@ -22,6 +22,10 @@ struct Tile {
     index_t c_row;
     int last;         // columns in the last vector
     bool accumulate;  // add what is in c first: c holds the sum of the earlier pieces of k
+    // Where a piece of k is itself worked off in parts (gemm_slabs.h): the chains of the tile,
+    // whole vectors end to end. null: they begin, or end, here.
+    const T* resume;
+    T* suspend;
     Epilogue epilogue;
     const T* bias;
     T floor, alpha, beta;
@@ -73,10 +77,18 @@ PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     const index_t a_step = t.a_col * static_cast<index_t>(sizeof(T));
     const T* b = t.b;
     constexpr index_t rows_ahead = 8;
-    PYNN_UNROLL
-    for (int i = 0; i < MR; ++i) {
+    if (t.resume) {
         PYNN_UNROLL
-        for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
+        for (int i = 0; i < MR; ++i) {
+            PYNN_UNROLL
+            for (int j = 0; j < NV; ++j) acc[i][j] = load(t.resume + (i * NV + j) * w);
+        }
+    } else {
+        PYNN_UNROLL
+        for (int i = 0; i < MR; ++i) {
+            PYNN_UNROLL
+            for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
+        }
     }
     for (index_t l = t.k; l > 0; --l) {
         Vec<T> bv[NV];
@@ -156,6 +168,10 @@ void tile(const Tile<T>& t) {
     constexpr int w = Vec<T>::width;
     Vec<T> acc[MR][NV];
     multiply<T, MR, NV, LastPart>(t, acc);
+    if (t.suspend) {
+        store_sums(acc, t.suspend, NV * w);
+        return;
+    }
     if (t.accumulate) {
         const bool part = t.last != w;
         PYNN_UNROLL

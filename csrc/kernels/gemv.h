@@ -5,7 +5,7 @@
 // of float32 on AVX2.
 #pragma once
 
-#include "kernels/vec.h"
+#include "kernels/gemm_block.h"
 
 PYNN_ISA_BEGIN
 
@@ -84,6 +84,30 @@ bool gemv(const T* a, index_t a_row, const T* x, index_t x_step, index_t m, inde
         i += rows;
     }
     return true;
+}
+
+// A row times the transpose of such a matrix, through any epilogue.
+template <class T>
+PYNN_INLINE bool is_turned_gemv(const Gemm<T>& g) {
+    return g.m == 1 && g.b_row == 1 && g.b_col != 1 && g.n >= Square<T>::size;
+}
+template <class T>
+void multiply_turned_gemv(const Gemm<T>& g) {
+    if (g.epilogue == Epilogue::store) {
+        gemv(g.b, g.b_col, g.a, g.a_col, g.n, g.k, g.c);
+        return;
+    }
+    constexpr index_t room = 8192 / sizeof(T);
+    T sums[room];
+    for (index_t j = 0; j < g.n;) {
+        // What is left after it has room for a square.
+        const index_t left = g.n - j;
+        const Gemm<T> part =
+            columns_of(g, j, left <= room ? left : at_most(room, left - Square<T>::size));
+        gemv(part.b, g.b_col, g.a, g.a_col, part.n, g.k, sums);
+        write_rows(part, sums, 0, 1);
+        j += part.n;
+    }
 }
 
 PYNN_ISA_END

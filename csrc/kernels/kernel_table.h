@@ -14,6 +14,9 @@ using index_t = ptrdiff_t;
 // order. (docs/numerics.md; tests/reference.py holds the same number.)
 constexpr index_t k_chunk = 512;
 
+// As much as an L2 cache keeps from one product to the next.
+constexpr index_t near_bytes = 1536 * 1024;
+
 // What happens to an element v of the product before it is stored in c.
 enum class Epilogue : int {
     store,          // c = v
@@ -79,6 +82,7 @@ struct Gemm {
     index_t a_row, a_col;
     const T* b;
     index_t b_row, b_col;
+    bool b_is_far;  // it is not in the L2 cache, however small: the caller knows its neighbours
     T* c;
     index_t c_row;
     Epilogue epilogue;
@@ -87,8 +91,8 @@ struct Gemm {
     const T* y;  // m x n, for relu_backward
     index_t y_row;
     const Update<T>* update;  // whose w c lies in
-    void* workspace;          // gemm_workspace(...) bytes, aligned to 64
-    Ahead* ahead;             // or null
+    void* workspace;  // gemm_workspace(...) bytes, aligned to 64, enough for fewer rows, too
+    Ahead* ahead;     // or null
 };
 
 // What a loss needs to know of a block of rows. Targets are labels or rows of values.

@@ -1,7 +1,7 @@
 // A column times a row, k = 1: as fast as its result can be written, one row after the other.
 #pragma once
 
-#include "kernels/vec.h"
+#include "kernels/gemm_block.h"
 
 PYNN_ISA_BEGIN
 
@@ -12,6 +12,42 @@ void outer_product(const T* a, index_t a_row, const T* b, index_t m, index_t n, 
     for (index_t i = 0; i < m; ++i) {
         const Vec<T> factor = set1(a[i * a_row]);
         map(b, c + i * c_row, n, [=](Vec<T> v) { return fma(factor, v, zero); });
+    }
+}
+
+// c = alpha a b + beta c: SGD's step for a single sample
+template <class T>
+void add_outer_product(const Gemm<T>& g) {
+    const Vec<T> zero = set1(T(0)), alpha = set1(g.alpha), beta = set1(g.beta);
+    for (index_t i = 0; i < g.m; ++i) {
+        const Vec<T> factor = set1(g.a[i * g.a_row]);
+        T* const c = g.c + i * g.c_row;
+        map(g.b, c, c, g.n,
+            [=](Vec<T> v, Vec<T> old) { return fma(alpha, fma(factor, v, zero), beta * old); });
+    }
+}
+
+// Through any epilogue, a piece at a time from the L1 cache.
+template <class T>
+void multiply_outer(const Gemm<T>& g) {
+    if (g.epilogue == Epilogue::store) {
+        outer_product(g.a, g.a_row, g.b, g.m, g.n, g.c, g.c_row);
+        return;
+    }
+    if (g.epilogue == Epilogue::scale && g.beta != T(0) && g.n >= Vec<T>::width) {
+        add_outer_product(g);
+        return;
+    }
+    constexpr index_t room = 8192 / sizeof(T);
+    T products[room];
+    for (index_t j = 0; j < g.n; j += room) {
+        const Gemm<T> part = columns_of(g, j, at_most(room, g.n - j));
+        const index_t rows = room / part.n;
+        for (index_t i = 0; i < g.m; i += rows) {
+            const index_t used = at_most(rows, g.m - i);
+            outer_product(g.a + i * g.a_row, g.a_row, part.b, used, part.n, products, part.n);
+            write_rows(part, products, i, used);
+        }
     }
 }
 

@@ -33,10 +33,12 @@ public:
 
     void reserve(index_t rows, Scratch<T>& scratch) const override {
         const Kernels<T>& k = kernels<T>();
+        Gemm<T> forward = forward_product(nullptr, nullptr, nullptr, nullptr, rows);
+        forward.b_is_far = scratch.far_parameters;
         Gemm<T> dw = gradient_product(nullptr, nullptr, rows);
         dw.m = inputs_;
         scratch.workspace.reserve(
-            std::max({k.gemm_workspace(forward_product(nullptr, nullptr, nullptr, nullptr, rows)),
+            std::max({k.gemm_workspace(forward),
                       k.gemm_workspace(backward_product(nullptr, nullptr, nullptr,
                                                         Activation::identity, nullptr, rows)),
                       k.gemm_workspace(dw)}));
@@ -45,8 +47,9 @@ public:
 
     void forward(const T* parameters, const T* x, T* y, index_t rows,
                  Scratch<T>& scratch) const override {
-        multiply(forward_product(parameters + w_, bias_ ? parameters + b_ : nullptr, x, y, rows),
-                 scratch);
+        Gemm<T> g = forward_product(parameters + w_, bias_ ? parameters + b_ : nullptr, x, y, rows);
+        g.b_is_far = scratch.far_parameters;
+        multiply(g, scratch);
         activate_settled<T>(pending_activation(activation_, bias_), y, y, rows * outputs_);
     }
 

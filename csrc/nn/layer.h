@@ -25,6 +25,7 @@ struct Scratch {
     Buffer<T> gradient;      // a piece of a layer's gradient
     Ahead ahead{};           // what the products ask memory for
     Place place{};
+    bool far_parameters = false;  // all of the network's together leave the L2 cache meanwhile
 };
 
 template <class T>

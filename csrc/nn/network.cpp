@@ -66,6 +66,7 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
     const auto work = [&](int index, int count) {
         thread_local Scratch<T> scratch;
         thread_local Buffer<T> buffers[3];
+        scratch.far_parameters = has_far_parameters();
         index_t done = 0;
         for (;;) {
             const index_t first = next.fetch_add(block, std::memory_order_relaxed);

@@ -31,6 +31,10 @@ public:
 
     // Each stage's parameters start on a cache line of their own; so many values are the block.
     index_t parameter_count() const { return parameter_count_; }
+    // Whether they leave the L2 cache between two uses of a layer's.
+    bool has_far_parameters() const {
+        return parameter_count_ * static_cast<index_t>(sizeof(T)) > near_bytes;
+    }
     void set_parameters(T* parameters) { parameters_ = parameters; }
     T* parameters() const { return parameters_; }
 

@@ -80,6 +80,7 @@ void Trainer<T>::prepare(index_t batch, int threads) {
         scratch_ = std::vector<Scratch<T>>(static_cast<std::size_t>(threads));
     }
     for (Scratch<T>& scratch : scratch_) {
+        scratch.far_parameters = network_.has_far_parameters();
         for (index_t l = 0; l < network_.layer_count(); ++l) {
             network_.layer(l).reserve(batch, scratch);
         }

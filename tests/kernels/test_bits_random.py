@@ -48,7 +48,8 @@ def product(m, k, n, layouts=("contiguous", "contiguous"), dtype=np.float32, thr
 
 # The ways that a product may take: packed columns of a, both operands packed, rows of a whose
 # distance is a multiple of a page, few columns with a transposed (the last layer's gradient), more
-# columns than a block, one row, one column.
+# columns than a block, one row, one column; a large b by slabs; few rows times a transposed matrix,
+# turned, of which the last has more than are packed at a time.
 WAYS = [
     product(130, 70, 150, ("transposed", "contiguous")),
     product(784, 128, 10, ("transposed", "contiguous")),
@@ -57,7 +58,14 @@ WAYS = [
     product(120, 1024, 1030, threads=2),
     product(120, 520, 410, ("negative", "transposed"), np.float64, 3),
     product(1, 600, 300, ("contiguous", "transposed")),
+    product(1, 70, 2100, ("strided", "transposed"), np.float64),
     product(300, 600, 1, ("transposed", "strided")),
+    product(33, 1100, 390),
+    product(111, 700, 601, ("transposed", "contiguous"), np.float64),
+    product(9, 520, 1001, ("strided", "inside"), np.float64),
+    product(20, 600, 300, ("contiguous", "transposed")),
+    product(71, 1030, 131, ("inside", "transposed"), np.float64, 2),
+    product(70, 5000, 200, ("contiguous", "transposed")),
 ]
 
 
