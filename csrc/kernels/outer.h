@@ -27,25 +27,49 @@ void add_outer_product(const Gemm<T>& g) {
     }
 }
 
+// Rows of up to so many vectors are written whole, each over what the one before stored beyond its
+// end: a partial vector at the end of every row would hold up the next.
+constexpr int outer_vectors = 8;
+
+// out (m x n, end to end, with room for a vector more) = a b
+template <class T>
+PYNN_INLINE void outer_short_rows(const T* a, index_t a_row, const T* b, index_t m, index_t n,
+                                  T* out) {
+    constexpr int w = Vec<T>::width;
+    const Vec<T> zero = set1(T(0));
+    T padded[outer_vectors * w] = {};
+    for (index_t j = 0; j < n; ++j) padded[j] = b[j];
+    for (index_t i = 0; i < m; ++i, out += n) {
+        const Vec<T> factor = set1(a[i * a_row]);
+        for (index_t j = 0; j < n; j += w) store(out + j, fma(factor, load(padded + j), zero));
+    }
+}
+
 // Through any epilogue, a piece at a time from the L1 cache.
 template <class T>
 void multiply_outer(const Gemm<T>& g) {
+    constexpr index_t w = Vec<T>::width, room = 8192 / sizeof(T);
+    const bool is_short = g.n % w != 0 && g.n <= outer_vectors * w;
     if (g.epilogue == Epilogue::store) {
         outer_product(g.a, g.a_row, g.b, g.m, g.n, g.c, g.c_row);
         return;
     }
-    if (g.epilogue == Epilogue::scale && g.beta != T(0) && g.n >= Vec<T>::width) {
+    if (g.epilogue == Epilogue::scale && g.beta != T(0) && !is_short) {
         add_outer_product(g);
         return;
     }
-    constexpr index_t room = 8192 / sizeof(T);
-    T products[room];
+    alignas(64) T products[room + w];
     for (index_t j = 0; j < g.n; j += room) {
         const Gemm<T> part = columns_of(g, j, at_most(room, g.n - j));
         const index_t rows = room / part.n;
         for (index_t i = 0; i < g.m; i += rows) {
+            const T* const a = g.a + i * g.a_row;
             const index_t used = at_most(rows, g.m - i);
-            outer_product(g.a + i * g.a_row, g.a_row, part.b, used, part.n, products, part.n);
+            if (is_short) {
+                outer_short_rows(a, g.a_row, part.b, used, part.n, products);
+            } else {
+                outer_product(a, g.a_row, part.b, used, part.n, products, part.n);
+            }
             write_rows(part, products, i, used);
         }
     }
