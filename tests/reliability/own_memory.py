@@ -63,11 +63,21 @@ def products(dtype):
         pynn.linear_backward(dy, a, b)
 
 
+def large_network(dtype):
+    """Weights that leave the L2 cache: by slabs, turned, and (a single sample) row by row."""
+    net = pynn.MLP([330, 701, 411, 9], dtype=dtype, seed=0)
+    x, y = rng.random((125, 330)), rng.integers(9, size=125)
+    for batch_size in (1, 7, 37, 124):
+        net.fit(x, y, 1, batch_size)
+    net(x), net.gradients(x, y), net.input_gradient(x, y)
+
+
 def work():
     for threads, dtype in itertools.product((1, 3), (np.float32, np.float64)):
         with pynn.threads(threads):
             networks(dtype)
             products(dtype)
+            large_network(dtype)
 
 
 def beyond():
