@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/gemm_block.h"
+#include "kernels/gemm_rows.h"
 
 PYNN_ISA_BEGIN
 

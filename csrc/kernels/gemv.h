@@ -5,7 +5,7 @@
 // of float32 on AVX2.
 #pragma once
 
-#include "kernels/gemm_block.h"
+#include "kernels/gemm_rows.h"
 
 PYNN_ISA_BEGIN
 

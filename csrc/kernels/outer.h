@@ -1,7 +1,7 @@
 // A column times a row, k = 1: as fast as its result can be written, one row after the other.
 #pragma once
 
-#include "kernels/gemm_block.h"
+#include "kernels/gemm_rows.h"
 
 PYNN_ISA_BEGIN
 
