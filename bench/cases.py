@@ -18,7 +18,8 @@ NETS: tuple[tuple[tuple[int, ...], int], ...] = (
     ((784, 256, 128, 10), 128),
     ((1024, 1024, 1024, 1024), 256),
 )
-# Others, for what a choice of eight could hide: narrow, wide, deep, ragged.
+# Others, for what a choice of eight could hide: narrow, wide, deep, ragged; a single sample, many,
+# few with many weights.
 MORE_NETS: tuple[tuple[tuple[int, ...], int], ...] = (
     ((7, 20, 2), 8),
     ((64, 100, 10), 200),
@@ -26,11 +27,20 @@ MORE_NETS: tuple[tuple[tuple[int, ...], int], ...] = (
     ((300, 100, 46, 10), 64),
     ((20, *[32] * 20, 10), 64),
     ((3072, 512, 256, 10), 128),
+    ((784, 128, 10), 1),
+    ((784, 100, 10), 512),
+    ((1024, 1024, 1024, 1024), 32),
 )
 # What `threads.py` sweeps: 10-w-w-10.
 SWEEP_WIDTHS = (4, 8, 16, 32, 64, 128, 256, 512)
 SWEEP_BATCHES = (8, 32, 128, 512)
-PREDICTION_NETS = ((4, 16, 3), (10, 64, 64, 10), (784, 128, 10), (784, 256, 128, 10))
+PREDICTION_NETS = (
+    (4, 16, 3),
+    (10, 64, 64, 10),
+    (784, 128, 10),
+    (784, 256, 128, 10),
+    (1024, 1024, 1024, 1024),
+)
 PREDICTION_ROWS = (1, 32, 1024)
 SQUARES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 # Tall, flat, thin and odd products, (m, k, n).

@@ -48,14 +48,14 @@ struct Plan {
         // and again.
         const bool same_sets = g.k >= 64 && g.b_row * size % 2048 == 0;
         pack_b = g.b_col != 1 || (g.m >= many_rows && (is_far(g) || same_sets));
-        // a: columns (a cache line is then read for fourteen elements) where panels share them,
-        // which two do from the L2 cache, four from L1; or rows whose distance puts them into the
-        // same few sets of the cache.
+        // a: columns (a cache line is then read for fourteen elements) where four panels share
+        // them, or two if a does not stay in the L2 cache; or rows whose distance puts them into
+        // the same few sets of the cache.
         const bool by_columns = g.a_row == 1 && g.a_col != 1;
         const bool conflicts = g.a_row * size % 4096 == 0;
-        const index_t shared_by = g.m * g.k * size > block_bytes ? width + 1 : 4 * panel;
+        const index_t worth = g.m * g.k * size > block_bytes ? width + 1 : 4 * panel;
         pack_a = g.m > 2 * tile_rows_max && g.k >= 64 &&
-                 (by_columns ? g.n >= shared_by : conflicts && g.n >= 16 * panel);
+                 (by_columns ? g.n >= worth : conflicts && g.n >= 16 * panel);
         prefetch_a = g.m * g.k * size > block_bytes / 2 && g.n >= 4 * panel;
         // A line more than the rows need, so that rows do not share a set of the L1 cache.
         a_row = by_columns ? 1 : ceil_div(depth, line) * line + line;
