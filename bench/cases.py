@@ -18,8 +18,8 @@ NETS: tuple[tuple[tuple[int, ...], int], ...] = (
     ((784, 256, 128, 10), 128),
     ((1024, 1024, 1024, 1024), 256),
 )
-# Others, for what a choice of eight could hide: narrow, wide, deep, ragged; a single sample, many,
-# few with many weights.
+# Others, for what a choice of eight could hide: narrow, wide, deep, ragged; many samples; many
+# weights and few samples.
 MORE_NETS: tuple[tuple[tuple[int, ...], int], ...] = (
     ((7, 20, 2), 8),
     ((64, 100, 10), 200),
@@ -27,7 +27,6 @@ MORE_NETS: tuple[tuple[tuple[int, ...], int], ...] = (
     ((300, 100, 46, 10), 64),
     ((20, *[32] * 20, 10), 64),
     ((3072, 512, 256, 10), 128),
-    ((784, 128, 10), 1),
     ((784, 100, 10), 512),
     ((1024, 1024, 1024, 1024), 32),
 )

@@ -51,13 +51,15 @@ double Network<T>::step_operations() const {
 
 template <class T>
 void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* out) const {
-    // Blocks of rows go through all layers while they are in the L2 cache, beside the weights.
-    constexpr index_t block_bytes = 256 * 1024;
+    // Blocks of rows go through all layers while they are in the L2 cache, beside the weights. Those
+    // that are not there are fetched again for each block, so the blocks are large.
+    const bool far = has_far_parameters();
+    const index_t block_bytes = (far ? 1024 : 256) * 1024;
     const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_;
     const int threads = threads_for(forward_operations() * static_cast<double>(x.rows), x.rows / 8);
     // Threads take what is next, several times each: one that is slow (its processor is shared)
     // gets less. No bit of a row depends on the rows beside it.
-    constexpr index_t turns = 4;
+    const index_t turns = far ? 1 : 4;
     const index_t share =
         threads == 1 ? x.rows : (x.rows + turns * threads - 1) / (turns * threads);
     const index_t block = std::min(share, std::clamp<index_t>(fitting, 28, 512));
@@ -66,7 +68,7 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
     const auto work = [&](int index, int count) {
         thread_local Scratch<T> scratch;
         thread_local Buffer<T> buffers[3];
-        scratch.far_parameters = has_far_parameters();
+        scratch.far_parameters = far;
         index_t done = 0;
         for (;;) {
             const index_t first = next.fetch_add(block, std::memory_order_relaxed);
