@@ -51,8 +51,8 @@ double Network<T>::step_operations() const {
 
 template <class T>
 void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* out) const {
-    // Blocks of rows go through all layers while they are in the L2 cache, beside the weights. Those
-    // that are not there are fetched again for each block, so the blocks are large.
+    // Blocks of rows go through all layers while they are in the L2 cache, beside the weights.
+    // Those that are not there are fetched again for each block, so the blocks are large.
     const bool far = has_far_parameters();
     const index_t block_bytes = (far ? 1024 : 256) * 1024;
     const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_;
