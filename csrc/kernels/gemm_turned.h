@@ -10,13 +10,6 @@
 
 PYNN_ISA_BEGIN
 
-// Turning a value of the result costs about half as much again as one of an operand.
-template <class T>
-PYNN_INLINE bool is_worth_turning(const Gemm<T>& g) {
-    return g.b_row == 1 && g.b_col != 1 && g.a_col == 1 && g.m > 1 && g.k >= 32 &&
-           g.m * (2 * g.k + 3 * g.n) <= 2 * g.k * g.n;
-}
-
 template <class T>
 struct TurnedPlan {
     static constexpr index_t size = sizeof(T);
@@ -36,12 +29,27 @@ struct TurnedPlan {
     }
 };
 
+// The most rows of a that are worth turning; 0: none. Turning a value of the result costs about
+// half as much again as one of an operand, and the rows of a, or some panels of them, have to fit
+// the L2 cache from end to end.
+template <class T>
+PYNN_INLINE index_t most_turned_rows(const Gemm<T>& g) {
+    if (g.b_row != 1 || g.b_col == 1 || g.a_col != 1 || g.k < 32) return 0;
+    const index_t cheap = 2 * g.k * g.n / (2 * g.k + 3 * g.n);
+    const index_t fitting = near_bytes / (g.k * TurnedPlan<T>::size);
+    return fitting >= 2 * TurnedPlan<T>::panel ? cheap : at_most(cheap, fitting);
+}
+template <class T>
+PYNN_INLINE bool is_worth_turning(const Gemm<T>& g) {
+    return g.m > 1 && g.m <= most_turned_rows(g);
+}
+
 // What g needs, or fewer of its rows.
 template <class T>
 PYNN_INLINE index_t turned_bytes(const Gemm<T>& g) {
     Gemm<T> most = g;
-    most.m = at_most(g.m, 2 * g.k * g.n / at_least(2 * g.k + 3 * g.n, 1));
-    return is_worth_turning(most) ? TurnedPlan<T>(most).bytes : 0;
+    most.m = at_most(g.m, most_turned_rows(g));
+    return most.m > 1 ? TurnedPlan<T>(most).bytes : 0;
 }
 
 // The transposed product, without an epilogue.
