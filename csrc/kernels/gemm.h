@@ -1,6 +1,7 @@
 // A whole matrix product on one thread.
 #pragma once
 
+#include "kernels/gemm_panels.h"
 #include "kernels/gemm_slabs.h"
 #include "kernels/gemm_turned.h"
 #include "kernels/gemv.h"
@@ -107,6 +108,10 @@ void multiply_shape(const Gemm<T>& given) {
         multiply_turned(g);
         return;
     }
+    if (goes_by_panels(g)) {
+        multiply_by_panels(g);
+        return;
+    }
     if (goes_by_slabs(g)) {
         multiply_by_slabs(g);
         return;
@@ -144,7 +149,8 @@ PYNN_INLINE Gemm<T> staged(const Gemm<T>& g) {
 
 template <class T>
 PYNN_INLINE index_t shape_bytes(const Gemm<T>& g) {
-    return at_least(Plan<T>(g).bytes, at_least(slab_bytes(g), turned_bytes(g)));
+    const index_t bytes = at_least(Plan<T>(g).bytes, panel_bytes(g));
+    return at_least(bytes, at_least(slab_bytes(g), turned_bytes(g)));
 }
 
 template <class T>

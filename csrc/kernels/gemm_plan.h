@@ -21,6 +21,20 @@ PYNN_INLINE bool is_far(const Gemm<T>& g) {
     return g.b_is_far || g.k * g.n * static_cast<index_t>(sizeof(T)) > near_bytes;
 }
 
+// Whether b is so large, or its rows lie so, that many rows of a had better find it packed: in the
+// same few sets of the L1 cache; or, where a panel's rows are single cache lines, across two each.
+template <class T>
+PYNN_INLINE bool is_large(const Gemm<T>& g) {
+    return g.k * g.n * static_cast<index_t>(sizeof(T)) > b_in_place_bytes;
+}
+template <class T>
+PYNN_INLINE bool is_badly_placed(const Gemm<T>& g) {
+    constexpr index_t line = 64;
+    const index_t row_bytes = g.b_row * static_cast<index_t>(sizeof(T));
+    const bool across_lines = panels_stay_in_l1 && row_bytes % line != 0 && row_bytes > line;
+    return g.k >= 64 && (row_bytes % 2048 == 0 || across_lines);
+}
+
 // How a product is cut. For a block of b (k_chunk x columns) that stays in the L2 cache, each tile
 // of rows of a (at most tile_rows_max x k_chunk) stays in the L1 cache while b's panels pass by.
 template <class T>
@@ -28,7 +42,7 @@ struct Plan {
     static constexpr int width = Vec<T>::width;
     static constexpr index_t size = sizeof(T);
     static constexpr index_t line = 64 / size;
-    static constexpr index_t block_bytes = 768 * 1024;  // of b; an L2 cache has 1 or 2 MB
+    static constexpr index_t block_bytes = b_block_bytes;
 
     bool pack_a, pack_b, prefetch_a;
     int panel;             // columns of a panel of packed b
@@ -46,8 +60,8 @@ struct Plan {
         // Packing pays where it mends something; elsewhere reading in place is up to 10 % faster.
         // b: without contiguous rows, or read so often that its panels come from far away again
         // and again.
-        const bool same_sets = g.k >= 64 && g.b_row * size % 2048 == 0;
-        pack_b = g.b_col != 1 || (g.m >= many_rows && (is_far(g) || same_sets));
+        pack_b =
+            g.b_col != 1 || (g.m >= many_rows && (is_far(g) || is_large(g) || is_badly_placed(g)));
         // a: columns (a cache line is then read for fourteen elements) where four panels share
         // them, or two if a does not stay in the L2 cache; or rows whose distance puts them into
         // the same few sets of the cache.
@@ -61,7 +75,10 @@ struct Plan {
         a_row = by_columns ? 1 : ceil_div(depth, line) * line + line;
         a_col = by_columns ? tile_rows_max : 1;
         a_bytes = pack_a ? round_up((by_columns ? depth : a_row) * tile_rows_max * size) + 64 : 0;
-        bytes = a_bytes + (pack_b ? round_up(ceil_div(columns, width) * width * depth * size) : 0);
+        // (Enough for a shorter sum, too, of which a block may have more columns.)
+        constexpr index_t most = block_bytes + (width - 1) * k_chunk * size;
+        bytes = a_bytes;
+        if (pack_b) bytes += round_up(at_most(ceil_div(g.n, width) * width * depth * size, most));
     }
     static PYNN_INLINE index_t round_up(index_t n) { return ceil_div(n, 64) * 64; }
 };

@@ -12,7 +12,7 @@ PYNN_ISA_BEGIN
 
 template <class T>
 PYNN_INLINE bool goes_by_slabs(const Gemm<T>& g) {
-    return g.b_col == 1 && g.m > 1 && g.m < many_rows && is_far(g);
+    return !panels_stay_in_l1 && g.b_col == 1 && g.m > 1 && g.m < many_rows && is_far(g);
 }
 
 template <class T>
@@ -42,7 +42,7 @@ struct SlabPlan {
 template <class T>
 PYNN_INLINE index_t slab_bytes(const Gemm<T>& g) {
     using P = SlabPlan<T>;
-    if (g.b_col != 1 || !is_far(g)) return 0;
+    if (panels_stay_in_l1 || g.b_col != 1 || !is_far(g)) return 0;
     const index_t rows = at_most(g.m, many_rows - 1);
     return Plan<T>::round_up(rows * P::depth * P::size) +
            at_most(P::chain_bytes, P::chains(rows, g.n));

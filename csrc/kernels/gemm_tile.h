@@ -52,10 +52,12 @@ struct RowPointers {
             base[g] = reinterpret_cast<const char*>(a) + g * group * stride;
         }
     }
-    PYNN_INLINE T operator[](int row) const {
+    // The element that is `column` after where the pointers are.
+    PYNN_INLINE T at(int row, int column) const {
         const int in_group = row % group;
         const index_t offset = in_group == 3 ? three : in_group * stride;
-        return *reinterpret_cast<const T*>(base[row / group] + offset);
+        const char* const element = base[row / group] + offset;
+        return *reinterpret_cast<const T*>(element + column * static_cast<index_t>(sizeof(T)));
     }
     PYNN_INLINE void step(index_t bytes) {
         PYNN_UNROLL
@@ -68,13 +70,32 @@ template <class T>
 constexpr int vectors_per_line =
     Vec<T>::width * sizeof(T) < 64 ? 64 / (Vec<T>::width * sizeof(T)) : 1;
 
+// A step of k: a row of b by an element of each row of a, which element_of(row) gives.
+//
 // The last vector is loaded in part if LastPart, whole otherwise (where b was packed and padded,
 // or has no odd columns): a masked load takes a place on a multiply-add's port.
+template <class T, int MR, int NV, bool LastPart, class F>
+PYNN_INLINE void multiply_step(const T* b, int last, F element_of, Vec<T> (&acc)[MR][NV]) {
+    constexpr int w = Vec<T>::width;
+    Vec<T> bv[NV];
+    PYNN_UNROLL
+    for (int j = 0; j < NV; ++j) {
+        bv[j] = LastPart && j == NV - 1 ? load_part(b + j * w, last) : load(b + j * w);
+    }
+    PYNN_UNROLL
+    for (int i = 0; i < MR; ++i) {
+        const Vec<T> av = set1(element_of(i));
+        PYNN_UNROLL
+        for (int j = 0; j < NV; ++j) add_product(acc[i][j], av, bv[j]);
+    }
+}
+
 template <class T, int MR, int NV, bool LastPart>
 PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     constexpr int w = Vec<T>::width;
+    constexpr index_t size = sizeof(T);
     RowPointers<T, MR> a(t.a, t.a_row);
-    const index_t a_step = t.a_col * static_cast<index_t>(sizeof(T));
+    const index_t a_step = t.a_col * size;
     const T* b = t.b;
     constexpr index_t rows_ahead = 8;
     if (t.resume) {
@@ -90,23 +111,43 @@ PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
             for (int j = 0; j < NV; ++j) acc[i][j] = set1(T(0));
         }
     }
-    for (index_t l = t.k; l > 0; --l) {
-        Vec<T> bv[NV];
-        PYNN_UNROLL
-        for (int j = 0; j < NV; ++j) {
-            bv[j] = LastPart && j == NV - 1 ? load_part(b + j * w, t.last) : load(b + j * w);
+    index_t l = t.k;
+    if constexpr (steps_at_once > 1) {
+        // Where the distances of a's elements are known: in rows, and in packed columns. (With an
+        // `else` between them GCC 12 moves the accumulators about in the second loop.)
+        if (t.a_col == 1) {
+            for (; l >= steps_at_once; l -= steps_at_once) {
+                PYNN_UNROLL
+                for (int s = 0; s < steps_at_once; ++s) {
+                    multiply_step<T, MR, NV, LastPart>(
+                        b, t.last, [&](int i) { return a.at(i, s); }, acc);
+                    b += t.b_row;
+                }
+                a.step(steps_at_once * size);
+            }
         }
+        if (t.a_row == 1 && t.a_col == tile_rows_max) {
+            const T* columns = t.a;
+            for (; l >= steps_at_once; l -= steps_at_once) {
+                PYNN_UNROLL
+                for (int s = 0; s < steps_at_once; ++s) {
+                    const T* const column = columns + s * tile_rows_max;
+                    multiply_step<T, MR, NV, LastPart>(
+                        b, t.last, [=](int i) { return column[i]; }, acc);
+                    b += t.b_row;
+                }
+                columns += steps_at_once * tile_rows_max;
+                a.step(steps_at_once * tile_rows_max * size);
+            }
+        }
+    }
+    for (; l > 0; --l) {
         // b's panel passes by from the L2 cache; its next rows are fetched ahead of their use.
         PYNN_UNROLL
         for (int j = 0; j < NV; j += vectors_per_line<T>) {
             PYNN_PREFETCH(b + j * w + rows_ahead * t.b_row);
         }
-        PYNN_UNROLL
-        for (int i = 0; i < MR; ++i) {
-            const Vec<T> av = set1(a[i]);
-            PYNN_UNROLL
-            for (int j = 0; j < NV; ++j) acc[i][j] = fma(av, bv[j], acc[i][j]);
-        }
+        multiply_step<T, MR, NV, LastPart>(b, t.last, [&](int i) { return a.at(i, 0); }, acc);
         a.step(a_step);
         b += t.b_row;
     }
@@ -115,34 +156,30 @@ PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
 // c = f(acc, c's address, row, column of the vector), with whole and partial vectors.
 template <class T, int MR, int NV, class F>
 PYNN_INLINE void write(const Tile<T>& t, const Vec<T> (&acc)[MR][NV], F f) {
-    constexpr int w = Vec<T>::width;
+    constexpr int w = Vec<T>::width, last = (NV - 1) * w;
+    // (Read once: for all that the compiler knows, c overlaps t.)
+    const index_t c_row = t.c_row;
+    const int left = t.last;
     const auto whole = [](const T* p) { return load(p); };
+    T* row = t.c;
     PYNN_UNROLL
-    for (int i = 0; i < MR; ++i) {
+    for (int i = 0; i < MR; ++i, row += c_row) {
         PYNN_UNROLL
         for (int j = 0; j < NV - 1; ++j) {
-            T* c = t.c + i * t.c_row + j * w;
+            T* c = row + j * w;
             store(c, f(acc[i][j], c, i, j * w, whole));
         }
+        if (left == w) store(row + last, f(acc[i][NV - 1], row + last, i, last, whole));
     }
-    constexpr int last = (NV - 1) * w;
+    if (left == w) return;
     T* const c = t.c + last;
-    if (t.last == w) {
-        PYNN_UNROLL
-        for (int i = 0; i < MR; ++i) {
-            store(c + i * t.c_row, f(acc[i][NV - 1], c + i * t.c_row, i, last, whole));
-        }
-        return;
-    }
     // f may read c, and a load near a partial store waits for it: all of them come first.
-    const auto part = [&](const T* p) { return load_part(p, t.last); };
+    const auto part = [&](const T* p) { return load_part(p, left); };
     Vec<T> results[MR];
     PYNN_UNROLL
-    for (int i = 0; i < MR; ++i) {
-        results[i] = f(acc[i][NV - 1], c + i * t.c_row, i, last, part);
-    }
+    for (int i = 0; i < MR; ++i) results[i] = f(acc[i][NV - 1], c + i * c_row, i, last, part);
     PYNN_UNROLL
-    for (int i = 0; i < MR; ++i) store_part(c + i * t.c_row, results[i], t.last);
+    for (int i = 0; i < MR; ++i) store_part(c + i * c_row, results[i], left);
 }
 
 // c = alpha sums + beta c, n values
@@ -193,31 +230,39 @@ void tile(const Tile<T>& t) {
             break;
         case Epilogue::bias: {
             const Vec<T> floor = set1(t.floor);
-            write(t, acc, [&](Vec<T> v, const T*, int, int j, auto load_at) {
-                return max(floor, v + load_at(t.bias + j));
+            const T* const bias = t.bias;
+            write(t, acc, [=](Vec<T> v, const T*, int, int j, auto load_at) {
+                return max(floor, v + load_at(bias + j));
             });
             break;
         }
         case Epilogue::scale: {
             const Vec<T> alpha = set1(t.alpha), beta = set1(t.beta);
             if (t.beta == T(0)) {
-                write(t, acc, [&](Vec<T> v, const T*, int, int, auto) { return alpha * v; });
+                write(t, acc, [=](Vec<T> v, const T*, int, int, auto) { return alpha * v; });
             } else if (whole && t.last != w) {
                 T sums[MR * NV * w];
                 store_sums(acc, sums, n);
                 add_scaled(t.alpha, sums, t.beta, t.c, MR * n);
+            } else if (t.beta == T(1)) {
+                write(t, acc, [=](Vec<T> v, const T* c, int, int, auto load_at) {
+                    return fma(alpha, v, load_at(c));
+                });
             } else {
-                write(t, acc, [&](Vec<T> v, const T* c, int, int, auto load_at) {
+                write(t, acc, [=](Vec<T> v, const T* c, int, int, auto load_at) {
                     return fma(alpha, v, beta * load_at(c));
                 });
             }
             break;
         }
-        case Epilogue::relu_backward:
-            write(t, acc, [&](Vec<T> v, const T*, int i, int j, auto load_at) {
-                return relu_gradient(v, load_at(t.y + i * t.y_row + j));
+        case Epilogue::relu_backward: {
+            const T* const y = t.y;
+            const index_t y_row = t.y_row;
+            write(t, acc, [=](Vec<T> v, const T*, int i, int j, auto load_at) {
+                return relu_gradient(v, load_at(y + i * y_row + j));
             });
             break;
+        }
         case Epilogue::update: {
             // By way of the L1 cache: an update in every tile's registers would be most of the
             // wheel.

@@ -36,6 +36,12 @@ struct Float<double> {
     static constexpr double least = 0x1p-1074, normal = 0x1p-1022, settled = 0x1p-1000;
 };
 
+// sum += a b, in the micro-kernel.
+template <class T>
+PYNN_INLINE void add_product(Vec<T>& sum, Vec<T> a, Vec<T> b) {
+    sum = fma(a, b, sum);
+}
+
 template <class T>
 PYNN_INLINE Vec<T> abs(Vec<T> v) {
     return from_bits(bits(v) & set_bits(T(), ~Float<T>::sign));

@@ -48,8 +48,9 @@ def product(m, k, n, layouts=("contiguous", "contiguous"), dtype=np.float32, thr
 
 # The ways that a product may take: packed columns of a, both operands packed, rows of a whose
 # distance is a multiple of a page, few columns with a transposed (the last layer's gradient), more
-# columns than a block, one row, one column; a large b by slabs; few rows times a transposed matrix,
-# turned, of which the last has more than are packed at a time.
+# columns than a block, one row, one column; a large b by slabs or panels; few rows times a transposed
+# matrix, turned, of which the last has more than are packed at a time; several blocks of columns of
+# a, by panels of which the last has a partial vector; rows of b that lie across cache lines.
 WAYS = [
     product(130, 70, 150, ("transposed", "contiguous")),
     product(784, 128, 10, ("transposed", "contiguous")),
@@ -66,6 +67,11 @@ WAYS = [
     product(20, 600, 300, ("contiguous", "transposed")),
     product(71, 1030, 131, ("inside", "transposed"), np.float64, 2),
     product(70, 5000, 200, ("contiguous", "transposed")),
+    product(1003, 530, 421, ("transposed", "contiguous")),
+    product(7, 500, 33, ("transposed", "transposed"), np.float64),
+    product(29, 1200, 301),
+    product(30, 700, 517, ("inside", "inside"), np.float64),
+    product(131, 300, 77, threads=2),
 ]
 
 

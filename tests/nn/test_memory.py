@@ -66,6 +66,44 @@ def counted(batches):
 counted(1)
 print(counted(1), counted(steps))
 """
+# A mini-batch, then a fit whose last mini-batches are smaller, which are cut in other ways; the
+# largest number of allocations of such a fit.
+SMALLER = """
+import numpy as np
+
+import ctypes, sys
+import pynn
+
+allocations = ctypes.CDLL(None).allocations
+allocations.restype = ctypes.c_long
+rng = np.random.default_rng(0)
+bound = pynn.SGD(1e-4)
+pynn.set_num_threads(1)
+
+def counted(net, x, batch):
+    y = np.zeros(len(x), np.int64)
+    optimizer = bound._bind(net)
+    figures = np.empty((1, 3))
+    before = allocations()
+    net._core.train(
+        x, y, True, None, None, batch, optimizer, net._noise, False, figures, None
+    )
+    return allocations() - before
+
+counts = []
+for sizes, batch, lasts in [
+    ([881, 1106, 3], 494, (368, 17)),  # blocks of the second operand: more columns, not more bytes
+    ([584, 835, 3], 476, (451, 40)),
+    ([512, 1098, 3], 140, (129, 30, 7)),
+    ([86, 582, 301, 3], 181, (178, 47, 25)),
+]:
+    net = pynn.MLP(sizes, dtype=sys.argv[1], seed=0)
+    x = rng.normal(size=(batch + max(lasts), sizes[0])).astype(sys.argv[1])
+    counted(net, x[:batch], batch)
+    alone = counted(net, x[:batch], batch)
+    counts += [counted(net, x[: batch + last], batch) - alone for last in lasts]
+print(max(counts))
+"""
 # X has 256 MB of bytes; as float32 it would have 1 GB. Memory beyond the start: 150 MB.
 BOUNDED = """
 import resource, sys
@@ -119,6 +157,18 @@ def test_nothing_is_allocated_after_the_first_mini_batch(
     # (The calls of the Python side, which hears of a longer epoch now and then, take a few.)
     assert one > 0
     assert many <= one + 20
+
+
+@linux
+@needs_compiler
+@not_sanitized("the sanitizer's allocator is in the counter's place")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_smaller_last_mini_batch_allocates_nothing(dtype, tmp_path):
+    source, library = tmp_path / "counter.c", tmp_path / "counter.so"
+    source.write_text(COUNTER)
+    run(*COMPILER, "-x", "c", "-shared", "-fPIC", "-O1", source, "-o", library)
+    environment = {**os.environ, "LD_PRELOAD": str(library)}
+    assert run_python(SMALLER, tmp_path, dtype, environment=environment).strip() == "0"
 
 
 @linux

@@ -1,0 +1,180 @@
+// A panel of b in the L1 cache, and the tiles of a block of a passing by from the L2 cache (Goto
+// and van de Geijn 2008): the other way round than in gemm_block.h.
+//
+// A tile of 6 x 16 asks for 64 bytes of b and 24 of a in six cycles of multiply-adds, so a is the
+// cheaper one to have passing. It is where a is packed, a block at a time, or b is packed in any
+// case and a few tiles use it.
+#pragma once
+
+#include "kernels/gemm_block.h"
+
+PYNN_ISA_BEGIN
+
+template <class T>
+PYNN_INLINE bool has_columns(const Gemm<T>& g) {
+    return g.a_row == 1 && g.a_col != 1;
+}
+
+constexpr index_t shortest_by_panels = 16;  // sum, where a is packed
+
+template <class T>
+PYNN_INLINE bool goes_by_panels(const Gemm<T>& g) {
+    if (!panels_stay_in_l1 || g.m <= tile_rows_max) return false;
+    constexpr index_t panel = panel_vectors * Vec<T>::width;
+    if (has_columns(g)) return g.n > panel && g.k >= shortest_by_panels;
+    return g.b_col == 1 && g.m < many_rows &&
+           (is_far(g) || (g.m >= 4 * tile_rows_max && is_badly_placed(g)));
+}
+
+template <class T>
+struct PanelPlan {
+    static constexpr index_t size = sizeof(T);
+    static constexpr index_t line = Plan<T>::line;
+    static constexpr int panel = panel_vectors * Vec<T>::width;
+    static constexpr index_t deepest = 320;             // rows of a panel: half of the L1 cache
+    static constexpr index_t block_bytes = 128 * 1024;  // of a, beside the panel's neighbours in L2
+    static constexpr index_t columns_many = 384 / panel * panel;
+    static constexpr index_t columns_few = 4 * panel;
+
+    bool pack_a, by_columns;
+    index_t blocks;                   // of a
+    index_t columns;                  // of b at a time
+    index_t a_row, a_col, tile_step;  // strides of packed tiles, and from one to the next
+    index_t a_bytes, chain_bytes, bytes;
+
+    PYNN_INLINE explicit PanelPlan(const Gemm<T>& g) {
+        const index_t chunk = at_most(g.k, k_chunk);
+        blocks = ceil_div(g.m, tiles_of_a_block(chunk) * tile_rows_max);
+        // b is packed once for many blocks; for a single one while it is in the L1 cache.
+        columns = at_most(g.n, blocks == 1 ? columns_few : columns_many);
+        by_columns = has_columns(g);
+        pack_a = by_columns || g.a_row * size % 2048 == 0;
+        // (A line more than the rows need, so that rows do not share a set of the L1 cache.)
+        a_row = by_columns ? 1 : ceil_div(chunk, line) * line + line;
+        a_col = by_columns ? tile_rows_max : 1;
+        tile_step = by_columns ? chunk * tile_rows_max + line : a_row * tile_rows_max;
+        // Enough for fewer rows or a shorter sum, too.
+        const index_t tiles = ceil_div(g.m, tile_rows_max);
+        a_bytes = chain_bytes = 0;
+        if (by_columns) {
+            a_bytes = at_most(tiles * tile_rows_max * chunk * size, block_bytes) +
+                      at_most(tiles, tiles_of_a_block(shortest_by_panels)) * line * size;
+        } else if (pack_a) {
+            a_bytes = at_most(tiles, tiles_of_a_block(chunk)) * tile_step * size;
+        }
+        a_bytes = Plan<T>::round_up(a_bytes);
+        if (chunk > deepest) {
+            const index_t most = at_most(tiles, tiles_of_a_block(deepest));
+            chain_bytes = Plan<T>::round_up(most * tile_rows_max * panel * size);
+        }
+        const index_t b_columns = ceil_div(columns, Vec<T>::width) * Vec<T>::width;
+        bytes = a_bytes + chain_bytes + Plan<T>::round_up(chunk * b_columns * size);
+    }
+    static PYNN_INLINE index_t tiles_of_a_block(index_t chunk) {
+        return at_least(block_bytes / size / chunk / tile_rows_max, 1);
+    }
+};
+
+// What g needs, or fewer of its rows.
+template <class T>
+PYNN_INLINE index_t panel_bytes(const Gemm<T>& g) {
+    Gemm<T> few = g;
+    few.m = at_most(g.m, many_rows - 1);
+    const bool possible = goes_by_panels(g) || goes_by_panels(few);
+    return possible ? PanelPlan<T>(g).bytes : 0;
+}
+
+// A block of a, tile by tile. a: the block's first element.
+template <class T>
+PYNN_INLINE void pack_a(const Gemm<T>& g, const PanelPlan<T>& plan, const T* a,
+                        const RowTiles& split, index_t depth, T* out) {
+    if (!plan.by_columns) {
+        for (index_t i = 0; i < split.count; ++i) {
+            const index_t start = split.start(i), rows = split.start(i + 1) - start;
+            copy_block(a + start * g.a_row, g.a_row, g.a_col, rows, depth, out + i * plan.tile_step,
+                       plan.a_row);
+        }
+        return;
+    }
+    // A few columns of all tiles at a time, so that whole cache lines are read.
+    constexpr index_t group = 16;
+    for (index_t l = 0; l < depth; l += group) {
+        for (index_t i = 0; i < split.count; ++i) {
+            const index_t start = split.start(i), rows = split.start(i + 1) - start;
+            pack_columns(a + start + l * g.a_col, g.a_col, at_most(group, depth - l), rows,
+                         out + i * plan.tile_step + l * tile_rows_max);
+        }
+    }
+}
+
+// The tiles of a block of a by one panel of b, whose sum over a chunk is cut where the panel would
+// outgrow the L1 cache; the chains wait in a workspace. t has what is the same for all of them.
+template <class T>
+PYNN_INLINE void multiply_panel(const Gemm<T>& g, Tile<T> t, const RowTiles& split,
+                                index_t tile_step, index_t chunk, const T* b, int vectors,
+                                T* chains) {
+    const index_t depth = ceil_div(chunk, ceil_div(chunk, PanelPlan<T>::deepest));
+    const T* const a = t.a;
+    T* const c = t.c;
+    const T* const y = t.y;
+    t.b_row = vectors * Vec<T>::width;
+    const float operations = static_cast<float>(t.b_row);
+    for (index_t l = 0; l < chunk; l += depth) {
+        t.k = at_most(depth, chunk - l);
+        t.b = b + l * t.b_row;
+        for (index_t i = 0; i < split.count; ++i) {
+            const index_t start = split.start(i), rows = split.start(i + 1) - start;
+            if (g.ahead) fetch_ahead(*g.ahead, operations * static_cast<float>(rows * t.k));
+            T* const chain = chains + start * t.b_row;
+            t.resume = l > 0 ? chain : nullptr;
+            t.suspend = l + t.k < chunk ? chain : nullptr;
+            t.a = a + (tile_step ? i * tile_step : start * t.a_row) + l * t.a_col;
+            t.c = c + start * t.c_row;
+            t.y = y ? y + start * t.y_row : nullptr;
+            tiles<T>.at[rows][vectors][0](t);
+        }
+    }
+}
+
+template <class T>
+void multiply_by_panels(const Gemm<T>& g) {
+    constexpr int w = Vec<T>::width;
+    const PanelPlan<T> plan(g);
+    char* const space = static_cast<char*>(g.workspace);
+    T* const packed_a = reinterpret_cast<T*>(space);
+    T* const chains = reinterpret_cast<T*>(space + plan.a_bytes);
+    T* const packed_b = reinterpret_cast<T*>(space + plan.a_bytes + plan.chain_bytes);
+    Tile<T> t = tile_of(g);
+    t.a_row = plan.pack_a ? plan.a_row : g.a_row;
+    t.a_col = plan.pack_a ? plan.a_col : g.a_col;
+    for (index_t k0 = 0; k0 < g.k; k0 += k_chunk) {
+        const index_t chunk = at_most(k_chunk, g.k - k0);
+        t.accumulate = k0 > 0;
+        t.epilogue = k0 + chunk == g.k ? g.epilogue : Epilogue::store;
+        for (index_t j0 = 0; j0 < g.n; j0 += plan.columns) {
+            const index_t end = at_most(j0 + plan.columns, g.n);
+            pack_b(g, plan.panel, k0, chunk, j0, end - j0, packed_b);
+            for (index_t block = 0; block < plan.blocks; ++block) {
+                const index_t first = block * g.m / plan.blocks;
+                const RowTiles split((block + 1) * g.m / plan.blocks - first);
+                t.a = g.a + first * g.a_row + k0 * g.a_col;
+                if (plan.pack_a) {
+                    if (plan.blocks > 1 || j0 == 0) pack_a(g, plan, t.a, split, chunk, packed_a);
+                    t.a = packed_a;
+                }
+                for (index_t j = j0; j < end; j += plan.panel) {
+                    const index_t used = at_most(plan.panel, end - j);
+                    const int vectors = static_cast<int>(ceil_div(used, w));
+                    t.last = static_cast<int>(used - (vectors - 1) * w);
+                    t.bias = g.bias ? g.bias + j : nullptr;
+                    t.c = g.c + first * g.c_row + j;
+                    t.y = g.y ? g.y + first * g.y_row + j : nullptr;
+                    multiply_panel(g, t, split, plan.pack_a ? plan.tile_step : 0, chunk,
+                                   packed_b + (j - j0) * chunk, vectors, chains);
+                }
+            }
+        }
+    }
+}
+
+PYNN_ISA_END
