@@ -21,4 +21,12 @@ private:
     std::atomic<unsigned> round_{0};
 };
 
+// A thread of a team.
+struct Member {
+    int index, count;
+    Barrier& barrier;
+
+    void wait() const { barrier.wait(count); }
+};
+
 }  // namespace pynn

@@ -59,6 +59,27 @@ public:
         if (below != Activation::relu) differentiate_settled(below, x, dx, rows * inputs_);
     }
 
+    void forward_part(const T* parameters, const T* x, T* y, index_t rows, int index, int count,
+                      Scratch<T>& scratch) const override {
+        Gemm<T> g = forward_product(parameters + w_, bias_ ? parameters + b_ : nullptr, x, y, rows);
+        g.b_is_far = scratch.far_parameters;
+        g = piece_by_columns(g, index, count);
+        multiply(g, scratch);
+        by_rows(g.c, g.m, g.n, outputs_, [&](T* row, index_t n) {
+            activate_settled<T>(pending_activation(activation_, bias_), row, row, n);
+        });
+    }
+
+    void backward_part(const T* parameters, const T* delta, const T* x, Activation below, T* dx,
+                       index_t rows, int index, int count, Scratch<T>& scratch) const override {
+        const Gemm<T> g = piece_by_columns(
+            backward_product(parameters + w_, delta, x, below, dx, rows), index, count);
+        multiply(g, scratch);
+        if (below == Activation::relu) return;
+        by_rows(g.c, g.m, g.n, inputs_,
+                [&](T* row, index_t n) { differentiate_settled(below, x + (row - dx), row, n); });
+    }
+
     void follow_gradient(const T* x, const T* delta, index_t rows, int index, int count,
                          const Update<T>& update, Scratch<T>& scratch) const override {
         follow_weights(x, delta, rows, part(inputs_, index, count, inputs_ >= 16 * count ? 8 : 1),
@@ -136,6 +157,16 @@ private:
         g.b_col = 1;
         g.c_row = outputs_;
         return g;
+    }
+
+    // f(row, values) for m rows of n values each; once for all if they lie end to end.
+    template <class F>
+    static void by_rows(T* c, index_t m, index_t n, index_t c_row, F f) {
+        if (n == c_row) {
+            f(c, m * n);
+        } else {
+            for (index_t i = 0; i < m; ++i) f(c + i * c_row, n);
+        }
     }
 
     static void multiply(Gemm<T> g, Scratch<T>& scratch) {

@@ -4,10 +4,14 @@
 // takes its rows through all layers forward and back without waiting for anybody; then, after a
 // meeting, the threads divide the parameters. `forward` and `backward` therefore work on whatever
 // rows they are given, and what concerns the parameters on whatever part of them.
+//
+// Where the parameters are far from the caches, each thread would fetch all of them that way. There
+// `forward_part` and `backward_part` divide each layer by itself, with a meeting after it.
 #pragma once
 
 #include "nn/activation.h"
 #include "nn/buffer.h"
+#include "nn/parallel.h"
 
 namespace pynn {
 
@@ -51,6 +55,28 @@ public:
     // `below`: so dx is the delta of the layer below.
     virtual void backward(const T* parameters, const T* delta, const T* x, Activation below, T* dx,
                           index_t rows, Scratch<T>& scratch) const = 0;
+
+    // Part `index` of `count` of the same, of all rows, `scratch.place` being that of the first
+    // one: of the rows, unless the layer knows better.
+    virtual void forward_part(const T* parameters, const T* x, T* y, index_t rows, int index,
+                              int count, Scratch<T>& scratch) const {
+        const Range own = part(rows, index, count);
+        if (own.size() == 0) return;
+        scratch.place.first_row += own.begin;
+        forward(parameters, x + own.begin * inputs(), y + own.begin * outputs(), own.size(),
+                scratch);
+        scratch.place.first_row -= own.begin;
+    }
+    virtual void backward_part(const T* parameters, const T* delta, const T* x, Activation below,
+                               T* dx, index_t rows, int index, int count,
+                               Scratch<T>& scratch) const {
+        const Range own = part(rows, index, count);
+        if (own.size() == 0) return;
+        scratch.place.first_row += own.begin;
+        backward(parameters, delta + own.begin * outputs(), x + own.begin * inputs(), below,
+                 dx + own.begin * inputs(), own.size(), scratch);
+        scratch.place.first_row -= own.begin;
+    }
 
     // Allocates all that the calls above and below need for up to `rows` rows: they run where
     // nobody may wait for a thread that failed.

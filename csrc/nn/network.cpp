@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
+#include "nn/barrier.h"
 #include "nn/crowd.h"
 #include "nn/parallel.h"
 
@@ -49,6 +50,49 @@ double Network<T>::step_operations() const {
            2.0 * static_cast<double>(layer(stages_.front().layer).parameter_count());
 }
 
+// Few rows and large parameters: the threads divide each layer.
+template <class T>
+void Network<T>::forward_divided(const Matrix& x, index_t layers, bool predictions, int threads,
+                                 T* out) const {
+    // All of it is the caller's: nobody may throw while the others wait.
+    thread_local std::vector<Scratch<T>> scratches;
+    thread_local Buffer<T> buffers[3];
+    if (scratches.size() < static_cast<std::size_t>(threads)) {
+        scratches = std::vector<Scratch<T>>(static_cast<std::size_t>(threads));
+    }
+    for (Scratch<T>& scratch : scratches) {
+        scratch.far_parameters = true;
+        for (index_t l = 0; l < layers; ++l) layer(l).reserve(x.rows, scratch);
+    }
+    T* const between[] = {buffers[0].reserve(x.rows * widest_),
+                          buffers[1].reserve(x.rows * widest_)};
+    const T* const there = in_place<T>(x, 0);
+    T* const gathered = there ? nullptr : buffers[2].reserve(x.rows * inputs());
+    Scratch<T>* const first_scratch = scratches.data();
+    const index_t n_out = layer(layers - 1).outputs();
+    Barrier barrier;
+    run_team(threads, [&](int index, int count) {
+        const Member me{index, count, barrier};
+        const Range own = part(x.rows, index, count);
+        if (gathered) {
+            gather(x, nullptr, own.begin, own.size(), gathered + own.begin * inputs());
+            me.wait();
+        }
+        const T* input = there ? there : gathered;
+        int turn = 0;
+        for (index_t l = 0; l < layers; ++l) {
+            if (!layer(l).predicts()) continue;
+            T* const output = l == layers - 1 ? out : between[turn];
+            layer(l).forward_part(parameters_, input, output, x.rows, index, count,
+                                  first_scratch[index]);
+            me.wait();
+            input = output;
+            turn = 1 - turn;
+        }
+        if (predictions) loss_->predict(out + own.begin * n_out, own.size(), n_out);
+    });
+}
+
 template <class T>
 void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* out) const {
     // Blocks of rows go through all layers while they are in the L2 cache, beside the weights.
@@ -56,7 +100,13 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
     const bool far = has_far_parameters();
     const index_t block_bytes = (far ? 1024 : 256) * 1024;
     const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_;
-    const int threads = threads_for(forward_operations() * static_cast<double>(x.rows), x.rows / 8);
+    const int threads =
+        threads_for(forward_operations() * static_cast<double>(x.rows), parts(x.rows));
+    constexpr index_t many_rows = 512;
+    if (divides_layers(threads) && x.rows < many_rows) {
+        forward_divided(x, layers, predictions, threads, out);
+        return;
+    }
     // Threads take what is next, several times each: one that is slow (its processor is shared)
     // gets less. No bit of a row depends on the rows beside it.
     const index_t turns = far ? 1 : 4;

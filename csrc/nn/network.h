@@ -1,6 +1,7 @@
 // A chain of layers and a loss over one block of parameters.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -35,6 +36,12 @@ public:
     bool has_far_parameters() const {
         return parameter_count_ * static_cast<index_t>(sizeof(T)) > near_bytes;
     }
+    // Whether so many threads divide each layer by itself (layer.h), and how many parts there are
+    // to give to threads, of so many rows.
+    bool divides_layers(int threads) const { return threads > 1 && has_far_parameters(); }
+    index_t parts(index_t rows) const {
+        return has_far_parameters() ? std::max(rows / 8, widest_ / 64) : rows / 8;
+    }
     void set_parameters(T* parameters) { parameters_ = parameters; }
     T* parameters() const { return parameters_; }
 
@@ -55,6 +62,9 @@ public:
     void forward(const Matrix& x, index_t layers, bool predictions, T* out) const;
 
 private:
+    void forward_divided(const Matrix& x, index_t layers, bool predictions, int threads,
+                         T* out) const;
+
     std::vector<std::unique_ptr<Layer<T>>> layers_;
     std::unique_ptr<Loss<T>> loss_;
     std::vector<Stage> stages_;

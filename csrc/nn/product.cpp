@@ -5,25 +5,21 @@
 namespace pynn {
 namespace {
 
-// Threads divide the outputs: the rows or the columns, whichever leaves larger pieces, in whole
-// tiles. No sum is ever divided.
 template <class T>
-Gemm<T> piece(Gemm<T> g, int index, int count) {
-    const Kernels<T>& k = kernels<T>();
-    if (g.m / k.tile_rows >= g.n / k.tile_columns) {
-        const Range rows = part(g.m, index, count, g.m >= k.tile_rows * count ? k.tile_rows : 1);
-        g.a += rows.begin * g.a_row;
-        g.c += rows.begin * g.c_row;
-        if (g.y) g.y += rows.begin * g.y_row;
-        g.m = rows.size();
-    } else {
-        const Range columns = part(g.n, index, count, k.tile_columns);
-        g.b += columns.begin * g.b_col;
-        g.c += columns.begin;
-        if (g.bias) g.bias += columns.begin;
-        if (g.y) g.y += columns.begin;
-        g.n = columns.size();
-    }
+Gemm<T> rows_of(Gemm<T> g, Range rows) {
+    g.a += rows.begin * g.a_row;
+    g.c += rows.begin * g.c_row;
+    if (g.y) g.y += rows.begin * g.y_row;
+    g.m = rows.size();
+    return g;
+}
+template <class T>
+Gemm<T> columns_of(Gemm<T> g, Range columns) {
+    g.b += columns.begin * g.b_col;
+    g.c += columns.begin;
+    if (g.bias) g.bias += columns.begin;
+    if (g.y) g.y += columns.begin;
+    g.n = columns.size();
     return g;
 }
 
@@ -33,6 +29,25 @@ Buffer<char>& thread_workspace() {
 }
 
 }  // namespace
+
+template <class T>
+Gemm<T> piece(Gemm<T> g, int index, int count) {
+    const Kernels<T>& k = kernels<T>();
+    // Whichever leaves larger pieces.
+    if (g.m / k.tile_rows >= g.n / k.tile_columns) {
+        const index_t grain = g.m >= k.tile_rows * count ? k.tile_rows : 1;
+        return rows_of(g, part(g.m, index, count, grain));
+    }
+    return columns_of(g, part(g.n, index, count, k.tile_columns));
+}
+
+template <class T>
+Gemm<T> piece_by_columns(Gemm<T> g, int index, int count) {
+    constexpr index_t few = 4;
+    const index_t columns = kernels<T>().tile_columns;
+    if (g.n < few * columns * count) return piece(g, index, count);
+    return columns_of(g, part(g.n, index, count, columns));
+}
 
 template <class T>
 void product_serial(Gemm<T> g, Buffer<char>& space) {
@@ -65,6 +80,10 @@ void product(Gemm<T> g) {
     run_team(threads, [&](int index, int count) { product_serial(piece(g, index, count)); });
 }
 
+template Gemm<float> piece(Gemm<float>, int, int);
+template Gemm<double> piece(Gemm<double>, int, int);
+template Gemm<float> piece_by_columns(Gemm<float>, int, int);
+template Gemm<double> piece_by_columns(Gemm<double>, int, int);
 template void product<float>(Gemm<float>);
 template void product<double>(Gemm<double>);
 template void product_serial<float>(Gemm<float>);

@@ -97,17 +97,32 @@ typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, co
 }
 
 template <class T>
-void Trainer<T>::forward(const Samples& samples, const int64_t* order, MiniBatch batch, Range own,
-                         Scratch<T>& scratch) {
+void Trainer<T>::forward(const Samples& samples, const int64_t* order, MiniBatch batch,
+                         const Member& me) {
+    const Range own = part(batch.rows, me.index, me.count);
+    const index_t rows = own.size();
+    const bool gathers = batch.x == x_.data();
     const T* input = batch.x + own.begin * network_.inputs();
-    if (batch.x == x_.data()) {
-        gather(samples.x, order, batch.first + own.begin, own.size(),
+    if (gathers && rows > 0) {
+        gather(samples.x, order, batch.first + own.begin, rows,
                x_.data() + own.begin * network_.inputs());
     }
-    for (index_t l = 0; l < network_.layer_count(); ++l) {
-        network_.layer(l).forward(network_.parameters(), input, outputs(l, own), own.size(),
-                                  scratch);
-        input = outputs(l, own);
+    if (network_.divides_layers(me.count)) {
+        if (gathers) me.wait();
+        input = batch.x;
+        for (index_t l = 0; l < network_.layer_count(); ++l) {
+            network_.layer(l).forward_part(network_.parameters(), input, outputs(l), batch.rows,
+                                           me.index, me.count, scratch(me));
+            me.wait();
+            input = outputs(l);
+        }
+    } else if (rows > 0) {
+        scratch(me).place.first_row = own.begin;
+        for (index_t l = 0; l < network_.layer_count(); ++l) {
+            T* const output = outputs(l, own.begin);
+            network_.layer(l).forward(network_.parameters(), input, output, rows, scratch(me));
+            input = output;
+        }
     }
 }
 
@@ -138,8 +153,9 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
         }
         weights.weights = values;
     }
-    network_.loss().rows(outputs(last, own), target, rows, n_out, weights, deltas(last, own),
-                         losses_.data() + own.begin, smoothed_.data() + own.begin * n_out);
+    network_.loss().rows(outputs(last, own.begin), target, rows, n_out, weights,
+                         deltas(last, own.begin), losses_.data() + own.begin,
+                         smoothed_.data() + own.begin * n_out);
     // An infinite input can give a finite loss (a saturated sigmoid, a ReLU that is off), but its
     // gradient is NaN.
     if (!kernels<T>().all_finite(batch.x + own.begin * network_.inputs(),
@@ -149,44 +165,56 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
 }
 
 template <class T>
-void Trainer<T>::back(index_t lowest, Range own, Scratch<T>& scratch) {
+void Trainer<T>::back(index_t lowest, MiniBatch batch, T* dx, const Member& me) {
+    const Range own = part(batch.rows, me.index, me.count);
     const index_t last = network_.layer_count() - 1, rows = own.size();
-    differentiate_settled(network_.layer(last).activation(), outputs(last, own), deltas(last, own),
-                          rows * network_.outputs());
-    for (index_t l = last; l > lowest; --l) {
-        network_.layer(l).backward(network_.parameters(), deltas(l, own), outputs(l - 1, own),
-                                   network_.layer(l - 1).activation(), deltas(l - 1, own), rows,
-                                   scratch);
+    differentiate_settled(network_.layer(last).activation(), outputs(last, own.begin),
+                          deltas(last, own.begin), rows * network_.outputs());
+    const bool divides_layers = network_.divides_layers(me.count);
+    for (index_t l = last; dx ? l >= 0 : l > lowest; --l) {
+        const Layer<T>& layer = network_.layer(l);
+        const bool is_first = l == 0;
+        const Activation below =
+            is_first ? Activation::identity : network_.layer(l - 1).activation();
+        const T* const x = is_first ? batch.x : outputs(l - 1);
+        T* const target = is_first ? dx : deltas(l - 1);
+        if (divides_layers) {
+            me.wait();
+            layer.backward_part(network_.parameters(), deltas(l), x, below, target, batch.rows,
+                                me.index, me.count, scratch(me));
+        } else if (rows > 0) {
+            const index_t before = own.begin * layer.inputs();
+            layer.backward(network_.parameters(), deltas(l, own.begin), x + before, below,
+                           target + before, rows, scratch(me));
+        }
     }
 }
 
 template <class T>
-void Trainer<T>::follow_gradients(MiniBatch batch, int index, int count, const Update<T>& update) {
+void Trainer<T>::follow_gradients(MiniBatch batch, const Member& me, const Update<T>& update) {
     for (const auto& stage : network_.stages()) {
         const index_t l = stage.layer;
-        const T* const x = l == 0 ? batch.x : outputs_[static_cast<std::size_t>(l - 1)].data();
-        network_.layer(l).follow_gradient(x, deltas_[static_cast<std::size_t>(l)].data(),
-                                          batch.rows, index, count, update,
-                                          scratch_[static_cast<std::size_t>(index)]);
+        const T* const x = l == 0 ? batch.x : outputs(l - 1);
+        network_.layer(l).follow_gradient(x, deltas(l), batch.rows, me.index, me.count, update,
+                                          scratch(me));
     }
 }
 
 template <class T>
-bool Trainer<T>::follow_clipped(MiniBatch batch, int index, int count, Barrier& barrier,
-                                Update<T> update, double most) {
+bool Trainer<T>::follow_clipped(MiniBatch batch, const Member& me, Update<T> update, double most) {
     T* const gradient = gradient_.data();
     Update<T> whole = update;
     whole.rule = Rule::copy;
     whole.w = gradient;
-    follow_gradients(batch, index, count, whole);
-    barrier.wait(count);
+    follow_gradients(batch, me, whole);
+    me.wait();
     const index_t n = network_.parameter_count(), pieces = (n + clip_piece - 1) / clip_piece;
-    const Range own = part(pieces, index, count);
+    const Range own = part(pieces, me.index, me.count);
     const auto size = [&](index_t piece) { return std::min(clip_piece, n - piece * clip_piece); };
     for (index_t i = own.begin; i < own.end; ++i) {
         squares_.data()[i] = kernels<T>().sum_squares(gradient + i * clip_piece, size(i));
     }
-    barrier.wait(count);
+    me.wait();
     const double length = std::sqrt(sum_in_order(squares_.data(), pieces));
     if (!std::isfinite(length)) return false;
     update.l1 = update.l2 = T(0);  // (They are in the gradient.)
@@ -238,35 +266,34 @@ struct Trainer<T>::Common {
 };
 
 // A step is two phases with a meeting after each: every thread takes some rows forward and back,
-// then some of the parameters. Within a phase nobody reads what another writes.
+// then some of the parameters. Within a phase nobody reads what another writes. (Where layers are
+// divided, the first phase has a meeting after each of them.)
 template <class T>
-bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t first, int index,
-                      int threads) {
+bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t first,
+                      const Member& me) {
     const Course& course = c.course;
+    const int index = me.index, threads = me.count;
     CourseResult& result = c.result;
-    Scratch<T>& scratch = scratch_[static_cast<std::size_t>(index)];
     if (index == 0) c.leave = c.parts(number, threads);
     if (threads == 1 && c.leave) return false;
     const index_t left = course.count - first;
     const MiniBatch batch = mini_batch(c.samples, order, first, std::min(c.batch_size, left));
     if (order) {
         const Range next = part(std::min(c.batch_size, left - batch.rows), index, threads);
-        scratch.ahead = ask_ahead(c.samples.x, c.beside, order, first + batch.rows + next.begin,
-                                  next.size(), c.step_work / threads);
+        scratch(me).ahead = ask_ahead(c.samples.x, c.beside, order, first + batch.rows + next.begin,
+                                      next.size(), c.step_work / threads);
     }
     const Range own = part(batch.rows, index, threads);
-    scratch.place = {course.training, course.key, course.first_step + static_cast<uint64_t>(number),
-                     own.begin};
-    if (own.size() > 0) {
-        forward(c.samples, order, batch, own, scratch);
-        find_losses(c.samples, order, batch, own);
-        back(c.lowest, own, scratch);
-    }
+    scratch(me).place = {course.training, course.key,
+                         course.first_step + static_cast<uint64_t>(number)};
+    forward(c.samples, order, batch, me);
+    if (own.size() > 0) find_losses(c.samples, order, batch, own);
+    back(c.lowest, batch, nullptr, me);
     const Range pieces = part(c.penalty_pieces, index, threads);
     for (index_t i = pieces.begin; i < pieces.end; ++i) {
         penalties_.data()[i] = network_.penalty(i);
     }
-    c.barrier.wait(threads);
+    me.wait();
     // What follows is the same for every thread: thread 0 wrote `leave` before the meeting and will
     // not until the next, and the sums have one order.
     if (c.leave) return false;
@@ -284,10 +311,9 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     bool finite = std::isfinite(loss);
     if (finite) {
         if (c.optimizer.clip_norm > 0) {
-            finite =
-                follow_clipped(batch, index, threads, c.barrier, update, c.optimizer.clip_norm);
+            finite = follow_clipped(batch, me, update, c.optimizer.clip_norm);
         } else {
-            follow_gradients(batch, index, threads, update);
+            follow_gradients(batch, me, update);
         }
     }
     if (!finite) {
@@ -298,12 +324,12 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
         }
         return false;
     }
-    c.barrier.wait(threads);
+    me.wait();
     if (c.constrained) {
         for (const auto& stage : network_.stages()) {
             network_.layer(stage.layer).constrain(c.optimizer.w, index, threads);
         }
-        c.barrier.wait(threads);
+        me.wait();
     }
     if (index == 0) {
         result.figures.loss += loss;
@@ -321,7 +347,8 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
                              const Report& report) {
     const index_t count = course.count, batch_size = std::min(course.batch_size, count);
     const double operations = network_.step_operations() * static_cast<double>(batch_size);
-    const int wanted = threads_for(operations, batch_size / 8, worth_a_thread_in_training);
+    const int wanted =
+        threads_for(operations, network_.parts(batch_size), worth_a_thread_in_training);
     prepare(batch_size, wanted);
     if (optimizer.clip_norm > 0) {
         const index_t n = network_.parameter_count();
@@ -349,6 +376,7 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
     CourseResult& result = common.result;
     const index_t batches = (count + batch_size - 1) / batch_size;
     const auto go_on = [&](int index, int threads) {
+        const Member me{index, threads, common.barrier};
         index_t i = common.begin % batches;
         for (index_t epoch = common.begin / batches; epoch < course.epochs; ++epoch, i = 0) {
             const int64_t* const order = course.order ? course.order + epoch * count : nullptr;
@@ -359,7 +387,7 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
             }
             for (; i < batches; ++i) {
                 const index_t number = epoch * batches + i;
-                if (!step(common, order, number, i * batch_size, index, threads)) return;
+                if (!step(common, order, number, i * batch_size, me)) return;
             }
             if (index == 0) {
                 result.figures.seconds = common.epoch.seconds();
@@ -385,39 +413,35 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
     const index_t block = gradient ? count : std::min(block_rows, count);
     const index_t last = network_.layer_count() - 1;
     const int wanted = threads_for(network_.step_operations() * static_cast<double>(block),
-                                   block / 8, worth_a_thread_in_training);
+                                   network_.parts(block), worth_a_thread_in_training);
     prepare(block, wanted);
     const double weight = samples.weights ? weight_of(samples.weights, nullptr, 0, count)
                                           : static_cast<double>(count);
     Barrier barrier;
     run_team(wanted, [&](int index, int threads) {
-        Scratch<T>& scratch = scratch_[static_cast<std::size_t>(index)];
-        scratch.ahead = {};
+        const Member me{index, threads, barrier};
+        scratch(me).ahead = {};
+        scratch(me).place = {};
         for (index_t first = 0; first < count; first += block) {
             MiniBatch batch = mini_batch(samples, nullptr, first, std::min(block, count - first));
             batch.weight = weight;
             const Range own = part(batch.rows, index, threads);
             const index_t rows = own.size();
-            scratch.place = {};
-            if (rows > 0) {
-                forward(samples, nullptr, batch, own, scratch);
-                if (dout) {
-                    const T* const given = dout + (first + own.begin) * n_out;
-                    network_.loss().predict(outputs(last, own), rows, n_out);
-                    std::copy(given, given + rows * n_out, deltas(last, own));
-                    network_.loss().predict_backward(outputs(last, own), deltas(last, own), rows,
-                                                     n_out);
-                } else {
-                    find_losses(samples, nullptr, batch, own);
-                }
-                back(0, own, scratch);
-                network_.layer(0).backward(network_.parameters(), deltas(0, own),
-                                           batch.x + own.begin * n_in, Activation::identity,
-                                           dx + (first + own.begin) * n_in, rows, scratch);
+            forward(samples, nullptr, batch, me);
+            if (rows > 0 && dout) {
+                const T* const given = dout + (first + own.begin) * n_out;
+                T* const out = outputs(last, own.begin);
+                T* const delta = deltas(last, own.begin);
+                network_.loss().predict(out, rows, n_out);
+                std::copy(given, given + rows * n_out, delta);
+                network_.loss().predict_backward(out, delta, rows, n_out);
+            } else if (rows > 0) {
+                find_losses(samples, nullptr, batch, own);
             }
-            barrier.wait(threads);
-            if (gradient) follow_gradients(batch, index, threads, gradient->step(0));
-            barrier.wait(threads);
+            back(0, batch, dx + first * n_in, me);
+            me.wait();
+            if (gradient) follow_gradients(batch, me, gradient->step(0));
+            me.wait();
         }
     });
 }

@@ -73,29 +73,27 @@ private:
     void prepare(index_t batch, int threads);
     MiniBatch mini_batch(const Samples& samples, const int64_t* order, index_t first,
                          index_t rows) const;
-    // Rows `own` of the mini-batch, gathered, forward; their losses; and back from the last delta
-    // to that of layer `lowest`.
-    void forward(const Samples& samples, const int64_t* order, MiniBatch batch, Range own,
-                 Scratch<T>& scratch);
+    // The thread's part of a mini-batch: gathered and forward; the losses of rows `own`; and back
+    // from the last delta to that of layer `lowest`, and to dx, the inputs', if that is not null.
+    void forward(const Samples& samples, const int64_t* order, MiniBatch batch, const Member& me);
     void find_losses(const Samples& samples, const int64_t* order, MiniBatch batch, Range own);
-    void back(index_t lowest, Range own, Scratch<T>& scratch);
-    // Part `index` of `count` of all layers' parameters follow their gradients.
-    void follow_gradients(MiniBatch batch, int index, int count, const Update<T>& update);
+    void back(index_t lowest, MiniBatch batch, T* dx, const Member& me);
+    // The thread's part of all layers' parameters follow their gradients.
+    void follow_gradients(MiniBatch batch, const Member& me, const Update<T>& update);
     // The same with the whole gradient's length limited; false if that is not finite.
-    bool follow_clipped(MiniBatch batch, int index, int count, Barrier& barrier, Update<T> update,
-                        double most);
+    bool follow_clipped(MiniBatch batch, const Member& me, Update<T> update, double most);
     // The course's step `number`, on the samples from `first` on; false: it ends there.
-    bool step(Common& common, const int64_t* order, index_t number, index_t first, int index,
-              int threads);
+    bool step(Common& common, const int64_t* order, index_t number, index_t first,
+              const Member& me);
 
-    // Rows `own` of what layer l gave, and of its delta.
-    T* outputs(index_t l, Range own) {
-        return outputs_[static_cast<std::size_t>(l)].data() +
-               own.begin * network_.layer(l).outputs();
+    Scratch<T>& scratch(const Member& me) { return scratch_[static_cast<std::size_t>(me.index)]; }
+
+    // What layer l gave, and its delta, from a row on.
+    T* outputs(index_t l, index_t row = 0) {
+        return outputs_[static_cast<std::size_t>(l)].data() + row * network_.layer(l).outputs();
     }
-    T* deltas(index_t l, Range own) {
-        return deltas_[static_cast<std::size_t>(l)].data() +
-               own.begin * network_.layer(l).outputs();
+    T* deltas(index_t l, index_t row = 0) {
+        return deltas_[static_cast<std::size_t>(l)].data() + row * network_.layer(l).outputs();
     }
 
     const Network<T>& network_;

@@ -96,3 +96,50 @@ def test_rows_and_threads_do_not_change_bits(batch, momentum):
     one = trained(1)
     assert_same_bits(trained(2), one)
     assert_same_bits([one[-2][5:6]], [one[-1]])
+
+
+# A team divides such a network's layers, not the rows: what is drawn or computed row by row has to
+# know the rows of its part, what is computed by columns has to be.
+KINDS = {
+    "tanh, dropout": {"activation": "tanh", "dropout": 0.3},
+    "gelu, no bias": {"activation": "gelu", "bias": False},
+    "elu, regularised": {"activation": "elu", "l1": 1e-5, "l2": 1e-4, "max_norm": 0.5},
+    "sigmoid, softmax inside": {
+        "activation": "sigmoid",
+        "loss": "mse",
+        "output_activation": "softmax",
+        "dropout": 0.1,
+    },
+}
+
+
+@pytest.mark.parametrize("dtype", reference.FLOATS)
+@pytest.mark.parametrize("batch", [1, 2, 37])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+def test_divided_layers_give_the_bits_of_one_thread(kind, batch, dtype):
+    x, y = make_samples("softmax_cross_entropy", 75, SIZES[0], SIZES[-1], labels=True)
+    y = np.eye(SIZES[-1])[y]
+    rows = np.random.default_rng(0).permutation(len(x))[:40]
+    weights = np.arange(1.0, 41.0)
+    count = 40 if batch > 2 else 3 * batch  # the last mini-batch is smaller, or there are three
+
+    def results(threads):
+        net = pynn.MLP(SIZES, **kind, seed=0, dtype=dtype)
+        optimizer = pynn.SGD(RATE, clip_norm=0.1) if batch == 2 else pynn.Adam()
+        with pynn.threads(threads):
+            net.fit(
+                x[rows[:count]],
+                y[rows[:count]],
+                1,
+                batch,
+                optimizer=optimizer,
+                sample_weight=weights[:count],
+            )
+            _, dw, db = net.gradients(x[:batch], y[:batch])
+            found = [*parameters_of(net), *dw, *db, net.input_gradient(x[:batch], y[:batch])]
+            out = net(x[:batch])
+            return [*found, out, net.backward(out), net(x[::2]), net.hidden(x[:batch])]
+
+    one = results(1)
+    for threads in (2, 3, 5):
+        assert_same_bits(results(threads), one)
