@@ -112,8 +112,8 @@ PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
         }
     }
     index_t l = t.k;
-    if constexpr (steps_at_once > 1 &&
-                  MR > 1) {  // (A single row waits for b, which is to be fetched.)
+    // (A single row waits for b, which is better fetched ahead than read in fewer instructions.)
+    if constexpr (steps_at_once > 1 && MR > 1) {
         // Where the distances of a's elements are known: in rows, and in packed columns. (With an
         // `else` between them GCC 12 moves the accumulators about in the second loop.)
         if (t.a_col == 1) {

@@ -79,10 +79,10 @@ PYNN_INLINE Vec<double> first_or(Vec<double> v, int n, Vec<double> rest) {
 // In the micro-kernel's unrolled loop GCC 12 takes forms of the instruction that overwrite another
 // operand, and moves the accumulators about.
 PYNN_INLINE void add_product(Vec<float>& sum, Vec<float> a, Vec<float> b) {
-    asm("vfmadd231ps %2, %1, %0" : "+x"(sum.r) : "x"(a.r), "x"(b.r));
+    asm("vfmadd231ps %2, %1, %0" : "+x"(sum.r) : "x"(a.r), "xm"(b.r));
 }
 PYNN_INLINE void add_product(Vec<double>& sum, Vec<double> a, Vec<double> b) {
-    asm("vfmadd231pd %2, %1, %0" : "+x"(sum.r) : "x"(a.r), "x"(b.r));
+    asm("vfmadd231pd %2, %1, %0" : "+x"(sum.r) : "x"(a.r), "xm"(b.r));
 }
 #endif
 

@@ -48,9 +48,10 @@ def product(m, k, n, layouts=("contiguous", "contiguous"), dtype=np.float32, thr
 
 # The ways that a product may take: packed columns of a, both operands packed, rows of a whose
 # distance is a multiple of a page, few columns with a transposed (the last layer's gradient), more
-# columns than a block, one row, one column; a large b by slabs or panels; few rows times a transposed
-# matrix, turned, of which the last has more than are packed at a time; several blocks of columns of
-# a, by panels of which the last has a partial vector; rows of b that lie across cache lines.
+# columns than a block, one row, one column; a large b by slabs or panels; few rows times a
+# transposed matrix, turned, of which the last has more than are packed at a time; several blocks
+# of columns of a, by panels of which the last has a partial vector; rows of b that lie across
+# cache lines.
 WAYS = [
     product(130, 70, 150, ("transposed", "contiguous")),
     product(784, 128, 10, ("transposed", "contiguous")),

@@ -64,7 +64,7 @@ def products(dtype):
 
 
 def large_network(dtype):
-    """Weights that leave the L2 cache: by slabs or panels, turned, and (a single sample) by rows."""
+    """Weights that leave the L2 cache: by slabs or panels, turned, and (one sample) by rows."""
     net = pynn.MLP([330, 701, 411, 9], dtype=dtype, seed=0)
     x, y = rng.random((125, 330)), rng.integers(9, size=125)
     for batch_size in (1, 7, 37, 124):
