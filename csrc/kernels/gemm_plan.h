@@ -29,9 +29,10 @@ PYNN_INLINE bool is_large(const Gemm<T>& g) {
 }
 template <class T>
 PYNN_INLINE bool is_badly_placed(const Gemm<T>& g) {
-    constexpr index_t line = 64;
-    const index_t row_bytes = g.b_row * static_cast<index_t>(sizeof(T));
-    const bool across_lines = panels_stay_in_l1 && row_bytes % line != 0 && row_bytes > line;
+    constexpr uintptr_t line = 64;
+    const uintptr_t row_bytes = static_cast<uintptr_t>(g.b_row) * sizeof(T);
+    const bool is_aligned = (row_bytes | reinterpret_cast<uintptr_t>(g.b)) % line == 0;
+    const bool across_lines = panels_stay_in_l1 && !is_aligned && row_bytes > line;
     return g.k >= 64 && (row_bytes % 2048 == 0 || across_lines);
 }
 

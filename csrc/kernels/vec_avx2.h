@@ -75,7 +75,7 @@ PYNN_INLINE Vec<double> first_or(Vec<double> v, int n, Vec<double> rest) {
     return {_mm256_blendv_pd(rest.r, v.r, _mm256_castsi256_pd(first_mask(0.0, n)))};
 }
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(__clang__)
 // In the micro-kernel's unrolled loop GCC 12 takes forms of the instruction that overwrite another
 // operand, and moves the accumulators about.
 PYNN_INLINE void add_product(Vec<float>& sum, Vec<float> a, Vec<float> b) {
