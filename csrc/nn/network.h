@@ -36,11 +36,13 @@ public:
     bool has_far_parameters() const {
         return parameter_count_ * static_cast<index_t>(sizeof(T)) > near_bytes;
     }
-    // Whether so many threads divide each layer by itself (layer.h), and how many parts there are
-    // to give to threads, of so many rows.
+    // Whether so many threads divide each layer by itself (layer.h).
     bool divides_layers(int threads) const { return threads > 1 && has_far_parameters(); }
+    // How many parts there are to give to threads, of so many rows: columns too, if the parameters
+    // are so large that what the threads save outweighs their meetings whatever the rows.
     index_t parts(index_t rows) const {
-        return has_far_parameters() ? std::max(rows / 8, widest_ / 64) : rows / 8;
+        const bool very_far = parameter_count_ * static_cast<index_t>(sizeof(T)) > 4 * near_bytes;
+        return very_far ? std::max(rows / 8, widest_ / 64) : rows / 8;
     }
     void set_parameters(T* parameters) { parameters_ = parameters; }
     T* parameters() const { return parameters_; }
