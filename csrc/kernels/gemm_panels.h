@@ -10,11 +10,6 @@
 
 PYNN_ISA_BEGIN
 
-template <class T>
-PYNN_INLINE bool has_columns(const Gemm<T>& g) {
-    return g.a_row == 1 && g.a_col != 1;
-}
-
 constexpr index_t shortest_by_panels = 16;  // sum, where a is packed
 
 template <class T>
@@ -78,10 +73,9 @@ struct PanelPlan {
 // What g needs, or fewer of its rows.
 template <class T>
 PYNN_INLINE index_t panel_bytes(const Gemm<T>& g) {
-    Gemm<T> few = g;
-    few.m = at_most(g.m, many_rows - 1);
-    const bool possible = goes_by_panels(g) || goes_by_panels(few);
-    return possible ? PanelPlan<T>(g).bytes : 0;
+    Gemm<T> most = g;
+    if (!goes_by_panels(g)) most.m = at_most(g.m, many_rows - 1);
+    return goes_by_panels(most) ? PanelPlan<T>(most).bytes : 0;
 }
 
 // A block of a, tile by tile. a: the block's first element.

@@ -15,6 +15,12 @@ constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 // From so many rows of a on it is worth while to pack b.
 constexpr index_t many_rows = 8 * tile_rows_max;
 
+// Whether a lies column by column.
+template <class T>
+PYNN_INLINE bool has_columns(const Gemm<T>& g) {
+    return g.a_row == 1 && g.a_col != 1;
+}
+
 // Whether b comes from beyond the L2 cache.
 template <class T>
 PYNN_INLINE bool is_far(const Gemm<T>& g) {
@@ -66,7 +72,7 @@ struct Plan {
         // a: columns (a cache line is then read for fourteen elements) where four panels share
         // them, or two if a does not stay in the L2 cache; or rows whose distance puts them into
         // the same few sets of the cache.
-        const bool by_columns = g.a_row == 1 && g.a_col != 1;
+        const bool by_columns = has_columns(g);
         const bool conflicts = g.a_row * size % 4096 == 0;
         const index_t worth = g.m * g.k * size > block_bytes ? width + 1 : 4 * panel;
         pack_a = g.m > 2 * tile_rows_max && g.k >= 64 &&

@@ -23,23 +23,23 @@ Gemm<T> columns_of(Gemm<T> g, Range columns) {
     return g;
 }
 
-Buffer<char>& thread_workspace() {
-    thread_local Buffer<char> space;
-    return space;
-}
-
-}  // namespace
-
+// The rows or the columns, whichever leaves larger pieces, in whole tiles. No sum is ever divided.
 template <class T>
 Gemm<T> piece(Gemm<T> g, int index, int count) {
     const Kernels<T>& k = kernels<T>();
-    // Whichever leaves larger pieces.
     if (g.m / k.tile_rows >= g.n / k.tile_columns) {
         const index_t grain = g.m >= k.tile_rows * count ? k.tile_rows : 1;
         return rows_of(g, part(g.m, index, count, grain));
     }
     return columns_of(g, part(g.n, index, count, k.tile_columns));
 }
+
+Buffer<char>& thread_workspace() {
+    thread_local Buffer<char> space;
+    return space;
+}
+
+}  // namespace
 
 template <class T>
 Gemm<T> piece_by_columns(Gemm<T> g, int index, int count) {
@@ -80,8 +80,6 @@ void product(Gemm<T> g) {
     run_team(threads, [&](int index, int count) { product_serial(piece(g, index, count)); });
 }
 
-template Gemm<float> piece(Gemm<float>, int, int);
-template Gemm<double> piece(Gemm<double>, int, int);
 template Gemm<float> piece_by_columns(Gemm<float>, int, int);
 template Gemm<double> piece_by_columns(Gemm<double>, int, int);
 template void product<float>(Gemm<float>);
