@@ -41,6 +41,27 @@ PYNN_INLINE void prefetch_panel(const T* b, index_t b_row, index_t begin, index_
     }
 }
 
+// What a tile will write at c, on its way to the L1 cache: no processor's own prefetching follows a
+// tile's rows, and the epilogue would wait for each of them.
+template <class T>
+PYNN_INLINE void prefetch_target(const Gemm<T>& g, const T* c, index_t rows, index_t columns) {
+    const bool updates = g.epilogue == Epilogue::update;
+    const index_t at = updates ? c - g.update->w : 0;
+    const T* const arrays[] = {c, updates && g.update->m ? g.update->m + at : nullptr,
+                               updates && g.update->v ? g.update->v + at : nullptr};
+    for (const T* first : arrays) {
+        if (!first) continue;
+        const T* row = first;
+        for (index_t i = 0; i < rows; ++i, row += g.c_row) PYNN_PREFETCH(row);
+        constexpr index_t line = Plan<T>::line;
+        const index_t in_line =
+            static_cast<index_t>(reinterpret_cast<uintptr_t>(first) / sizeof(T)) % line;
+        if (in_line + columns <= line && g.c_row % line == 0) continue;
+        row = first + columns - 1;
+        for (index_t i = 0; i < rows; ++i, row += g.c_row) PYNN_PREFETCH(row);
+    }
+}
+
 // As many lines as belong to so many multiply-adds.
 PYNN_INLINE void fetch_ahead(Ahead& ahead, float operations) {
     constexpr index_t line = 64;
@@ -86,6 +107,7 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
     t.epilogue = s.k0 + s.depth == g.k ? g.epilogue : Epilogue::store;
     t.a_row = s.packed_a ? plan.a_row : g.a_row;
     t.a_col = s.packed_a ? plan.a_col : g.a_col;
+    const bool target_far = is_target_far(g);
     for (index_t i = 0; i < split.count; ++i) {
         const index_t start = split.start(i), rows = split.start(i + 1) - start;
         t.a = g.a + start * g.a_row + s.k0 * g.a_col;
@@ -120,6 +142,9 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
             }
             t.bias = s.same_bias ? s.same_bias : g.bias ? g.bias + column : nullptr;
             t.c = g.c + start * g.c_row + column;
+            if (target_far && j + used < s.columns) {
+                prefetch_target(g, t.c + used, rows, at_most(used, s.columns - j - used));
+            }
             t.y = g.y ? g.y + start * g.y_row + column : nullptr;
             tiles<T>.at[rows][vectors][!s.packed_b && t.last != w](t);
             j += used;

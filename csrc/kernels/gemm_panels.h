@@ -113,17 +113,23 @@ PYNN_INLINE void multiply_panel(const Gemm<T>& g, Tile<T> t, const RowTiles& spl
     const T* const y = t.y;
     t.b_row = vectors * Vec<T>::width;
     const float operations = static_cast<float>(t.b_row);
+    const bool target_far = is_target_far(g);
     for (index_t l = 0; l < chunk; l += depth) {
         t.k = at_most(depth, chunk - l);
         t.b = b + l * t.b_row;
+        const bool ends = l + t.k == chunk;
         for (index_t i = 0; i < split.count; ++i) {
             const index_t start = split.start(i), rows = split.start(i + 1) - start;
             if (g.ahead) fetch_ahead(*g.ahead, operations * static_cast<float>(rows * t.k));
             T* const chain = chains + start * t.b_row;
             t.resume = l > 0 ? chain : nullptr;
-            t.suspend = l + t.k < chunk ? chain : nullptr;
+            t.suspend = ends ? nullptr : chain;
             t.a = a + (tile_step ? i * tile_step : start * t.a_row) + l * t.a_col;
             t.c = c + start * t.c_row;
+            if (target_far && ends && i + 1 < split.count) {
+                const T* const next = t.c + rows * t.c_row;
+                prefetch_target(g, next, split.start(i + 2) - split.start(i + 1), t.b_row);
+            }
             t.y = y ? y + start * t.y_row : nullptr;
             tiles<T>.at[rows][vectors][0](t);
         }

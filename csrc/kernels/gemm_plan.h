@@ -31,7 +31,7 @@ PYNN_INLINE bool is_far(const Gemm<T>& g) {
 // same few sets of the L1 cache; or, where a panel's rows are single cache lines, across two each.
 template <class T>
 PYNN_INLINE bool is_large(const Gemm<T>& g) {
-    return g.k * g.n * static_cast<index_t>(sizeof(T)) > b_in_place_bytes;
+    return g.k * g.n * static_cast<index_t>(sizeof(T)) > operand_bytes;
 }
 template <class T>
 PYNN_INLINE bool is_badly_placed(const Gemm<T>& g) {
@@ -40,6 +40,18 @@ PYNN_INLINE bool is_badly_placed(const Gemm<T>& g) {
     const bool is_aligned = (row_bytes | reinterpret_cast<uintptr_t>(g.b)) % line == 0;
     const bool across_lines = panels_stay_in_l1 && !is_aligned && row_bytes > line;
     return g.k >= 64 && (row_bytes % 2048 == 0 || across_lines);
+}
+
+// Whether a tile had better ask for what the next one writes: c from beyond the caches, if a tile
+// works long enough to make up for asking; or an optimiser's arrays, beside whose long instructions
+// a processor does not reach the next loads by itself.
+template <class T>
+PYNN_INLINE bool is_target_far(const Gemm<T>& g) {
+    const index_t bytes = g.m * g.n * static_cast<index_t>(sizeof(T));
+    if (g.epilogue == Epilogue::update && g.update->m) {
+        return bytes * (g.update->v ? 3 : 2) > operand_bytes;
+    }
+    return g.k >= 128 && bytes > near_bytes;
 }
 
 // How a product is cut. For a block of b (k_chunk x columns) that stays in the L2 cache, each tile

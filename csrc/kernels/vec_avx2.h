@@ -127,7 +127,7 @@ constexpr int steps_at_once = 4;
 // A processor without AVX-512 has an L2 cache of 256 KB (Haswell to Skylake), 512 KB (Zen) or more;
 // and of 64 bytes that a row of b takes, half the loads cross a cache line unless they are aligned.
 constexpr index_t b_block_bytes = 384 * 1024;
-constexpr index_t b_in_place_bytes = 256 * 1024;
+constexpr index_t operand_bytes = 256 * 1024;
 constexpr bool panels_stay_in_l1 = true;  // 16 columns by 320 rows: 20 KB
 
 PYNN_ISA_END

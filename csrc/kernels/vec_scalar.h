@@ -165,7 +165,7 @@ constexpr int panel_vectors = 4;
 constexpr int tile_vectors(int) { return 4; }
 constexpr int steps_at_once = 1;
 constexpr index_t b_block_bytes = 768 * 1024;  // an L2 cache has 1 or 2 MB
-constexpr index_t b_in_place_bytes = near_bytes;
+constexpr index_t operand_bytes = near_bytes;
 constexpr bool panels_stay_in_l1 = false;
 
 PYNN_ISA_END
