@@ -17,6 +17,7 @@ Network<T>::Network(std::vector<std::unique_ptr<Layer<T>>> layers, std::unique_p
     for (index_t i = 0; i < layer_count(); ++i) {
         Layer<T>& layer = *layers_[static_cast<std::size_t>(i)];
         widest_ = std::max(widest_, layer.outputs());
+        widest_output_ = std::max(widest_output_, layer.outputs());
         if (const index_t count = layer.parameter_count()) {
             stages_.push_back({i, parameter_count_, i + 1});
             layer.place(parameter_count_);
@@ -99,7 +100,8 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
     // Those that are not there are fetched again for each block, so the blocks are large.
     const bool far = has_far_parameters();
     const index_t block_bytes = (far ? 1024 : 256) * 1024;
-    const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_;
+    const index_t width = in_place<T>(x, 0) ? widest_output_ : widest_;
+    const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / width;
     const int threads =
         threads_for(forward_operations() * static_cast<double>(x.rows), parts(x.rows));
     constexpr index_t many_rows = 512;

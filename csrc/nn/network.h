@@ -74,7 +74,7 @@ private:
         index_t layer, piece;
     };
     std::vector<Penalty> penalties_;
-    index_t parameter_count_ = 0, widest_ = 0;
+    index_t parameter_count_ = 0, widest_ = 0, widest_output_ = 0;
     T* parameters_ = nullptr;
 };
 
