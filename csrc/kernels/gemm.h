@@ -1,8 +1,10 @@
 // A whole matrix product on one thread.
 #pragma once
 
+#include "kernels/gemm_few_rows.h"
 #include "kernels/gemm_panels.h"
 #include "kernels/gemm_slabs.h"
+#include "kernels/gemm_streamed.h"
 #include "kernels/gemm_turned.h"
 #include "kernels/gemv.h"
 #include "kernels/outer.h"
@@ -95,6 +97,10 @@ void multiply_shape(const Gemm<T>& given) {
         multiply_outer(given);
         return;
     }
+    if (is_streamed(given)) {
+        multiply_streamed(given);
+        return;
+    }
     if (is_turned_gemv(given)) {
         multiply_turned_gemv(given);
         return;
@@ -106,6 +112,10 @@ void multiply_shape(const Gemm<T>& given) {
     const Gemm<T> g = oriented(given);
     if (is_worth_turning(g)) {
         multiply_turned(g);
+        return;
+    }
+    if (goes_by_few_rows(g)) {
+        multiply_few_rows(g);
         return;
     }
     if (goes_by_panels(g)) {
@@ -149,7 +159,8 @@ PYNN_INLINE Gemm<T> staged(const Gemm<T>& g) {
 
 template <class T>
 PYNN_INLINE index_t shape_bytes(const Gemm<T>& g) {
-    const index_t bytes = at_least(Plan<T>(g).bytes, panel_bytes(g));
+    const index_t of_l1 = at_least(panel_bytes(g), few_rows_bytes(g));
+    const index_t bytes = at_least(Plan<T>(g).bytes, of_l1);
     return at_least(bytes, at_least(slab_bytes(g), turned_bytes(g)));
 }
 

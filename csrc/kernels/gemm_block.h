@@ -94,6 +94,8 @@ PYNN_INLINE Tile<T> tile_of(const Gemm<T>& g) {
     t.update = g.update;
     t.resume = nullptr;
     t.suspend = nullptr;
+    t.fetch = nullptr;
+    t.fetch_step = 0;
     return t;
 }
 

@@ -1,24 +1,22 @@
-// A panel of b in the L1 cache, and the tiles of a block of a passing by from the L2 cache (Goto
-// and van de Geijn 2008): the other way round than in gemm_block.h.
+// A weight gradient, x^T delta: a panel of b in the L1 cache, and the tiles of a block of a,
+// packed, passing by from the L2 cache (Goto and van de Geijn 2008): the other way round than in
+// gemm_block.h.
 //
 // A tile of 6 x 16 asks for 64 bytes of b and 24 of a in six cycles of multiply-adds, so a is the
-// cheaper one to have passing. It is where a is packed, a block at a time, or b is packed in any
-// case and a few tiles use it.
+// cheaper one to have passing, where it has to be packed in any case.
 #pragma once
 
 #include "kernels/gemm_block.h"
 
 PYNN_ISA_BEGIN
 
-constexpr index_t shortest_by_panels = 16;  // sum, where a is packed
+constexpr index_t shortest_by_panels = 16;  // sum
 
 template <class T>
 PYNN_INLINE bool goes_by_panels(const Gemm<T>& g) {
-    if (!panels_stay_in_l1 || g.m <= tile_rows_max) return false;
     constexpr index_t panel = panel_vectors * Vec<T>::width;
-    if (has_columns(g)) return g.n > panel && g.k >= shortest_by_panels;
-    return g.b_col == 1 && g.m < many_rows &&
-           (is_far(g) || (g.m >= 4 * tile_rows_max && is_badly_placed(g)));
+    return panels_stay_in_l1 && has_columns(g) && g.m > tile_rows_max && g.n > panel &&
+           g.k >= shortest_by_panels;
 }
 
 template <class T>
@@ -31,10 +29,9 @@ struct PanelPlan {
     static constexpr index_t columns_many = 384 / panel * panel;
     static constexpr index_t columns_few = 4 * panel;
 
-    bool pack_a, by_columns;
-    index_t blocks;                   // of a
-    index_t columns;                  // of b at a time
-    index_t a_row, a_col, tile_step;  // strides of packed tiles, and from one to the next
+    index_t blocks;     // of a
+    index_t columns;    // of b at a time
+    index_t tile_step;  // from one packed tile to the next
     index_t a_bytes, chain_bytes, bytes;
 
     PYNN_INLINE explicit PanelPlan(const Gemm<T>& g) {
@@ -42,22 +39,14 @@ struct PanelPlan {
         blocks = ceil_div(g.m, tiles_of_a_block(chunk) * tile_rows_max);
         // b is packed once for many blocks; for a single one while it is in the L1 cache.
         columns = at_most(g.n, blocks == 1 ? columns_few : columns_many);
-        by_columns = has_columns(g);
-        pack_a = by_columns || g.a_row * size % 2048 == 0;
-        // (A line more than the rows need, so that rows do not share a set of the L1 cache.)
-        a_row = by_columns ? 1 : ceil_div(chunk, line) * line + line;
-        a_col = by_columns ? tile_rows_max : 1;
-        tile_step = by_columns ? chunk * tile_rows_max + line : a_row * tile_rows_max;
+        // (A line more than the tile needs, so that tiles do not share a set of the L1 cache.)
+        tile_step = chunk * tile_rows_max + line;
         // Enough for fewer rows or a shorter sum, too.
         const index_t tiles = ceil_div(g.m, tile_rows_max);
-        a_bytes = chain_bytes = 0;
-        if (by_columns) {
-            a_bytes = at_most(tiles * tile_rows_max * chunk * size, block_bytes) +
-                      at_most(tiles, tiles_of_a_block(shortest_by_panels)) * line * size;
-        } else if (pack_a) {
-            a_bytes = at_most(tiles, tiles_of_a_block(chunk)) * tile_step * size;
-        }
-        a_bytes = Plan<T>::round_up(a_bytes);
+        a_bytes =
+            Plan<T>::round_up(at_most(tiles * tile_rows_max * chunk * size, block_bytes) +
+                              at_most(tiles, tiles_of_a_block(shortest_by_panels)) * line * size);
+        chain_bytes = 0;
         if (chunk > deepest) {
             const index_t most = at_most(tiles, tiles_of_a_block(deepest));
             chain_bytes = Plan<T>::round_up(most * tile_rows_max * panel * size);
@@ -70,27 +59,16 @@ struct PanelPlan {
     }
 };
 
-// What g needs, or fewer of its rows.
 template <class T>
 PYNN_INLINE index_t panel_bytes(const Gemm<T>& g) {
-    Gemm<T> most = g;
-    if (!goes_by_panels(g)) most.m = at_most(g.m, many_rows - 1);
-    return goes_by_panels(most) ? PanelPlan<T>(most).bytes : 0;
+    return goes_by_panels(g) ? PanelPlan<T>(g).bytes : 0;
 }
 
-// A block of a, tile by tile. a: the block's first element.
+// A block of a, a few columns of all its tiles at a time, so that whole cache lines are read.
+// a: the block's first element.
 template <class T>
 PYNN_INLINE void pack_a(const Gemm<T>& g, const PanelPlan<T>& plan, const T* a,
                         const RowTiles& split, index_t depth, T* out) {
-    if (!plan.by_columns) {
-        for (index_t i = 0; i < split.count; ++i) {
-            const index_t start = split.start(i), rows = split.start(i + 1) - start;
-            copy_block(a + start * g.a_row, g.a_row, g.a_col, rows, depth, out + i * plan.tile_step,
-                       plan.a_row);
-        }
-        return;
-    }
-    // A few columns of all tiles at a time, so that whole cache lines are read.
     constexpr index_t group = 16;
     for (index_t l = 0; l < depth; l += group) {
         for (index_t i = 0; i < split.count; ++i) {
@@ -101,8 +79,9 @@ PYNN_INLINE void pack_a(const Gemm<T>& g, const PanelPlan<T>& plan, const T* a,
     }
 }
 
-// The tiles of a block of a by one panel of b, whose sum over a chunk is cut where the panel would
-// outgrow the L1 cache; the chains wait in a workspace. t has what is the same for all of them.
+// The tiles of a packed block of a by one panel of b, whose sum over a chunk is cut where the panel
+// would outgrow the L1 cache; the chains wait in a workspace. t has what is the same for all of
+// them.
 template <class T>
 PYNN_INLINE void multiply_panel(const Gemm<T>& g, Tile<T> t, const RowTiles& split,
                                 index_t tile_step, index_t chunk, const T* b, int vectors,
@@ -124,7 +103,7 @@ PYNN_INLINE void multiply_panel(const Gemm<T>& g, Tile<T> t, const RowTiles& spl
             T* const chain = chains + start * t.b_row;
             t.resume = l > 0 ? chain : nullptr;
             t.suspend = ends ? nullptr : chain;
-            t.a = a + (tile_step ? i * tile_step : start * t.a_row) + l * t.a_col;
+            t.a = a + i * tile_step + l * tile_rows_max;
             t.c = c + start * t.c_row;
             if (target_far && ends && i + 1 < split.count) {
                 const T* const next = t.c + rows * t.c_row;
@@ -145,8 +124,8 @@ void multiply_by_panels(const Gemm<T>& g) {
     T* const chains = reinterpret_cast<T*>(space + plan.a_bytes);
     T* const packed_b = reinterpret_cast<T*>(space + plan.a_bytes + plan.chain_bytes);
     Tile<T> t = tile_of(g);
-    t.a_row = plan.pack_a ? plan.a_row : g.a_row;
-    t.a_col = plan.pack_a ? plan.a_col : g.a_col;
+    t.a_row = 1;
+    t.a_col = tile_rows_max;
     for (index_t k0 = 0; k0 < g.k; k0 += k_chunk) {
         const index_t chunk = at_most(k_chunk, g.k - k0);
         t.accumulate = k0 > 0;
@@ -157,11 +136,10 @@ void multiply_by_panels(const Gemm<T>& g) {
             for (index_t block = 0; block < plan.blocks; ++block) {
                 const index_t first = block * g.m / plan.blocks;
                 const RowTiles split((block + 1) * g.m / plan.blocks - first);
-                t.a = g.a + first * g.a_row + k0 * g.a_col;
-                if (plan.pack_a) {
-                    if (plan.blocks > 1 || j0 == 0) pack_a(g, plan, t.a, split, chunk, packed_a);
-                    t.a = packed_a;
+                if (plan.blocks > 1 || j0 == 0) {
+                    pack_a(g, plan, g.a + first + k0 * g.a_col, split, chunk, packed_a);
                 }
+                t.a = packed_a;
                 for (index_t j = j0; j < end; j += plan.panel) {
                     const index_t used = at_most(plan.panel, end - j);
                     const int vectors = static_cast<int>(ceil_div(used, w));
@@ -169,8 +147,8 @@ void multiply_by_panels(const Gemm<T>& g) {
                     t.bias = g.bias ? g.bias + j : nullptr;
                     t.c = g.c + first * g.c_row + j;
                     t.y = g.y ? g.y + first * g.y_row + j : nullptr;
-                    multiply_panel(g, t, split, plan.pack_a ? plan.tile_step : 0, chunk,
-                                   packed_b + (j - j0) * chunk, vectors, chains);
+                    multiply_panel(g, t, split, plan.tile_step, chunk, packed_b + (j - j0) * chunk,
+                                   vectors, chains);
                 }
             }
         }

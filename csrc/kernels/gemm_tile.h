@@ -26,6 +26,10 @@ struct Tile {
     // whole vectors end to end. null: they begin, or end, here.
     const T* resume;
     T* suspend;
+    // What a tile that fetches asks for at every few steps of k: two lines of the cache, and how
+    // far it is to the next two.
+    const char* fetch;
+    index_t fetch_step;
     Epilogue epilogue;
     const T* bias;
     T floor, alpha, beta;
@@ -90,7 +94,7 @@ PYNN_INLINE void multiply_step(const T* b, int last, F element_of, Vec<T> (&acc)
     }
 }
 
-template <class T, int MR, int NV, bool LastPart>
+template <class T, int MR, int NV, bool LastPart, bool Fetches>
 PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     constexpr int w = Vec<T>::width;
     constexpr index_t size = sizeof(T);
@@ -116,8 +120,15 @@ PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     if constexpr (steps_at_once > 1 && MR > 1) {
         // Where the distances of a's elements are known: in rows, and in packed columns. (With an
         // `else` between them GCC 12 moves the accumulators about in the second loop.)
+        const char* fetch = Fetches ? t.fetch : nullptr;
+        const index_t fetch_step = Fetches ? t.fetch_step : 0;
         if (t.a_col == 1) {
             for (; l >= steps_at_once; l -= steps_at_once) {
+                if constexpr (Fetches) {
+                    PYNN_PREFETCH_L2(fetch);
+                    PYNN_PREFETCH_L2(fetch + 64);
+                    fetch += fetch_step;
+                }
                 PYNN_UNROLL
                 for (int s = 0; s < steps_at_once; ++s) {
                     multiply_step<T, MR, NV, LastPart>(
@@ -201,11 +212,11 @@ PYNN_INLINE void store_sums(const Vec<T> (&acc)[MR][NV], T* sums, index_t row) {
     }
 }
 
-template <class T, int MR, int NV, bool LastPart>
+template <class T, int MR, int NV, bool LastPart, bool Fetches = false>
 void tile(const Tile<T>& t) {
     constexpr int w = Vec<T>::width;
     Vec<T> acc[MR][NV];
-    multiply<T, MR, NV, LastPart>(t, acc);
+    multiply<T, MR, NV, LastPart, Fetches>(t, acc);
     if (t.suspend) {
         store_sums(acc, t.suspend, NV * w);
         return;
@@ -309,5 +320,25 @@ constexpr TileTable<T> make_tiles() {
 }
 template <class T>
 constexpr TileTable<T> tiles = make_tiles<T>();
+
+// Tiles of whole panels of packed b that fetch besides, by rows.
+template <class T>
+struct FetchingTiles {
+    TileFunction<T> at[tile_rows_max + 1];
+};
+
+template <class T, int MR>
+constexpr void fill_fetching_tiles(FetchingTiles<T>& table) {
+    table.at[MR] = tile<T, MR, panel_vectors, false, true>;
+    if constexpr (MR < tile_rows_max) fill_fetching_tiles<T, MR + 1>(table);
+}
+template <class T>
+constexpr FetchingTiles<T> make_fetching_tiles() {
+    FetchingTiles<T> table{};
+    fill_fetching_tiles<T, 2>(table);
+    return table;
+}
+template <class T>
+constexpr FetchingTiles<T> fetching_tiles = make_fetching_tiles<T>();
 
 PYNN_ISA_END

@@ -51,7 +51,7 @@ def product(m, k, n, layouts=("contiguous", "contiguous"), dtype=np.float32, thr
 # columns than a block, one row, one column; a large b by slabs or panels; few rows times a
 # transposed matrix, turned, of which the last has more than are packed at a time; several blocks
 # of columns of a, by panels of which the last has a partial vector; rows of b that lie across
-# cache lines.
+# cache lines; a far b streaming by one to eight rows, or packed while the block before is at work.
 WAYS = [
     product(130, 70, 150, ("transposed", "contiguous")),
     product(784, 128, 10, ("transposed", "contiguous")),
@@ -73,6 +73,13 @@ WAYS = [
     product(29, 1200, 301),
     product(30, 700, 517, ("inside", "inside"), np.float64),
     product(131, 300, 77, threads=2),
+    product(1, 700, 2110, ("strided", "contiguous")),
+    product(3, 1030, 515, ("negative", "inside")),
+    product(8, 1100, 601, ("transposed", "contiguous"), np.float64),
+    product(4, 5000, 517),
+    product(23, 1100, 401, ("strided", "contiguous")),
+    product(50, 1300, 517),
+    product(140, 901, 450, ("inside", "inside"), np.float64, 2),
 ]
 
 
