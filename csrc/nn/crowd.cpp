@@ -11,6 +11,8 @@ Crowd crowd;
 
 thread_local Stint* stint = nullptr;  // of the calling thread
 
+}  // namespace
+
 // OpenMP's word for it: OMP_DYNAMIC=false asks for as many threads as were set.
 bool may_adapt() {
     static const bool may = [] {
@@ -24,8 +26,6 @@ double seconds_now() {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
     return std::chrono::duration<double>(now).count();
 }
-
-}  // namespace
 
 void Crowd::note(double now, double share, double worked, double waited) {
     constexpr double memory = 0.05;                 // what is longer ago counts less and less

@@ -32,6 +32,11 @@ private:
     std::atomic<double> until_{0};               // and end
 };
 
+double seconds_now();
+
+// Whether the threads at work may be fewer than were set: OpenMP's OMP_DYNAMIC.
+bool may_adapt();
+
 // Of the whole process.
 bool crowd_keeps_alone();
 bool crowd_is_near();

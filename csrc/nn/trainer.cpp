@@ -237,6 +237,7 @@ struct Trainer<T>::Common {
     bool constrained;
     double step_work;
     int wanted;  // threads
+    Pace* pace;  // or null: always as many
 
     CourseResult result{};
     ReportTimer timer{};
@@ -250,10 +251,18 @@ struct Trainer<T>::Common {
 
     // By the first thread, before step `number`: whether all part here.
     bool parts(index_t number, int threads) {
-        if (number > 0 && report && timer.due() && report(result)) ended = true;
+        const bool changes = pace && number > begin && pace->did_step(seconds_now(), threads == 1);
+        if (number > 0 && report && timer.due()) {
+            if (report(result)) ended = true;
+            if (pace) pace->restart();
+        }
         if (ended || wanted == 1 || number == begin) return ended;
-        return threads == 1 ? gets_more_threads() : Stint::had_better_end();
+        if (changes) return true;
+        if (threads == 1) return !is_alone() && gets_more_threads();
+        return Stint::had_better_end();
     }
+
+    bool is_alone() const { return pace && pace->is_alone(); }
 
     // Not at once: another fit may only be between two epochs.
     bool gets_more_threads() {
@@ -372,7 +381,9 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
                   network_.penalty_pieces(),
                   network_.is_constrained() && optimizer.rule != Rule::copy,
                   operations / 2,
-                  wanted};
+                  wanted,
+                  wanted > 1 && may_adapt() ? &pace_ : nullptr};
+    if (common.pace) pace_.begin(operations, wanted);
     CourseResult& result = common.result;
     const index_t batches = (count + batch_size - 1) / batch_size;
     const auto go_on = [&](int index, int threads) {
@@ -399,7 +410,8 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
     while (!common.ended && result.epochs < course.epochs) {
         common.begin = result.steps;
         common.leave = common.free = false;
-        run_team(wanted, go_on);
+        if (common.pace) pace_.restart();
+        run_team(common.is_alone() ? 1 : wanted, go_on);
     }
     return result;
 }

@@ -7,6 +7,7 @@
 #include "nn/barrier.h"
 #include "nn/network.h"
 #include "nn/optimizer.h"
+#include "nn/pace.h"
 #include "nn/parallel.h"
 
 namespace pynn {
@@ -104,6 +105,7 @@ private:
     Buffer<T> gradient_;                  // of all parameters, where it is needed as a whole
     Buffer<double> penalties_, squares_;  // by piece
     std::vector<Scratch<T>> scratch_;     // by thread
+    Pace pace_;                           // from one course to the next
 };
 
 }  // namespace pynn
