@@ -60,12 +60,14 @@ PYNN_INLINE index_t few_rows_bytes(const Gemm<T>& g) {
 // A block of b on its way to the L2 cache: so many tiles share its lines, pair by pair, each some
 // rows of one pair.
 struct Coming {
+    static constexpr index_t line = 64, pair = 2 * line;
+
     const char* start;
     index_t stride, rows, pairs, bands, tile;
 
     template <class T>
     PYNN_INLINE Coming(const T* b, index_t b_row, index_t depth, index_t columns, index_t tiles) {
-        constexpr index_t line = 64, pair = 2 * line, size = sizeof(T);
+        constexpr index_t size = sizeof(T);
         const index_t in_line = static_cast<index_t>(reinterpret_cast<uintptr_t>(b)) % line;
         start = reinterpret_cast<const char*>(b) - in_line;
         stride = b_row * size;
@@ -76,7 +78,7 @@ struct Coming {
     }
     template <class T>
     PYNN_INLINE void share(Tile<T>& t) {
-        t.fetch = start + rows * (tile / pairs) / bands * stride + tile % pairs * 128;
+        t.fetch = start + rows * (tile / pairs) / bands * stride + tile % pairs * pair;
         t.fetch_step = stride;
         ++tile;
     }
