@@ -12,6 +12,7 @@
 
 PYNN_ISA_BEGIN
 
+// (A near b whose rows lie badly is packed anyway, and is not asked for in advance.)
 template <class T>
 PYNN_INLINE bool goes_by_few_rows(const Gemm<T>& g) {
     if (!panels_stay_in_l1 || g.m <= tile_rows_max || g.b_col != 1 || has_columns(g)) return false;
