@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/gemm_pack.h"
+#include "kernels/gemm_run.h"
 
 PYNN_ISA_BEGIN
 
@@ -38,27 +39,6 @@ PYNN_INLINE void prefetch_panel(const T* b, index_t b_row, index_t begin, index_
                                 index_t columns) {
     for (index_t l = begin; l < end; ++l) {
         for (index_t j = 0; j < columns; j += Plan<T>::line) PYNN_PREFETCH_L2(b + l * b_row + j);
-    }
-}
-
-// What a tile will write at c, on its way to the L1 cache: no processor's own prefetching follows a
-// tile's rows, and the epilogue would wait for each of them.
-template <class T>
-PYNN_INLINE void prefetch_target(const Gemm<T>& g, const T* c, index_t rows, index_t columns) {
-    const bool updates = g.epilogue == Epilogue::update;
-    const index_t at = updates ? c - g.update->w : 0;
-    const T* const arrays[] = {c, updates && g.update->m ? g.update->m + at : nullptr,
-                               updates && g.update->v ? g.update->v + at : nullptr};
-    for (const T* first : arrays) {
-        if (!first) continue;
-        const T* row = first;
-        for (index_t i = 0; i < rows; ++i, row += g.c_row) PYNN_PREFETCH(row);
-        constexpr index_t line = Plan<T>::line;
-        const index_t in_line =
-            static_cast<index_t>(reinterpret_cast<uintptr_t>(first) / sizeof(T)) % line;
-        if (in_line + columns <= line && g.c_row % line == 0) continue;
-        row = first + columns - 1;
-        for (index_t i = 0; i < rows; ++i, row += g.c_row) PYNN_PREFETCH(row);
     }
 }
 
@@ -123,11 +103,18 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
         }
         // The widest tile that the rows leave room for.
         const int vectors_max = s.packed_b ? plan.panel / w : tile_vectors(static_cast<int>(rows));
+        const bool may_run = vectors_max == panel_vectors && s.columns >= 2 * panel_vectors * w;
+        const RunFunction<T> run = may_run ? run_of(t, rows) : nullptr;
+        const bool fetches = plan.prefetch_a && i + 1 < split.count;
         for (index_t j = 0; j < s.columns;) {
-            const index_t used = at_most(vectors_max * w, s.columns - j);
-            const int vectors = static_cast<int>(ceil_div(used, w));
+            // (What is fetched ahead must not come all at once.)
+            const index_t left = (s.columns - j) / (panel_vectors * w);
+            const index_t whole = !run ? 0 : fetches || g.ahead ? at_most(left, 4) : left;
+            const index_t used =
+                whole > 0 ? whole * panel_vectors * w : at_most(vectors_max * w, s.columns - j);
+            const int vectors = whole > 0 ? panel_vectors : static_cast<int>(ceil_div(used, w));
             const index_t column = s.j0 + j;
-            t.last = static_cast<int>(used - (vectors - 1) * w);
+            t.last = whole > 0 ? w : static_cast<int>(used - (vectors - 1) * w);
             if (s.packed_b) {
                 t.b = s.packed_b + j * s.depth;
                 t.b_row = vectors * w;
@@ -135,20 +122,23 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
                 t.b = g.b + s.k0 * g.b_row + column;
                 t.b_row = g.b_row;
             }
-            if (plan.prefetch_a && i + 1 < split.count) {
-                prefetch_a(g, s, split.start(i + 1), rows, j, used);
-            }
+            if (fetches) prefetch_a(g, s, split.start(i + 1), rows, j, used);
             if (g.ahead) {
                 fetch_ahead(*g.ahead,
                             static_cast<float>(rows * used) * static_cast<float>(s.depth));
             }
             t.bias = s.same_bias ? s.same_bias : g.bias ? g.bias + column : nullptr;
             t.c = g.c + start * g.c_row + column;
-            if (target_far && j + used < s.columns) {
-                prefetch_target(g, t.c + used, rows, at_most(used, s.columns - j - used));
-            }
             t.y = g.y ? g.y + start * g.y_row + column : nullptr;
-            tiles<T>.at[rows][vectors][!s.packed_b && t.last != w](t);
+            if (whole > 0) {
+                constexpr index_t panel = panel_vectors * w;
+                run(t, {whole, 0, s.packed_b ? panel * s.depth : panel, panel, target_far});
+            } else {
+                if (target_far && j + used < s.columns) {
+                    prefetch_target(t, t.c + used, rows, at_most(used, s.columns - j - used));
+                }
+                tiles<T>.at[rows][vectors][!s.packed_b && t.last != w](t);
+            }
             j += used;
         }
     }

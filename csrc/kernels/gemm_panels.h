@@ -93,24 +93,37 @@ PYNN_INLINE void multiply_panel(const Gemm<T>& g, Tile<T> t, const RowTiles& spl
     t.b_row = vectors * Vec<T>::width;
     const float operations = static_cast<float>(t.b_row);
     const bool target_far = is_target_far(g);
+    const bool is_whole = t.b_row == PanelPlan<T>::panel && t.last == Vec<T>::width;
     for (index_t l = 0; l < chunk; l += depth) {
         t.k = at_most(depth, chunk - l);
         t.b = b + l * t.b_row;
         const bool ends = l + t.k == chunk;
-        for (index_t i = 0; i < split.count; ++i) {
+        for (index_t i = 0; i < split.count;) {
             const index_t start = split.start(i), rows = split.start(i + 1) - start;
-            if (g.ahead) fetch_ahead(*g.ahead, operations * static_cast<float>(rows * t.k));
             T* const chain = chains + start * t.b_row;
             t.resume = l > 0 ? chain : nullptr;
             t.suspend = ends ? nullptr : chain;
             t.a = a + i * tile_step + l * tile_rows_max;
             t.c = c + start * t.c_row;
-            if (target_far && ends && i + 1 < split.count) {
-                const T* const next = t.c + rows * t.c_row;
-                prefetch_target(g, next, split.start(i + 2) - split.start(i + 1), t.b_row);
-            }
             t.y = y ? y + start * t.y_row : nullptr;
-            tiles<T>.at[rows][vectors][0](t);
+            const RunFunction<T> run = is_whole ? run_of(t, rows) : nullptr;
+            // (What is fetched ahead must not come all at once.)
+            const index_t alike = (i < split.larger ? split.larger : split.count) - i;
+            const index_t tiles_now = !run ? 1 : g.ahead ? at_most(alike, 4) : alike;
+            if (g.ahead) {
+                fetch_ahead(*g.ahead, operations * static_cast<float>(tiles_now * rows * t.k));
+            }
+            const bool asks = target_far && ends;
+            if (run) {
+                run(t, {tiles_now, tile_step, 0, rows * t.c_row, asks});
+            } else {
+                if (asks && i + 1 < split.count) {
+                    const T* const next = t.c + rows * t.c_row;
+                    prefetch_target(t, next, split.start(i + 2) - split.start(i + 1), t.b_row);
+                }
+                tiles<T>.at[rows][vectors][0](t);
+            }
+            i += tiles_now;
         }
     }
 }

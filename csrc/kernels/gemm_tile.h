@@ -165,6 +165,27 @@ PYNN_INLINE void multiply(const Tile<T>& t, Vec<T> (&acc)[MR][NV]) {
     }
 }
 
+// What a tile will write at c, on its way to the L1 cache: no processor's own prefetching follows a
+// tile's rows, and the epilogue would wait for each of them.
+template <class T>
+PYNN_INLINE void prefetch_target(const Tile<T>& t, const T* c, index_t rows, index_t columns) {
+    const bool updates = t.epilogue == Epilogue::update;
+    const index_t at = updates ? c - t.update->w : 0;
+    const T* const arrays[] = {c, updates && t.update->m ? t.update->m + at : nullptr,
+                               updates && t.update->v ? t.update->v + at : nullptr};
+    for (const T* first : arrays) {
+        if (!first) continue;
+        const T* row = first;
+        for (index_t i = 0; i < rows; ++i, row += t.c_row) PYNN_PREFETCH(row);
+        constexpr index_t line = 64 / sizeof(T);
+        const index_t in_line =
+            static_cast<index_t>(reinterpret_cast<uintptr_t>(first) / sizeof(T)) % line;
+        if (in_line + columns <= line && t.c_row % line == 0) continue;
+        row = first + columns - 1;
+        for (index_t i = 0; i < rows; ++i, row += t.c_row) PYNN_PREFETCH(row);
+    }
+}
+
 // c = f(acc, c's address, row, column of the vector), with whole and partial vectors.
 template <class T, int MR, int NV, class F>
 PYNN_INLINE void write(const Tile<T>& t, const Vec<T> (&acc)[MR][NV], F f) {

@@ -41,6 +41,13 @@
 // GCC 12 leaves an array of accumulators in memory unless every loop over it is fully unrolled.
 #define PYNN_UNROLL _Pragma("GCC unroll 32")
 #endif
+// What memory holds is read again after it: for what a loop that needs every register would
+// otherwise keep, and spill.
+#if defined(__GNUC__)
+#define PYNN_FORGET asm volatile("" : : : "memory")
+#else
+#define PYNN_FORGET static_cast<void>(0)
+#endif
 #ifndef PYNN_PREFETCH  // a hint, at any address: into the L1 cache, into the L2 cache
 #define PYNN_PREFETCH(p) __builtin_prefetch(p)
 #define PYNN_PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)

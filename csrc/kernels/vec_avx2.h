@@ -86,6 +86,16 @@ PYNN_INLINE void add_product(Vec<double>& sum, Vec<double> a, Vec<double> b) {
 }
 #endif
 
+// The compiler no longer knows what v is.
+template <class T>
+PYNN_INLINE void forget_value(Vec<T>& v) {
+#if defined(__GNUC__)
+    asm("" : "+x"(v.r));
+#else
+    static_cast<void>(v);
+#endif
+}
+
 // a < b ? x : y
 PYNN_INLINE Vec<float> select_less(Vec<float> a, Vec<float> b, Vec<float> x, Vec<float> y) {
     return {_mm256_blendv_ps(y.r, x.r, _mm256_cmp_ps(a.r, b.r, _CMP_LT_OQ))};

@@ -51,7 +51,8 @@ def product(m, k, n, layouts=("contiguous", "contiguous"), dtype=np.float32, thr
 # columns than a block, one row, one column; a large b by slabs or panels; few rows times a
 # transposed matrix, turned, of which the last has more than are packed at a time; several blocks
 # of columns of a, by panels of which the last has a partial vector; rows of b that lie across
-# cache lines; a far b streaming by one to eight rows, or packed while the block before is at work.
+# cache lines; a far b streaming by one to eight rows, or packed while the block before is at work;
+# short sums, whose tiles run on one after another.
 WAYS = [
     product(130, 70, 150, ("transposed", "contiguous")),
     product(784, 128, 10, ("transposed", "contiguous")),
@@ -80,6 +81,10 @@ WAYS = [
     product(23, 1100, 401, ("strided", "contiguous")),
     product(50, 1300, 517),
     product(140, 901, 450, ("inside", "inside"), np.float64, 2),
+    product(131, 33, 100, ("transposed", "contiguous")),
+    product(95, 18, 71, ("transposed", "inside"), np.float64, 2),
+    product(37, 21, 99),
+    product(41, 530, 67, ("inside", "contiguous"), np.float64),
 ]
 
 
@@ -112,13 +117,14 @@ def test_a_chain_predicts_any_product(p):
 
 
 @FUSED
+@pytest.mark.parametrize("beta", [0.3, 1])  # (1 has a way of its own: it is an update)
 @ways
 @given(PRODUCTS)
 @settings(max_examples=40, deadline=None)
-def test_a_chain_predicts_any_scaled_product(p):
+def test_a_chain_predicts_any_scaled_product(beta, p):
     a, b, chosen, chains = operands(p)
     old = reference.random((p["m"], p["n"]), p["dtype"], 2)
-    alpha, beta = p["dtype"](-0.7), p["dtype"](0.3)
+    alpha, beta = p["dtype"](-0.7), p["dtype"](beta)
     fma = reference.FMA[np.dtype(p["dtype"])]
     expected = [fma(alpha, x, beta * y) for x, y in zip(chains, old[chosen], strict=True)]
     with pynn.threads(p["threads"]):
