@@ -82,6 +82,7 @@ PYNN_INLINE Tile<T> tile_of(const Gemm<T>& g) {
 template <class T>
 void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
     constexpr int w = Vec<T>::width;
+    constexpr index_t panel = panel_vectors * w;
     const RowTiles split(g.m);
     Tile<T> t = tile_of(g);
     t.k = s.depth;
@@ -103,15 +104,14 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
         }
         // The widest tile that the rows leave room for.
         const int vectors_max = s.packed_b ? plan.panel / w : tile_vectors(static_cast<int>(rows));
-        const bool may_run = vectors_max == panel_vectors && s.columns >= 2 * panel_vectors * w;
+        const bool may_run = vectors_max == panel_vectors && s.columns >= 2 * panel;
         const RunFunction<T> run = may_run ? run_of(t, rows) : nullptr;
         const bool fetches = plan.prefetch_a && i + 1 < split.count;
         for (index_t j = 0; j < s.columns;) {
-            // (What is fetched ahead must not come all at once.)
-            const index_t left = (s.columns - j) / (panel_vectors * w);
-            const index_t whole = !run ? 0 : fetches || g.ahead ? at_most(left, 4) : left;
+            index_t whole = run ? (s.columns - j) / panel : 0;  // tiles of a run
+            if (fetches || g.ahead) whole = at_most(whole, tiles_between_fetches);
             const index_t used =
-                whole > 0 ? whole * panel_vectors * w : at_most(vectors_max * w, s.columns - j);
+                whole > 0 ? whole * panel : at_most(vectors_max * w, s.columns - j);
             const int vectors = whole > 0 ? panel_vectors : static_cast<int>(ceil_div(used, w));
             const index_t column = s.j0 + j;
             t.last = whole > 0 ? w : static_cast<int>(used - (vectors - 1) * w);
@@ -131,7 +131,6 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
             t.c = g.c + start * g.c_row + column;
             t.y = g.y ? g.y + start * g.y_row + column : nullptr;
             if (whole > 0) {
-                constexpr index_t panel = panel_vectors * w;
                 run(t, {whole, 0, s.packed_b ? panel * s.depth : panel, panel, target_far});
             } else {
                 if (target_far && j + used < s.columns) {

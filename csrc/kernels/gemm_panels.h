@@ -107,9 +107,8 @@ PYNN_INLINE void multiply_panel(const Gemm<T>& g, Tile<T> t, const RowTiles& spl
             t.c = c + start * t.c_row;
             t.y = y ? y + start * t.y_row : nullptr;
             const RunFunction<T> run = is_whole ? run_of(t, rows) : nullptr;
-            // (What is fetched ahead must not come all at once.)
-            const index_t alike = (i < split.larger ? split.larger : split.count) - i;
-            const index_t tiles_now = !run ? 1 : g.ahead ? at_most(alike, 4) : alike;
+            index_t tiles_now = run ? (i < split.larger ? split.larger : split.count) - i : 1;
+            if (g.ahead) tiles_now = at_most(tiles_now, tiles_between_fetches);
             if (g.ahead) {
                 fetch_ahead(*g.ahead, operations * static_cast<float>(tiles_now * rows * t.k));
             }

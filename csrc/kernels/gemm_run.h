@@ -3,7 +3,7 @@
 // A tile that is called by itself takes up to 190 instructions beside the 21.5 of a step of k: its
 // arguments are written and read again, its layout, its chains and its epilogue are asked for. Of a
 // sum of 32 that is a fifth. A run goes on to the next tile by itself, of whole vectors, for the
-// layouts and epilogues that training's products have, and takes about 70.
+// layouts and epilogues that training's products have, and takes about 85.
 #pragma once
 
 #include "kernels/gemm_tile.h"
@@ -18,10 +18,12 @@ struct Run {
     bool target_far;  // ask for what the next tile writes
 };
 
-constexpr int run_rows_min = tile_rows_max > 1 ? tile_rows_max - 1 : 1;
+constexpr int run_rows_min = tile_rows_max - 1;
 // Of a longer sum the rest is less than a twentieth, and what a tile fetches for the next one would
 // come all at once.
 constexpr index_t longest_in_run = 192;
+// Where something is fetched ahead between tiles, it must not come all at once.
+constexpr index_t tiles_between_fetches = 4;
 
 template <class T, int MR, bool Columns, Epilogue E>
 void run_tiles(const Tile<T>& t, const Run& run) {
