@@ -109,7 +109,7 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
         const bool fetches = plan.prefetch_a && i + 1 < split.count;
         for (index_t j = 0; j < s.columns;) {
             index_t whole = run ? (s.columns - j) / panel : 0;  // tiles of a run
-            if (fetches || g.ahead) whole = at_most(whole, tiles_between_fetches);
+            if (fetches) whole = at_most(whole, tiles_between_fetches);
             const index_t used =
                 whole > 0 ? whole * panel : at_most(vectors_max * w, s.columns - j);
             const int vectors = whole > 0 ? panel_vectors : static_cast<int>(ceil_div(used, w));

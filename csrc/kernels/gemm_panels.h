@@ -91,7 +91,6 @@ PYNN_INLINE void multiply_panel(const Gemm<T>& g, Tile<T> t, const RowTiles& spl
     T* const c = t.c;
     const T* const y = t.y;
     t.b_row = vectors * Vec<T>::width;
-    const float operations = static_cast<float>(t.b_row);
     const bool target_far = is_target_far(g);
     const bool is_whole = t.b_row == PanelPlan<T>::panel && t.last == Vec<T>::width;
     for (index_t l = 0; l < chunk; l += depth) {
@@ -107,11 +106,7 @@ PYNN_INLINE void multiply_panel(const Gemm<T>& g, Tile<T> t, const RowTiles& spl
             t.c = c + start * t.c_row;
             t.y = y ? y + start * t.y_row : nullptr;
             const RunFunction<T> run = is_whole ? run_of(t, rows) : nullptr;
-            index_t tiles_now = run ? (i < split.larger ? split.larger : split.count) - i : 1;
-            if (g.ahead) tiles_now = at_most(tiles_now, tiles_between_fetches);
-            if (g.ahead) {
-                fetch_ahead(*g.ahead, operations * static_cast<float>(tiles_now * rows * t.k));
-            }
+            const index_t tiles_now = run ? (i < split.larger ? split.larger : split.count) - i : 1;
             const bool asks = target_far && ends;
             if (run) {
                 run(t, {tiles_now, tile_step, 0, rows * t.c_row, asks});

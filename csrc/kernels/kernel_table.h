@@ -114,6 +114,7 @@ struct Kernels {
     index_t (*gemm_workspace)(const Gemm<T>&);
     void (*gemm)(const Gemm<T>&);
     int tile_rows, tile_columns;  // of the micro-kernel: the grain for dividing work
+    bool asks_ahead;              // whether it is worth while to give products an Ahead
 
     // Element by element over n contiguous values; the result may be an operand.
     void (*relu)(const T* x, T* y, index_t n);

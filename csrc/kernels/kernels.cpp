@@ -12,6 +12,7 @@ constexpr Kernels<T> kernels = {
     gemm_kernel<T>,
     tile_rows_max,
     panel_vectors * Vec<T>::width,
+    asks_ahead,
     relu_kernel<T>,
     sigmoid_kernel<T>,
     tanh_kernel<T>,

@@ -139,5 +139,7 @@ constexpr int steps_at_once = 4;
 constexpr index_t b_block_bytes = 384 * 1024;
 constexpr index_t operand_bytes = 256 * 1024;
 constexpr bool panels_stay_in_l1 = true;  // 16 columns by 320 rows: 20 KB
+// The next mini-batch's rows would push others out of so small a cache.
+constexpr bool asks_ahead = false;
 
 PYNN_ISA_END

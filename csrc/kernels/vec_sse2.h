@@ -107,5 +107,6 @@ constexpr int steps_at_once = 1;
 constexpr index_t b_block_bytes = 768 * 1024;  // an L2 cache has 1 or 2 MB
 constexpr index_t operand_bytes = near_bytes;
 constexpr bool panels_stay_in_l1 = false;
+constexpr bool asks_ahead = true;
 
 PYNN_ISA_END

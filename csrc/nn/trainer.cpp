@@ -287,7 +287,7 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     if (threads == 1 && c.leave) return false;
     const index_t left = course.count - first;
     const MiniBatch batch = mini_batch(c.samples, order, first, std::min(c.batch_size, left));
-    if (order) {
+    if (order && kernels<T>().asks_ahead) {
         const Range next = part(std::min(c.batch_size, left - batch.rows), index, threads);
         scratch(me).ahead = ask_ahead(c.samples.x, c.beside, order, first + batch.rows + next.begin,
                                       next.size(), c.step_work / threads);
