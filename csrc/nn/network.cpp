@@ -110,10 +110,12 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
         return;
     }
     // Threads take what is next, several times each: one that is slow (its processor is shared)
-    // gets less. No bit of a row depends on the rows beside it.
-    const index_t turns = far ? 1 : 4;
+    // gets less. But each block reads all weights. No bit of a row depends on the rows beside it.
+    const index_t turns = far || threads == 1 ? 1 : 4;
+    constexpr index_t worth_reading = 16;
+    const auto rows_of = [&](index_t blocks) { return (x.rows + blocks - 1) / blocks; };
     const index_t share =
-        threads == 1 ? x.rows : (x.rows + turns * threads - 1) / (turns * threads);
+        std::max(rows_of(turns * threads), std::min(rows_of(threads), worth_reading));
     const index_t block = std::min(share, std::clamp<index_t>(fitting, 28, 512));
     std::atomic<index_t> next{0};
     const index_t n_out = layer(layers - 1).outputs();
