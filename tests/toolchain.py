@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,22 @@ def run(*command: object) -> str:
     )
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stderr}"
     return done.stdout
+
+
+class KernelObjects:
+    """The kernels compiled for x86 instruction sets, each once for all tests that look at them."""
+
+    def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
+        self._folder, self._pool = folder, pool
+        self._jobs: dict[str, Future[Path]] = {}
+
+    def ask(self, isa: str) -> Future[Path]:
+        if isa not in self._jobs:
+            self._jobs[isa] = self._pool.submit(self._compile, isa)
+        return self._jobs[isa]
+
+    def _compile(self, isa: str) -> Path:
+        target = self._folder / f"kernels_{isa}.o"
+        flags = [*FLAGS, "-fPIC", *instruction_sets()[isa], f"-DPYNN_ISA={isa}"]
+        run(*COMPILER, *flags, "-c", KERNELS, "-o", target)
+        return target

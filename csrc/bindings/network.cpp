@@ -265,7 +265,7 @@ private:
 };
 
 template <class T>
-void bind(py::module_& m, const char* name) {
+void bind_network_of(py::module_& m, const char* name) {
     using Net = BoundNetwork<T>;
     using Doubles = const std::vector<double>&;
     py::class_<Net>(m, name)
@@ -293,8 +293,8 @@ void bind(py::module_& m, const char* name) {
 }  // namespace
 
 void bind_network(py::module_& m) {
-    bind<float>(m, "NetworkF32");
-    bind<double>(m, "NetworkF64");
+    bind_network_of<float>(m, "NetworkF32");
+    bind_network_of<double>(m, "NetworkF64");
 }
 
 }  // namespace pynn

@@ -61,7 +61,7 @@ std::unique_ptr<BoundOptimizer<T>> bind_optimizer(const std::string& rule, py::a
 }
 
 template <class T>
-void bind(py::module_& m, const std::string& suffix) {
+void bind_optimizer_of(py::module_& m, const std::string& suffix) {
     py::class_<BoundOptimizer<T>>(m, ("Optimizer" + suffix).c_str());
     m.def(("optimizer_" + suffix).c_str(), &bind_optimizer<T>, py::arg("rule"),
           py::arg("parameters"), py::arg("m"), py::arg("v"), py::arg("learning_rates"),
@@ -73,8 +73,8 @@ void bind(py::module_& m, const std::string& suffix) {
 }  // namespace
 
 void bind_optimizers(py::module_& m) {
-    bind<float>(m, "F32");
-    bind<double>(m, "F64");
+    bind_optimizer_of<float>(m, "F32");
+    bind_optimizer_of<double>(m, "F64");
 }
 
 }  // namespace pynn

@@ -20,7 +20,6 @@ from toolchain import (
     COMPILER,
     CSRC,
     FLAGS,
-    KERNELS,
     cmakelists,
     instruction_sets,
     needs_compiler,
@@ -96,7 +95,7 @@ def check_baseline_only(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def objects(tmp_path_factory):
+def objects(tmp_path_factory, kernel_objects):
     """Futures of the objects: the kernels by instruction set, the rest by path below csrc/."""
     folder = tmp_path_factory.mktemp("objects")
     # What CMakeLists.txt generates from its table for dispatch/.
@@ -104,9 +103,8 @@ def objects(tmp_path_factory):
     (folder / "instruction_sets.inc").write_text(rows, encoding="utf-8")
     jobs: dict[str, Future[Path]] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for isa, flags in instruction_sets().items():
-            target = folder / f"kernels_{isa}.o"
-            jobs[isa] = pool.submit(compile_object, KERNELS, target, [*flags, f"-DPYNN_ISA={isa}"])
+        for isa in instruction_sets():
+            jobs[isa] = kernel_objects.ask(isa)
         for name in SHARED_SOURCES:
             target = folder / (name.replace("/", "_") + ".o")
             jobs[name] = pool.submit(

@@ -88,21 +88,22 @@ class Builds:
     """The objects and the results by name, an instruction set's or `NEON_CLANG`, each made once,
     at the same time."""
 
-    def __init__(self, folder, pool):
+    def __init__(self, folder, pool, kernel_objects):
         self.folder = folder
         (folder / "scalar.cpp").write_text(SCALAR, encoding="utf-8")
         # What takes longest comes first.
         names = [*arm_compilers(), "scalar"]
-        names += sorted(set(X86).intersection(pynn.show_config("dict")["isas_usable"]))
         self.objects = {name: pool.submit(self._compile, name) for name in names}
+        usable = sorted(set(X86).intersection(pynn.show_config("dict")["isas_usable"]))
+        self.objects |= {name: kernel_objects.ask(name) for name in usable}
+        names += usable
         self.results = {
             name: pool.submit(self._run, name) for name in names if ARM_EMULATOR or name not in ARM
         }
 
     def _compile(self, name):
         source = self.folder / "scalar.cpp" if name == "scalar" else KERNELS
-        # (The intrinsics of x86 warn by themselves: CMakeLists.txt.)
-        flags = [*FLAGS, *X86.get(name, STRICT), f"-DPYNN_ISA={isa(name)}"]
+        flags = [*FLAGS, *STRICT, f"-DPYNN_ISA={isa(name)}"]
         target = self.folder / f"kernels_{name}.o"
         run(*compiler(name), *flags, "-c", source, "-o", target)
         return target
@@ -143,9 +144,9 @@ def compiler(name):
 
 
 @pytest.fixture(scope="module")
-def builds(tmp_path_factory):
+def builds(tmp_path_factory, kernel_objects):
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield Builds(tmp_path_factory.mktemp("cross_compiled"), pool)
+        yield Builds(tmp_path_factory.mktemp("cross_compiled"), pool, kernel_objects)
 
 
 @pytest.mark.parametrize("name", ["scalar", NEON, NEON_CLANG])

@@ -110,7 +110,7 @@ def trained(threads, steps):
 
 rng = np.random.default_rng(0)
 sample = rng.normal(size=784).astype(np.float32)
-labels = rng.integers(10, size=128 * 10000)
+labels = rng.integers(10, size=128 * 6000)
 """
 # Two threads have one processor between them.
 ONE_PROCESSOR = """
@@ -122,9 +122,9 @@ def predicted(threads, calls):
 
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 start = time.process_time()
-one = WORK(1, 1000)
+one = WORK(1, 500)
 alone, before = time.process_time() - start, seconds()
-two = WORK(2, 1000)
+two = WORK(2, 500)
 print(one == two, seconds_since(before) / alone)
 """
 # While the first fit has both threads the second one begins, alone.
@@ -134,8 +134,8 @@ digests = {}
 def fit(name, steps):
     digests[name] = trained(2, steps)
 
-first = threading.Thread(target=fit, args=("first", 1500))
-second = threading.Thread(target=fit, args=("second", 10000))
+first = threading.Thread(target=fit, args=("first", 700))
+second = threading.Thread(target=fit, args=("second", 6000))
 first.start()
 time.sleep(0.1)
 second.start()
@@ -147,7 +147,7 @@ time.sleep(0.4)
 assert second.is_alive()
 share = seconds_since(before) / (time.process_time() - start)
 second.join()
-print(digests == {"first": trained(1, 1500), "second": trained(1, 10000)}, share)
+print(digests == {"first": trained(1, 700), "second": trained(1, 6000)}, share)
 """
 
 
