@@ -107,14 +107,9 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
         const bool may_run = vectors_max == panel_vectors && s.columns >= 2 * panel;
         const RunFunction<T> run = may_run ? run_of(t, rows) : nullptr;
         const bool fetches = plan.prefetch_a && i + 1 < split.count;
-        for (index_t j = 0; j < s.columns;) {
-            index_t whole = run ? (s.columns - j) / panel : 0;  // tiles of a run
-            if (fetches) whole = at_most(whole, tiles_between_fetches);
-            const index_t used =
-                whole > 0 ? whole * panel : at_most(vectors_max * w, s.columns - j);
-            const int vectors = whole > 0 ? panel_vectors : static_cast<int>(ceil_div(used, w));
+        // At columns [j, j + used) of the block, in panels of so many vectors.
+        const auto place = [&](index_t j, index_t used, int vectors) {
             const index_t column = s.j0 + j;
-            t.last = whole > 0 ? w : static_cast<int>(used - (vectors - 1) * w);
             if (s.packed_b) {
                 t.b = s.packed_b + j * s.depth;
                 t.b_row = vectors * w;
@@ -122,23 +117,35 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
                 t.b = g.b + s.k0 * g.b_row + column;
                 t.b_row = g.b_row;
             }
+            t.bias = s.same_bias ? s.same_bias : g.bias ? g.bias + column : nullptr;
+            t.c = g.c + start * g.c_row + column;
+            t.y = g.y ? g.y + start * g.y_row + column : nullptr;
             if (fetches) prefetch_a(g, s, split.start(i + 1), rows, j, used);
             if (g.ahead) {
                 fetch_ahead(*g.ahead,
                             static_cast<float>(rows * used) * static_cast<float>(s.depth));
             }
-            t.bias = s.same_bias ? s.same_bias : g.bias ? g.bias + column : nullptr;
-            t.c = g.c + start * g.c_row + column;
-            t.y = g.y ? g.y + start * g.y_row + column : nullptr;
-            if (whole > 0) {
-                run(t, {whole, 0, s.packed_b ? panel * s.depth : panel, panel, target_far});
-            } else {
-                if (target_far && j + used < s.columns) {
-                    prefetch_target(t, t.c + used, rows, at_most(used, s.columns - j - used));
-                }
-                tiles<T>.at[rows][vectors][!s.packed_b && t.last != w](t);
+        };
+        index_t j = 0;
+        if (run) {
+            t.last = w;
+            const index_t b_step = s.packed_b ? panel * s.depth : panel;
+            const index_t most = fetches ? tiles_between_fetches : s.columns / panel;
+            for (index_t count; (count = at_most(most, (s.columns - j) / panel)) > 0;) {
+                place(j, count * panel, panel_vectors);
+                run(t, {count, 0, b_step, panel, target_far});
+                j += count * panel;
             }
-            j += used;
+        }
+        for (index_t used; j < s.columns; j += used) {
+            used = at_most(vectors_max * w, s.columns - j);
+            const int vectors = static_cast<int>(ceil_div(used, w));
+            t.last = static_cast<int>(used - (vectors - 1) * w);
+            place(j, used, vectors);
+            if (target_far && j + used < s.columns) {
+                prefetch_target(t, t.c + used, rows, at_most(used, s.columns - j - used));
+            }
+            tiles<T>.at[rows][vectors][!s.packed_b && t.last != w](t);
         }
     }
 }
