@@ -12,6 +12,9 @@ PYNN_ISA_BEGIN
 
 constexpr index_t shortest_by_panels = 16;  // sum
 
+// Nothing asks for an Ahead's lines here, nor between the tiles of a run.
+static_assert(!asks_ahead || (!panels_stay_in_l1 && steps_at_once == 1));
+
 template <class T>
 PYNN_INLINE bool goes_by_panels(const Gemm<T>& g) {
     constexpr index_t panel = panel_vectors * Vec<T>::width;
