@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
 import threading
@@ -648,6 +649,58 @@ class RMSprop(Optimizer):
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     each.__name__: each for each in (SGD, Adam, AdamW, RMSprop)
 }
+
+
+def make_optimizer(optimizer: Any = None, learning_rate: Any = None) -> Optimizer:
+    """Make the optimizer that the arguments `optimizer` and `learning_rate` of a fit stand for.
+
+    Parameters
+    ----------
+    optimizer : Optimizer or str, optional
+        A name is "adam", "adamw", "rmsprop" or "sgd", in any case. None: Adam.
+    learning_rate : float, Schedule or callable, optional
+        In place of the optimizer's own rate.
+
+    Returns
+    -------
+    Optimizer
+        The one that was given, or, with a `learning_rate`, a copy of it that shares its state.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such optimizer, or the learning rate is out of range.
+
+    Examples
+    --------
+    >>> from pynn.optimizers import SGD, make_optimizer
+    >>> make_optimizer("rmsprop")
+    RMSprop(learning_rate=0.001, rho=0.9, momentum=0, epsilon=1e-08)
+    >>> make_optimizer(SGD(momentum=0.9), 0.1)
+    SGD(learning_rate=0.1, momentum=0.9, nesterov=False)
+    """
+    if optimizer is None:
+        optimizer = Adam()
+    elif isinstance(optimizer, str):
+        by_name = {name.casefold(): kind for name, kind in OPTIMIZERS.items()}
+        name = optimizer.casefold()
+        if name not in by_name:
+            names = ", ".join(map(repr, sorted(by_name)))
+            raise ValueError(f"optimizer must be one of {names}; got {optimizer!r}")
+        optimizer = by_name[name]()
+    elif not isinstance(optimizer, Optimizer):
+        cure = ""
+        if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+            cure = f"; pass an object, pynn.{optimizer.__name__}()"
+        raise TypeError(
+            "optimizer must be a name such as 'adam' or an optimizer such as pynn.SGD(0.1), "
+            f"got {optimizer!r}{cure}"
+        )
+    if learning_rate is None:
+        return optimizer
+    changed = copy.copy(optimizer)
+    changed.learning_rate = _learning_rate(learning_rate, "learning_rate")
+    return changed
 
 
 def optimizer_from_settings(
