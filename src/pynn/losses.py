@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pynn import _checks
+from pynn._names import BINARY_LOSSES, canonical, spelling
+from pynn._names import LOSSES as ALIASES
 from pynn.ops import ACTIVATIONS
 
 
@@ -60,6 +62,10 @@ class Loss:
     def _config(self) -> dict[str, Any]:
         """What makes the loss again, as JSON has it."""
         return {"name": self.name, **vars(self)}
+
+    def _given(self) -> str | Loss:
+        """The name, or the loss itself where it has parameters that are not the defaults."""
+        return self.name if self == _named(self.name) else self
 
     def _check_outputs(self, outputs: int) -> None:
         """Refuse a number of outputs that does not fit."""
@@ -224,13 +230,16 @@ _WITH_PARAMETERS: dict[str, type[Loss]] = {
 }
 
 
-def check_loss(loss: Any) -> Loss:
+def check_loss(loss: Any, outputs: int | None = None) -> Loss:
     """Return the loss that a name, an object or a configuration stands for.
 
     Parameters
     ----------
     loss : str, Loss or dict
-        A dict is what ``Loss._config()`` gave.
+        Names of other libraries are taken where they mean the same. A dict is what
+        ``Loss._config()`` gave.
+    outputs : int, optional
+        How many the network has; a mean over several of them is another loss than their sum.
 
     Returns
     -------
@@ -252,7 +261,17 @@ def check_loss(loss: Any) -> Loss:
             return _WITH_PARAMETERS[name](**settings)
         except (KeyError, TypeError):
             raise ValueError(f"loss {name!r} has no settings {', '.join(settings)}") from None
-    return _named(_checks.choice(loss, "loss", tuple(LOSSES)))
+    if isinstance(loss, str) and spelling(loss) in {spelling(name) for name in BINARY_LOSSES}:
+        if outputs not in (None, 1):
+            raise ValueError(
+                f"loss={loss!r} is a mean over the outputs, of which there are {outputs}; pass "
+                "'sigmoid_cross_entropy', which is their sum, or 'softmax_cross_entropy' for one "
+                "class of several"
+            )
+        return _named("sigmoid_cross_entropy")
+    if isinstance(loss, type) and issubclass(loss, Loss):
+        raise TypeError(f"loss must be a name or an object, got {loss!r}; pass {loss.__name__}()")
+    return _named(canonical(loss, "loss", LOSSES, ALIASES))
 
 
 def _check_fraction(loss: Loss, name: str) -> None:

@@ -19,6 +19,7 @@ class Targets:
 
     values: Array
     labels: bool
+    flat: bool = False  # values that came as a vector; predictions have the same shape
 
     def rows(self, index: Any) -> Array:
         """Those of some samples, contiguous."""
@@ -32,6 +33,7 @@ class Data:
     samples: Array
     targets: Targets
     weights: Array | None = None
+    names: tuple[str, str] = ("X", "y")  # of samples and targets, for messages
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -64,12 +66,12 @@ def check_targets(y: Any, loss: str, rows: int, outputs: int, name: str) -> Targ
         raise ValueError(f"{name} must have 1 or 2 dimensions, got shape {array.shape}")
     if len(array) != rows:
         raise ValueError(f"{name} has {len(array)} rows (shape {array.shape}), expected {rows}")
-    classes = LOSSES[loss].classes
+    classes, flat = LOSSES[loss].classes, False
     if array.ndim == 1:
         one_column = outputs == 1 and loss != "softmax_cross_entropy"
         if not one_column:
             return Targets(_labels(array, loss, outputs, name), labels=True)
-        array = array[:, np.newaxis]
+        array, flat = array[:, np.newaxis], True
     if array.shape[1] != outputs:
         hint = ""
         if classes and array.shape[1] == 1 and array.dtype.kind in "iu":
@@ -87,7 +89,7 @@ def check_targets(y: Any, loss: str, rows: int, outputs: int, name: str) -> Targ
         raise ValueError(
             f"{name} holds values down to {array.min()}, expected at least 0 for loss='poisson'"
         )
-    return Targets(_readable(array), labels=False)
+    return Targets(_readable(array), labels=False, flat=flat)
 
 
 def _labels(array: Array, loss: str, outputs: int, name: str) -> Array:
@@ -249,6 +251,24 @@ def held_out_count(fraction: float, rows: int) -> int:
     return count
 
 
+def last_rows(fraction: float, rows: int) -> tuple[Array, Array]:
+    """Indices of samples to train on, and of the last ones, which are held out.
+
+    Parameters
+    ----------
+    fraction : float
+        The part that is held out, rounded up.
+    rows : int
+
+    Returns
+    -------
+    training, held_out : ndarray of int64
+    """
+    kept = rows - held_out_count(fraction, rows)
+    indices = np.arange(rows)
+    return indices[:kept], indices[kept:]
+
+
 def stratified_split(
     rng: np.random.Generator, fraction: float, rows: int, labels: Array | None
 ) -> tuple[Array, Array]:
@@ -287,8 +307,8 @@ def stratified_split(
     return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
-def predictions(loss: str, outputs: Array) -> Array:
-    """Labels for the cross-entropies, the outputs themselves otherwise."""
+def predictions(loss: str, outputs: Array, flat: bool = False) -> Array:
+    """Labels for the cross-entropies, otherwise the outputs: as a vector if `flat`."""
     if loss == "softmax_cross_entropy":
         best: Array = np.argmax(outputs, axis=-1)
         return best
@@ -296,4 +316,4 @@ def predictions(loss: str, outputs: Array) -> Array:
         positive = (outputs > 0.5).astype(np.int64)
         first: Array = positive[..., 0]
         return first if outputs.shape[-1] == 1 else positive
-    return outputs
+    return outputs[..., 0] if flat and outputs.shape[-1] == 1 else outputs
