@@ -7,14 +7,14 @@ import operator
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pynn import _checks, _core
+from pynn._frozen import Frozen
 from pynn._types import Array
 from pynn.schedules import Schedule, schedule_from_config
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 LearningRate = float | Schedule | Callable[[int], float]
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Frozen):
     """A step as the core takes it: its name and coefficients, and the moments it keeps.
 
     Attributes
@@ -39,17 +38,31 @@ class Rule:
         Whether there is a first moment (or velocity), and a second.
     """
 
-    name: str
-    beta1: float = 0.0
-    beta2: float = 0.0
-    epsilon: float = 0.0
-    weight_decay: float = 0.0
-    clip_norm: float = 0.0
-    m: bool = False
-    v: bool = False
+    __match_args__ = (
+        "name", "beta1", "beta2", "epsilon", "weight_decay", "clip_norm", "m", "v",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        beta1: float = 0.0,
+        beta2: float = 0.0,
+        epsilon: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_norm: float = 0.0,
+        m: bool = False,
+        v: bool = False,
+    ) -> None:
+        self.name: Final = name
+        self.beta1: Final = beta1
+        self.beta2: Final = beta2
+        self.epsilon: Final = epsilon
+        self.weight_decay: Final = weight_decay
+        self.clip_norm: Final = clip_norm
+        self.m: Final = m
+        self.v: Final = v
 
 
-@dataclass
 class State:
     """What an optimiser has made of a network so far.
 
@@ -60,9 +73,8 @@ class State:
         As long as the network's parameters.
     """
 
-    steps: Array
-    m: Array | None = None
-    v: Array | None = None
+    def __init__(self, steps: Array, m: Array | None = None, v: Array | None = None) -> None:
+        self.steps, self.m, self.v = steps, m, v
 
 
 class Optimizer(ABC):
