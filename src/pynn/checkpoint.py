@@ -127,6 +127,7 @@ class Checkpoint(Callback):
 def _check_path(path: Any) -> str:
     if not isinstance(path, str | bytes | os.PathLike):
         raise TypeError(f"path must be a path, got {path!r}")
+
     name = os.fsdecode(path)
     try:
         for _, field, spec, _ in string.Formatter().parse(name):

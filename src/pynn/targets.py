@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,27 +12,30 @@ from pynn._types import Array
 from pynn.losses import LOSSES
 
 
-@dataclass(frozen=True)
 class Targets:
     """Targets as the core takes them: a vector of int64 labels, or a matrix of values."""
 
-    values: Array
-    labels: bool
-    flat: bool = False  # values that came as a vector; predictions have the same shape
+    def __init__(self, values: Array, labels: bool, flat: bool = False) -> None:
+        self.values, self.labels = values, labels
+        self.flat = flat  # values that came as a vector; predictions have the same shape
 
     def rows(self, index: Any) -> Array:
         """Those of some samples, contiguous."""
         return np.ascontiguousarray(self.values[index])
 
 
-@dataclass(frozen=True)
 class Data:
     """Samples with their targets and, if there are any, their weights (float64)."""
 
-    samples: Array
-    targets: Targets
-    weights: Array | None = None
-    names: tuple[str, str] = ("X", "y")  # of samples and targets, for messages
+    def __init__(
+        self,
+        samples: Array,
+        targets: Targets,
+        weights: Array | None = None,
+        names: tuple[str, str] = ("X", "y"),
+    ) -> None:
+        self.samples, self.targets, self.weights = samples, targets, weights
+        self.names = names  # of samples and targets, for messages
 
     def __len__(self) -> int:
         return len(self.samples)
