@@ -203,12 +203,12 @@ class _TwoClasses(Metric):
             self._positive += _weighted_sum(positive, weight)
 
     def result(self) -> float:
-        whole = {
-            "precision": self._predicted,
-            "recall": self._positive,
-            "f1": (self._predicted + self._positive) / 2,
-        }[self._name]
         with np.errstate(all="ignore"):
+            whole = {
+                "precision": self._predicted,
+                "recall": self._positive,
+                "f1": (self._predicted + self._positive) / 2,
+            }[self._name]
             return float(self._hits / whole) if whole > 0 else 0.0
 
 
@@ -250,6 +250,29 @@ ERRORS: dict[str, Callable[[], Metric]] = {
     "rmse": _RootSquaredError,
     "mae": _AbsoluteError,
     "r2": _R2,
+}
+# What Keras, scikit-learn and torchmetrics call them, in lower case.
+_ELSEWHERE = {
+    "acc": "accuracy",
+    "accuracy_score": "accuracy",
+    "binary_accuracy": "accuracy",
+    "categorical_accuracy": "accuracy",
+    "sparse_categorical_accuracy": "accuracy",
+    "mean_squared_error": "mse",
+    "neg_mean_squared_error": "mse",
+    "root_mean_squared_error": "rmse",
+    "neg_root_mean_squared_error": "rmse",
+    "mean_absolute_error": "mae",
+    "neg_mean_absolute_error": "mae",
+    "r2_score": "r2",
+    "r_2": "r2",
+    "precision_score": "precision",
+    "recall_score": "recall",
+    "f1_score": "f1",
+    "top_k": "top_5",
+    "top_k_accuracy": "top_5",
+    "top_k_categorical_accuracy": "top_5",
+    "sparse_top_k_categorical_accuracy": "top_5",
 }
 NAMES = ("accuracy", "top_<k>", "precision", "recall", "f1", *ERRORS)
 
@@ -346,11 +369,16 @@ def _make(name: str, metric: Any, place: str, loss: str, outputs: int) -> Metric
     classifies = loss in CLASSIFIERS
     softmax = loss == "softmax_cross_entropy"
     if metric == "accuracy":
-        _fits(metric, place, classifies, f"needs a cross-entropy, not loss={loss!r}")
+        _fits(
+            metric,
+            place,
+            classifies,
+            f"needs a cross-entropy, not loss={loss!r}; for values: {', '.join(ERRORS)}",
+        )
         return _Accuracy(loss)
     if top := re.fullmatch(r"top_([1-9][0-9]*)", metric):
         k = int(top[1])
-        _fits(metric, place, softmax, f"needs loss='softmax_cross_entropy', not {loss!r}")
+        _fits(metric, place, softmax, f"needs loss='softmax_cross_entropy', not loss={loss!r}")
         _fits(metric, place, k < outputs, f"needs more than {k} classes, there are {outputs}")
         return _TopK(k)
     if metric in ("precision", "recall", "f1"):
@@ -364,8 +392,18 @@ def _make(name: str, metric: Any, place: str, loss: str, outputs: int) -> Metric
         )
         return _TwoClasses(metric)
     if metric not in ERRORS:
-        raise ValueError(f"{place} must be one of {', '.join(NAMES)} or a callable; got {metric!r}")
-    _fits(metric, place, not classifies, f"needs a loss of values, not loss={loss!r}")
+        plain = re.sub("[^a-z0-9]+", "_", metric.lower())
+        own = plain if plain in NAMES else _ELSEWHERE.get(plain)
+        meant = f"; here that is {own!r}" if own else ""
+        raise ValueError(
+            f"{place} must be one of {', '.join(NAMES)} or a callable; got {metric!r}{meant}"
+        )
+    _fits(
+        metric,
+        place,
+        not classifies,
+        f"needs a loss of values such as 'mse', not loss={loss!r}; for classes: 'accuracy'",
+    )
     return ERRORS[metric]()
 
 

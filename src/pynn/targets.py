@@ -263,7 +263,8 @@ def check_samples(
 def _samples_cure(array: Array, x: Any, columns: int, name: str, targets: Any) -> str:
     """What to do about samples of another shape."""
     own = _intake.expression(x, name)
-    if _shape(targets)[1:] == (columns,) and _shape(targets) != array.shape:
+    are_targets = array.ndim == 1 or (array.ndim == 2 and _is_one_hot(array))
+    if are_targets and _shape(targets) == (len(array), columns):
         return "; are the samples and the targets swapped?"
     if array.size == 0:
         return "; there are no samples"
