@@ -26,8 +26,8 @@ from pynn.targets import (
     check_targets,
     check_weights,
     class_weights,
+    combined_weights,
     predictions,
-    products,
 )
 
 if TYPE_CHECKING:
@@ -1079,7 +1079,7 @@ class MLP:
         weights = check_weights(sample_weight, len(samples), names[2])
         if class_weight is not None:
             by_class = class_weights(class_weight, targets, self.loss, outputs, rows)
-            weights = by_class if weights is None else products(weights, by_class)
+            weights = by_class if weights is None else combined_weights(weights, by_class)
             if not (weights if rows is None else weights[rows]).any():
                 raise ValueError("class_weight leaves every sample a weight of 0")
         return Data(samples, targets, weights)

@@ -293,6 +293,8 @@ def _shape(x: Any) -> tuple[int, ...]:
 def check_weights(weights: Any, rows: int, name: str) -> Array | None:
     """Check weights of samples: not negative, finite, and not all 0.
 
+    Very large and very small ones are scaled by a power of two, which changes no result.
+
     Parameters
     ----------
     weights : array_like of shape (rows,) or None
@@ -333,22 +335,32 @@ def check_weights(weights: Any, rows: int, name: str) -> Array | None:
         )
     if not result.any():
         raise ValueError(f"{name} is 0 everywhere")
-    return result
+    return _near_one(result)
 
 
-def products(weights: Array, factors: Array) -> Array:
+def combined_weights(weights: Array, factors: Array) -> Array:
     """Weights of samples times those of their classes.
 
-    Raises
-    ------
-    ValueError
-        If a product is not finite.
+    Parameters
+    ----------
+    weights, factors : ndarray of float64
+        As `check_weights` and `class_weights` return them.
+
+    Returns
+    -------
+    ndarray of float64
     """
-    with np.errstate(over="ignore", under="ignore"):
-        result = weights * factors
-    if not np.isfinite(result).all():
-        raise ValueError("sample_weight times class_weight is not finite")
-    return result
+    with np.errstate(under="ignore"):
+        return _near_one(weights * factors)
+
+
+def _near_one(weights: Array) -> Array:
+    """Weights in the range of float32, by a power of two: only their ratios count."""
+    largest = float(weights.max(initial=0.0))
+    if largest == 0 or 2.0**-60 <= largest <= 2.0**60:
+        return weights
+    with np.errstate(under="ignore"):
+        return np.asarray(np.ldexp(weights, 1 - math.frexp(largest)[1]))
 
 
 def check_parts(data: Any, name: str) -> None:
@@ -432,7 +444,7 @@ def class_weights(
                 f"class_weight has the key {key}, expected classes from 0 to {count - 1}"
             )
         weights[key] = _checks.number(value, f"class_weight[{key}]", low=0.0, open_low=False)
-    return weights[labels]
+    return _near_one(weights[labels])
 
 
 def held_out_count(fraction: float, rows: int) -> int:

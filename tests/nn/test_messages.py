@@ -449,11 +449,6 @@ def fit(**options):
         ValueError,
         r"^sample_weight has a missing value in row 1",
     ),
-    weights_product=(
-        call(fit(sample_weight=np.full(20, 1e300), class_weight={0: 1e300})),
-        ValueError,
-        r"^sample_weight times class_weight is not finite",
-    ),
     class_key=(
         call(fit(class_weight={3: 2.0})),
         ValueError,
