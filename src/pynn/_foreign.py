@@ -139,11 +139,8 @@ def _from_table(x: Any, name: str, role: Role) -> Array:
     )
     for label, dtype in types:
         _refuse_type(dtype, _Part(name, role, index, label, of_table=True, refused=refused))
-    if None in known:
-        # (Objects may be numbers of any type.)
-        result_type = np.dtype(np.float64)
-    else:
-        result_type = np.result_type(*known) if known else np.dtype(np.float64)
+    # (Objects may be numbers of any type.)
+    result_type = np.result_type(*(np.float64 if t is None else t for t in known), np.bool_)
     result = np.empty((len(x), len(labels)), result_type)
     group: list[Array] = []
     for j, (label, column) in enumerate(zip(labels, _columns(x), strict=True)):

@@ -115,6 +115,8 @@ def test_only_the_ratios_of_weights_count(dtype, exponent, way):
     """To the bit, where the factor is a power of two: each product and sum is scaled by it."""
     factor = 2.0**exponent
     options = {"sample_weight": WEIGHT, "class_weight": {0: 0.5, 1: 1.25}}
+    if way == "class":
+        del options["sample_weight"]
     large = dict(options)
     if way != "class":
         large["sample_weight"] = WEIGHT * factor
@@ -126,9 +128,17 @@ def test_only_the_ratios_of_weights_count(dtype, exponent, way):
     assert_same_bits(nets[0], parameters_of(nets[1]))
     assert nets[0].history["loss"] == nets[1].history["loss"]
     first, second = (net.evaluate(UNIT, Y, w) for net, w in zip(
-        nets, (WEIGHT, large["sample_weight"]), strict=True
+        nets, (WEIGHT, WEIGHT * factor), strict=True
     ))  # fmt: skip
     assert first == second
+
+
+def test_products_of_weights_do_not_overflow():
+    nets = [classifier("float64") for _ in range(2)]
+    for net, low, high in zip(nets, (1.0, 2.0**55), (1.0, 2.0**1000), strict=True):
+        weights = {0: 0.5 * high, 1: 1.25 * high}
+        net.fit(UNIT, Y, sample_weight=WEIGHT * low, class_weight=weights, optimizer=pynn.SGD(0.1))
+    assert_same_bits(nets[0], parameters_of(nets[1]))
 
 
 @dtypes
