@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pynn import _checks, fitting
+from pynn import _checks, _intake, fitting
 from pynn._copies import optimizer_for
 from pynn._types import Array
 from pynn.callbacks import EarlyStopping, check_callbacks
@@ -29,7 +29,7 @@ from pynn.mlp import MLP
 from pynn.optimizers import Optimizer
 from pynn.progress import Bar
 from pynn.runtime import get_num_threads
-from pynn.targets import Data, check_weights
+from pynn.targets import Data, check_parts, check_weights
 
 
 @dataclass
@@ -183,7 +183,8 @@ def fit_many(
     _checks.choice(on_error, "on_error", ("record", "raise"))
     shown = None if progress is None else _checks.flag(progress, "progress")
     root = _seed_sequence(seed)
-    X, y = np.asarray(X), _targets(y)
+    X, y = _intake.array(X, "X", "samples"), _targets(y, "y")
+    validation_data = _validation(validation_data)
     chosen, seeds = _models(models, X, y, optimizer, root)
     weights = check_weights(sample_weight, len(y) if y.ndim else 0, "sample_weight")
     folds = None if cv is None else _folds(cv, X, y, weights, chosen[0].net, root)
@@ -239,11 +240,21 @@ def _seed_sequence(seed: Any) -> np.random.SeedSequence:
         raise type(error)(f"seed must be an integer of at least 0, got {seed!r}") from None
 
 
-def _targets(y: Any) -> Array:
+def _targets(y: Any, name: str) -> Array:
     """`y` in a form that no network converts for itself."""
-    array = np.asarray(y)
+    array = _intake.array(y, name, "labels")
     labels = array.ndim == 1 and array.dtype.kind in "biu"
     return np.ascontiguousarray(array, dtype=np.int64) if labels else array
+
+
+def _validation(data: Any) -> Any:
+    """Validation data in a form that no network converts for itself."""
+    if data is None:
+        return None
+    check_parts(data, "validation_data")
+    X, y, *weights = data
+    X = _intake.array(X, "validation_data[0]", "samples")
+    return (X, _targets(y, "validation_data[1]"), *weights)
 
 
 def _listed(values: Any) -> Any:

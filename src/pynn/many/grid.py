@@ -116,8 +116,6 @@ def network_of(point: Point, X: Array, y: Array, seed: np.random.SeedSequence) -
 
 
 def _outputs(y: Array, loss: str) -> int:
-    if y.dtype.kind not in "biuf":
-        raise TypeError(f"y must hold numbers, got dtype {y.dtype}")
     if y.ndim == 2:
         return int(y.shape[1])
     if y.ndim != 1 or not LOSSES[loss].classes or y.dtype.kind not in "biu" or not y.size:
