@@ -418,6 +418,7 @@ def test_result(monkeypatch):
     assert len(lines) == 2 + 10
     assert len({len(line) for line in lines[1:]}) == 1
     assert lines[2].split()[0] == str(row["model"])
+    assert lines[0] == "FitManyResult: 12 models by val_loss, the best 10"
     with pytest.raises(ValueError, match=r"by='auc'.*'val_loss'"):
         result.best("auc")
     with pytest.raises(ValueError, match="mode"):
@@ -837,6 +838,7 @@ def call(**arguments):
         (call(models=[{"l2": 0.1}]), ValueError, ["models[0]", "hidden"]),
         (call(models={**GRID, "layer_sizes": [(4, 3)]}), ValueError, ["hidden", "layer_sizes"]),
         (call(models={**GRID, "l2": [0, -1]}), ValueError, ["model 1", "l2=-1", "l2"]),
+        (call(models=[{"hidden": 3, "l2": [0.1]}]), TypeError, ["models[0]['l2']", "dict itself"]),
         (call(models={"hidden": ["3"]}), TypeError, ["model 0", "'3'"]),
         (call(models={"layer_sizes": [5, 3]}), TypeError, ["model 0", "layer_sizes", "5"]),
         (call(models={"layer_sizes": [(5, 3)]}), ValueError, ["model 0", "X", "(90, 4)", "5"]),

@@ -236,7 +236,7 @@ def fit_many(
 
     arguments = [_arguments_of(model) for model in chosen]
     with _bar(shown, len(fits) + again) as bar:
-        _run(fits, [model.place for model in chosen], on_error, by, bar)
+        _run(fits, [model.place for model in chosen], on_error, by, bar, len(fits) + again)
         groups: list[list[_Fit]] = [[] for _ in chosen]
         for fit in fits:
             groups[fit.model].append(fit)
@@ -251,8 +251,7 @@ def fit_many(
         )
         if again:
             _refit(result, chosen, X, y, on_error)
-            bar.to(len(fits) + 1)
-        bar.line()
+            _report(bar, len(fits) + 1, len(fits) + 1)
     failed = [row for row in result.table if row["error"]]
     if failed:
         first = failed[0]
@@ -541,7 +540,7 @@ def _check_refit(refit: Any, fits: list[_Fit], *, cross_validated: bool) -> tupl
 
 @contextmanager
 def _bar(shown: bool | None, total: int) -> Iterator[Bar]:
-    bar = Bar(shown, total, unit="fits", description="fit_many")
+    bar = Bar(shown, total, unit="fits", description=f"fit_many 0/{total}")
     interrupted = True
     try:
         yield bar
@@ -550,7 +549,9 @@ def _bar(shown: bool | None, total: int) -> Iterator[Bar]:
         bar.close(interrupted=interrupted)
 
 
-def _run(fits: list[_Fit], places: list[str], on_error: str, by: str | None, bar: Bar) -> None:
+def _run(
+    fits: list[_Fit], places: list[str], on_error: str, by: str | None, bar: Bar, total: int
+) -> None:
     """Run them all, the longest first, so that no core is left alone with one at the end."""
     order = sorted(fits, key=lambda fit: -fit.work)
     left = Counter(fit.model for fit in fits)
@@ -576,9 +577,17 @@ def _run(fits: list[_Fit], places: list[str], on_error: str, by: str | None, bar
                 better = max
             if np.isfinite(mean):
                 best[f"best {name}"] = better(mean, best.get(f"best {name}", mean))
-        bar.to(done, **best)
+        _report(bar, done, total, **best)
 
     run_all([fit.run for fit in order], get_num_threads(), finished)
+
+
+def _report(bar: Bar, done: int, total: int, **metrics: float) -> None:
+    """Show how many fits are done; without a bar, a line for each tenth of them."""
+    bar.describe(f"fit_many {done}/{total}")
+    bar.to(done, **metrics)
+    if done * 10 // total > (done - 1) * 10 // total:
+        bar.line()
 
 
 def _noted(outcome: Outcome, raised: BaseException, place: str, on_error: str) -> None:

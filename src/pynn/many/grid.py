@@ -87,6 +87,7 @@ def points_of(grid: Any) -> list[Point]:
     if not isinstance(grid, Mapping):
         for i, point in enumerate(grid):
             _check_keys(point, f"models[{i}]")
+            _check_values(point, f"models[{i}]")
         return [dict(point) for point in grid]
     _check_keys(grid, "models")
     columns = [_values(name, values) for name, values in grid.items()]
@@ -106,6 +107,16 @@ def _check_keys(point: Mapping[Any, Any], place: str) -> None:
         raise ValueError(f"{place} has the key {name!r}{_cure(name, known)}")
     if ("hidden" in point) == ("layer_sizes" in point):
         raise ValueError(f"{place} must have either the key 'hidden' or 'layer_sizes'")
+
+
+def _check_values(point: Mapping[str, Any], place: str) -> None:
+    """Refuse a grid in a list, which scikit-learn's searches take."""
+    for name, value in point.items():
+        if name not in (*PER_LAYER, "callbacks", "seed") and isinstance(value, list | tuple):
+            raise TypeError(
+                f"{place}[{name!r}] is {value!r}, expected one value: in a list of dicts each dict "
+                "is one model; for a grid pass the dict itself"
+            )
 
 
 def _cure(name: Any, known: tuple[str, ...]) -> str:

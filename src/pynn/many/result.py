@@ -392,7 +392,7 @@ class FitManyResult:
             parts.append(f", the {'first' if by is None else 'best'} {SHOWN}")
         if failed:
             parts.append(f"; {failed} failed")
-        lines = [f"FitManyResult: {len(self)} models"]
+        lines = [f"FitManyResult: {len(self)} model{'s' if len(self) > 1 else ''}"]
         for part in parts:
             if len(lines[-1] + part) > width:
                 lines.append("  " + part.lstrip(" ,;"))
@@ -423,12 +423,15 @@ class FitManyResult:
     def _fitting(self, texts: dict[str, list[str]], by: str | None, width: int) -> list[str]:
         """The columns that go into a line, the more important ones first."""
         parameters = [name for name in self._parameters() if name in texts]
-        first = [by, f"{by}_std"] if by else []
         others = self._metrics_of_others()
+        means = [name for name in others if not name.endswith("_std")]
+        first = [by, f"{by}_std"] if by else []
         metrics = [n for n in dict.fromkeys([*first, *others, *self._metrics]) if n in texts]
-        by_importance = ["model", *first[:1], *parameters, *metrics, "epoch", "seconds"]
+        by_importance = ["model", *first[:1], *parameters, *means, *metrics, "epoch", "seconds"]
         chosen, left = set(), width + 2
         for name in dict.fromkeys(by_importance):
+            if name not in texts:
+                continue
             need = 2 + max(map(len, [name, *texts[name]]))
             if need <= left:
                 chosen.add(name)
@@ -496,7 +499,8 @@ def text_of(value: Any, width: int = 40) -> str:
             if name == "learning_rate" or setting != defaults[name].default
         )
         return _cut(f"{type(value).__name__}({text})", width)
-    return _cut(str(value), width)
+    name = getattr(value, "__name__", None)  # a function's or a class's
+    return _cut(str(value) if name is None else name, width)
 
 
 def _cut(text: str, width: int) -> str:
