@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import sys
 import threading
 
 import numpy as np
@@ -604,6 +605,12 @@ def test_arguments_of_networks_that_were_given():
     assert twin._config() == net._config()
     assert result.arguments[1]["model"]["loss"] == "softmax_cross_entropy"
     assert result.arguments[0]["fit"].keys() == {"epochs", "batch_size", "optimizer"}
+    schedule = pynn.ReduceOnPlateau(0.1, monitor="loss")
+    result = fit_many([net], X, Y, epochs=2, optimizer=[pynn.SGD(schedule)])
+    assert net.optimizer.learning_rate is schedule
+    recorded = result.arguments[0]["fit"]["optimizer"]
+    assert recorded.learning_rate is not schedule  # which has seen metrics
+    assert len(recorded._states) == 0
 
 
 @pytest.mark.parametrize("refit", [True, "test_accuracy", "val_loss", False])
@@ -768,6 +775,20 @@ def test_progress(capsys):
     assert "epoch" not in said
 
 
+def test_progress_without_tqdm(capsys, monkeypatch):
+    """A line for each tenth of the fits; with folds, the best mean of a model."""
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    grid = {"hidden": [3, 4, 5, 6, 7, 8, 9], "epochs": [2]}
+    with pynn.threads(1):
+        result = fit_many(grid, X, Y, cv=3, seed=0, refit="test_loss", progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1].rstrip(":") for line in lines] == [
+        f"{done}/22" for done in (3, 5, 7, 9, 11, 14, 16, 18, 20, 22)
+    ]
+    best = min(row["test_loss"] for row in result.table)
+    assert f"best test_loss {best:.4g}," in lines[-1]
+
+
 # ---------------------------------------------------------------------- bad arguments
 
 NETS = networks(2)
@@ -838,7 +859,7 @@ def call(**arguments):
         (call(models=[{"l2": 0.1}]), ValueError, ["models[0]", "hidden"]),
         (call(models={**GRID, "layer_sizes": [(4, 3)]}), ValueError, ["hidden", "layer_sizes"]),
         (call(models={**GRID, "l2": [0, -1]}), ValueError, ["model 1", "l2=-1", "l2"]),
-        (call(models=[{"hidden": 3, "l2": [0.1]}]), TypeError, ["models[0]['l2']", "dict itself"]),
+        (call(models=[{"hidden": 3, "epochs": [1]}]), TypeError, ["models[0]['epochs']", "itself"]),
         (call(models={"hidden": ["3"]}), TypeError, ["model 0", "'3'"]),
         (call(models={"layer_sizes": [5, 3]}), TypeError, ["model 0", "layer_sizes", "5"]),
         (call(models={"layer_sizes": [(5, 3)]}), ValueError, ["model 0", "X", "(90, 4)", "5"]),
@@ -888,6 +909,11 @@ def call(**arguments):
             ["callbacks", "copied"],
         ),
         (call(callbacks=pynn.Checkpoint("net.npz")), ValueError, ["callbacks", "net.npz"]),
+        (  # of the fold, and of the best model
+            call(models=NETS[:1], cv=[([0], [1])], callbacks=pynn.Checkpoint("net.npz")),
+            ValueError,
+            ["callbacks", "net.npz"],
+        ),
         (call(cv=1), ValueError, ["cv", "1"]),
         (call(cv=91), ValueError, ["cv=91", "90"]),
         (call(cv=2.5), TypeError, ["cv", "2.5"]),
