@@ -100,7 +100,7 @@ def test_points_with_arguments_of_fit():
     result = fit_many(points, X, Y, epochs=1)
     first, second = pynn.MLP([4, 5, 3], seed=3), pynn.MLP([4, 5, 3], seed=4)
     first.fit(X, Y, epochs=2, batch_size=10)
-    second.fit(X, Y, optimizer=pynn.Adam(0.1), class_weight="balanced")
+    second.fit(X, Y, epochs=1, optimizer=pynn.Adam(0.1), class_weight="balanced")
     assert_same_bits(result[0], first)
     assert_same_bits(result[1], second)
     assert result.table[0]["batch_size"] == 10
@@ -235,8 +235,8 @@ def test_networks_in_a_cross_validation_stay_as_they_are():
 def test_an_optimizer_that_knows_the_network_goes_on_in_each_fold():
     (net,) = networks(1)
     adam = pynn.Adam(0.01)
-    net.fit(X, Y, optimizer=adam)
-    net.fit(X, Y, optimizer=pynn.SGD(0.01))
+    net.fit(X, Y, epochs=1, optimizer=adam)
+    net.fit(X, Y, epochs=1, optimizer=pynn.SGD(0.01))
     twin, twin_adam = copy.deepcopy((net, adam))
     result = fit_many([net], X, Y, epochs=2, optimizer=adam, cv=[(range(60), range(60, 90))])
     twin.fit(X[:60], Y[:60], epochs=2, optimizer=twin_adam)
@@ -383,7 +383,9 @@ def test_each_fit_has_one_thread():
     seen = []
     with pynn.threads(3):
         before = pynn.get_num_threads()
-        fit_many(networks(3), X, Y, callbacks=lambda *_: seen.append(pynn.get_num_threads()))
+        fit_many(
+            networks(3), X, Y, epochs=1, callbacks=lambda *_: seen.append(pynn.get_num_threads())
+        )
         assert pynn.get_num_threads() == before
     assert seen == [1, 1, 1]
 
@@ -551,7 +553,7 @@ POINTS = [
         "optimizer": pynn.Adam(pynn.ReduceOnPlateau(0.1, monitor="loss", patience=0)),
         "epochs": 9,
     },
-    {"hidden": 4, "class_weight": {0: 3.0}, "shuffle": False, "sampling": "replacement"},
+    {"hidden": 4, "class_weight": {0: 3.0}, "sampling": "replacement"},
 ]
 SHARED = {
     "none": {},
@@ -886,6 +888,9 @@ def call(**arguments):
         (call(X=iter([(X, Y)])), TypeError, ["X", "object"]),
         (call(y=Y[:5]), ValueError, ["y", "5", "90"]),
         (call(y=3), ValueError, ["y", "()"]),
+        (call(random_state=0), TypeError, ["fit_many()", "'random_state'", "'seed'"]),
+        (call(hidden=[3]), TypeError, ["fit_many()", "'hidden'", "key of the grid"]),
+        (call(lr=0.1), TypeError, ["fit_many()", "'lr'", "'learning_rate'"]),
         (call(epochs=0), ValueError, ["epochs", "0"]),
         (call(batch_size=0.5), TypeError, ["batch_size", "0.5"]),
         (call(optimizer="sdg"), ValueError, ["optimizer", "'sdg'", "sgd"]),

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from pynn import _checks, _monitor, fitting
 from pynn._copies import optimizer_for
+from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array
 from pynn.callbacks import EarlyStopping
 from pynn.checkpoint import Checkpoint
@@ -26,6 +27,7 @@ from pynn.many.folds import Fold, check_folds
 from pynn.many.grid import (
     FIT,
     FIT_DEFAULTS,
+    MODEL,
     Point,
     model_arguments,
     network_of,
@@ -100,6 +102,7 @@ class _Fit:
         return None
 
 
+@refuses_unknown
 def fit_many(
     models: Any,
     X: ArrayLike,
@@ -122,6 +125,7 @@ def fit_many(
     seed: int | None = None,
     on_error: str = "record",
     progress: bool | None = None,
+    **unknown: NoReturn,
 ) -> FitManyResult:
     """Train many networks at once, one on each core: a grid, cross-validation, an ensemble.
 
@@ -210,6 +214,7 @@ def fit_many(
     (90,)
     """
     given = dict(locals())
+    _check_keywords(unknown)
     _checks.choice(on_error, "on_error", ("record", "raise"))
     shown = None if progress is None else _checks.flag(progress, "progress")
     root = _seed_sequence(seed)
@@ -271,6 +276,16 @@ def fit_many(
 
 
 # ------------------------------------------------------------------ arguments
+
+
+def _check_keywords(unknown: dict[str, Any]) -> None:
+    for name in unknown:
+        if name in MODEL:
+            raise TypeError(
+                f"fit_many() got an unexpected keyword argument {name!r}: it belongs to the "
+                f"models, as a key of the grid, {{{name!r}: [...]}}"
+            )
+    refuse(unknown, fit_many, "fit_many()")
 
 
 def _seed_sequence(seed: Any) -> np.random.SeedSequence:

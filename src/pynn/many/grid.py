@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import itertools
 from collections.abc import Mapping
@@ -11,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from pynn._keywords import place
 from pynn._types import Array
+from pynn.fitting import choose_optimizer
 from pynn.losses import LOSSES, check_loss
 from pynn.mlp import MLP
 from pynn.optimizers import Optimizer, make_optimizer
@@ -35,30 +36,6 @@ MODEL = (*inspect.signature(MLP).parameters, "hidden")
 FIT = tuple(dict.fromkeys([*(n for n in FIT_DEFAULTS if n not in SHARED), "learning_rate"]))
 # A value of these may be a sequence itself.
 PER_LAYER = ("hidden", "layer_sizes", "activation", "dropout", "l1", "l2", "max_norm")
-
-_MOMENTUM = "'optimizer', such as pynn.SGD(0.1, momentum=0.9)"
-_STOPPING = "'callbacks', such as pynn.EarlyStopping(patience=10)"
-# What Keras, torch, scikit-learn and skorch call the keys.
-_ELSEWHERE = {
-    **dict.fromkeys(
-        ("hidden_layer_sizes", "hidden_sizes", "hidden_layers", "hidden_units", "units"), "'hidden'"
-    ),
-    **dict.fromkeys(("lr", "learning_rate_init", "eta0", "eta"), "'learning_rate'"),
-    **dict.fromkeys(("alpha", "kernel_regularizer"), "'l2'"),
-    **dict.fromkeys(("max_iter", "max_epochs", "n_epochs", "num_epochs", "nb_epoch"), "'epochs'"),
-    **dict.fromkeys(("random_state", "random_seed", "rng"), "'seed'"),
-    **dict.fromkeys(("dropout_rate", "drop_rate"), "'dropout'"),
-    **dict.fromkeys(("kernel_initializer", "weight_init"), "'init'"),
-    **dict.fromkeys(("criterion", "objective", "loss_fn"), "'loss'"),
-    **dict.fromkeys(("momentum", "nesterovs_momentum", "betas", "beta_1", "beta_2"), _MOMENTUM),
-    **dict.fromkeys(("early_stopping", "n_iter_no_change", "patience"), _STOPPING),
-    "weight_decay": "'l2', or 'optimizer' with pynn.AdamW(weight_decay=0.01)",
-    "solver": "'optimizer'",
-    "activation_function": "'activation'",
-    "kernel_constraint": "'max_norm'",
-    "use_bias": "'bias'",
-    "validation_fraction": "'validation_split'",
-}
 
 
 def points_of(grid: Any) -> list[Point]:
@@ -94,41 +71,38 @@ def points_of(grid: Any) -> list[Point]:
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*columns)]
 
 
-def _check_keys(point: Mapping[Any, Any], place: str) -> None:
+def _check_keys(point: Mapping[Any, Any], where: str) -> None:
     known = (*MODEL, *FIT)
     for name in point:
         if name in known:
             continue
         if name in SHARED:
             raise ValueError(
-                f"{place} has the key {name!r}, which is the same for all models: "
+                f"{where} has the key {name!r}, which is the same for all models: "
                 f"pass {name}=... to fit_many"
             )
-        raise ValueError(f"{place} has the key {name!r}{_cure(name, known)}")
+        raise ValueError(f"{where} has the key {name!r}{_cure(name, known)}")
     if ("hidden" in point) == ("layer_sizes" in point):
-        raise ValueError(f"{place} must have either the key 'hidden' or 'layer_sizes'")
+        raise ValueError(f"{where} must have either the key 'hidden' or 'layer_sizes'")
 
 
-def _check_values(point: Mapping[str, Any], place: str) -> None:
+def _check_values(point: Mapping[str, Any], where: str) -> None:
     """Refuse a grid in a list, which scikit-learn's searches take."""
     for name, value in point.items():
         if name not in (*PER_LAYER, "callbacks", "seed") and isinstance(value, list | tuple):
             raise TypeError(
-                f"{place}[{name!r}] is {value!r}, expected one value: in a list of dicts each dict "
+                f"{where}[{name!r}] is {value!r}, expected one value: in a list of dicts each dict "
                 "is one model; for a grid pass the dict itself"
             )
 
 
 def _cure(name: Any, known: tuple[str, ...]) -> str:
     """What is to be said of an unknown key."""
+    cure = ""
     if isinstance(name, str):
-        bare = name.rpartition("__")[2].casefold()  # of a step in a pipeline of scikit-learn's
-        if bare in _ELSEWHERE:
-            return f", which pynn calls {_ELSEWHERE[bare]}"
-        close = difflib.get_close_matches(bare, known, n=1, cutoff=0.75)
-        if close:
-            return f"; did you mean {close[0]!r}?"
-    return f", expected one of {', '.join(known)}"
+        bare = name.rpartition("__")[2]  # of a step in a pipeline of scikit-learn's
+        cure = place(bare.casefold(), [*known])
+    return cure or f", expected one of {', '.join(known)}"
 
 
 def _values(name: str, values: Any) -> list[Any]:
@@ -266,14 +240,14 @@ def optimizer_of(optimizer: Any, learning_rate: Any, net: MLP | None = None) -> 
         It stays as it is.
     learning_rate : float, Schedule, callable or None
     net : MLP, optional
-        A network that may have been trained: without an `optimizer`, it continues with its own.
+        A network that may have been trained: it continues with its optimizer as in `MLP.fit`.
 
     Returns
     -------
     Optimizer or None
     """
-    if optimizer is None and net is not None:
-        optimizer = net.optimizer
+    last = None if net is None else net.optimizer
     if optimizer is None and learning_rate is None:
-        return None
-    return make_optimizer(optimizer, learning_rate)
+        return last
+    chosen, rate = choose_optimizer(optimizer, learning_rate, last)
+    return make_optimizer(chosen, rate)
