@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pynn import _checks, _core, architecture, fitting, initializers
-from pynn._copies import deep_copy, optimizer_of, shallow_copy
+from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
 from pynn._types import Array, TrainingResult
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
@@ -240,6 +240,7 @@ class MLP:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._training = threading.RLock()
+        self._noise = own_array(self._noise)
         parameters = self._parameters
         self._build()
         self._parameters[...] = parameters

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynn import _checks, _core
+from pynn._copies import own_array
 from pynn._types import Array
 from pynn.schedules import Schedule, schedule_from_config
 
@@ -63,6 +64,10 @@ class State:
     steps: Array
     m: Array | None = None
     v: Array | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, array in state.items():
+            self.__dict__[name] = None if array is None else own_array(array)
 
 
 class Optimizer(ABC):
