@@ -1039,14 +1039,14 @@ class MLP:
 
         return to_onnx(self, path)
 
-    def to_c(self, path: Any, name: str = "predict") -> None:
+    def to_c(self, path: Any, name: str | None = None) -> None:
         """Write the network as one file of C99 without dependencies.
 
         Parameters
         ----------
         path : str or os.PathLike
-        name : str, default "predict"
-            The function's name.
+        name : str, optional
+            The function's name, by default that of the file: "iris" for "iris.c".
 
         See Also
         --------

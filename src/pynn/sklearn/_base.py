@@ -394,6 +394,69 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         units: int = self.coefs_[-1].shape[0]
         return units
 
+    # ---------------------------------------------------------------- exports
+
+    def to_onnx(self, path: Any = None) -> Any:
+        """Make an ONNX model of the network, and write it if a path is given.
+
+        Parameters
+        ----------
+        path : str or os.PathLike, optional
+
+        Returns
+        -------
+        onnx.ModelProto
+            From `X` to `Y`, the probabilities of `predict_proba` (with two classes one column, the
+            second's) or the values of `predict`, both of the dtype of `coefs_`. A classifier's
+            labels are in the model's metadata, as a JSON list named ``classes``.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        OSError
+            If `path` cannot be written.
+        ImportError
+            If onnx is not installed.
+
+        See Also
+        --------
+        pynn.convert.to_onnx
+        """
+        from pynn.convert import to_onnx
+
+        check_is_fitted(self)
+        return to_onnx(self, path)
+
+    def to_c(self, path: Any, name: str | None = None) -> None:
+        """Write the network as one file of C99 without dependencies.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        name : str, optional
+            The function's name, by default that of the file: "iris" for "iris.c". The function
+            computes the probabilities of `predict_proba` (with two classes the second's) or the
+            values of `predict`; a comment lists a classifier's labels.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `name` is no possible name, or a coefficient is not finite.
+        OSError
+            If `path` cannot be written.
+
+        See Also
+        --------
+        pynn.convert.to_c
+        """
+        from pynn.convert import to_c
+
+        check_is_fitted(self)
+        to_c(self, path, name)
+
     # ------------------------------------------------------------ copies, tags
 
     def __getstate__(self) -> dict[str, Any]:
