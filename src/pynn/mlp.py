@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pynn import _checks, _core, _intake, architecture, fitting, initializers
 from pynn._attributes import Checked, Fixed, Views
-from pynn._copies import deep_copy, optimizer_of, shallow_copy
+from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
 from pynn._keywords import foreign, place, refuse, refuses_unknown
 from pynn._types import Array, TrainingResult
 from pynn.callbacks import check_callbacks
@@ -298,6 +298,7 @@ class MLP:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({"_targets_1d": False, **state})
         self._training = threading.RLock()
+        self._noise = own_array(self._noise)
         parameters = self._parameters
         self._build()
         self._parameters[...] = parameters
@@ -1302,14 +1303,14 @@ class MLP:
 
         return to_onnx(self, path)
 
-    def to_c(self, path: Any, name: str = "predict") -> None:
+    def to_c(self, path: Any, name: str | None = None) -> None:
         """Write the network as one file of C99 without dependencies.
 
         Parameters
         ----------
         path : str or os.PathLike
-        name : str, default "predict"
-            The function's name.
+        name : str, optional
+            The function's name, by default that of the file: "iris" for "iris.c".
 
         See Also
         --------

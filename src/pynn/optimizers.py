@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynn import _checks, _core
+from pynn._copies import own_array
 from pynn._frozen import Frozen
 from pynn._keywords import foreign, place, refuse, refuses_unknown
 from pynn._names import canonical, spelling
@@ -78,6 +79,10 @@ class State:
 
     def __init__(self, steps: Array, m: Array | None = None, v: Array | None = None) -> None:
         self.steps, self.m, self.v = steps, m, v
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, array in state.items():
+            self.__dict__[name] = None if array is None else own_array(array)
 
 
 class Optimizer(ABC):
