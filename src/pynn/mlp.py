@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from inspect import signature
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pynn import _checks, _core, _intake, architecture, fitting, initializers
 from pynn._attributes import Checked, Fixed, Views
 from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
-from pynn._keywords import foreign, place, refuse, refuses_unknown
+from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
 from pynn._types import Array, TrainingResult
 from pynn.callbacks import check_callbacks
 from pynn.history import History
@@ -217,8 +216,9 @@ class MLP:
     def __setattr__(self, name: str, value: Any) -> None:
         # (A subclass may have attributes of any name.)
         if type(self) is MLP and foreign(name) and not hasattr(MLP, name):
-            own = name in FIT_ARGUMENTS
-            cure = f": pass {name}= to fit" if own else place(name, [*FIT_ARGUMENTS, "layer_sizes"])
+            names = arguments(MLP.fit)
+            own = name in names
+            cure = f": pass {name}= to fit" if own else place(name, [*names, "layer_sizes"])
             raise AttributeError(f"MLP has no attribute {name!r}{cure}")
         object.__setattr__(self, name, value)
 
@@ -1401,7 +1401,3 @@ def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:
     room = np.zeros(n * dtype.itemsize + line, np.uint8)
     start = -room.ctypes.data % line
     return room[start : start + n * dtype.itemsize].view(dtype)
-
-
-# What `fit` takes, for the messages about attributes that there are not.
-FIT_ARGUMENTS = tuple(name for name in signature(MLP.fit).parameters if name != "self")
