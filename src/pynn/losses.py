@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from pynn import _checks
 from pynn._frozen import Frozen
+from pynn._keywords import refuse, refuses_unknown
 from pynn._names import BINARY_LOSSES, canonical, spelling
 from pynn._names import LOSSES as ALIASES
 from pynn.ops import ACTIVATIONS
@@ -118,7 +119,9 @@ class SoftmaxCrossEntropy(Loss):
     name: ClassVar[str] = "softmax_cross_entropy"
     __match_args__ = ("label_smoothing",)
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    @refuses_unknown
+    def __init__(self, label_smoothing: float = 0.0, **unknown: NoReturn) -> None:
+        refuse(unknown, SoftmaxCrossEntropy.__init__, "SoftmaxCrossEntropy()")
         self.label_smoothing: Final = _fraction(label_smoothing, "label_smoothing")
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
@@ -143,7 +146,9 @@ class SigmoidCrossEntropy(Loss):
     name: ClassVar[str] = "sigmoid_cross_entropy"
     __match_args__ = ("label_smoothing",)
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    @refuses_unknown
+    def __init__(self, label_smoothing: float = 0.0, **unknown: NoReturn) -> None:
+        refuse(unknown, SigmoidCrossEntropy.__init__, "SigmoidCrossEntropy()")
         self.label_smoothing: Final = _fraction(label_smoothing, "label_smoothing")
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
@@ -178,7 +183,9 @@ class Huber(Loss):
     name: ClassVar[str] = "huber"
     __match_args__ = ("delta",)
 
-    def __init__(self, delta: float = 1.0) -> None:
+    @refuses_unknown
+    def __init__(self, delta: float = 1.0, **unknown: NoReturn) -> None:
+        refuse(unknown, Huber.__init__, "Huber()")
         self.delta: Final = _checks.number(delta, "delta", low=0.0, open_low=True)
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
@@ -211,7 +218,9 @@ class Pinball(Loss):
     name: ClassVar[str] = "pinball"
     __match_args__ = ("quantile",)
 
-    def __init__(self, quantile: float | Sequence[float] = 0.5) -> None:
+    @refuses_unknown
+    def __init__(self, quantile: float | Sequence[float] = 0.5, **unknown: NoReturn) -> None:
+        refuse(unknown, Pinball.__init__, "Pinball()")
         given: Any = quantile
         if isinstance(given, str) or not hasattr(given, "__len__"):
             checked: Any = _quantile(given, "quantile")
