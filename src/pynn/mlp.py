@@ -591,7 +591,8 @@ class MLP:
         """Outputs of a layer; with `noise` those of the next step of training."""
         samples = check_samples(X, self.layer_sizes[0], "X", vector=True)
         single = samples.ndim == 1
-        samples = np.atleast_2d(samples)
+        if single:
+            samples = samples[np.newaxis]
         columns = self.layer_sizes[layer + 1]
         shape = (columns,) if single else (len(samples), columns)
         if out is None:
@@ -1203,12 +1204,9 @@ class MLP:
         rows = np.arange(len(data))[piece] if order is None else order[piece]
         place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
         for name, array in zip(data.names, (data.samples, data.targets.values), strict=True):
-            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1)
+            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1).all(axis=1)
             if bad.any():
-                row, column = np.argwhere(bad)[0]
-                reason = f"{name} has a value that is not finite in row {rows[row]}"
-                if bad.shape[1] > 1:
-                    reason += f", column {column}"
+                reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
                 break
         else:
             if all(np.isfinite(w).all() for w in self._weights + self._biases):
