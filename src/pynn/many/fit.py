@@ -452,12 +452,11 @@ def _run(
             name = default_figure(row)
             value = row.get(name, np.nan)
             best[f"best {name}"] = min(best.get(f"best {name}", np.inf), value)
-            bar.to(done, **{k: v for k, v in best.items() if np.isfinite(v)})
+            bar.to(done, {k: v for k, v in best.items() if np.isfinite(v)})
 
     interrupted = True
     try:
         run_all([fit.run for fit in order], get_num_threads(), finished)
-        bar.line()
         interrupted = False
     finally:
         bar.close(interrupted=interrupted)
