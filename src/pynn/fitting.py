@@ -207,11 +207,16 @@ class Arrays(Source):
                 rng.bit_generator.state = before
                 for _ in range(done + 1):
                     self._order(rng)
-            if done == 0:
-                return
-            loss, _, seconds = figures[:done].T.tolist()
-            loss = [total / self.samples for total in loss]
-            history._extend(recorded, loss=loss, learning_rate=rates[:done], seconds=seconds)
+            if done > 0:
+                loss, _, seconds = figures[:done].T.tolist()
+                loss = [total / self.samples for total in loss]
+                history._extend(recorded, loss=loss, learning_rate=rates[:done], seconds=seconds)
+            if run.bar.shown:
+                if done > 0:
+                    run.bar.start(run.epoch + done - 1)
+                    run.bar.end(loss=loss[-1])
+                if done < count:
+                    run.bar.start(run.epoch + done)
 
         try:
             try:
@@ -327,6 +332,7 @@ class Run:
         def report(so_far: TrainingResult) -> None:
             self.look()
             if self.bar.shown and so_far["samples"]:
+                self.bar.start(self.epoch + so_far["epochs"])
                 self.bar.at(so_far["samples"], loss=so_far["loss"] / so_far["samples"])
 
         self.net._train(
@@ -384,7 +390,7 @@ class Run:
         """Whether nothing of Python's has to be done between the epochs."""
         plan, rate = self._plan, self._plan.optimizer.learning_rate
         steady = isinstance(rate, float) or (isinstance(rate, Schedule) and not rate._observes)
-        watched = plan.callbacks or plan.metrics or plan.validation or self.bar.shown
+        watched = plan.callbacks or plan.metrics or plan.validation
         return steady and not watched
 
     def _call(self, event: str) -> bool:
@@ -417,7 +423,7 @@ class Run:
         seconds = time.perf_counter() - start
         history._add(**figures, learning_rate=rate, seconds=seconds)
         if self.bar.shown:
-            self.bar.end(seconds, **figures)
+            self.bar.end(**figures)
         plan.optimizer.observe(history)
         return not self._call("on_epoch_end")
 

@@ -609,11 +609,9 @@ def _run(
 
 
 def _report(bar: Bar, done: int, total: int, **metrics: float) -> None:
-    """Show how many fits are done; without a bar, a line for each tenth of them."""
+    """Show how many fits are done."""
     bar.describe(f"fit_many {done}/{total}")
-    bar.to(done, **metrics)
-    if done * 10 // total > (done - 1) * 10 // total:
-        bar.line()
+    bar.to(done, metrics)
 
 
 def _noted(outcome: Outcome, raised: BaseException, place: str, on_error: str) -> None:
