@@ -63,7 +63,7 @@ for point in stationary:
 
 # %%
 # There are three minima: near the mean (the deepest), the rise, and, much higher, the fall.
-# Between them lie two saddle points. Towards the edges the sigmoid saturates, and the surface is
+# Between them lie two saddle points. Toward the edges the sigmoid saturates, and the surface is
 # all but flat: plateaus, at the top and the bottom of the picture.
 #
 # Three ways down
@@ -102,7 +102,7 @@ for name, (optimizer, batch_size, epochs) in METHODS.items():
 print("sizes of the gradient there:", [f"{np.linalg.norm(slope_at(p)):.4f}" for p in STARTS])
 
 # %%
-# (Circles: the starts. Crosses: the ends.) From (-6, 3) all three go towards the high minimum of
+# (Circles: the starts. Crosses: the ends.) From (-6, 3) all three go toward the high minimum of
 # the fall (0.338) and stay there: not every minimum is the minimum. From (1, -7), on the plateau,
 # the first steps are short, for the gradient there (0.0055) is half of that at the next flattest
 # start; the valley is reached all the same. Gradient descent comes to rest in the deepest minimum

@@ -133,7 +133,7 @@ for m in (4, 16, 64, 300):
 # The picture
 # -----------
 
-COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000"]
+COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000"]
 figure, axes = plt.subplots(2, 2, figsize=(10, 7.5), layout="constrained")
 (top_left, top_right), (bottom_left, bottom_right) = axes
 
@@ -153,20 +153,20 @@ top_left.set(
 )
 top_left.legend(loc="lower left")
 
-styles = zip(COLOURS, ["-", "--", "-.", ":", "-"], "osD^v", strict=True)
-for (m, losses), (colour, line, marker) in zip(curves.items(), styles, strict=True):
+styles = zip(COLORS, ["-", "--", "-.", ":", "-"], "osD^v", strict=True)
+for (m, losses), (color, line, marker) in zip(curves.items(), styles, strict=True):
     label = f"{m}, in {len(losses)} epochs" if m < n else f"all {n}, in {len(losses)} epochs"
     top_right.loglog(
         n * np.arange(1, len(losses) + 1),
         losses,
         line,
-        color=colour,
+        color=color,
         label=label,
         marker=marker,
         ms=4,
         markevery=(len(losses) - 1, 1),
     )
-top_right.axhline(0.05, color="grey", lw=0.8)
+top_right.axhline(0.05, color="gray", lw=0.8)
 top_right.set(
     title="What a loss costs",
     xlabel="gradients of single samples",
@@ -175,14 +175,14 @@ top_right.set(
 top_right.set_ylim(0.004)
 top_right.legend(title="mini-batch size", loc="lower left", fontsize=8, title_fontsize=8)
 
-for axis, column, colour, title, label in (
+for axis, column, color, title, label in (
     (bottom_left, 1, "#009E73", "Small mini-batches end in flatter places", "sharpness"),
     (bottom_right, 0, "#D55E00", "and the smallest make fewer test errors", "test error (%)"),
 ):
     for m, rows in ends.items():
-        axis.plot([m] * len(rows), rows[:, column], "o", color="grey", mfc="none", ms=5)
+        axis.plot([m] * len(rows), rows[:, column], "o", color="gray", mfc="none", ms=5)
     means = [rows[:, column].mean() for rows in ends.values()]
-    axis.plot(list(ends), means, "s-", color=colour, label="mean of 4 seeds")
+    axis.plot(list(ends), means, "s-", color=color, label="mean of 4 seeds")
     axis.set_xscale("log")
     axis.set_xticks(list(ends), [str(m) for m in ends])
     axis.minorticks_off()
@@ -206,7 +206,7 @@ plt.show()
 # *Bottom*: all these networks have the same training loss, but sharpness grows more than tenfold
 # from mini-batches of 4 to gradient descent. The noise of SGD keeps it out of narrow valleys, and
 # with nearly a fifth of the labels wrong the flattest network has the smallest test error, by 1.6
-# to 1.8 percentage points. That is not a law: the grey circles, one for each seed, show how much
+# to 1.8 percentage points. That is not a law: the gray circles, one for each seed, show how much
 # chance there is in it, and with a learning rate of 0.2 the difference in test error (not that in
 # sharpness) is lost among them.
 #

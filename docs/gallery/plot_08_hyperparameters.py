@@ -7,7 +7,7 @@ epochs? Nothing in the training data answers that: a network that learns them by
 there. So some data is held out for the choice, and other data, touched once at the end, tells
 what the choice is worth. Combinations drawn at random find as good a network as a grid does with
 many more fits, because few hyperparameters matter, and a random search tries a new value of each
-of them in every fit [1]_. Which ones mattered can be read off the results afterwards.
+of them in every fit [1]_. Which ones mattered can be read off the results afterward.
 """
 
 import numpy as np

@@ -115,9 +115,9 @@ for axis, (name, net) in zip(top.subplots(1, 5, sharey=True), nets.items(), stri
         vmax=1,
     )
     axis.plot(grid, 0.6 * np.sin(4 * grid), "k--", lw=2)
-    for label, marker, colour in ((0, "o", "#56B4E9"), (1, "^", "#E69F00")):
+    for label, marker, color in ((0, "o", "#56B4E9"), (1, "^", "#E69F00")):
         some, theirs = (many[:150], labels[:150]) if "data" in name else (X, y)
-        axis.plot(*some[theirs == label].T, marker, color=colour, mec="black", ms=4)
+        axis.plot(*some[theirs == label].T, marker, color=color, mec="black", ms=4)
     axis.set(
         title=f"{name}\ntest error {test_errors[name]:.1f} %", xlabel="$x_1$", xticks=(-1, 0, 1)
     )
@@ -127,10 +127,10 @@ top.colorbar(shown, ax=top.axes, shrink=0.8, label="probability of class 1 (▲)
 
 left, right = bottom.subplots(1, 2)
 styles = zip(("#D55E00", "#0072B2", "#009E73", "#000000"), ("-", "--", "-.", ":"), strict=True)
-for (name, i), (colour, line) in zip(chosen.items(), styles, strict=True):
+for (name, i), (color, line) in zip(chosen.items(), styles, strict=True):
     history = result.histories[i]
     label = f"{name}, until epoch {len(history)}" if name == "early stopping" else name
-    left.plot(history.epoch, history["val_loss"], line, color=colour, label=label)
+    left.plot(history.epoch, history["val_loss"], line, color=color, label=label)
 training = result.histories[chosen["no remedy"]]
 left.plot(
     training.epoch,
@@ -145,9 +145,9 @@ left.set_ylim(0, 1)
 left.legend(fontsize=8, ncols=2, loc="upper center")
 for (name, curve), style in zip(curves.items(), ("s-", "o--"), strict=True):
     mean, spread = np.array(curve).T
-    colour = "#D55E00" if name == "no remedy" else "#0072B2"
-    right.errorbar(sizes, mean, spread, fmt=style, color=colour, capsize=3, label=name)
-right.axhline(10, color="grey", lw=0.8)
+    color = "#D55E00" if name == "no remedy" else "#0072B2"
+    right.errorbar(sizes, mean, spread, fmt=style, color=color, capsize=3, label=name)
+right.axhline(10, color="gray", lw=0.8)
 right.text(sizes[0], 10.2, "the noise: nobody does better", fontsize=8)
 right.set_xscale("log")
 right.set_xticks(sizes, [str(n) for n in sizes])
