@@ -43,7 +43,7 @@ def gradient(net, rows):
     return np.concatenate([g.ravel() for g in (*dW, *db)])
 
 
-net = pynn.MLP([64, 32, 10], dtype="float64", seed=0)
+net = pynn.MLP([64, 32, 10], init="he_normal", dtype="float64", seed=0)
 rng = np.random.default_rng(0)
 full = gradient(net, np.arange(n))
 sigma2 = np.mean([np.sum((gradient(net, [i]) - full) ** 2) for i in range(n)])
@@ -78,7 +78,7 @@ curves = {}
 print("mini-batch  rate  epochs  gradients  updates  time (ms)")
 for m, rate in RATES.items():
     start = time.perf_counter()
-    curves[m] = train(pynn.MLP([64, 32, 10], seed=0), m, rate)
+    curves[m] = train(pynn.MLP([64, 32, 10], init="he_normal", seed=0), m, rate)
     seconds, epochs = time.perf_counter() - start, len(curves[m])
     figures = f"{n * epochs:9d}  {epochs * -(-n // m):7d}  {1e3 * seconds:9.1f}"
     print(f"{m:10d}  {rate:4g}  {epochs:6d}  {figures}")
@@ -121,7 +121,7 @@ print("mini-batch  epochs  test error (%)  sharpness")
 for m in (4, 16, 64, 300):
     rows = []
     for seed in range(4):
-        net = pynn.MLP([64, 128, 10], dtype="float64", seed=seed)
+        net = pynn.MLP([64, 128, 10], init="he_normal", dtype="float64", seed=seed)
         losses = train(net, m, 0.1)
         error = 100 * (1 - net.evaluate(X_test, y_test)["accuracy"])
         rows.append((error, sharpness(net), len(losses)))
