@@ -192,12 +192,12 @@ bottom_left.set_yscale("log")
 plt.show()
 
 # %%
-# *Top left*: the circles lie on the curve, within 3 %: a hundred times the samples make a
+# *Top left*: the circles lie on the curve, within 4 %: a hundred times the samples make a
 # hundredth of the variance, that is a tenth of the error, at a hundred times the cost. Only from
 # a tenth of the data on does it matter that no sample is drawn twice.
 #
 # *Top right*: that is why SGD is cheaper. Nine passes over the data are enough for mini-batches
-# of 1 and of 8, gradient descent needs 192: as many updates as SGD with 256 samples (204), each
+# of 1 and of 8, gradient descent needs 188: as many updates as SGD with 256 samples (204), each
 # at four times the price. The small ones are not equal in time, though: 9000 updates with one
 # sample take longer than 1125 with eight, whose samples go through the same instructions
 # together. (The learning rate is a part of this: the noisier the gradient, the smaller the rate
@@ -205,8 +205,8 @@ plt.show()
 #
 # *Bottom*: all these networks have the same training loss, but sharpness grows more than tenfold
 # from mini-batches of 4 to gradient descent. The noise of SGD keeps it out of narrow valleys, and
-# with nearly a fifth of the labels wrong the flattest network has the smallest test error, by 1.6
-# to 1.8 percentage points. That is not a law: the gray circles, one for each seed, show how much
+# with nearly a fifth of the labels wrong the flattest network has the smallest test error, by 2.0
+# to 3.1 percentage points. That is not a law: the gray circles, one for each seed, show how much
 # chance there is in it, and with a learning rate of 0.2 the difference in test error (not that in
 # sharpness) is lost among them.
 #
