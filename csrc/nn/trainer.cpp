@@ -148,9 +148,12 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
     }
     RowWeights<T> weights{batch.weight};
     if (samples.weights) {
+        const int exponent = weight_exponent(batch.weight);
+        weights.total = std::ldexp(batch.weight, -exponent);
         T* const values = weights_.data() + own.begin;
         for (index_t i = 0; i < rows; ++i) {
-            values[i] = static_cast<T>(samples.weights[order ? order[at + i] : at + i]);
+            const double weight = samples.weights[order ? order[at + i] : at + i];
+            values[i] = static_cast<T>(exponent ? std::ldexp(weight, -exponent) : weight);
         }
         weights.weights = values;
     }
@@ -309,7 +312,10 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     if (c.leave) return false;
     const double rows = static_cast<double>(batch.rows);
     double loss = kernels<T>().sum(losses_.data(), batch.rows), penalty = 0, factor = 1;
-    if (c.samples.weights) loss = batch.weight > 0 ? loss / batch.weight * rows : 0 * loss;
+    if (c.samples.weights) {
+        const double weight = std::ldexp(batch.weight, -weight_exponent(batch.weight));
+        loss = weight > 0 ? loss / weight * rows : 0 * loss;
+    }
     if (course.penalty_by_weight) factor = batch.weight > 0 ? 1 / batch.weight : 0;
     if (c.penalty_pieces > 0) {
         penalty = sum_in_order(penalties_.data(), c.penalty_pieces) * factor * rows;

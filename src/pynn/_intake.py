@@ -1,11 +1,82 @@
-"""How arrays come in: as plain arrays of real numbers, or as an error that names the cure."""
+"""How arrays come in: as plain arrays of real numbers, or as an error that names the cure.
+
+No package but NumPy is imported: tables, tensors and sparse matrices are known by what they can do.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import DTypeLike
+
+from pynn._types import Array
+
+# What an argument is for, which decides the cure that its errors name.
+Role = Literal["samples", "labels", "values", "numbers"]
+
+NUMBERS = "biuf"
+
+
+def array(x: Any, name: str, role: Role = "numbers") -> Array:
+    """Return `x` as a plain array of real numbers.
+
+    Parameters
+    ----------
+    x : array_like, DataFrame or Series
+        Arrays of numbers are not copied, nor are tables of one NumPy type. A table of several types
+        (float beside bool, nullable or pyarrow-backed columns) becomes one array of the type that
+        holds them all, which costs one copy. Objects that are real numbers (int, float, Decimal,
+        Fraction) become float64, or int64 if all are integers.
+    name : str
+        The argument's name, for the message.
+    role : {"samples", "labels", "values", "numbers"}
+        What the argument is for: it decides the cure that a message names.
+
+    Returns
+    -------
+    ndarray
+        Of a dtype of kind "b", "i", "u" or "f".
+
+    Raises
+    ------
+    TypeError
+        If `x` holds text, dates, complex numbers or other objects; is sparse; or is a tensor that
+        NumPy cannot read.
+    ValueError
+        If a value is masked or missing, or the rows of a list differ in length.
+    """
+    if type(x) is np.ndarray and x.dtype.kind in NUMBERS:
+        return x
+    if is_sparse(x):
+        raise TypeError(
+            f"{name} is sparse (shape {x.shape}), expected a dense array: "
+            f"{variable(name)}.toarray()"
+        )
+    x = unmasked(x, name)
+    if isinstance(x, np.ndarray) and x.dtype.kind in NUMBERS:
+        return np.asarray(x)
+    from pynn import _foreign  # (only where it is needed: `import pynn` is quick)
+
+    return _foreign.numbers_of(x, name, role)
+
+
+def cast(values: Array, dtype: DTypeLike) -> Array:
+    """Convert numbers as the core does: silently, those too large to infinity.
+
+    Parameters
+    ----------
+    values : ndarray
+    dtype : dtype_like
+
+    Returns
+    -------
+    ndarray
+        C-contiguous; `values` itself if it fits.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return np.ascontiguousarray(values, dtype=dtype)
 
 
 def is_sparse(x: Any) -> bool:
@@ -21,6 +92,21 @@ def is_sparse(x: Any) -> bool:
     """
     sparse = sys.modules.get("scipy.sparse")
     return sparse is not None and bool(sparse.issparse(x))
+
+
+def is_masked(x: Any) -> bool:
+    """Return True for a masked array, whether or not a value is masked.
+
+    Parameters
+    ----------
+    x : object
+
+    Returns
+    -------
+    bool
+    """
+    masked = sys.modules.get("numpy.ma")  # (NumPy imports it when it is first used.)
+    return masked is not None and isinstance(x, masked.MaskedArray)
 
 
 def unmasked(x: Any, name: str) -> Any:
@@ -46,7 +132,7 @@ def unmasked(x: Any, name: str) -> Any:
     masked = sys.modules.get("numpy.ma")
     if masked is None or type(x) is np.ndarray:
         return x
-    if isinstance(x, masked.MaskedArray):
+    if is_masked(x):
         _refuse_masked(x, name)
         return x.data
     if isinstance(x, list | tuple):
@@ -90,3 +176,12 @@ def item(name: str, place: str) -> str:
     """Name a part of the argument: ("X of mini-batch 3", "0") is "X[0] of mini-batch 3"."""
     first, of, rest = name.partition(" of ")
     return f"{first}[{place}]{of}{rest}"
+
+
+def expression(x: Any, name: str) -> str:
+    """Code for the argument as an array, for the cures."""
+    if isinstance(x, np.ndarray):
+        return variable(name)
+    if hasattr(x, "to_numpy"):
+        return f"{variable(name)}.to_numpy()"
+    return f"np.asarray({variable(name)})"

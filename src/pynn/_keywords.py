@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, TypeVar
 
 from pynn._names import suggestion
@@ -15,11 +15,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 # function has; a text with a space is said as it stands, where none of them is there.
 PLACES: dict[str, tuple[str, ...]] = {
     "activation_function": ("activation",),
-    "alpha": ("l2", "weight_decay"),
+    "T_max": ("steps",),
+    "alpha": ("l2", "weight_decay", "final"),
     "amsgrad": ("no such variant exists here",),
     "batch": ("batch_size",),
     "beta_1": ("beta1",),
     "beta_2": ("beta2",),
+    "beta": ("delta",),
     "betas": ("beta1", "pass beta1= and beta2="),
     "bs": ("batch_size",),
     "clipnorm": ("clip_norm",),
@@ -34,6 +36,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "early_stopping": ("pass callbacks=[pynn.EarlyStopping('val_loss')] to fit",),
     "eps": ("epsilon",),
     "eta": ("learning_rate",),
+    "eta_min": ("final", "min_rate"),
     "eta0": ("learning_rate",),
     "filepath": ("path",),
     "fit_intercept": ("bias",),
@@ -41,7 +44,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "global_clipnorm": ("clip_norm",),
     "hidden_layer_sizes": ("hidden", "layer_sizes"),
     "hidden_sizes": ("hidden", "layer_sizes"),
-    "initial_learning_rate": ("learning_rate",),
+    "initial_learning_rate": ("learning_rate", "rate"),
     "initializer": ("init",),
     "kernel_constraint": ("max_norm",),
     "kernel_initializer": ("init",),
@@ -59,8 +62,10 @@ PLACES: dict[str, tuple[str, ...]] = {
     "loss_function": ("loss",),
     "lr": (
         "learning_rate",
+        "rate",
         "pass learning_rate= to fit, or an optimizer such as pynn.Adam(0.001)",
     ),
+    "max_lr": ("peak", "rate"),
     "max_epochs": ("epochs", "pass epochs= to fit"),
     "max_iter": ("epochs", "pass epochs= to fit"),
     "maximize": ("no such option exists here",),
@@ -88,7 +93,9 @@ PLACES: dict[str, tuple[str, ...]] = {
     "sizes": ("layer_sizes",),
     "solver": ("optimizer", "pass optimizer= to fit"),
     "start_from_epoch": ("no such option exists here",),
+    "step_size": ("every",),
     "steps": ("steps_per_epoch",),
+    "total_steps": ("steps",),
     "threshold": ("min_delta",),
     "tol": ("min_delta", "pass callbacks=[pynn.EarlyStopping('loss', min_delta=tol)] to fit"),
     "units": ("layer_sizes",),
@@ -130,10 +137,58 @@ def refuses_unknown(function: F) -> F:
     callable
         The same object.
     """
-    signature = inspect.signature(function)
-    named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    function.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
+    function.__signature__ = _Signature(function)  # type: ignore[attr-defined]
     return function
+
+
+class _Signature:
+    """Stands for a function's `inspect.Signature`, made at its first use.
+
+    `inspect` and the signatures would take a tenth of the time of ``import pynn``.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    @functools.cached_property
+    def _made(self) -> Any:
+        import inspect
+
+        function = self._function
+        # (`inspect.signature` would find this object again.)
+        signature = inspect.Signature.from_callable(_without_signature(function))
+        named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        return signature.replace(parameters=named)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """`inspect` asks for an instance of its class."""
+        import inspect
+
+        return inspect.Signature
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made, name)
+
+    def __str__(self) -> str:
+        return str(self._made)
+
+    def __repr__(self) -> str:
+        return repr(self._made)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._made == other)
+
+    def __hash__(self) -> int:
+        return hash(self._made)
+
+
+def _without_signature(function: Any) -> Any:
+    """A function of the same parameters without a signature of its own."""
+    code, closure = function.__code__, function.__closure__
+    plain = FunctionType(code, {}, function.__name__, function.__defaults__, closure)
+    plain.__kwdefaults__, plain.__annotations__ = function.__kwdefaults__, function.__annotations__
+    return plain
 
 
 def refuse(unknown: dict[str, Any], function: Callable[..., Any], called: str) -> None:
@@ -155,10 +210,26 @@ def refuse(unknown: dict[str, Any], function: Callable[..., Any], called: str) -
     """
     if unknown:
         keyword = next(iter(unknown))
-        names = [name for name in inspect.signature(function).parameters if name != "self"]
         raise TypeError(
-            f"{called} got an unexpected keyword argument {keyword!r}{place(keyword, names)}"
+            f"{called} got an unexpected keyword argument {keyword!r}"
+            f"{place(keyword, arguments(function))}"
         )
+
+
+def arguments(function: Callable[..., Any]) -> list[str]:
+    """List the names of a function's arguments, `self` left out.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    list of str
+    """
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return [name for name in names if name != "self"]
 
 
 def place(keyword: str, names: list[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import string
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from pynn import _checks, _monitor
@@ -127,6 +126,8 @@ class Checkpoint(Callback):
 def _check_path(path: Any) -> str:
     if not isinstance(path, str | bytes | os.PathLike):
         raise TypeError(f"path must be a path, got {path!r}")
+    import string
+
     name = os.fsdecode(path)
     try:
         for _, field, spec, _ in string.Formatter().parse(name):

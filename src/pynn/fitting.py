@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
@@ -58,17 +57,24 @@ def epochs_ahead(samples: int) -> int:
     return max(1, min(EPOCHS_AHEAD, DRAWN_AHEAD // samples))
 
 
-@dataclass
 class Plan:
     """What a fit has been asked to do, checked."""
 
-    epochs: int
-    optimizer: Optimizer
-    validation: tuple[Data, Array | None] | None = None
-    metrics: dict[str, Metric] = field(default_factory=dict)
-    callbacks: list[Any] = field(default_factory=list)
-    progress: bool | None = None
-    look: Callable[[], None] | None = None  # raises what is to end the fit, from outside
+    def __init__(
+        self,
+        epochs: int,
+        optimizer: Optimizer,
+        validation: tuple[Data, Array | None] | None = None,
+        metrics: dict[str, Metric] | None = None,
+        callbacks: list[Any] | None = None,
+        progress: bool | None = None,
+        look: Callable[[], None] | None = None,  # raises what is to end the fit, from outside
+    ) -> None:
+        self.epochs, self.optimizer = epochs, optimizer
+        self.validation = validation
+        self.metrics = metrics or {}
+        self.callbacks = callbacks or []
+        self.progress, self.look = progress, look
 
 
 class Stopped(Exception):  # no error: how a callback's answer leaves the loop

@@ -12,7 +12,8 @@ from pynn._names import INITIALIZERS as ALIASES
 from pynn._names import canonical
 from pynn._types import Array
 
-Initializer = Callable[[np.random.Generator, tuple[int, int], np.dtype[Any]], Array]
+# (A string: `import numpy` leaves numpy.random to its first use, and so does `import pynn`.)
+Initializer = Callable[["np.random.Generator", tuple[int, int], np.dtype[Any]], Array]
 
 # The variance of the weights from the layer's fans: He et al. (2015), Glorot and Bengio (2010),
 # LeCun et al. (1998).

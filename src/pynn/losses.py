@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, NoReturn
 
 from pynn import _checks
+from pynn._frozen import Frozen
+from pynn._keywords import refuse, refuses_unknown
 from pynn._names import BINARY_LOSSES, canonical, spelling
 from pynn._names import LOSSES as ALIASES
 from pynn.ops import ACTIVATIONS
 
 
-@dataclass(frozen=True)
-class LossInfo:
+class LossInfo(Frozen):
     """A loss's facts.
 
     Attributes
@@ -28,10 +28,19 @@ class LossInfo:
         The output activations that are part of the loss: it is computed from their inputs.
     """
 
-    output: str
-    outputs: tuple[str, ...]
-    classes: bool = False
-    inner: tuple[str, ...] = ()
+    __match_args__ = ("output", "outputs", "classes", "inner")
+
+    def __init__(
+        self,
+        output: str,
+        outputs: tuple[str, ...],
+        classes: bool = False,
+        inner: tuple[str, ...] = (),
+    ) -> None:
+        self.output: Final = output
+        self.outputs: Final = outputs
+        self.classes: Final = classes
+        self.inner: Final = inner
 
 
 _VALUES = LossInfo("identity", (*ACTIVATIONS, "exp", "softmax"))
@@ -47,7 +56,7 @@ LOSSES = {
 }
 
 
-class Loss:
+class Loss(Frozen):
     """A loss; `SoftmaxCrossEntropy` and its like are those that have parameters."""
 
     name: ClassVar[str]
@@ -71,11 +80,13 @@ class Loss:
         """Refuse a number of outputs that does not fit."""
 
 
-@dataclass(frozen=True)
 class _Named(Loss):
     """A loss without parameters."""
 
-    name: str  # type: ignore[misc] # the class's in the others
+    __match_args__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name: str = name  # type: ignore[misc] # the class's in the others
 
     def _config(self) -> dict[str, Any]:
         return {"name": self.name}
@@ -85,7 +96,6 @@ def _named(name: str) -> Loss:
     return _WITH_PARAMETERS[name]() if name in _WITH_PARAMETERS else _Named(name)
 
 
-@dataclass(frozen=True)
 class SoftmaxCrossEntropy(Loss):
     """Softmax cross-entropy: one class of several.
 
@@ -107,16 +117,17 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "softmax_cross_entropy"
-    label_smoothing: float = 0.0
+    __match_args__ = ("label_smoothing",)
 
-    def __post_init__(self) -> None:
-        _check_fraction(self, "label_smoothing")
+    @refuses_unknown
+    def __init__(self, label_smoothing: float = 0.0, **unknown: NoReturn) -> None:
+        refuse(unknown, SoftmaxCrossEntropy.__init__, "SoftmaxCrossEntropy()")
+        self.label_smoothing: Final = _fraction(label_smoothing, "label_smoothing")
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
         return {"name": self.name, "label_smoothing": self.label_smoothing}
 
 
-@dataclass(frozen=True)
 class SigmoidCrossEntropy(Loss):
     """Sigmoid cross-entropy: independent yes-or-no outputs, summed over the outputs.
 
@@ -133,16 +144,17 @@ class SigmoidCrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "sigmoid_cross_entropy"
-    label_smoothing: float = 0.0
+    __match_args__ = ("label_smoothing",)
 
-    def __post_init__(self) -> None:
-        _check_fraction(self, "label_smoothing")
+    @refuses_unknown
+    def __init__(self, label_smoothing: float = 0.0, **unknown: NoReturn) -> None:
+        refuse(unknown, SigmoidCrossEntropy.__init__, "SigmoidCrossEntropy()")
+        self.label_smoothing: Final = _fraction(label_smoothing, "label_smoothing")
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
         return {"name": self.name, "label_smoothing": self.label_smoothing}
 
 
-@dataclass(frozen=True)
 class Huber(Loss):
     r"""Huber's loss: quadratic for small errors, linear for large ones; mean over rows and outputs.
 
@@ -169,17 +181,17 @@ class Huber(Loss):
     """
 
     name: ClassVar[str] = "huber"
-    delta: float = 1.0
+    __match_args__ = ("delta",)
 
-    def __post_init__(self) -> None:
-        delta = _checks.number(self.delta, "delta", low=0.0, open_low=True)
-        object.__setattr__(self, "delta", delta)
+    @refuses_unknown
+    def __init__(self, delta: float = 1.0, **unknown: NoReturn) -> None:
+        refuse(unknown, Huber.__init__, "Huber()")
+        self.delta: Final = _checks.number(delta, "delta", low=0.0, open_low=True)
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
         return {"name": self.name, "delta": self.delta}
 
 
-@dataclass(frozen=True)
 class Pinball(Loss):
     r"""The pinball loss, whose minimum is a quantile; mean over rows and outputs.
 
@@ -204,15 +216,17 @@ class Pinball(Loss):
     """
 
     name: ClassVar[str] = "pinball"
-    quantile: float | Sequence[float] = 0.5
+    __match_args__ = ("quantile",)
 
-    def __post_init__(self) -> None:
-        given: Any = self.quantile
+    @refuses_unknown
+    def __init__(self, quantile: float | Sequence[float] = 0.5, **unknown: NoReturn) -> None:
+        refuse(unknown, Pinball.__init__, "Pinball()")
+        given: Any = quantile
         if isinstance(given, str) or not hasattr(given, "__len__"):
             checked: Any = _quantile(given, "quantile")
         else:
             checked = tuple(_quantile(q, f"quantile[{i}]") for i, q in enumerate(given))
-        object.__setattr__(self, "quantile", checked)
+        self.quantile: Final[float | tuple[float, ...]] = checked
 
     def _check_outputs(self, outputs: int) -> None:
         if isinstance(self.quantile, tuple) and len(self.quantile) != outputs:
@@ -274,9 +288,8 @@ def check_loss(loss: Any, outputs: int | None = None) -> Loss:
     return _named(canonical(loss, "loss", LOSSES, ALIASES))
 
 
-def _check_fraction(loss: Loss, name: str) -> None:
-    value = _checks.number(getattr(loss, name), name, low=0.0, high=1.0, open_low=False)
-    object.__setattr__(loss, name, value)
+def _fraction(value: Any, name: str) -> float:
+    return _checks.number(value, name, low=0.0, high=1.0, open_low=False)
 
 
 def _quantile(value: Any, name: str) -> float:

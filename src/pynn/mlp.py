@@ -7,29 +7,30 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from inspect import signature
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pynn import _checks, _core, architecture, fitting, initializers
+from pynn import _checks, _core, _intake, architecture, fitting, initializers
 from pynn._attributes import Checked, Fixed, Views
-from pynn._copies import deep_copy, optimizer_of, shallow_copy
-from pynn._keywords import foreign, place, refuse, refuses_unknown
+from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
+from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
 from pynn._types import Array, TrainingResult
 from pynn.callbacks import check_callbacks
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
-from pynn.metrics import Metric, resolve
+from pynn.metrics import Metric, resolve, total_weight
 from pynn.optimizers import LearningRate, Optimizer, make_optimizer
 from pynn.targets import (
     Data,
+    check_parts,
     check_samples,
     check_targets,
     check_weights,
     class_weights,
+    combined_weights,
     predictions,
 )
 
@@ -215,8 +216,9 @@ class MLP:
     def __setattr__(self, name: str, value: Any) -> None:
         # (A subclass may have attributes of any name.)
         if type(self) is MLP and foreign(name) and not hasattr(MLP, name):
-            own = name in FIT_ARGUMENTS
-            cure = f": pass {name}= to fit" if own else place(name, [*FIT_ARGUMENTS, "layer_sizes"])
+            names = arguments(MLP.fit)
+            own = name in names
+            cure = f": pass {name}= to fit" if own else place(name, [*names, "layer_sizes"])
             raise AttributeError(f"MLP has no attribute {name!r}{cure}")
         object.__setattr__(self, name, value)
 
@@ -274,12 +276,13 @@ class MLP:
         for weight in self._weights:
             shape = weight.shape
             if callable(init):
-                drawn = np.asarray(init(self.rng, shape, self.dtype))
+                drawn = _intake.array(init(self.rng, shape, self.dtype), "init's array")
                 if drawn.shape != shape:
                     raise ValueError(
                         f"init returned an array of shape {drawn.shape}, expected {shape}"
                     )
-                weight[...] = drawn
+                with np.errstate(under="ignore"):
+                    weight[...] = drawn
             else:
                 name = init or initializers.DEFAULT
                 weight[...] = initializers.draw(name, self.rng, shape, self.dtype)
@@ -295,6 +298,7 @@ class MLP:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({"_targets_1d": False, **state})
         self._training = threading.RLock()
+        self._noise = own_array(self._noise)
         parameters = self._parameters
         self._build()
         self._parameters[...] = parameters
@@ -546,7 +550,7 @@ class MLP:
         if not math.isnan(np.add.reduce(outputs, axis=None)):  # (probabilities: no overflow)
             return
         row = int(np.flatnonzero(np.isnan(outputs).reshape(-1, outputs.shape[-1]).any(axis=1))[0])
-        samples = np.atleast_2d(np.asarray(X))
+        samples = np.atleast_2d(_intake.array(X, "X"))
         raise FloatingPointError(f"the output is nan; {self._reason(samples[row], 'X', row)}")
 
     def _reason(self, sample: Array, name: str, row: int) -> str:
@@ -585,14 +589,14 @@ class MLP:
 
     def _forward(self, X: ArrayLike, layer: int, out: Any, noise: Array | None = None) -> Array:
         """Outputs of a layer; with `noise` those of the next step of training."""
-        array = np.asarray(X)
-        single = array.ndim == 1
-        samples = check_samples(array[np.newaxis] if single else array, self.layer_sizes[0], "X")
+        samples = check_samples(X, self.layer_sizes[0], "X", vector=True)
+        single = samples.ndim == 1
+        samples = np.atleast_2d(samples)
         columns = self.layer_sizes[layer + 1]
         shape = (columns,) if single else (len(samples), columns)
         if out is None:
             out = np.empty(shape, self.dtype)
-        elif not isinstance(out, np.ndarray):
+        elif not isinstance(out, np.ndarray) or _intake.is_masked(out):
             raise TypeError(f"out must be an ndarray, got {type(out).__name__}")
         elif out.dtype != self.dtype or out.shape != shape:
             raise ValueError(
@@ -685,20 +689,19 @@ class MLP:
             self._core.forward(samples, last, False, outputs)
             target = data.targets.rows(block)
             if not data.targets.labels:
-                with np.errstate(all="ignore"):
-                    target = np.ascontiguousarray(target, dtype=self.dtype)
+                target = _intake.cast(target, self.dtype)
             if np.isnan(outputs).any() or (not data.targets.labels and np.isnan(target).any()):
                 raise self._nan_in_evaluation(data, block, outputs, target)
             weights = None if data.weights is None else data.weights[block]
             if loss:
                 room = np.empty_like(outputs)
                 total += _core.loss_into(self._core_loss, outputs, target, weights, room)
-                weight_total += len(samples) if weights is None else weights.sum()
+                weight_total += total_weight(outputs, weights)
             if metrics:
                 _core.predict_into(self._core_loss, outputs)
                 for metric in metrics.values():
                     metric.update(outputs, target, data.targets.labels, weights)
-        figures = {"loss": total / weight_total} if loss else {}
+        figures = {"loss": total / weight_total if weight_total else np.nan} if loss else {}
         return figures | {name: metric.result() for name, metric in metrics.items()}
 
     def _nan_in_evaluation(
@@ -848,19 +851,17 @@ class MLP:
         >>> net.backward(2 * net(X), X).shape  # of the sum of squares of the outputs
         (4, 3)
         """
-        array = np.asarray(X)
-        samples = check_samples(np.atleast_2d(array), self.layer_sizes[0], "X")
-        delta = np.asarray(dout)
+        array = check_samples(X, self.layer_sizes[0], "X", vector=True)
+        samples = np.atleast_2d(array)
+        delta = _intake.array(dout, "dout")
         expected = (*array.shape[:-1], self.layer_sizes[-1])
-        if delta.dtype.kind not in "biuf":
-            raise TypeError(f"dout must hold numbers, got dtype {delta.dtype}")
         if delta.shape != expected:
             raise ValueError(f"dout has shape {delta.shape}, expected {expected}")
         if len(samples) == 0:
             raise ValueError(f"X has shape {array.shape}: there are no samples")
         wanted = _checks.flag(parameters, "parameters")
         noise = self._noise if _checks.flag(training, "training") else None
-        delta = np.ascontiguousarray(delta, dtype=self.dtype)
+        delta = _intake.cast(delta, self.dtype)
         gradient = np.zeros_like(self._parameters) if wanted else None
         dx = np.empty(array.shape, self.dtype)
         with self._trained_here():
@@ -1202,9 +1203,12 @@ class MLP:
         rows = np.arange(len(data))[piece] if order is None else order[piece]
         place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
         for name, array in zip(data.names, (data.samples, data.targets.values), strict=True):
-            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1).all(axis=1)
+            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1)
             if bad.any():
-                reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
+                row, column = np.argwhere(bad)[0]
+                reason = f"{name} has a value that is not finite in row {rows[row]}"
+                if bad.shape[1] > 1:
+                    reason += f", column {column}"
                 break
         else:
             if all(np.isfinite(w).all() for w in self._weights + self._biases):
@@ -1299,14 +1303,14 @@ class MLP:
 
         return to_onnx(self, path)
 
-    def to_c(self, path: Any, name: str = "predict") -> None:
+    def to_c(self, path: Any, name: str | None = None) -> None:
         """Write the network as one file of C99 without dependencies.
 
         Parameters
         ----------
         path : str or os.PathLike
-        name : str, default "predict"
-            The function's name.
+        name : str, optional
+            The function's name, by default that of the file: "iris" for "iris.c".
 
         See Also
         --------
@@ -1328,23 +1332,22 @@ class MLP:
         rows: Array | None = None,
     ) -> Data:
         """Samples in a form that the core reads; classes are weighed by those in `rows`."""
-        samples = check_samples(X, self.layer_sizes[0], names[0])
+        samples = check_samples(X, self.layer_sizes[0], names[0], targets=y)
         if len(samples) == 0:
             raise ValueError(f"{names[0]} has shape {samples.shape}: there are no samples")
-        loss = self._loss.name
-        targets = check_targets(y, loss, len(samples), self.layer_sizes[-1], names[1])
+        outputs, loss = self.layer_sizes[-1], self._loss.name
+        targets = check_targets(y, loss, len(samples), outputs, names[1], names[0])
         weights = check_weights(sample_weight, len(samples), names[2])
         if class_weight is not None:
-            by_class = class_weights(class_weight, targets, loss, rows)
-            weights = by_class if weights is None else weights * by_class
+            by_class = class_weights(class_weight, targets, loss, outputs, rows)
+            weights = by_class if weights is None else combined_weights(weights, by_class)
             if not (weights if rows is None else weights[rows]).any():
                 raise ValueError("class_weight leaves every sample a weight of 0")
         return Data(samples, targets, weights, names[:2])
 
     def _check_batch(self, batch: Any, name: str) -> Data:
         """A mini-batch of an iterable."""
-        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-            raise TypeError(f"{name} must be a tuple (X, y) or (X, y, sample_weight)")
+        check_parts(batch, name)
         names = (f"X of {name}", f"y of {name}", f"sample_weight of {name}")
         return self._check_data(
             batch[0], batch[1], batch[2] if len(batch) == 3 else None, None, names
@@ -1353,8 +1356,7 @@ class MLP:
     def _check_validation(self, data: Any) -> tuple[Data, None] | None:
         if data is None:
             return None
-        if not isinstance(data, tuple | list) or len(data) not in (2, 3):
-            raise TypeError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
+        check_parts(data, "validation_data")
         names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
         weights = data[2] if len(data) == 3 else None
         return self._check_data(data[0], data[1], weights, None, names), None
@@ -1381,16 +1383,16 @@ def _is_pair(weights: Any) -> bool:
 
 
 def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:
-    arrays = [np.asarray(x) for x in (() if new is None else new)]
+    given = () if new is None else new
+    arrays = [_intake.array(x, f"{name}[{i}]") for i, x in enumerate(given)]
     if len(arrays) != len(old):
         raise ValueError(f"{name} has {len(arrays)} arrays, expected {len(old)}")
     for i, (array, own) in enumerate(zip(arrays, old, strict=True)):
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name}[{i}] must hold numbers, got dtype {array.dtype}")
         if array.shape != own.shape:
             raise ValueError(f"{name}[{i}] has shape {array.shape}, expected {own.shape}")
     # Copies, so that views of this network's own arrays may be permuted.
-    return [array.astype(own.dtype) for array, own in zip(arrays, old, strict=True)]
+    with np.errstate(under="ignore"):
+        return [array.astype(own.dtype) for array, own in zip(arrays, old, strict=True)]
 
 
 def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:
@@ -1399,7 +1401,3 @@ def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:
     room = np.zeros(n * dtype.itemsize + line, np.uint8)
     start = -room.ctypes.data % line
     return room[start : start + n * dtype.itemsize].view(dtype)
-
-
-# What `fit` takes, for the messages about attributes that there are not.
-FIT_ARGUMENTS = tuple(name for name in signature(MLP.fit).parameters if name != "self")

@@ -8,14 +8,15 @@ import operator
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pynn import _checks, _core
+from pynn._copies import own_array
+from pynn._frozen import Frozen
 from pynn._keywords import foreign, place, refuse, refuses_unknown
 from pynn._names import canonical, spelling
 from pynn._types import Array
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 LearningRate = float | Schedule | Callable[[int], float]
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Frozen):
     """A step as the core takes it: its name and coefficients, and the moments it keeps.
 
     Attributes
@@ -42,17 +42,31 @@ class Rule:
         Whether there is a first moment (or velocity), and a second.
     """
 
-    name: str
-    beta1: float = 0.0
-    beta2: float = 0.0
-    epsilon: float = 0.0
-    weight_decay: float = 0.0
-    clip_norm: float = 0.0
-    m: bool = False
-    v: bool = False
+    __match_args__ = (
+        "name", "beta1", "beta2", "epsilon", "weight_decay", "clip_norm", "m", "v",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        beta1: float = 0.0,
+        beta2: float = 0.0,
+        epsilon: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_norm: float = 0.0,
+        m: bool = False,
+        v: bool = False,
+    ) -> None:
+        self.name: Final = name
+        self.beta1: Final = beta1
+        self.beta2: Final = beta2
+        self.epsilon: Final = epsilon
+        self.weight_decay: Final = weight_decay
+        self.clip_norm: Final = clip_norm
+        self.m: Final = m
+        self.v: Final = v
 
 
-@dataclass
 class State:
     """What an optimizer has made of a network so far.
 
@@ -63,9 +77,12 @@ class State:
         As long as the network's parameters.
     """
 
-    steps: Array
-    m: Array | None = None
-    v: Array | None = None
+    def __init__(self, steps: Array, m: Array | None = None, v: Array | None = None) -> None:
+        self.steps, self.m, self.v = steps, m, v
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, array in state.items():
+            self.__dict__[name] = None if array is None else own_array(array)
 
 
 class Optimizer(ABC):
