@@ -107,9 +107,9 @@ for name, (sizes, rate) in cases.items():
 figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained", sharey=True)
 titles = ("One layer: all at once", "Four layers: one after another", "8-2-8: rank two")
 for ax, name, title in zip(axes, paths, titles, strict=True):
-    for k, (colour, style) in enumerate(STYLES):
+    for k, (color, style) in enumerate(STYLES):
         values = np.array(paths[name])[:, k]
-        ax.plot(values, style, color=colour, linewidth=2, label=f"singular value {k + 1}")
+        ax.plot(values, style, color=color, linewidth=2, label=f"singular value {k + 1}")
         ax.axhline(strengths[k], color="0.8", linewidth=1, zorder=0)
     ax.set(title=title, xlabel="step of gradient descent")
 axes[0].set_ylabel("singular value of the network's one matrix")

@@ -3,7 +3,7 @@ Two examples of An Introduction to Statistical Learning
 =======================================================
 
 Chapter 10 of the book [1]_ classifies the 28 × 28 pixels of MNIST's handwritten digits [2]_ with
-a network 784-256-128-10, regularised by ridge (2.3 % test error in the book's table 10.1) or by
+a network 784-256-128-10, regularized by ridge (2.3 % test error in the book's table 10.1) or by
 dropout (1.8 %), beside multinomial logistic regression (7.2 %); and it predicts the salaries of
 baseball players with one hidden layer, beside least squares.
 
@@ -71,7 +71,7 @@ for name, net, error, published in zip(models, result, errors, book, strict=True
 #
 # 263 players with 19 features: two thirds train, one third tests, split as in the book's lab. The
 # network has 50 ReLU units, dropout at 0.4 and squared error, as there; features and salaries are
-# standardised. It is trained from 20 seeds, and nothing was chosen by looking at the test data.
+# standardized. It is trained from 20 seeds, and nothing was chosen by looking at the test data.
 
 second = {"League": "N", "Division": "W", "NewLeague": "N"}  # the other class is 0
 

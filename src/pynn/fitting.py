@@ -249,7 +249,7 @@ class Batches(Source):
     ) -> None:
         self._net, self._batches, self._steps = net, batches, steps_per_epoch
         self.samples = None
-        once = iter(batches) is batches
+        self._once = once = iter(batches) is batches
         self.steps = steps_per_epoch
         if steps_per_epoch is None and not once:
             self.steps = length_hint(batches, 0) or None
@@ -274,18 +274,23 @@ class Batches(Source):
             iterator = iter(self._batches)
             if self._steps is not None:
                 self._running = iterator  # an epoch goes on where the last one ended
-        total, seen, done = 0.0, 0, 0
+        total, seen, done, begun = 0.0, 0, 0, 0
         while self._steps is None or done < self._steps:
             try:
                 batch = next(iterator)
             except StopIteration:
                 if self._steps is None and done > 0:
                     break
+                if self._steps is not None and not self._once and begun < done + 1:
+                    # (At its end it begins again, unless it gave nothing since it last began.)
+                    begun = done + 1
+                    self._running = iterator = iter(self._batches)
+                    continue
                 raise ValueError(
                     f"X gave only {done} mini-batches in epoch {run.epoch}"
                     + (f", expected {self._steps}" if self._steps else "")
                 ) from None
-            data = self._net._check_batch(batch, f"mini-batch {done + 1}")
+            data = self._net._check_batch(batch, f"mini-batch {done}")
             self._net._targets_1d = data.targets.flat
             loss = run.one_step(data, None, done)
             total += loss * len(data)
@@ -469,8 +474,10 @@ def check_optimizer(optimizer: Any) -> Optimizer:
 
 
 def is_batches(X: Any) -> bool:
-    """Whether `X` gives mini-batches rather than samples."""
-    is_array = isinstance(X, list | tuple) or hasattr(X, "__array__") or hasattr(X, "dtype")
+    """Whether `X`, without a `y`, gives mini-batches rather than samples."""
+    if isinstance(X, list | tuple):
+        return len(X) > 0 and all(isinstance(batch, tuple) and len(batch) in (2, 3) for batch in X)
+    is_array = hasattr(X, "__array__") or hasattr(X, "dtype")
     return not is_array and hasattr(X, "__iter__") and not isinstance(X, str | bytes | dict)
 
 

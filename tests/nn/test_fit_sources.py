@@ -33,6 +33,13 @@ class Loader:
         return batches(weights=self.weights)
 
 
+class EmptyLoader:
+    """An iterable without an item."""
+
+    def __iter__(self):
+        return iter(())
+
+
 @pytest.mark.parametrize("weights", [None, np.linspace(0.1, 2, len(X))])
 def test_an_iterable_of_mini_batches_is_the_same_as_arrays(weights):
     a, b = make_net(dropout=0.3), make_net(dropout=0.3)
@@ -74,11 +81,33 @@ def test_an_iterator_that_ends_too_soon():
     assert len(net.history) == 1
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_list_of_mini_batches_is_an_iterable_of_them(kind):
+    a, b = make_net(), make_net()
+    a.fit(X, Y, epochs=3, batch_size=8, optimizer=pynn.SGD(**SGD), shuffle=False)
+    b.fit(kind(batches()), epochs=3, optimizer=pynn.SGD(**SGD))
+    assert_same_bits(a, b)
+    assert len(b.fit(list(batches()))) == 100  # as many epochs as for arrays
+    for samples in ([], [[0.0, 1.0], [1.0, 0.0]], [(X, Y), X]):
+        with pytest.raises(TypeError, match="without y, X must give mini-batches"):
+            b.fit(samples)
+
+
+def test_steps_per_epoch_go_through_an_iterable_again_and_again():
+    a, b = make_net(), make_net()
+    a.fit(X, Y, epochs=3, batch_size=8, optimizer=pynn.SGD(**SGD), shuffle=False)
+    history = b.fit(Loader(), epochs=2, steps_per_epoch=12, optimizer=pynn.SGD(**SGD))
+    assert_same_bits(a, b)  # 3 times 8 mini-batches, and 2 times 12
+    assert len(history) == 2
+    with pytest.raises(ValueError, match="gave only 0 mini-batches in epoch 1, expected 3"):
+        b.fit(EmptyLoader(), epochs=2, steps_per_epoch=3)
+
+
 def test_a_bad_mini_batch_is_named():
     net = make_net()
-    with pytest.raises(ValueError, match=r"X of mini-batch 2 has shape \(4, 7\)"):
+    with pytest.raises(ValueError, match=r"X of mini-batch 1 has shape \(4, 7\)"):
         net.fit(iter([(X, Y), (np.zeros((4, 7)), Y[:4])]))
-    with pytest.raises(TypeError, match="mini-batch 1 must be a tuple"):
+    with pytest.raises(TypeError, match="mini-batch 0 must be a tuple"):
         net.fit(iter([X]))
 
 
