@@ -285,7 +285,7 @@ def _samples_cure(array: Array, x: Any, columns: int, name: str, targets: Any) -
 def _shape(x: Any) -> tuple[int, ...]:
     try:
         return np.shape(x)
-    except ValueError:  # rows of different lengths
+    except (ValueError, TypeError, RuntimeError):  # rows of different lengths, a tensor elsewhere
         return ()
 
 
