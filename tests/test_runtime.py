@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -131,6 +132,33 @@ def test_show_config(capsys):
     assert FACTS["threads"] >= 1
     with pytest.raises(ValueError, match="mode must be"):
         pynn.show_config("json")
+
+
+@not_sanitized("its run time takes part of the time")
+def test_the_import_is_quick(tmp_path):
+    """It takes 0.15 of NumPy's own time at most; a busy machine may need several attempts."""
+    code = (
+        "import time; a = time.process_time(); import numpy; b = time.process_time(); import pynn; "
+        "print(b - a, time.process_time() - b)"
+    )
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    run_python(code, tmp_path, environment=environment)  # writes the bytecode
+    least = [math.inf, math.inf]
+    for _ in range(40):
+        seconds = map(float, run_python(code, tmp_path, environment=environment).split())
+        least = list(map(min, least, seconds))
+        if least[1] <= 0.13 * least[0]:
+            break
+    assert least[1] <= 0.15 * least[0], least
+
+
+def test_the_import_leaves_what_is_slow_to_its_first_use(tmp_path):
+    code = "import numpy, sys; a = set(sys.modules); import pynn; print(*{*sys.modules} - a)"
+    imported = set(run_python(code, tmp_path).split())
+    assert "pynn.mlp" in imported
+    slow = {"dataclasses", "numpy.random", "string", "hashlib", "json", "zipfile", "inspect"}
+    assert not imported & slow
 
 
 def test_the_import_is_light(tmp_path):

@@ -110,10 +110,11 @@ void move_group(const Matrix& m, index_t first, index_t rows, const RowMove* mov
         for (; j + n <= m.columns; j += n) {
             const bool last = j + n == m.columns;  // then the next group's first tile follows
             const index_t next = last ? std::min(most, m.columns) : std::min(n, m.columns - j - n);
-            const index_t next_first = last ? std::min(first + rows, m.rows - rows) : first;
-            const NextTile tile{m.data + std::max<index_t>(next_first, 0) * m.row_stride +
-                                    (last ? 0 : j + n) * m.column_stride,
-                                m.column_stride, next, rows * std::abs(m.row_stride)};
+            index_t from = last ? std::min(first + rows, m.rows - rows) : first;
+            if (m.row_stride < 0) from += rows - 1;
+            const NextTile tile{m.data + from * m.row_stride + (last ? 0 : j + n) * m.column_stride,
+                                m.column_stride, next,
+                                rows * std::min(std::abs(m.row_stride), line)};
             move_tile<T, Source, n>(m.data + j * m.column_stride, m.row_stride, m.column_stride,
                                     moves, count, out + j, m.columns, tile);
         }
@@ -214,9 +215,10 @@ void advise_huge_pages(char* memory, index_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     constexpr uintptr_t page = 4096;
     const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page;
-    const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + static_cast<uintptr_t>(bytes)) /
-                          page * page;
-    if (bytes >= index_t{4} << 20) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+    const uintptr_t end =
+        (reinterpret_cast<uintptr_t>(memory) + static_cast<uintptr_t>(bytes)) / page * page;
+    if (bytes >= index_t{4} << 20)
+        madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 #else
     static_cast<void>(memory);
     static_cast<void>(bytes);

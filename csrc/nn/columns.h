@@ -64,8 +64,8 @@ public:
     bool holds(const int64_t* order, index_t first) const {
         return order == order_ && first >= first_ && first < first_ + held_;
     }
-    // Stages the run that begins at `first`, in three steps: by one thread; by each its part, after
-    // a barrier; and by one thread after another barrier.
+    // Stages the run that begins at `first`: one thread sorts its rows; after a barrier each fills
+    // its part, and one says what the stage holds; a barrier follows.
     void sort(const int64_t* order, index_t first);
     void fill(const int64_t* order, index_t first, int index, int count);
     void hold(const int64_t* order, index_t first);

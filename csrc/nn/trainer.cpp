@@ -96,7 +96,8 @@ typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, co
     const double weight = samples.weights ? weight_of(samples.weights, order, first, rows)
                                           : static_cast<double>(rows);
     return {first,  rows, there ? there : x_.data(),
-            weight, x,    stage.targets({&samples.targets, order, first})};
+            weight, x,    stage.targets({&samples.targets, order, first}),
+            0};
 }
 
 template <class T>
@@ -111,6 +112,7 @@ void Trainer<T>::forward(MiniBatch batch, const Member& me) {
                x_.data() + own.begin * network_.inputs());
     }
     if (network_.divides_layers(me.count)) {
+        scratch(me).place.first_row = batch.before;
         if (gathers) me.wait();
         input = batch.x;
         for (index_t l = 0; l < network_.layer_count(); ++l) {
@@ -120,7 +122,7 @@ void Trainer<T>::forward(MiniBatch batch, const Member& me) {
             input = outputs(l);
         }
     } else if (rows > 0) {
-        scratch(me).place.first_row = own.begin;
+        scratch(me).place.first_row = batch.before + own.begin;
         for (index_t l = 0; l < network_.layer_count(); ++l) {
             T* const output = outputs(l, own.begin);
             network_.layer(l).forward(network_.parameters(), input, output, rows, scratch(me));
@@ -271,12 +273,13 @@ struct Trainer<T>::Common {
     void fill_stage(const int64_t* order, index_t first, const Member& me) {
         if (!stage.is_used() || stage.holds(order, first)) return;
         if (me.index == 0) stage.sort(order, first);
-        me.wait();
+        me.wait();  // (Every thread has seen what the stage held before.)
+        if (me.index == 0) {
+            stage.hold(order, first);
+            if (pace) pace->restart();  // (No other step takes as long.)
+        }
         stage.fill(order, first, me.index, me.count);
         me.wait();
-        if (me.index != 0) return;
-        stage.hold(order, first);
-        if (pace) pace->restart();  // (No other step takes as long.)
     }
 
     bool is_alone() const { return pace && pace->is_alone(); }
@@ -441,27 +444,58 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
 }
 
 template <class T>
+void Trainer<T>::predict_in_training(const Matrix& x, const Place& place, T* out) {
+    Samples samples;
+    samples.x = x;
+    const index_t count = x.rows, n_out = network_.outputs(), block = std::min(block_rows, count);
+    const index_t last = network_.layer_count() - 1;
+    const int wanted = threads_for(network_.forward_operations() * static_cast<double>(block),
+                                   network_.parts(block), worth_a_thread_in_training);
+    prepare(block, !in_place<T>(x, 0), wanted);
+    const RowStage no_stage;  // (Rows in their own order are copied by tiles as they are.)
+    Barrier barrier;
+    run_team(wanted, [&](int index, int threads) {
+        const Member me{index, threads, barrier};
+        scratch(me).ahead = {};
+        scratch(me).place = place;
+        for (index_t first = 0; first < count; first += block) {
+            MiniBatch batch =
+                mini_batch(samples, nullptr, first, std::min(block, count - first), no_stage);
+            batch.before = first;
+            const Range own = part(batch.rows, index, threads);
+            forward(batch, me);
+            const T* const rows = outputs(last, own.begin);
+            T* const to = out + (first + own.begin) * n_out;
+            std::copy(rows, rows + own.size() * n_out, to);
+            if (own.size() > 0) network_.loss().predict(to, own.size(), n_out);
+            me.wait();
+        }
+    });
+}
+
+template <class T>
 void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* dx,
-                                      const Optimizer<T>* gradient) {
+                                      const Optimizer<T>* gradient, const Place& place) {
     // The parameters' gradient is a sum over all rows at once; without it a block of rows will do.
-    constexpr index_t block_rows = 1024;
     const index_t count = samples.x.rows, n_in = network_.inputs(), n_out = network_.outputs();
     const index_t block = gradient ? count : std::min(block_rows, count);
     const index_t last = network_.layer_count() - 1;
     const int wanted = threads_for(network_.step_operations() * static_cast<double>(block),
                                    network_.parts(block), worth_a_thread_in_training);
     prepare(block, !in_place<T>(samples.x, 0), wanted);
-    const RowStage no_stage;  // (Rows in their own order are copied by tiles as they are.)
+    const RowStage no_stage;
     const double weight = samples.weights ? weight_of(samples.weights, nullptr, 0, count)
                                           : static_cast<double>(count);
     Barrier barrier;
     run_team(wanted, [&](int index, int threads) {
         const Member me{index, threads, barrier};
         scratch(me).ahead = {};
-        scratch(me).place = {};
+        scratch(me).place = place;
         for (index_t first = 0; first < count; first += block) {
-            MiniBatch batch = mini_batch(samples, nullptr, first, std::min(block, count - first), no_stage);
+            MiniBatch batch =
+                mini_batch(samples, nullptr, first, std::min(block, count - first), no_stage);
             batch.weight = weight;
+            batch.before = first;
             const Range own = part(batch.rows, index, threads);
             const index_t rows = own.size();
             forward(batch, me);

@@ -155,4 +155,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # The public names only. (`sklearn` is not in __all__: a star import would need scikit-learn.)
+    return sorted({*__all__, *_LAZY})

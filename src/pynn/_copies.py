@@ -16,7 +16,7 @@ TRAINED = ("rng", "history", "optimizer", "_noise")
 # What nothing changes, and the parameters, which a network copies when it takes up a state.
 SHARED = (
     *("layer_sizes", "activations", "dtype", "dropout", "l1", "l2", "max_norm", "loss"),
-    *("_loss", "_core_loss", "_bias", "_penalty_by_weight", "_parameters"),
+    *("_loss", "_core_loss", "_bias", "_penalty_by_weight", "_parameters", "_targets_1d"),
 )
 
 

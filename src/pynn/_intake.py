@@ -67,7 +67,7 @@ def _search_masked(x: list[Any] | tuple[Any, ...], name: str, kind: type) -> Non
 
 
 def _refuse_masked(x: Any, name: str) -> None:
-    mask = np.ma.getmaskarray(x)  # type: ignore[no-untyped-call]
+    mask = np.ma.getmaskarray(x)
     count = int(np.count_nonzero(mask))
     if count == 0:
         return

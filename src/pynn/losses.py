@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pynn import _checks
+from pynn._frozen import Frozen
+from pynn._names import BINARY_LOSSES, canonical, spelling
+from pynn._names import LOSSES as ALIASES
 from pynn.ops import ACTIVATIONS
 
 
-@dataclass(frozen=True)
-class LossInfo:
+class LossInfo(Frozen):
     """A loss's facts.
 
     Attributes
@@ -26,10 +27,19 @@ class LossInfo:
         The output activations that are part of the loss: it is computed from their inputs.
     """
 
-    output: str
-    outputs: tuple[str, ...]
-    classes: bool = False
-    inner: tuple[str, ...] = ()
+    __match_args__ = ("output", "outputs", "classes", "inner")
+
+    def __init__(
+        self,
+        output: str,
+        outputs: tuple[str, ...],
+        classes: bool = False,
+        inner: tuple[str, ...] = (),
+    ) -> None:
+        self.output: Final = output
+        self.outputs: Final = outputs
+        self.classes: Final = classes
+        self.inner: Final = inner
 
 
 _VALUES = LossInfo("identity", (*ACTIVATIONS, "exp", "softmax"))
@@ -45,7 +55,7 @@ LOSSES = {
 }
 
 
-class Loss:
+class Loss(Frozen):
     """A loss; `SoftmaxCrossEntropy` and its like are those that have parameters."""
 
     name: ClassVar[str]
@@ -61,15 +71,21 @@ class Loss:
         """What makes the loss again, as JSON has it."""
         return {"name": self.name, **vars(self)}
 
+    def _given(self) -> str | Loss:
+        """The name, or the loss itself where it has parameters that are not the defaults."""
+        return self.name if self == _named(self.name) else self
+
     def _check_outputs(self, outputs: int) -> None:
         """Refuse a number of outputs that does not fit."""
 
 
-@dataclass(frozen=True)
 class _Named(Loss):
     """A loss without parameters."""
 
-    name: str  # type: ignore[misc] # the class's in the others
+    __match_args__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name: str = name  # type: ignore[misc] # the class's in the others
 
     def _config(self) -> dict[str, Any]:
         return {"name": self.name}
@@ -79,7 +95,6 @@ def _named(name: str) -> Loss:
     return _WITH_PARAMETERS[name]() if name in _WITH_PARAMETERS else _Named(name)
 
 
-@dataclass(frozen=True)
 class SoftmaxCrossEntropy(Loss):
     """Softmax cross-entropy: one class of several.
 
@@ -101,16 +116,15 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "softmax_cross_entropy"
-    label_smoothing: float = 0.0
+    __match_args__ = ("label_smoothing",)
 
-    def __post_init__(self) -> None:
-        _check_fraction(self, "label_smoothing")
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        self.label_smoothing: Final = _fraction(label_smoothing, "label_smoothing")
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
         return {"name": self.name, "label_smoothing": self.label_smoothing}
 
 
-@dataclass(frozen=True)
 class SigmoidCrossEntropy(Loss):
     """Sigmoid cross-entropy: independent yes-or-no outputs, summed over the outputs.
 
@@ -127,16 +141,15 @@ class SigmoidCrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "sigmoid_cross_entropy"
-    label_smoothing: float = 0.0
+    __match_args__ = ("label_smoothing",)
 
-    def __post_init__(self) -> None:
-        _check_fraction(self, "label_smoothing")
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        self.label_smoothing: Final = _fraction(label_smoothing, "label_smoothing")
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
         return {"name": self.name, "label_smoothing": self.label_smoothing}
 
 
-@dataclass(frozen=True)
 class Huber(Loss):
     r"""Huber's loss: quadratic for small errors, linear for large ones; mean over rows and outputs.
 
@@ -163,17 +176,15 @@ class Huber(Loss):
     """
 
     name: ClassVar[str] = "huber"
-    delta: float = 1.0
+    __match_args__ = ("delta",)
 
-    def __post_init__(self) -> None:
-        delta = _checks.number(self.delta, "delta", low=0.0, open_low=True)
-        object.__setattr__(self, "delta", delta)
+    def __init__(self, delta: float = 1.0) -> None:
+        self.delta: Final = _checks.number(delta, "delta", low=0.0, open_low=True)
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
         return {"name": self.name, "delta": self.delta}
 
 
-@dataclass(frozen=True)
 class Pinball(Loss):
     r"""The pinball loss, whose minimum is a quantile; mean over rows and outputs.
 
@@ -198,15 +209,15 @@ class Pinball(Loss):
     """
 
     name: ClassVar[str] = "pinball"
-    quantile: float | Sequence[float] = 0.5
+    __match_args__ = ("quantile",)
 
-    def __post_init__(self) -> None:
-        given: Any = self.quantile
+    def __init__(self, quantile: float | Sequence[float] = 0.5) -> None:
+        given: Any = quantile
         if isinstance(given, str) or not hasattr(given, "__len__"):
             checked: Any = _quantile(given, "quantile")
         else:
             checked = tuple(_quantile(q, f"quantile[{i}]") for i, q in enumerate(given))
-        object.__setattr__(self, "quantile", checked)
+        self.quantile: Final[float | tuple[float, ...]] = checked
 
     def _check_outputs(self, outputs: int) -> None:
         if isinstance(self.quantile, tuple) and len(self.quantile) != outputs:
@@ -224,13 +235,16 @@ _WITH_PARAMETERS: dict[str, type[Loss]] = {
 }
 
 
-def check_loss(loss: Any) -> Loss:
+def check_loss(loss: Any, outputs: int | None = None) -> Loss:
     """Return the loss that a name, an object or a configuration stands for.
 
     Parameters
     ----------
     loss : str, Loss or dict
-        A dict is what ``Loss._config()`` gave.
+        Names of other libraries are taken where they mean the same. A dict is what
+        ``Loss._config()`` gave.
+    outputs : int, optional
+        How many the network has; a mean over several of them is another loss than their sum.
 
     Returns
     -------
@@ -252,12 +266,21 @@ def check_loss(loss: Any) -> Loss:
             return _WITH_PARAMETERS[name](**settings)
         except (KeyError, TypeError):
             raise ValueError(f"loss {name!r} has no settings {', '.join(settings)}") from None
-    return _named(_checks.choice(loss, "loss", tuple(LOSSES)))
+    if isinstance(loss, str) and spelling(loss) in {spelling(name) for name in BINARY_LOSSES}:
+        if outputs not in (None, 1):
+            raise ValueError(
+                f"loss={loss!r} is a mean over the outputs, of which there are {outputs}; pass "
+                "'sigmoid_cross_entropy', which is their sum, or 'softmax_cross_entropy' for one "
+                "class of several"
+            )
+        return _named("sigmoid_cross_entropy")
+    if isinstance(loss, type) and issubclass(loss, Loss):
+        raise TypeError(f"loss must be a name or an object, got {loss!r}; pass {loss.__name__}()")
+    return _named(canonical(loss, "loss", LOSSES, ALIASES))
 
 
-def _check_fraction(loss: Loss, name: str) -> None:
-    value = _checks.number(getattr(loss, name), name, low=0.0, high=1.0, open_low=False)
-    object.__setattr__(loss, name, value)
+def _fraction(value: Any, name: str) -> float:
+    return _checks.number(value, name, low=0.0, high=1.0, open_low=False)
 
 
 def _quantile(value: Any, name: str) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pynn import _checks, _monitor
+from pynn._frozen import Frozen
 
 if TYPE_CHECKING:
     from pynn.history import History
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 Steps = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Schedule(ABC):
+class Schedule(Frozen, ABC):
     """A learning rate as a function of the number of the update, from 0.
 
     It takes the place of a number as an optimiser's ``learning_rate``. Schedules are immutable,
@@ -79,7 +79,7 @@ class Schedule(ABC):
     def _rates(self, steps: Steps) -> Steps:
         """The rates of the updates of these numbers."""
 
-    def observe(self, history: History) -> None:  # noqa: B027
+    def observe(self, history: History) -> None:
         """See an epoch's figures; `fit` calls it after every epoch.
 
         Most schedules do not look at them.
@@ -110,7 +110,7 @@ class Schedule(ABC):
         name = type(self).__name__
         if SCHEDULES.get(name) is not type(self):
             raise ValueError(f"{name} is not one of pynn's schedules: {', '.join(SCHEDULES)}")
-        arguments = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        arguments = self._settings()
         for key, value in arguments.items():
             if isinstance(value, Schedule):
                 arguments[key] = value.get_config()
@@ -120,23 +120,7 @@ class Schedule(ABC):
         """What `get_config` gave as the state, checked and taken on."""
         raise ValueError(f"{type(self).__name__} has no state, got {state!r}")
 
-    # What __post_init__ has checked and converted. (Frozen dataclasses are set this way.)
 
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-
-    def _set_positive(self, *names: str) -> None:
-        for name in names:
-            self._set(name, _checks.number(getattr(self, name), name, low=0.0, open_low=True))
-
-    def _set_at_least_0(self, name: str) -> None:
-        self._set(name, _checks.number(getattr(self, name), name, low=0.0, open_low=False))
-
-    def _set_integer(self, name: str, at_least: int) -> None:
-        self._set(name, _checks.integer(getattr(self, name), name, at_least))
-
-
-@dataclass(frozen=True)
 class Constant(Schedule):
     """The same learning rate for all updates, as a schedule.
 
@@ -152,16 +136,15 @@ class Constant(Schedule):
     0.1
     """
 
-    rate: float
+    __match_args__ = ("rate",)
 
-    def __post_init__(self) -> None:
-        self._set_positive("rate")
+    def __init__(self, rate: float) -> None:
+        self.rate: Final = _positive(rate, "rate")
 
     def _rates(self, steps: Steps) -> Steps:
         return np.full_like(steps, self.rate)
 
 
-@dataclass(frozen=True)
 class StepDecay(Schedule):
     r"""A learning rate that is multiplied by a factor at regular intervals.
 
@@ -187,19 +170,17 @@ class StepDecay(Schedule):
     0.2
     """
 
-    rate: float
-    every: int
-    factor: float = 0.1
+    __match_args__ = ("rate", "every", "factor")
 
-    def __post_init__(self) -> None:
-        self._set_positive("rate", "factor")
-        self._set_integer("every", 1)
+    def __init__(self, rate: float, every: int, factor: float = 0.1) -> None:
+        self.rate: Final = _positive(rate, "rate")
+        self.every: Final = _checks.integer(every, "every", 1)
+        self.factor: Final = _positive(factor, "factor")
 
     def _rates(self, steps: Steps) -> Steps:
         return self.rate * self.factor ** (steps // self.every)
 
 
-@dataclass(frozen=True)
 class ExponentialDecay(Schedule):
     r"""A learning rate that falls by the same fraction with each update.
 
@@ -225,19 +206,17 @@ class ExponentialDecay(Schedule):
     0.4
     """
 
-    rate: float
-    factor: float
-    every: int = 1
+    __match_args__ = ("rate", "factor", "every")
 
-    def __post_init__(self) -> None:
-        self._set_positive("rate", "factor")
-        self._set_integer("every", 1)
+    def __init__(self, rate: float, factor: float, every: int = 1) -> None:
+        self.rate: Final = _positive(rate, "rate")
+        self.factor: Final = _positive(factor, "factor")
+        self.every: Final = _checks.integer(every, "every", 1)
 
     def _rates(self, steps: Steps) -> Steps:
         return self.rate * self.factor ** (steps / self.every)
 
 
-@dataclass(frozen=True)
 class CosineDecay(Schedule):
     r"""A learning rate that falls along half a cosine, and then stays.
 
@@ -270,20 +249,17 @@ class CosineDecay(Schedule):
     (0.1, 0.05, 0.0, 0.0)
     """
 
-    rate: float
-    steps: int
-    final: float = 0.0
+    __match_args__ = ("rate", "steps", "final")
 
-    def __post_init__(self) -> None:
-        self._set_positive("rate")
-        self._set_integer("steps", 1)
-        self._set_at_least_0("final")
+    def __init__(self, rate: float, steps: int, final: float = 0.0) -> None:
+        self.rate: Final = _positive(rate, "rate")
+        self.steps: Final = _checks.integer(steps, "steps", 1)
+        self.final: Final = _at_least_0(final, "final")
 
     def _rates(self, steps: Steps) -> Steps:
         return _along_cosine(self.rate, self.final, steps / self.steps)
 
 
-@dataclass(frozen=True)
 class InverseScaling(Schedule):
     r"""A learning rate that falls with a power of the number of updates.
 
@@ -307,17 +283,16 @@ class InverseScaling(Schedule):
     0.01
     """
 
-    rate: float
-    power: float = 0.5
+    __match_args__ = ("rate", "power")
 
-    def __post_init__(self) -> None:
-        self._set_positive("rate", "power")
+    def __init__(self, rate: float, power: float = 0.5) -> None:
+        self.rate: Final = _positive(rate, "rate")
+        self.power: Final = _positive(power, "power")
 
     def _rates(self, steps: Steps) -> Steps:
         return self.rate / (steps + 1) ** self.power
 
 
-@dataclass(frozen=True)
 class OneCycle(Schedule):
     r"""The 1cycle policy: a learning rate that rises to a peak and falls far below its start.
 
@@ -353,17 +328,23 @@ class OneCycle(Schedule):
     (0.02, 0.5, 2e-06)
     """
 
-    peak: float
-    steps: int
-    pct_start: float = 0.3
-    div_factor: float = 25.0
-    final_div_factor: float = 1e4
+    __match_args__ = ("peak", "steps", "pct_start", "div_factor", "final_div_factor")
 
-    def __post_init__(self) -> None:
-        self._set_positive("peak", "div_factor", "final_div_factor")
-        self._set_integer("steps", 1)
-        fraction = _checks.number(self.pct_start, "pct_start", low=0.0, high=1.0, open_low=False)
-        self._set("pct_start", fraction)
+    def __init__(
+        self,
+        peak: float,
+        steps: int,
+        pct_start: float = 0.3,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+    ) -> None:
+        self.peak: Final = _positive(peak, "peak")
+        self.steps: Final = _checks.integer(steps, "steps", 1)
+        self.pct_start: Final = _checks.number(
+            pct_start, "pct_start", low=0.0, high=1.0, open_low=False
+        )
+        self.div_factor: Final = _positive(div_factor, "div_factor")
+        self.final_div_factor: Final = _positive(final_div_factor, "final_div_factor")
 
     def _rates(self, steps: Steps) -> Steps:
         first = self.peak / self.div_factor
@@ -380,7 +361,6 @@ class OneCycle(Schedule):
         )
 
 
-@dataclass(frozen=True)
 class WarmUp(Schedule):
     r"""A learning rate that rises linearly in the first updates and then follows a schedule.
 
@@ -412,28 +392,23 @@ class WarmUp(Schedule):
     (0.001, 0.05, 0.1, 0.0)
     """
 
-    schedule: Schedule | float
-    steps: int
+    __match_args__ = ("schedule", "steps")
 
-    def __post_init__(self) -> None:
-        given: Any = self.schedule
-        if callable(given) and not isinstance(given, Schedule):
-            raise TypeError(f"schedule must be a Schedule or a number, got {given!r}")
-        if not isinstance(given, Schedule):
-            rate = _checks.number(given, "schedule", low=0.0, open_low=True)
-            self._set("schedule", Constant(rate))
-        self._set_integer("steps", 1)
+    def __init__(self, schedule: Schedule | float, steps: int) -> None:
+        if not isinstance(schedule, Schedule):
+            if callable(schedule):
+                raise TypeError(f"schedule must be a Schedule or a number, got {schedule!r}")
+            schedule = Constant(_positive(schedule, "schedule"))
+        self.schedule: Final = schedule
+        self.steps: Final = _checks.integer(steps, "steps", 1)
 
     def _rates(self, steps: Steps) -> Steps:
         risen = np.minimum((steps + 1) / (self.steps + 1), 1)
-        return risen * self._after()._rates(np.maximum(steps - self.steps, 0))
-
-    def _after(self) -> Schedule:
-        return cast(Schedule, self.schedule)
+        return risen * self.schedule._rates(np.maximum(steps - self.steps, 0))
 
     @property
     def _observes(self) -> bool:
-        return self._after()._observes
+        return self.schedule._observes
 
     def observe(self, history: History) -> None:
         """Let the schedule see an epoch's figures.
@@ -442,19 +417,21 @@ class WarmUp(Schedule):
         ----------
         history : History
         """
-        self._after().observe(history)
+        self.schedule.observe(history)
 
 
-@dataclass
 class _Plateau:
     """What `ReduceOnPlateau` has observed so far."""
 
-    rate: float
-    best: float | None = None
-    wait: int = 0
+    def __init__(self, rate: float, best: float | None = None, wait: int = 0) -> None:
+        self.rate, self.best, self.wait = rate, best, wait
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Plateau) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment] # it changes
 
 
-@dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
     """A learning rate that falls when a recorded figure has stopped improving.
 
@@ -499,22 +476,26 @@ class ReduceOnPlateau(Schedule):
     [0.1, 0.1, 0.05]
     """
 
-    rate: float
-    factor: float = 0.1
-    patience: int = 10
-    min_delta: float = 1e-4
-    min_rate: float = 0.0
-    monitor: str = "val_loss"
-    mode: str = "auto"
-    _state: _Plateau = field(init=False, repr=False)
+    __match_args__ = ("rate", "factor", "patience", "min_delta", "min_rate", "monitor", "mode")
+    __hash__ = None  # type: ignore[assignment] # what it has observed changes
 
-    def __post_init__(self) -> None:
-        self._set_positive("rate")
-        factor = _checks.number(self.factor, "factor", low=0.0, high=1.0, open_low=True)
-        self._set("factor", factor)
-        self._set_integer("patience", 0)
-        self._set_at_least_0("min_delta")
-        self._set_at_least_0("min_rate")
+    def __init__(
+        self,
+        rate: float,
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        min_rate: float = 0.0,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+    ) -> None:
+        self.rate: Final = _positive(rate, "rate")
+        self.factor: Final = _checks.number(factor, "factor", low=0.0, high=1.0, open_low=True)
+        self.patience: Final = _checks.integer(patience, "patience", 0)
+        self.min_delta: Final = _at_least_0(min_delta, "min_delta")
+        self.min_rate: Final = _at_least_0(min_rate, "min_rate")
+        self.monitor: Final = monitor
+        self.mode: Final = mode
         if self.min_rate > self.rate:
             raise ValueError(
                 f"min_rate must be at most the rate, {self.rate:g}, got {self.min_rate:g}"
@@ -522,7 +503,11 @@ class ReduceOnPlateau(Schedule):
         if not isinstance(self.monitor, str):
             raise TypeError(f"monitor must be the name of a figure, got {self.monitor!r}")
         _monitor.direction(self.monitor, self.mode)
-        self._set("_state", _Plateau(self.rate))
+        self._observe_from(_Plateau(self.rate))
+
+    def _observe_from(self, state: _Plateau) -> None:
+        self._state: _Plateau
+        self.__dict__["_state"] = state  # past Frozen.__setattr__
 
     @property
     def current_rate(self) -> float:
@@ -569,13 +554,12 @@ class ReduceOnPlateau(Schedule):
         if not isinstance(state, dict) or set(state) != {"rate", "best", "wait"}:
             raise ValueError(f"state must be a dict of rate, best and wait, got {state!r}")
         best = state["best"]
-        self._set(
-            "_state",
+        self._observe_from(
             _Plateau(
-                _checks.number(state["rate"], "state['rate']", low=0.0, open_low=False),
+                _at_least_0(state["rate"], "state['rate']"),
                 None if best is None else _checks.real(best, "state['best']"),
                 _checks.integer(state["wait"], "state['wait']", 0),
-            ),
+            )
         )
 
 
@@ -620,7 +604,7 @@ def schedule_from_config(config: dict[str, Any]) -> Schedule:
     name = _checks.choice(rest.pop("name", None), "a schedule's name", tuple(SCHEDULES))
     make = SCHEDULES[name]
     state = rest.pop("state", None)
-    arguments = {f.name: f.default is MISSING for f in fields(make) if f.init}
+    arguments = {p.name: p.default is p.empty for p in inspect.signature(make).parameters.values()}
     if unknown := rest.keys() - arguments.keys():
         raise ValueError(f"{name} has no argument {', '.join(map(repr, sorted(unknown)))}")
     if missing := [key for key, needed in arguments.items() if needed and key not in rest]:
@@ -632,6 +616,14 @@ def schedule_from_config(config: dict[str, Any]) -> Schedule:
     if state is not None:
         schedule._set_state(state)
     return schedule
+
+
+def _positive(value: Any, name: str) -> float:
+    return _checks.number(value, name, low=0.0, open_low=True)
+
+
+def _at_least_0(value: Any, name: str) -> float:
+    return _checks.number(value, name, low=0.0, open_low=False)
 
 
 def _along_cosine(start: float, end: float, fraction: Steps) -> Steps:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,25 +12,31 @@ from pynn._types import Array
 from pynn.losses import LOSSES
 
 
-@dataclass(frozen=True)
 class Targets:
     """Targets as the core takes them: a vector of int64 labels, or a matrix of values."""
 
-    values: Array
-    labels: bool
+    def __init__(self, values: Array, labels: bool, flat: bool = False) -> None:
+        self.values, self.labels = values, labels
+        self.flat = flat  # values that came as a vector; predictions have the same shape
 
     def rows(self, index: Any) -> Array:
         """Those of some samples, contiguous."""
         return np.ascontiguousarray(self.values[index])
 
 
-@dataclass(frozen=True)
 class Data:
     """Samples with their targets and, if there are any, their weights (float64)."""
 
-    samples: Array
-    targets: Targets
-    weights: Array | None = None
+    def __init__(
+        self,
+        samples: Array,
+        targets: Targets,
+        weights: Array | None = None,
+        names: tuple[str, str] = ("X", "y"),
+    ) -> None:
+        self.samples, self.targets, self.weights = samples, targets, weights
+        self.names = names  # of samples and targets, for messages
+        self.row_major: Array | None = None  # a copy of the samples that is read faster (staging)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -64,12 +69,12 @@ def check_targets(y: Any, loss: str, rows: int, outputs: int, name: str) -> Targ
         raise ValueError(f"{name} must have 1 or 2 dimensions, got shape {array.shape}")
     if len(array) != rows:
         raise ValueError(f"{name} has {len(array)} rows (shape {array.shape}), expected {rows}")
-    classes = LOSSES[loss].classes
+    classes, flat = LOSSES[loss].classes, False
     if array.ndim == 1:
         one_column = outputs == 1 and loss != "softmax_cross_entropy"
         if not one_column:
             return Targets(_labels(array, loss, outputs, name), labels=True)
-        array = array[:, np.newaxis]
+        array, flat = array[:, np.newaxis], True
     if array.shape[1] != outputs:
         hint = ""
         if classes and array.shape[1] == 1 and array.dtype.kind in "iu":
@@ -87,7 +92,7 @@ def check_targets(y: Any, loss: str, rows: int, outputs: int, name: str) -> Targ
         raise ValueError(
             f"{name} holds values down to {array.min()}, expected at least 0 for loss='poisson'"
         )
-    return Targets(_readable(array), labels=False)
+    return Targets(_readable(array), labels=False, flat=flat)
 
 
 def _labels(array: Array, loss: str, outputs: int, name: str) -> Array:
@@ -249,6 +254,24 @@ def held_out_count(fraction: float, rows: int) -> int:
     return count
 
 
+def last_rows(fraction: float, rows: int) -> tuple[Array, Array]:
+    """Indices of samples to train on, and of the last ones, which are held out.
+
+    Parameters
+    ----------
+    fraction : float
+        The part that is held out, rounded up.
+    rows : int
+
+    Returns
+    -------
+    training, held_out : ndarray of int64
+    """
+    kept = rows - held_out_count(fraction, rows)
+    indices = np.arange(rows)
+    return indices[:kept], indices[kept:]
+
+
 def stratified_split(
     rng: np.random.Generator, fraction: float, rows: int, labels: Array | None
 ) -> tuple[Array, Array]:
@@ -287,8 +310,8 @@ def stratified_split(
     return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
-def predictions(loss: str, outputs: Array) -> Array:
-    """Labels for the cross-entropies, the outputs themselves otherwise."""
+def predictions(loss: str, outputs: Array, flat: bool = False) -> Array:
+    """Labels for the cross-entropies, otherwise the outputs: as a vector if `flat`."""
     if loss == "softmax_cross_entropy":
         best: Array = np.argmax(outputs, axis=-1)
         return best
@@ -296,4 +319,4 @@ def predictions(loss: str, outputs: Array) -> Array:
         positive = (outputs > 0.5).astype(np.int64)
         first: Array = positive[..., 0]
         return first if outputs.shape[-1] == 1 else positive
-    return outputs
+    return outputs[..., 0] if flat and outputs.shape[-1] == 1 else outputs

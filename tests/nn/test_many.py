@@ -53,8 +53,10 @@ def test_networks_get_the_bits_that_they_get_alone(optimizer, threads):
         nets, networks(), result.histories, again.histories, result, strict=True
     ):
         assert model is net
-        assert figures(twin.fit(X, Y, 4, optimizer=optimizer(), **arguments)) == figures(first)
-        assert figures(twin.fit(X, Y, 2, **arguments)) == figures(second)
+        assert figures(twin.fit(X, Y, epochs=4, optimizer=optimizer(), **arguments)) == figures(
+            first
+        )
+        assert figures(twin.fit(X, Y, epochs=2, **arguments)) == figures(second)
         assert_same_bits(net, twin)
         assert net.rng.bit_generator.state == twin.rng.bit_generator.state
 
@@ -81,7 +83,9 @@ def test_points_of_a_grid_can_be_rebuilt_alone():
     for net, point, row, seed in zip(result, result.parameters, result.table, seeds, strict=True):
         hidden = (8,) if point["hidden"] == 8 else (5, 6)
         alone = pynn.MLP([4, *hidden, 3], l2=point["l2"], seed=seed)
-        history = alone.fit(X, Y, 3, optimizer=pynn.SGD(point["learning_rate"], momentum=0.5))
+        history = alone.fit(
+            X, Y, epochs=3, optimizer=pynn.SGD(point["learning_rate"], momentum=0.5)
+        )
         assert_same_bits(net, alone)
         assert row["loss"] == history.loss[-1]
         assert {k: row[k] for k in point} == point
@@ -94,7 +98,7 @@ def test_points_with_arguments_of_fit():
     ]
     result = fit_many(points, X, Y, epochs=1)
     first, second = pynn.MLP([4, 5, 3], seed=3), pynn.MLP([4, 5, 3], seed=4)
-    first.fit(X, Y, 2, 10)
+    first.fit(X, Y, epochs=2, batch_size=10)
     second.fit(X, Y, optimizer=pynn.Adam(0.1), class_weight="balanced")
     assert_same_bits(result[0], first)
     assert_same_bits(result[1], second)
@@ -133,7 +137,7 @@ def test_callbacks_and_optimizers_are_each_networks_own():
         nets, networks(4), result.table, result.histories, strict=True
     ):
         own = copy.deepcopy(stop)
-        twin.fit(X, Y, 30, optimizer=pynn.Adam(0.05), callbacks=[own])
+        twin.fit(X, Y, epochs=30, optimizer=pynn.Adam(0.05), callbacks=[own])
         assert_same_bits(net, twin)
         assert len(history) == own.stopped_epoch
         assert row["epoch"] == own.best_epoch
@@ -203,7 +207,7 @@ def test_folds_are_trained_as_copies_of_their_samples(arguments):
                 weights = {"sample_weight": WEIGHTS[test]}
             settings = {"dropout": 0.1, "seed": seeds[0]} if i == 0 else {"seed": 1}
             alone = pynn.MLP([4, 5 + 2 * i, 3], **settings)
-            history = alone.fit(X[train], Y[train], 3, 8, **arguments_here)
+            history = alone.fit(X[train], Y[train], epochs=3, batch_size=8, **arguments_here)
             assert_same_bits(result[i][k], alone)
             assert figures(result.histories[i][k]) == figures(history)
             scores.append(alone.evaluate(X[test], Y[test], **weights))
@@ -223,7 +227,7 @@ def test_networks_in_a_cross_validation_stay_as_they_are():
         assert_same_bits(net, old)
     assert nets[0].optimizer._states[nets[0]].steps[0] == twin.optimizer._states[twin].steps[0]
     folds = stratified_folds(3, 90, Y, np.random.default_rng(0))
-    twin.fit(X[folds[0][0]], Y[folds[0][0]], 2)  # from where it was, Adam's moments included
+    twin.fit(X[folds[0][0]], Y[folds[0][0]], epochs=2)  # from where it was, Adam's moments included
     assert_same_bits(result[0][0], twin)
 
 
@@ -234,7 +238,7 @@ def test_an_optimizer_that_knows_the_network_goes_on_in_each_fold():
     net.fit(X, Y, optimizer=pynn.SGD(0.01))
     twin, twin_adam = copy.deepcopy((net, adam))
     result = fit_many([net], X, Y, epochs=2, optimizer=adam, cv=[(range(60), range(60, 90))])
-    twin.fit(X[:60], Y[:60], 2, optimizer=twin_adam)
+    twin.fit(X[:60], Y[:60], epochs=2, optimizer=twin_adam)
     assert_same_bits(result[0][0], twin)
     assert list(adam._states) == [net]
     assert adam._states[net].steps[0] == 3
@@ -269,7 +273,7 @@ def test_an_error_does_not_lose_the_others(cv):
     if cv is None:
         assert len(result.histories[1]) == 2
         for net, twin in zip(result, networks(3), strict=True):
-            twin.fit(X, Y, 2 if net is result[1] else 3)
+            twin.fit(X, Y, epochs=2 if net is result[1] else 3)
             assert_same_bits(net, twin)
 
 

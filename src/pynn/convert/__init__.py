@@ -11,3 +11,7 @@ from pynn.convert.sklearn import from_sklearn, to_sklearn
 from pynn.convert.torch import from_torch, to_torch
 
 __all__ = ["from_sklearn", "from_torch", "to_c", "to_onnx", "to_sklearn", "to_torch"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from pynn.files.container import Container
     from pynn.mlp import MLP
 
+__all__ = ["load", "path_of", "save"]
+
 MOST_CHARACTERS = 400
 NPZ, TENSORS = ".npz", ".safetensors"
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def path_of(path: str | os.PathLike[str]) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from pynn import _checks, fitting
 from pynn._copies import optimizer_for
 from pynn._types import Array
-from pynn.callbacks import EarlyStopping
+from pynn.callbacks import EarlyStopping, check_callbacks
 from pynn.checkpoint import Checkpoint
 from pynn.history import History
 from pynn.losses import LOSSES
@@ -345,7 +345,7 @@ def _folds(
 ) -> list[Fold]:
     if y.ndim == 0:
         raise ValueError(f"y must have 1 or 2 dimensions, got shape {y.shape}")
-    classes = LOSSES[net.loss].classes and y.ndim == 1 and y.dtype.kind in "biu"
+    classes = LOSSES[net._loss.name].classes and y.ndim == 1 and y.dtype.kind in "biu"
     folds = check_folds(cv, len(y), y if classes else None, np.random.default_rng(root))
     for i, parts in enumerate(folds):
         for name, rows in zip(("train", "test"), parts, strict=True):
@@ -367,7 +367,7 @@ def _planned(
     arguments = shared | {name: model.parameters[name] for name in FIT if name in model.parameters}
     for name in ("optimizer", "learning_rate"):
         arguments.pop(name, None)
-    callbacks = fitting.check_callbacks(arguments.pop("callbacks"))
+    callbacks = check_callbacks(arguments.pop("callbacks"))
     fits = []
     parts: list[tuple[Array | None, Array | None]] = [*folds] if folds else [(None, None)]
     for train, test in parts:

@@ -17,3 +17,7 @@ from pynn.plot.regions import decision_regions
 from pynn.plot.weights import first_layer
 
 __all__ = ["confusion_matrix", "decision_regions", "first_layer", "learning_curve", "network"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -16,3 +16,7 @@ from pynn.sklearn.regressor import MLPRegressor
 del _sklearn
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
+
+
+def __dir__() -> list[str]:
+    return __all__

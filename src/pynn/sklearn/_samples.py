@@ -10,6 +10,7 @@ import numpy as np
 from pynn._types import Array
 from pynn.sklearn._link import Link
 from pynn.sklearn._optimizers import StochasticOptimizer
+from pynn.staging import row_major
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,15 @@ class Epochs:
     def __init__(
         self, link: Link, samples: Samples, batch_size: int, optimizer: StochasticOptimizer
     ) -> None:
+        if not samples.is_sparse:
+            X = row_major(samples.X, link.net.dtype)
+            if X is not None:
+                samples = Samples(X, samples.targets, samples.labels, samples.weights)
         self._link, self._samples = link, samples
         self._batch_size, self._optimizer = batch_size, optimizer
         # scikit-learn's squared error is a mean over the outputs, but its gradient that of the sum.
         outputs = link.net.layer_sizes[-1]
-        self._divisor = outputs if link.net.loss == "squared_error" else 1
+        self._divisor = outputs if link.net._loss.name == "squared_error" else 1
 
     def run(self, orders: Array, losses: Array) -> None:
         """Go through the samples in each of these orders.
