@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pynn import _checks, _core, _intake, architecture, fitting, initializers
+from pynn import _checks, _core, _intake, architecture, fitting, initializers, staging
 from pynn._attributes import Checked, Fixed, Views
 from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
 from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
@@ -685,7 +685,7 @@ class MLP:
             block: Any = slice(start, min(start + EVALUATION_ROWS, count))
             if rows is not None:
                 block = rows[block]
-            samples = data.samples[block]
+            samples = staging.rows_of(data.samples, block, self.dtype)
             outputs = np.empty((len(samples), self.layer_sizes[-1]), self.dtype)
             self._core.forward(samples, last, False, outputs)
             target = data.targets.rows(block)
@@ -1169,7 +1169,7 @@ class MLP:
         `update` is the compiled optimiser. `epoch`, `batch`: the numbers of the first.
         """
         result: TrainingResult = self._core.train(
-            data.samples,
+            data.samples if data.row_major is None else data.row_major,
             data.targets.values,
             data.targets.labels,
             data.weights,

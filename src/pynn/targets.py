@@ -36,6 +36,7 @@ class Data:
     ) -> None:
         self.samples, self.targets, self.weights = samples, targets, weights
         self.names = names  # of samples and targets, for messages
+        self.row_major: Array | None = None  # a copy of the samples that is read faster (staging)
 
     def __len__(self) -> int:
         return len(self.samples)

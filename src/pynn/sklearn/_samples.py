@@ -11,6 +11,7 @@ import numpy as np
 from pynn._types import Array, TrainingResult
 from pynn.sklearn._link import Link
 from pynn.sklearn._optimizers import StochasticOptimizer
+from pynn.staging import row_major
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,10 @@ class Epochs:
     def __init__(
         self, link: Link, samples: Samples, batch_size: int, optimizer: StochasticOptimizer
     ) -> None:
+        if not samples.is_sparse:
+            X = row_major(samples.X, link.net.dtype)
+            if X is not None:
+                samples = Samples(X, samples.targets, samples.labels, samples.weights)
         self._link, self._samples = link, samples
         self._batch_size, self._optimizer = batch_size, optimizer
         self.report: Callable[[TrainingResult], None] | None = None  # called now and then
