@@ -48,7 +48,7 @@ def contenders(X: Any, y: Any, epochs: int, folds: int, threads: int) -> dict[st
             optimizer = pynn.SGD(momentum=MOMENTUM)
             result = fit_many(
                 grid, X, y, epochs=epochs, batch_size=BATCH_SIZE, optimizer=optimizer,
-                cv=parts, seed=0, progress=False,
+                cv=parts, refit=False, seed=0, progress=False,
             )  # fmt: skip
         return [row["test_accuracy"] for row in result.table]
 

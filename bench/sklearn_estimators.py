@@ -94,7 +94,7 @@ def fits(name: str, dtype: str, repeats: int, epochs: int) -> None:
 
     def plain() -> None:
         net = pynn.MLP([X.shape[1], *hidden, 10], l2=1e-4 / BATCH, dtype=dtype, seed=0)
-        net.fit(X, y, epochs_done, BATCH, pynn.Adam(), progress=False)
+        net.fit(X, y, epochs=epochs_done, batch_size=BATCH, optimizer=pynn.Adam(), progress=False)
 
     functions["plain"] = plain
     found = medians(functions, repeats)

@@ -66,6 +66,20 @@ public:
         network_.forward(m, layers, predictions, result);
     }
 
+    // The predictions as the next step of training makes them; `noise`: dropout's key and step.
+    void forward_training(const py::array& x, const py::array& noise, py::array out) {
+        const Matrix m = matrix_of(x, network_.inputs(), "X");
+        require(m.rows >= 1, "there are no samples");
+        require(out.ndim() == 2 && out.shape(0) == m.rows && out.shape(1) == network_.outputs(),
+                "out has the wrong shape");
+        T* const result = writable<T>(out, "out");
+        const Place place = place_of(noise);
+        const Busy busy(busy_);
+        UsualFloatState usual;
+        py::gil_scoped_release release;
+        trainer_.predict_in_training(m, place, result);
+    }
+
     // `self` is this object in Python, which the builtin keeps alive.
     py::object forward_call(py::handle self) const { return make_forward_call(network_, self); }
 
@@ -114,7 +128,7 @@ public:
 
     // dx from the gradient `dout` of the predictions; the parameters' to `gradient`, if given.
     void backward(const py::array& x, const py::array& dout, py::array dx,
-                  std::optional<py::array> gradient) {
+                  std::optional<py::array> gradient, const std::optional<py::array>& noise) {
         Samples samples;
         samples.x = matrix_of(x, network_.inputs(), "X");
         require(dout.size() == samples.x.rows * network_.outputs(), "dout has the wrong size");
@@ -123,14 +137,15 @@ public:
             require(gradient->size() == network_.parameter_count(), "gradient has the wrong size");
             copy = Optimizer<T>{Rule::copy, writable<T>(*gradient, "gradient")};
         }
-        differentiate(samples, contiguous<T>(dout, "dout"), dx, copy ? &*copy : nullptr);
+        differentiate(samples, contiguous<T>(dout, "dout"), dx, copy ? &*copy : nullptr, noise);
     }
 
     // dx from the mean loss of the samples.
     void input_gradient(const py::array& x, const py::array& y, bool labels,
-                        const std::optional<py::array>& weights, py::array dx) {
+                        const std::optional<py::array>& weights, py::array dx,
+                        const std::optional<py::array>& noise) {
         differentiate(samples_of(x, y, labels, weights, network_.inputs(), network_.outputs()),
-                      nullptr, dx, nullptr);
+                      nullptr, dx, nullptr, noise);
     }
 
 private:
@@ -165,12 +180,18 @@ private:
         return layers;
     }
 
-    static void take_noise(const std::optional<py::array>& noise, Course& course) {
-        if (!noise) return;
+    // Where random layers are in their streams; without `noise` they let everything pass.
+    static Place place_of(const std::optional<py::array>& noise) {
+        if (!noise) return {};
         const uint64_t* const values = vector_of<uint64_t>(*noise, 2, "noise");
-        course.training = true;
-        course.key = values[0];
-        course.first_step = values[1];
+        return {true, values[0], values[1]};
+    }
+
+    static void take_noise(const std::optional<py::array>& noise, Course& course) {
+        const Place place = place_of(noise);
+        course.training = place.training;
+        course.key = place.key;
+        course.first_step = place.step;
     }
 
     // One training call at a time: the mini-batch's buffers and the weights are the network's.
@@ -192,15 +213,16 @@ private:
     };
 
     void differentiate(const Samples& samples, const T* dout, py::array& dx,
-                       const Optimizer<T>* gradient) {
+                       const Optimizer<T>* gradient, const std::optional<py::array>& noise) {
         require(samples.x.rows >= 1, "there are no samples");
         require(dx.size() == samples.x.rows * network_.inputs(), "dx has the wrong size");
         check_labels(samples, nullptr, samples.x.rows, network_.outputs());
         T* const to = writable<T>(dx, "dx");
+        const Place place = place_of(noise);
         Busy busy(busy_);
         UsualFloatState usual;
         py::gil_scoped_release release;
-        trainer_.differentiate_inputs(samples, dout, to, gradient);
+        trainer_.differentiate_inputs(samples, dout, to, gradient, place);
     }
 
     // The caller is `Busy`. What `report` raised, if that ended it, goes to `failure`.
@@ -278,13 +300,15 @@ void bind_network_of(py::module_& m, const char* name) {
         .def("set_parameters", &Net::set_parameters, py::arg("parameters"))
         .def("forward", &Net::forward, py::arg("x"), py::arg("stage"), py::arg("predictions"),
              py::arg("out"))
+        .def("forward_training", &Net::forward_training, py::arg("x"), py::arg("noise"),
+             py::arg("out"))
         .def("forward_call", [](py::object net) { return net.cast<Net&>().forward_call(net); })
         .def("gradients", &Net::gradients, py::arg("x"), py::arg("y"), py::arg("labels"),
              py::arg("weights"), py::arg("gradient"), py::arg("noise"))
         .def("backward", &Net::backward, py::arg("x"), py::arg("dout"), py::arg("dx"),
-             py::arg("gradient"))
+             py::arg("gradient"), py::arg("noise"))
         .def("input_gradient", &Net::input_gradient, py::arg("x"), py::arg("y"), py::arg("labels"),
-             py::arg("weights"), py::arg("dx"))
+             py::arg("weights"), py::arg("dx"), py::arg("noise"))
         .def("train", &Net::train, py::arg("x"), py::arg("y"), py::arg("labels"),
              py::arg("weights"), py::arg("order"), py::arg("batch_size"), py::arg("optimizer"),
              py::arg("noise"), py::arg("penalty_by_weight"), py::arg("figures"), py::arg("report"));

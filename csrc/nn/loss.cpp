@@ -1,6 +1,7 @@
 #include "nn/loss.h"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "dispatch/dispatch.h"
@@ -180,6 +181,12 @@ double weight_of(const double* weights, const int64_t* order, index_t first, ind
     double total = 0;
     for (index_t i = first; i < first + count; ++i) total += weights[order ? order[i] : i];
     return total;
+}
+
+int weight_exponent(double total) {
+    constexpr double far = 0x1p60;
+    const bool is_near = total >= 1 / far && total <= far;
+    return is_near || total <= 0 || !std::isfinite(total) ? 0 : std::ilogb(total);
 }
 
 template class Loss<float>;

@@ -65,4 +65,9 @@ std::unique_ptr<Loss<T>> make_loss(const LossSettings& settings);
 // order.
 double weight_of(const double* weights, const int64_t* order, index_t first, index_t count);
 
+// Weights count by their ratios, and float holds few of double's values: where a mini-batch's total
+// is far from 1, its weights are taken times 2 to the power of minus this, and else as they are
+// (0).
+int weight_exponent(double total);
+
 }  // namespace pynn

@@ -93,7 +93,7 @@ typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, co
     const T* const there = order ? nullptr : in_place<T>(samples.x, first);
     const double weight = samples.weights ? weight_of(samples.weights, order, first, rows)
                                           : static_cast<double>(rows);
-    return {first, rows, there ? there : x_.data(), weight};
+    return {first, rows, there ? there : x_.data(), weight, 0};
 }
 
 template <class T>
@@ -108,6 +108,7 @@ void Trainer<T>::forward(const Samples& samples, const int64_t* order, MiniBatch
                x_.data() + own.begin * network_.inputs());
     }
     if (network_.divides_layers(me.count)) {
+        scratch(me).place.first_row = batch.before;
         if (gathers) me.wait();
         input = batch.x;
         for (index_t l = 0; l < network_.layer_count(); ++l) {
@@ -117,7 +118,7 @@ void Trainer<T>::forward(const Samples& samples, const int64_t* order, MiniBatch
             input = outputs(l);
         }
     } else if (rows > 0) {
-        scratch(me).place.first_row = own.begin;
+        scratch(me).place.first_row = batch.before + own.begin;
         for (index_t l = 0; l < network_.layer_count(); ++l) {
             T* const output = outputs(l, own.begin);
             network_.layer(l).forward(network_.parameters(), input, output, rows, scratch(me));
@@ -147,9 +148,12 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
     }
     RowWeights<T> weights{batch.weight};
     if (samples.weights) {
+        const int exponent = weight_exponent(batch.weight);
+        weights.total = std::ldexp(batch.weight, -exponent);
         T* const values = weights_.data() + own.begin;
         for (index_t i = 0; i < rows; ++i) {
-            values[i] = static_cast<T>(samples.weights[order ? order[at + i] : at + i]);
+            const double weight = samples.weights[order ? order[at + i] : at + i];
+            values[i] = static_cast<T>(exponent ? std::ldexp(weight, -exponent) : weight);
         }
         weights.weights = values;
     }
@@ -308,7 +312,10 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     if (c.leave) return false;
     const double rows = static_cast<double>(batch.rows);
     double loss = kernels<T>().sum(losses_.data(), batch.rows), penalty = 0, factor = 1;
-    if (c.samples.weights) loss = batch.weight > 0 ? loss / batch.weight * rows : 0 * loss;
+    if (c.samples.weights) {
+        const double weight = std::ldexp(batch.weight, -weight_exponent(batch.weight));
+        loss = weight > 0 ? loss / weight * rows : 0 * loss;
+    }
     if (course.penalty_by_weight) factor = batch.weight > 0 ? 1 / batch.weight : 0;
     if (c.penalty_pieces > 0) {
         penalty = sum_in_order(penalties_.data(), c.penalty_pieces) * factor * rows;
@@ -417,10 +424,37 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
 }
 
 template <class T>
+void Trainer<T>::predict_in_training(const Matrix& x, const Place& place, T* out) {
+    Samples samples;
+    samples.x = x;
+    const index_t count = x.rows, n_out = network_.outputs(), block = std::min(block_rows, count);
+    const index_t last = network_.layer_count() - 1;
+    const int wanted = threads_for(network_.forward_operations() * static_cast<double>(block),
+                                   network_.parts(block), worth_a_thread_in_training);
+    prepare(block, wanted);
+    Barrier barrier;
+    run_team(wanted, [&](int index, int threads) {
+        const Member me{index, threads, barrier};
+        scratch(me).ahead = {};
+        scratch(me).place = place;
+        for (index_t first = 0; first < count; first += block) {
+            MiniBatch batch = mini_batch(samples, nullptr, first, std::min(block, count - first));
+            batch.before = first;
+            const Range own = part(batch.rows, index, threads);
+            forward(samples, nullptr, batch, me);
+            const T* const rows = outputs(last, own.begin);
+            T* const to = out + (first + own.begin) * n_out;
+            std::copy(rows, rows + own.size() * n_out, to);
+            if (own.size() > 0) network_.loss().predict(to, own.size(), n_out);
+            me.wait();
+        }
+    });
+}
+
+template <class T>
 void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* dx,
-                                      const Optimizer<T>* gradient) {
+                                      const Optimizer<T>* gradient, const Place& place) {
     // The parameters' gradient is a sum over all rows at once; without it a block of rows will do.
-    constexpr index_t block_rows = 1024;
     const index_t count = samples.x.rows, n_in = network_.inputs(), n_out = network_.outputs();
     const index_t block = gradient ? count : std::min(block_rows, count);
     const index_t last = network_.layer_count() - 1;
@@ -433,10 +467,11 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
     run_team(wanted, [&](int index, int threads) {
         const Member me{index, threads, barrier};
         scratch(me).ahead = {};
-        scratch(me).place = {};
+        scratch(me).place = place;
         for (index_t first = 0; first < count; first += block) {
             MiniBatch batch = mini_batch(samples, nullptr, first, std::min(block, count - first));
             batch.weight = weight;
+            batch.before = first;
             const Range own = part(batch.rows, index, threads);
             const index_t rows = own.size();
             forward(samples, nullptr, batch, me);

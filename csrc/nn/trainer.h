@@ -59,17 +59,24 @@ public:
     CourseResult run(const Samples& samples, const Course& course, const Optimizer<T>& optimizer,
                      EpochFigures* figures, const Report& report);
 
+    // The predictions (rows x outputs) as a step of training at `place` makes them.
+    void predict_in_training(const Matrix& x, const Place& place, T* out);
+
     // dx (rows x inputs) from the gradient `dout` of the predictions, or, if that is null, of the
-    // mean loss. With an optimiser of Rule::copy the parameters' gradient besides.
+    // mean loss; random layers act as `place` says. With an optimizer of Rule::copy also the
+    // parameters' gradient.
     void differentiate_inputs(const Samples& samples, const T* dout, T* dx,
-                              const Optimizer<T>* gradient);
+                              const Optimizer<T>* gradient, const Place& place);
 
 private:
     struct MiniBatch {
         index_t first, rows;  // in the epoch's order
         const T* x;           // x_, or where the caller has the rows
         double weight;        // of all its samples
+        index_t before = 0;   // rows of the same mini-batch that come before these
     };
+    // Rows of a mini-batch that need not be in memory all at once.
+    static constexpr index_t block_rows = 1024;
     struct Common;  // what the threads of a course share
     void prepare(index_t batch, int threads);
     MiniBatch mini_batch(const Samples& samples, const int64_t* order, index_t first,

@@ -93,7 +93,9 @@ for name, (optimizer, batch_size, epochs) in METHODS.items():
         walker = pynn.MLP([1, 1], loss="mse", output_activation="sigmoid", dtype="float64", seed=0)
         walker.set_weights([[[start[0]]]], [[start[1]]])
         path = Path(start)
-        walker.fit(x, bump, epochs, batch_size, optimizer, callbacks=path)
+        walker.fit(
+            x, bump, epochs=epochs, batch_size=batch_size, optimizer=optimizer, callbacks=path
+        )
         paths[name, start] = np.array(path.points)
     ends = np.array([loss_at(paths[name, start][-1]) for start in STARTS])
     print(f"{name:23s} loss after 800 steps from each start:", ends.round(3))

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
+from pynn._types import Array
+
 if TYPE_CHECKING:
     from pynn.mlp import MLP
     from pynn.optimizers import Optimizer
@@ -16,8 +20,27 @@ TRAINED = ("rng", "history", "optimizer", "_noise")
 # What nothing changes, and the parameters, which a network copies when it takes up a state.
 SHARED = (
     *("layer_sizes", "activations", "dtype", "dropout", "l1", "l2", "max_norm", "loss"),
-    *("_loss", "_core_loss", "_bias", "_penalty_by_weight", "_parameters"),
+    *("_loss", "_core_loss", "_bias", "_penalty_by_weight", "_parameters", "_targets_1d"),
 )
+
+
+def own_array(array: Array) -> Array:
+    """Return an array that pickle has made as one that training can write to.
+
+    Parameters
+    ----------
+    array : ndarray
+        Its memory may be a file's (joblib's ``mmap_mode``), a read-only buffer, or another copy's
+        (pickle's buffers out of band, as Ray and Dask use them).
+
+    Returns
+    -------
+    ndarray
+        The array itself if it owns its memory.
+    """
+    if array.flags.owndata and array.flags.carray:
+        return array
+    return np.array(array, order="C")
 
 
 def optimizer_of(net: MLP) -> Optimizer | None:

@@ -90,6 +90,7 @@ class NetworkF32:
     def offsets(self) -> list[int]: ...
     def set_parameters(self, parameters: Array) -> None: ...
     def forward(self, x: Array, stage: int, predictions: bool, out: Array) -> None: ...
+    def forward_training(self, x: Array, noise: NDArray[np.uint64], out: Array) -> None: ...
     def forward_call(self) -> Callable[[Any, Any], Array | None]: ...
     def gradients(
         self,
@@ -100,9 +101,22 @@ class NetworkF32:
         gradient: Array,
         noise: NDArray[np.uint64] | None,
     ) -> TrainingResult: ...
-    def backward(self, x: Array, dout: Array, dx: Array, gradient: Array | None) -> None: ...
+    def backward(
+        self,
+        x: Array,
+        dout: Array,
+        dx: Array,
+        gradient: Array | None,
+        noise: NDArray[np.uint64] | None,
+    ) -> None: ...
     def input_gradient(
-        self, x: Array, y: Array, labels: bool, weights: NDArray[np.float64] | None, dx: Array
+        self,
+        x: Array,
+        y: Array,
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        dx: Array,
+        noise: NDArray[np.uint64] | None,
     ) -> None: ...
     def train(
         self,
@@ -138,6 +152,7 @@ class NetworkF64:
     def offsets(self) -> list[int]: ...
     def set_parameters(self, parameters: Array) -> None: ...
     def forward(self, x: Array, stage: int, predictions: bool, out: Array) -> None: ...
+    def forward_training(self, x: Array, noise: NDArray[np.uint64], out: Array) -> None: ...
     def forward_call(self) -> Callable[[Any, Any], Array | None]: ...
     def gradients(
         self,
@@ -148,9 +163,22 @@ class NetworkF64:
         gradient: Array,
         noise: NDArray[np.uint64] | None,
     ) -> TrainingResult: ...
-    def backward(self, x: Array, dout: Array, dx: Array, gradient: Array | None) -> None: ...
+    def backward(
+        self,
+        x: Array,
+        dout: Array,
+        dx: Array,
+        gradient: Array | None,
+        noise: NDArray[np.uint64] | None,
+    ) -> None: ...
     def input_gradient(
-        self, x: Array, y: Array, labels: bool, weights: NDArray[np.float64] | None, dx: Array
+        self,
+        x: Array,
+        y: Array,
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        dx: Array,
+        noise: NDArray[np.uint64] | None,
     ) -> None: ...
     def train(
         self,

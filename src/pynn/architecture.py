@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from pynn import _checks
+from pynn._names import ACTIVATIONS as ALIASES
+from pynn._names import canonical
 from pynn.losses import LOSSES
 from pynn.ops import ACTIVATIONS, FLOATS
 
@@ -47,7 +49,9 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
 def check_activations(activation: Any, count: int) -> tuple[str, ...]:
     """One name for each of `count` hidden layers."""
     if isinstance(activation, str):
-        return (_checks.choice(activation, "activation", ACTIVATIONS),) * count
+        return (canonical(activation, "activation", ACTIVATIONS, ALIASES),) * count
+    if callable(activation):
+        return (canonical(activation, "activation", ACTIVATIONS, ALIASES),) * count
     try:
         names = tuple(activation)
     except TypeError:
@@ -55,7 +59,7 @@ def check_activations(activation: Any, count: int) -> tuple[str, ...]:
     if len(names) != count:
         raise ValueError(f"activation has {len(names)} names, but there are {count} hidden layers")
     return tuple(
-        _checks.choice(name, f"activation[{i}]", ACTIVATIONS) for i, name in enumerate(names)
+        canonical(name, f"activation[{i}]", ACTIVATIONS, ALIASES) for i, name in enumerate(names)
     )
 
 
@@ -64,14 +68,21 @@ def check_output_activation(name: Any, loss: str) -> str:
     info = LOSSES[loss]
     if name is None:
         return info.output
-    if not isinstance(name, str):
-        raise TypeError(f"output_activation must be a name or None, got {name!r}")
-    if name not in info.outputs:
-        raise ValueError(
-            f"output_activation must be one of {', '.join(info.outputs)} for "
-            f"loss={loss!r}, got {name!r}"
+    try:
+        return canonical(name, "output_activation", info.outputs, ALIASES)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{error} (for loss={loss!r})") from None
+
+
+def check_softmax(output: str, loss: str, outputs: int) -> None:
+    """Refuse a softmax over one output, which is always 1."""
+    if output == "softmax" and outputs == 1:
+        cure = (
+            "for yes or no pass loss='sigmoid_cross_entropy', or 2 outputs; for values loss='mse'"
+            if loss == "softmax_cross_entropy"
+            else "pass another output_activation"
         )
-    return name
+        raise ValueError(f"loss={loss!r} with 1 output has a softmax that is always 1: {cure}")
 
 
 def check_per_layer(

@@ -1,13 +1,16 @@
-"""What `fit` calls as it goes: the interface, and early stopping."""
+"""What `fit` calls: the interface of callbacks, and early stopping."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from pynn import _checks, _monitor
+from pynn._keywords import refuse, refuses_unknown
+from pynn._names import suggestion
 from pynn._types import Array
 
 if TYPE_CHECKING:
@@ -15,31 +18,54 @@ if TYPE_CHECKING:
     from pynn.mlp import MLP
 
 
-class Callback:
-    """What a callback may define; all of it does nothing here.
+# The methods of a callback, with pynn's arguments.
+EVENTS = {
+    "on_train_begin": "(net, history)",
+    "on_epoch_begin": "(net, history)",
+    "on_batch_end": "(net, batch, loss)",
+    "on_epoch_end": "(net, history)",
+    "on_train_end": "(net, history)",
+}
+# What other libraries, and earlier versions, call the same moments.
+OTHER_EVENTS = {
+    "on_fit_begin": "on_train_begin",
+    "on_fit_end": "on_train_end",
+    "on_train_batch_end": "on_batch_end",
+    "on_train_epoch_end": "on_epoch_end",
+    "on_train_epoch_start": "on_epoch_begin",
+    "on_train_start": "on_train_begin",
+    "on_validation_end": "on_epoch_end",
+    "on_test_end": "on_epoch_end",
+}
 
-    A plain callable ``callback(net, history)`` will do as well, and so will any object with some of
-    these methods. An answer that is True (nothing else) ends the fit: after this epoch, or after
-    this mini-batch; the other callbacks are called all the same.
+
+class Callback:
+    """The methods that a callback may have; all of them do nothing here.
+
+    A plain callable ``callback(net, history)``, called after each epoch, will do as well, and so
+    will any object with some of these methods. An answer of True, Python's or NumPy's, ends the
+    fit: after this epoch, or after this mini-batch. The other callbacks are called all the same.
 
     Notes
     -----
-    `on_batch_end` costs speed: the mini-batches then come back to Python one by one. It is called
-    only where a class or an object defines it.
+    The names are Keras', the arguments are not: a callback gets the network and the history.
+    `on_batch_end` costs speed, because every mini-batch then returns to Python. It is called only
+    where a class or an object defines it. A method ``on_...`` of another name is an error when the
+    callback is handed over.
 
     Examples
     --------
     >>> import numpy as np, pynn
     >>> class Patient(pynn.Callback):
-    ...     def __call__(self, net, history):
+    ...     def on_epoch_end(self, net, history):
     ...         return history.loss[-1] < 0.1
     >>> net = pynn.MLP([2, 1], loss="mse", seed=0)
-    >>> history = net.fit(np.ones((8, 2)), np.ones(8), epochs=99, callbacks=[Patient()])
-    >>> len(history) < 99
+    >>> history = net.fit(np.ones((8, 2)), np.ones(8), epochs=999, callbacks=[Patient()])
+    >>> len(history) < 999
     True
     """
 
-    def on_fit_begin(self, net: MLP, history: History) -> Any:
+    def on_train_begin(self, net: MLP, history: History) -> Any:
         """See the network before the first epoch.
 
         Parameters
@@ -47,15 +73,21 @@ class Callback:
         net : MLP
         history : History
             Still empty.
+
+        Returns
+        -------
+        bool or None
+            True ends the fit.
         """
 
-    def __call__(self, net: MLP, history: History) -> Any:
-        """See the network and the figures after an epoch.
+    def on_epoch_begin(self, net: MLP, history: History) -> Any:
+        """See the network before an epoch.
 
         Parameters
         ----------
         net : MLP
         history : History
+            The epochs so far; ``len(history) + 1`` is the number of the one that begins.
 
         Returns
         -------
@@ -80,8 +112,22 @@ class Callback:
             True ends the fit.
         """
 
-    def on_fit_end(self, net: MLP, history: History) -> Any:
-        """See the network after the last epoch, whatever ended the fit but an exception.
+    def on_epoch_end(self, net: MLP, history: History) -> Any:
+        """See the network and the metrics after an epoch.
+
+        Parameters
+        ----------
+        net : MLP
+        history : History
+
+        Returns
+        -------
+        bool or None
+            True ends the fit.
+        """
+
+    def on_train_end(self, net: MLP, history: History) -> Any:
+        """See the network after the last epoch, whatever ended the fit except an exception.
 
         Parameters
         ----------
@@ -90,20 +136,109 @@ class Callback:
         """
 
 
-def wants_batches(callback: Any) -> bool:
-    """Tell whether a callback is to be called after each mini-batch.
+def check_callbacks(callbacks: Any) -> list[Any]:
+    """Return the callbacks as a list: callables, or objects with methods of `Callback`.
 
     Parameters
     ----------
-    callback : object
+    callbacks : callable, object, or iterable of these
+
+    Returns
+    -------
+    list
+
+    Raises
+    ------
+    TypeError
+        If one is a class, or has a method ``on_...`` that is never called.
+    """
+    if callable(callbacks) or isinstance(callbacks, Callback):
+        callbacks = [callbacks]
+    try:
+        result = list(callbacks)
+    except TypeError:
+        raise TypeError(
+            "callbacks must be callables or objects with methods of pynn.Callback, "
+            f"got {callbacks!r}"
+        ) from None
+    for i, callback in enumerate(result):
+        _check_callback(callback, f"callbacks[{i}]")
+    return result
+
+
+def _check_callback(callback: Any, name: str) -> None:
+    if isinstance(callback, type):
+        raise TypeError(
+            f"{name} must be an object, got the class {callback.__name__}: pass "
+            f"{callback.__name__}(...)"
+        )
+    methods = [m for m in dir(callback) if m.startswith("on_") and callable(getattr(callback, m))]
+    for method in methods:
+        if method not in EVENTS:
+            own = OTHER_EVENTS.get(method)
+            cure = f"; pynn calls it {own}{EVENTS[own]}" if own else suggestion(method, EVENTS)
+            raise TypeError(
+                f"{name} has a method {method!r} that pynn never calls, expected "
+                f"{', '.join(EVENTS)}{cure}"
+            )
+        if _takes_logs(getattr(callback, method)):
+            raise TypeError(
+                f"{name} has a method {method!r} with Keras' arguments, expected "
+                f"{method}{EVENTS[method]}"
+            )
+    if not callable(callback) and not methods:
+        raise TypeError(
+            f"{name} must be callable or have a method of pynn.Callback, got {callback!r}"
+        )
+
+
+def _takes_logs(method: Any) -> bool:
+    code = getattr(method, "__code__", None)
+    return code is not None and "logs" in code.co_varnames[: code.co_argcount]
+
+
+def handlers(callbacks: list[Any], event: str) -> list[Callable[..., Any]]:
+    """Return what is to be called at an event, leaving out what does nothing.
+
+    Parameters
+    ----------
+    callbacks : list
+    event : str
+        One of `EVENTS`. A plain callable is called at "on_epoch_end".
+
+    Returns
+    -------
+    list of callable
+    """
+    found: list[Callable[..., Any]] = []
+    for callback in callbacks:
+        method = getattr(callback, event, None)
+        idle = getattr(Callback, event)
+        if method is not None and getattr(method, "__func__", None) is not idle:
+            found.append(method)
+        if event == "on_epoch_end" and callable(callback):
+            found.append(callback)
+    return found
+
+
+def ends(answer: Any) -> bool:
+    """Tell whether a callback's answer ends the fit: True, Python's or NumPy's.
+
+    Parameters
+    ----------
+    answer : object
 
     Returns
     -------
     bool
-        Whether it has an ``on_batch_end`` that is not the one of `Callback`.
     """
-    method = getattr(callback, "on_batch_end", None)
-    return method is not None and getattr(method, "__func__", None) is not Callback.on_batch_end
+    if answer is None or answer is False:
+        return False
+    if answer is True or isinstance(answer, np.bool_):
+        return bool(answer)
+    return (
+        isinstance(answer, np.ndarray) and answer.dtype == bool and not answer.ndim and bool(answer)
+    )
 
 
 class EarlyStopping(Callback):
@@ -143,21 +278,25 @@ class EarlyStopping(Callback):
     >>> stop = pynn.EarlyStopping(patience=3)
     >>> net = pynn.MLP([1, 50, 1], loss="mse", seed=0)
     >>> history = net.fit(
-    ...     X[:60], y[:60], 500, optimizer=pynn.SGD(0.1), callbacks=[stop],
+    ...     X[:60], y[:60], epochs=500, optimizer=pynn.SGD(0.1), callbacks=[stop],
     ...     validation_data=(X[60:], y[60:]),
     ... )
     >>> stop.best == min(history["val_loss"]), stop.stopped_epoch - stop.best_epoch
     (True, 3)
     """
 
+    @refuses_unknown
     def __init__(
         self,
         monitor: str | Callable[[History], float] = "val_loss",
+        *,
         patience: int = 10,
         min_delta: float = 0.0,
         mode: str = "auto",
         restore_best: bool = True,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, EarlyStopping.__init__, "EarlyStopping()")
         if not (isinstance(monitor, str) or callable(monitor)):
             raise TypeError(
                 "monitor must be the name of a figure or a function of the history, "
@@ -178,7 +317,7 @@ class EarlyStopping(Callback):
         self._wait = 0
         self._weights: Array | None = None
 
-    def on_fit_begin(self, net: MLP, history: History) -> None:
+    def on_train_begin(self, net: MLP, history: History) -> None:
         """Forget what an earlier fit gave.
 
         Parameters
@@ -188,7 +327,7 @@ class EarlyStopping(Callback):
         """
         self._start()
 
-    def __call__(self, net: MLP, history: History) -> bool:
+    def on_epoch_end(self, net: MLP, history: History) -> bool:
         """Look at an epoch's figure.
 
         Parameters
@@ -222,7 +361,7 @@ class EarlyStopping(Callback):
         self.stopped_epoch = epoch
         return True
 
-    def on_fit_end(self, net: MLP, history: History) -> None:
+    def on_train_end(self, net: MLP, history: History) -> None:
         """Give the network the best epoch's weights again, if that was asked for.
 
         Parameters
@@ -233,6 +372,14 @@ class EarlyStopping(Callback):
         if self._weights is not None:
             net._parameters[...] = self._weights
         self._weights = None
+        if self.best is None and len(history):
+            value = _monitor.figure(self.monitor, history)
+            warnings.warn(
+                f"EarlyStopping: monitor={self.monitor!r} was {value:g} to the end: there is no "
+                "best epoch, and the weights are those of the last one",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def __repr__(self) -> str:
         return (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from pynn import _checks, _monitor
+from pynn._keywords import refuse, refuses_unknown
 from pynn.callbacks import Callback
 
 if TYPE_CHECKING:
@@ -63,14 +64,18 @@ class Checkpoint(Callback):
     ['net-1.npz', 'net-2.npz', 'net-3.npz']
     """
 
+    @refuses_unknown
     def __init__(
         self,
         path: str | os.PathLike[str],
+        *,
         best_only: bool = False,
         monitor: str = "val_loss",
         mode: Literal["auto", "min", "max"] = "auto",
         every: int = 1,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, Checkpoint.__init__, "Checkpoint()")
         self.path = _check_path(path)
         self.best_only = _checks.flag(best_only, "best_only")
         if not isinstance(monitor, str):
@@ -83,7 +88,7 @@ class Checkpoint(Callback):
         self.every = _checks.integer(every, "every", 1)
         self.best: float | None = None
 
-    def __call__(self, net: MLP, history: History) -> None:
+    def on_epoch_end(self, net: MLP, history: History) -> None:
         """Save `net` if it is due.
 
         Parameters

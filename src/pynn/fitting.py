@@ -1,10 +1,11 @@
-"""The fit: epochs over arrays or over somebody's mini-batches, and what happens between them."""
+"""The fit: epochs over arrays or over given mini-batches, and what happens between them."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +13,13 @@ from numpy.typing import NDArray
 
 from pynn import _checks
 from pynn._types import Array, TrainingResult
-from pynn.callbacks import wants_batches
+from pynn.callbacks import ends, handlers
 from pynn.history import History
 from pynn.metrics import Metric
-from pynn.optimizers import Binding, Optimizer
+from pynn.optimizers import Binding, Optimizer, make_optimizer
 from pynn.progress import Progress
 from pynn.schedules import Schedule
-from pynn.targets import Data, held_out_count, stratified_split
+from pynn.targets import Data, held_out_count, last_rows, stratified_split
 
 if TYPE_CHECKING:
     from pynn.mlp import MLP
@@ -27,6 +28,28 @@ if TYPE_CHECKING:
 # more samples, a call for each epoch costs nothing that could be measured; after an interrupt the
 # orders are drawn again, which must not take long.)
 DRAWN_AHEAD, EPOCHS_AHEAD = 2**16, 1000
+# The length of a fit without `epochs`: fewer epochs of large data, so that there are at most
+# DEFAULT_STEPS mini-batches, but at least LEAST_EPOCHS.
+DEFAULT_EPOCHS, DEFAULT_STEPS, LEAST_EPOCHS = 100, 20_000, 10
+
+
+def default_epochs(steps: int | None) -> int:
+    """Return how many epochs a fit has that is not told.
+
+    Parameters
+    ----------
+    steps : int or None
+        Mini-batches in an epoch; None if that is not known.
+
+    Returns
+    -------
+    int
+        100, or for more than 200 mini-batches an epoch as many as make 20 000 in all; at least 10,
+        and 10 where the length of an epoch is unknown.
+    """
+    if steps is None:
+        return LEAST_EPOCHS
+    return max(LEAST_EPOCHS, min(DEFAULT_EPOCHS, DEFAULT_STEPS // steps))
 
 
 def epochs_ahead(samples: int) -> int:
@@ -55,13 +78,14 @@ class Plan:
 
 
 class Stopped(Exception):  # no error: how a callback's answer leaves the loop
-    """A callback asked for the end of the fit in the middle of an epoch."""
+    """A callback has ended the fit before the end of an epoch."""
 
 
 class Source(ABC):
     """Where the mini-batches of an epoch come from."""
 
     samples: int | None  # in an epoch, if that is known
+    steps: int | None  # mini-batches in an epoch, if that is known
 
     @abstractmethod
     def epoch(self, run: Run) -> float:
@@ -91,7 +115,7 @@ class Arrays(Source):
     replacement : bool
         Whether the samples of an epoch are drawn with replacement.
     split : float
-        The part of the samples to hold out.
+        The part of the samples to hold out: the last ones without `shuffle`.
     rows : ndarray of int64, optional
         The samples that there are, by their indices; all of them by default.
     """
@@ -109,13 +133,19 @@ class Arrays(Source):
         count = len(data) if rows is None else len(rows)
         self.samples: int = count - (held_out_count(split, count) if split else 0)
         self._batch_size = min(batch_size, self.samples)
+        self.steps = -(-self.samples // self._batch_size)
         self._shuffle, self._replacement = shuffle, replacement
 
     def hold_out(self, rng: np.random.Generator) -> tuple[Data, Array] | None:
-        """Draw the samples to hold out, from each class alike."""
+        """Draw the samples to hold out, from each class alike; without shuffling, the last."""
         if not self._split:
             return None
         targets, rows = self._data.targets, self._rows
+        if not self._shuffle:
+            there = np.arange(len(self._data)) if rows is None else rows
+            kept, held_out = last_rows(self._split, len(there))
+            self._rows, held_out = there[kept], there[held_out]
+            return self._data, held_out
         labels = targets.values if targets.labels else None
         if rows is None:
             self._rows, held_out = stratified_split(rng, self._split, len(self._data), labels)
@@ -202,31 +232,39 @@ class Arrays(Source):
 
 
 class Batches(Source):
-    """Mini-batches that somebody else makes.
+    """Mini-batches that the caller makes.
 
     Parameters
     ----------
     net : MLP
     batches : iterable of tuple
         Of (X, y) or (X, y, sample_weight).
-    epochs : int
+    epochs : int, optional
     steps_per_epoch : int, optional
         How many make an epoch; by default as many as there are.
     """
 
-    def __init__(self, net: MLP, batches: Any, epochs: int, steps_per_epoch: int | None) -> None:
+    def __init__(
+        self, net: MLP, batches: Any, epochs: int | None, steps_per_epoch: int | None
+    ) -> None:
         self._net, self._batches, self._steps = net, batches, steps_per_epoch
         self.samples = None
         once = iter(batches) is batches
-        if once and epochs > 1 and steps_per_epoch is None:
+        self.steps = steps_per_epoch
+        if steps_per_epoch is None and not once:
+            self.steps = length_hint(batches, 0) or None
+        # An iterator without an end of its own is one epoch.
+        self.epochs = 1 if once and steps_per_epoch is None else default_epochs(self.steps)
+        if once and epochs is not None and epochs > 1 and steps_per_epoch is None:
             raise ValueError(
                 f"epochs={epochs}, but X is an iterator that can be gone through only once; pass "
-                "something that can be iterated anew, or steps_per_epoch"
+                "a list of mini-batches or another object that can be iterated again, or "
+                "steps_per_epoch"
             )
         self._running: Iterator[Any] | None = batches if once else None
 
     def training(self) -> None:
-        """Nobody keeps them."""
+        """None: they are not kept."""
         return None
 
     def epoch(self, run: Run) -> float:
@@ -248,6 +286,7 @@ class Batches(Source):
                     + (f", expected {self._steps}" if self._steps else "")
                 ) from None
             data = self._net._check_batch(batch, f"mini-batch {done + 1}")
+            self._net._targets_1d = data.targets.flat
             loss = run.one_step(data, None, done)
             total += loss * len(data)
             seen += len(data)
@@ -268,7 +307,7 @@ class Run:
 
     def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
         self.net, self._source, self._plan = net, source, plan
-        self.batch_callbacks = [c for c in plan.callbacks if wants_batches(c)]
+        self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
         self.binding = Binding(plan.optimizer, net)
         self._validation_metrics = net._default_metrics() | plan.metrics
         self.epoch = 0
@@ -276,7 +315,7 @@ class Run:
         self.bar = Progress(plan.progress, plan.epochs, source.samples)
 
     def look(self) -> None:
-        """See whether somebody else ends this fit; if so, that is raised."""
+        """Raise what is to end this fit from outside."""
         if self._plan.look is not None:
             self._plan.look()
 
@@ -315,8 +354,8 @@ class Run:
             data, rows, size, self.binding.updates(1), figures, epoch=self.epoch, batch=batch
         )
         loss = float(figures[0, 0]) / size
-        answers = [c.on_batch_end(self.net, batch, loss) for c in self.batch_callbacks]
-        if any(answer is True for answer in answers):
+        answers = [on_batch_end(self.net, batch, loss) for on_batch_end in self.batch_callbacks]
+        if any(map(ends, answers)):
             raise Stopped
         return loss
 
@@ -326,11 +365,14 @@ class Run:
         net.history = history
         net.optimizer = plan.optimizer
         plan.validation = self._source.hold_out(net.rng) or plan.validation
+        data = self._source.training()
+        if data is not None:
+            net._targets_1d = data[0].targets.flat
         try:
-            self._call("on_fit_begin")
+            ended = self._call("on_train_begin")
             unwatched = self._is_unwatched()
             self.epoch = 1
-            while self.epoch <= plan.epochs:
+            while self.epoch <= plan.epochs and not ended:
                 self.look()
                 left = plan.epochs + 1 - self.epoch
                 done = self._source.unwatched_epochs(self, left) if unwatched else 0
@@ -339,7 +381,7 @@ class Run:
                     if not self._one_epoch():
                         break
                 self.epoch += done
-            self._call("on_fit_end")
+            self._call("on_train_end")
         finally:
             self.bar.close()
         return history
@@ -351,15 +393,17 @@ class Run:
         watched = plan.callbacks or plan.metrics or plan.validation
         return steady and not watched
 
-    def _call(self, name: str) -> None:
-        for callback in self._plan.callbacks:
-            method = getattr(callback, name, None)
-            if method is not None:
-                method(self.net, self.history)
+    def _call(self, event: str) -> bool:
+        """Call the callbacks, each of them whatever another answered; whether one ends the fit."""
+        found = handlers(self._plan.callbacks, event)
+        answers = [handler(self.net, self.history) for handler in found]
+        return any(map(ends, answers))
 
     def _one_epoch(self) -> bool:
         """Whether the fit goes on."""
         net, plan, history = self.net, self._plan, self.history
+        if self._call("on_epoch_begin"):
+            return False
         start = time.perf_counter()
         if self.bar.shown:
             self.bar.start(self.epoch)
@@ -381,31 +425,47 @@ class Run:
         if self.bar.shown:
             self.bar.end(**figures)
         plan.optimizer.observe(history)
-        # Every callback sees the epoch, whatever an earlier one answered.
-        answers = [callback(net, history) for callback in plan.callbacks if callable(callback)]
-        return not any(answer is True for answer in answers)
+        return not self._call("on_epoch_end")
 
 
-def check_callbacks(callbacks: Any) -> list[Any]:
-    """Return the callbacks as a list: callables, or objects with the methods of `Callback`."""
-    if callable(callbacks):
-        return [callbacks]
-    try:
-        result = list(callbacks)
-    except TypeError:
-        raise TypeError(f"callbacks must be callables, got {callbacks!r}") from None
-    methods = ("on_fit_begin", "on_batch_end", "on_fit_end")
-    for i, callback in enumerate(result):
-        if not callable(callback) and not any(hasattr(callback, name) for name in methods):
-            raise TypeError(f"callbacks[{i}] must be callable, got {callback!r}")
-    return result
+def choose_optimizer(
+    optimizer: Any, learning_rate: Any, last: Optimizer | None
+) -> tuple[Optimizer, Any]:
+    """Choose the optimizer of a fit or a step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer, str or None
+        None: `last`, or else Adam. A name: `last` if it has the settings that the name stands for,
+        so that its state goes on.
+    learning_rate : float, Schedule, callable or None
+    last : Optimizer or None
+        The network's optimizer so far.
+
+    Returns
+    -------
+    optimizer : Optimizer
+    rate : object or None
+        A learning rate that `last` is to have from now on.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such optimizer, or the learning rate is out of range.
+    """
+    if optimizer is None and last is not None:
+        if learning_rate is not None:
+            make_optimizer("sgd", learning_rate)  # (checks the rate)
+        return last, learning_rate
+    chosen = make_optimizer(optimizer, learning_rate)
+    if isinstance(optimizer, str) and last is not None and chosen._equals(last):
+        return last, None
+    return chosen, None
 
 
 def check_optimizer(optimizer: Any) -> Optimizer:
-    """Return `optimizer` if it is one."""
-    if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an optimiser such as pynn.SGD(0.1), got {optimizer!r}")
-    return optimizer
+    """Return `optimizer` as an object."""
+    return make_optimizer(optimizer)
 
 
 def is_batches(X: Any) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pynn._names import INITIALIZERS as ALIASES
+from pynn._names import canonical
 from pynn._types import Array
 
 # (A string: `import numpy` leaves numpy.random to its first use, and so does `import pynn`.)
@@ -26,13 +28,14 @@ NAMES = (
     "zeros",
 )
 
-# ReLU and what resembles it let half of the variance through; He's initialisation makes up for it.
-RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "silu")
+# As in Keras and scikit-learn. He's weights are larger where a layer is wider than its inputs: the
+# random function that the network then starts as remains in its predictions.
+DEFAULT = "glorot_uniform"
 
 
-def default(activation: str) -> str:
-    """The initialisation that suits a layer with this activation."""
-    return "he_normal" if activation in RECTIFIERS else "glorot_uniform"
+def check_name(init: Any) -> str:
+    """Pynn's name of an initialization."""
+    return canonical(init, "init", NAMES, ALIASES)
 
 
 def draw(

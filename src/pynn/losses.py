@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from pynn import _checks
 from pynn._frozen import Frozen
+from pynn._keywords import refuse, refuses_unknown
+from pynn._names import BINARY_LOSSES, canonical, spelling
+from pynn._names import LOSSES as ALIASES
 from pynn.ops import ACTIVATIONS
 
 
@@ -69,6 +72,10 @@ class Loss(Frozen):
         """What makes the loss again, as JSON has it."""
         return {"name": self.name, **vars(self)}
 
+    def _given(self) -> str | Loss:
+        """The name, or the loss itself where it has parameters that are not the defaults."""
+        return self.name if self == _named(self.name) else self
+
     def _check_outputs(self, outputs: int) -> None:
         """Refuse a number of outputs that does not fit."""
 
@@ -112,7 +119,9 @@ class SoftmaxCrossEntropy(Loss):
     name: ClassVar[str] = "softmax_cross_entropy"
     __match_args__ = ("label_smoothing",)
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    @refuses_unknown
+    def __init__(self, label_smoothing: float = 0.0, **unknown: NoReturn) -> None:
+        refuse(unknown, SoftmaxCrossEntropy.__init__, "SoftmaxCrossEntropy()")
         self.label_smoothing: Final = _fraction(label_smoothing, "label_smoothing")
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
@@ -137,7 +146,9 @@ class SigmoidCrossEntropy(Loss):
     name: ClassVar[str] = "sigmoid_cross_entropy"
     __match_args__ = ("label_smoothing",)
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    @refuses_unknown
+    def __init__(self, label_smoothing: float = 0.0, **unknown: NoReturn) -> None:
+        refuse(unknown, SigmoidCrossEntropy.__init__, "SigmoidCrossEntropy()")
         self.label_smoothing: Final = _fraction(label_smoothing, "label_smoothing")
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
@@ -172,7 +183,9 @@ class Huber(Loss):
     name: ClassVar[str] = "huber"
     __match_args__ = ("delta",)
 
-    def __init__(self, delta: float = 1.0) -> None:
+    @refuses_unknown
+    def __init__(self, delta: float = 1.0, **unknown: NoReturn) -> None:
+        refuse(unknown, Huber.__init__, "Huber()")
         self.delta: Final = _checks.number(delta, "delta", low=0.0, open_low=True)
 
     def _core(self, output: str, outputs: int) -> dict[str, Any]:
@@ -205,7 +218,9 @@ class Pinball(Loss):
     name: ClassVar[str] = "pinball"
     __match_args__ = ("quantile",)
 
-    def __init__(self, quantile: float | Sequence[float] = 0.5) -> None:
+    @refuses_unknown
+    def __init__(self, quantile: float | Sequence[float] = 0.5, **unknown: NoReturn) -> None:
+        refuse(unknown, Pinball.__init__, "Pinball()")
         given: Any = quantile
         if isinstance(given, str) or not hasattr(given, "__len__"):
             checked: Any = _quantile(given, "quantile")
@@ -229,13 +244,16 @@ _WITH_PARAMETERS: dict[str, type[Loss]] = {
 }
 
 
-def check_loss(loss: Any) -> Loss:
+def check_loss(loss: Any, outputs: int | None = None) -> Loss:
     """Return the loss that a name, an object or a configuration stands for.
 
     Parameters
     ----------
     loss : str, Loss or dict
-        A dict is what ``Loss._config()`` gave.
+        Names of other libraries are taken where they mean the same. A dict is what
+        ``Loss._config()`` gave.
+    outputs : int, optional
+        How many the network has; a mean over several of them is another loss than their sum.
 
     Returns
     -------
@@ -257,7 +275,17 @@ def check_loss(loss: Any) -> Loss:
             return _WITH_PARAMETERS[name](**settings)
         except (KeyError, TypeError):
             raise ValueError(f"loss {name!r} has no settings {', '.join(settings)}") from None
-    return _named(_checks.choice(loss, "loss", tuple(LOSSES)))
+    if isinstance(loss, str) and spelling(loss) in {spelling(name) for name in BINARY_LOSSES}:
+        if outputs not in (None, 1):
+            raise ValueError(
+                f"loss={loss!r} is a mean over the outputs, of which there are {outputs}; pass "
+                "'sigmoid_cross_entropy', which is their sum, or 'softmax_cross_entropy' for one "
+                "class of several"
+            )
+        return _named("sigmoid_cross_entropy")
+    if isinstance(loss, type) and issubclass(loss, Loss):
+        raise TypeError(f"loss must be a name or an object, got {loss!r}; pass {loss.__name__}()")
+    return _named(canonical(loss, "loss", LOSSES, ALIASES))
 
 
 def _fraction(value: Any, name: str) -> float:

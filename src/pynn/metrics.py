@@ -69,17 +69,18 @@ class _Mean(Metric):
         """A number, or a row of them, for each row."""
 
     def update(self, outputs: Array, target: Array, labels: bool, weight: Array | None) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             figures = self._of_rows(outputs, target, labels)
-        self._total += _weighted_sum(figures, weight)
-        self._weight += _total_weight(figures, weight)
+            self._total += _weighted_sum(figures, weight)
+            self._weight += total_weight(figures, weight)
 
     def _means(self) -> Any:
         """The mean of each of the numbers."""
         return self._total / self._weight if self._weight > 0 else np.nan
 
     def result(self) -> float:
-        return float(np.mean(self._means()))
+        with np.errstate(all="ignore"):
+            return float(np.mean(self._means()))
 
 
 class _Accuracy(_Mean):
@@ -91,8 +92,9 @@ class _Accuracy(_Mean):
     def _of_rows(self, outputs: Array, target: Array, labels: bool) -> Array:
         if self._loss == "sigmoid_cross_entropy" and not labels:
             right: Array = np.all((outputs > 0.5) == (target > 0.5), axis=1)
-            return right
-        return np.asarray(np.argmax(outputs, axis=1) == _labels(target, labels))
+        else:
+            right = np.asarray(np.argmax(outputs, axis=1) == _labels(target, labels))
+        return right & _are_numbers(outputs)
 
 
 class _TopK(_Mean):
@@ -104,11 +106,10 @@ class _TopK(_Mean):
     def _of_rows(self, outputs: Array, target: Array, labels: bool) -> Array:
         wanted = _labels(target, labels)[:, np.newaxis]
         own = np.take_along_axis(outputs, wanted, axis=1)
-        # Among equals the last comes first, as in scikit-learn. (A NaN is before everything, so
-        # that it does not count as right.)
-        before = ~(outputs <= own)
+        # Among equals the last comes first, as in scikit-learn.
+        before = outputs > own
         before |= (outputs == own) & (np.arange(outputs.shape[1]) > wanted)
-        return np.asarray(before.sum(axis=1) < self._k)
+        return np.asarray(before.sum(axis=1) < self._k) & _are_numbers(outputs)
 
 
 class _SquaredError(_Mean):
@@ -151,31 +152,32 @@ class _R2(Metric):
 
     def update(self, outputs: Array, target: Array, labels: bool, weight: Array | None) -> None:
         self._rows += len(target)
-        here = _total_weight(target, weight)
+        here = total_weight(target, weight)
         if here == 0:
             return
         values = target.astype(np.float64)
         if self._origin is None:
             self._origin = values[0 if weight is None else np.argmax(weight > 0)].copy()
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             self._residue += _weighted_sum(_differences(outputs, target) ** 2, weight)
-        values -= self._origin
-        mean = _weighted_sum(values, weight) / here
-        variation = _weighted_sum((values - mean) ** 2, weight)
-        apart, both = mean - self._mean, self._weight + here
-        self._variation += variation + apart**2 * (self._weight * here / both)
-        self._mean += apart * (here / both)
+            values -= self._origin
+            mean = _weighted_sum(values, weight) / here
+            variation = _weighted_sum((values - mean) ** 2, weight)
+            apart, both = mean - self._mean, self._weight + here
+            self._variation += variation + apart**2 * (self._weight * here / both)
+            self._mean += apart * (here / both)
         self._weight = both
 
     def result(self) -> float:
         if self._rows < 2 or self._weight == 0:
             return float("nan")
         # As in scikit-learn, constant targets give 1 if they are met exactly, and else 0.
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             unexplained = self._residue / self._variation
-        constant = self._variation == 0
-        unexplained = np.where(constant, np.where(self._residue == 0, 0.0, 1.0), unexplained)
-        return float(np.mean(1 - unexplained))
+            constant = self._variation == 0
+            # (A NaN stays one.)
+            missed = np.where(self._residue > 0, 1.0, self._residue)
+            return float(np.mean(1 - np.where(constant, missed, unexplained)))
 
 
 class _TwoClasses(Metric):
@@ -192,17 +194,22 @@ class _TwoClasses(Metric):
             predicted, positive = outputs[:, 0] > 0.5, target[:, 0] > 0.5
         else:
             predicted, positive = np.argmax(outputs, axis=1) == 1, _labels(target, labels) == 1
-        self._hits += _weighted_sum(predicted & positive, weight)
-        self._predicted += _weighted_sum(predicted, weight)
-        self._positive += _weighted_sum(positive, weight)
+        numbers = _are_numbers(outputs)
+        # A row without a number counts as predicted wrongly, whatever its target.
+        predicted = np.where(numbers, predicted, ~positive)
+        with np.errstate(all="ignore"):
+            self._hits += _weighted_sum(predicted & positive, weight)
+            self._predicted += _weighted_sum(predicted, weight)
+            self._positive += _weighted_sum(positive, weight)
 
     def result(self) -> float:
-        whole = {
-            "precision": self._predicted,
-            "recall": self._positive,
-            "f1": (self._predicted + self._positive) / 2,
-        }[self._name]
-        return float(self._hits / whole) if whole > 0 else 0.0
+        with np.errstate(all="ignore"):
+            whole = {
+                "precision": self._predicted,
+                "recall": self._positive,
+                "f1": (self._predicted + self._positive) / 2,
+            }[self._name]
+            return float(self._hits / whole) if whole > 0 else 0.0
 
 
 class _Called(Metric):
@@ -243,6 +250,29 @@ ERRORS: dict[str, Callable[[], Metric]] = {
     "rmse": _RootSquaredError,
     "mae": _AbsoluteError,
     "r2": _R2,
+}
+# What Keras, scikit-learn and torchmetrics call them, in lower case.
+_ELSEWHERE = {
+    "acc": "accuracy",
+    "accuracy_score": "accuracy",
+    "binary_accuracy": "accuracy",
+    "categorical_accuracy": "accuracy",
+    "sparse_categorical_accuracy": "accuracy",
+    "mean_squared_error": "mse",
+    "neg_mean_squared_error": "mse",
+    "root_mean_squared_error": "rmse",
+    "neg_root_mean_squared_error": "rmse",
+    "mean_absolute_error": "mae",
+    "neg_mean_absolute_error": "mae",
+    "r2_score": "r2",
+    "r_2": "r2",
+    "precision_score": "precision",
+    "recall_score": "recall",
+    "f1_score": "f1",
+    "top_k": "top_5",
+    "top_k_accuracy": "top_5",
+    "top_k_categorical_accuracy": "top_5",
+    "sparse_top_k_categorical_accuracy": "top_5",
 }
 NAMES = ("accuracy", "top_<k>", "precision", "recall", "f1", *ERRORS)
 
@@ -339,11 +369,16 @@ def _make(name: str, metric: Any, place: str, loss: str, outputs: int) -> Metric
     classifies = loss in CLASSIFIERS
     softmax = loss == "softmax_cross_entropy"
     if metric == "accuracy":
-        _fits(metric, place, classifies, f"needs a cross-entropy, not loss={loss!r}")
+        _fits(
+            metric,
+            place,
+            classifies,
+            f"needs a cross-entropy, not loss={loss!r}; for values: {', '.join(ERRORS)}",
+        )
         return _Accuracy(loss)
     if top := re.fullmatch(r"top_([1-9][0-9]*)", metric):
         k = int(top[1])
-        _fits(metric, place, softmax, f"needs loss='softmax_cross_entropy', not {loss!r}")
+        _fits(metric, place, softmax, f"needs loss='softmax_cross_entropy', not loss={loss!r}")
         _fits(metric, place, k < outputs, f"needs more than {k} classes, there are {outputs}")
         return _TopK(k)
     if metric in ("precision", "recall", "f1"):
@@ -357,8 +392,18 @@ def _make(name: str, metric: Any, place: str, loss: str, outputs: int) -> Metric
         )
         return _TwoClasses(metric)
     if metric not in ERRORS:
-        raise ValueError(f"{place} must be one of {', '.join(NAMES)} or a callable; got {metric!r}")
-    _fits(metric, place, not classifies, f"needs a loss of values, not loss={loss!r}")
+        plain = re.sub("[^a-z0-9]+", "_", metric.lower())
+        own = plain if plain in NAMES else _ELSEWHERE.get(plain)
+        meant = f"; here that is {own!r}" if own else ""
+        raise ValueError(
+            f"{place} must be one of {', '.join(NAMES)} or a callable; got {metric!r}{meant}"
+        )
+    _fits(
+        metric,
+        place,
+        not classifies,
+        f"needs a loss of values such as 'mse', not loss={loss!r}; for classes: 'accuracy'",
+    )
     return ERRORS[metric]()
 
 
@@ -378,6 +423,11 @@ def _labels(target: Array, labels: bool) -> Array:
     return target if labels else np.argmax(target, axis=1)
 
 
+def _are_numbers(outputs: Array) -> Array:
+    """Which rows hold no NaN: the others are never right."""
+    return np.asarray(~np.isnan(outputs).any(axis=1))
+
+
 def _differences(outputs: Array, target: Array) -> Array:
     return np.subtract(outputs, target, dtype=np.float64)
 
@@ -391,5 +441,7 @@ def _weighted_sum(figures: Array, weight: Array | None) -> Any:
     return (rows * figures).sum(axis=0)
 
 
-def _total_weight(rows: Array, weight: Array | None) -> float:
-    return float(len(rows)) if weight is None else float(weight.sum(dtype=np.float64))
+def total_weight(rows: Array, weight: Array | None) -> float:
+    """Add the weights up; without any each row has weight 1."""
+    with np.errstate(all="ignore"):
+        return float(len(rows)) if weight is None else float(weight.sum(dtype=np.float64))

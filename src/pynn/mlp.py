@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pynn import _checks, _core, architecture, fitting, initializers
-from pynn._copies import deep_copy, optimizer_of, shallow_copy
+from pynn import _checks, _core, _intake, architecture, fitting, initializers
+from pynn._attributes import Checked, Fixed, Views
+from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
+from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
 from pynn._types import Array, TrainingResult
+from pynn.callbacks import check_callbacks
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
-from pynn.metrics import Metric, resolve
-from pynn.optimizers import SGD, Optimizer
+from pynn.metrics import Metric, resolve, total_weight
+from pynn.optimizers import LearningRate, Optimizer, make_optimizer
 from pynn.targets import (
     Data,
+    check_parts,
     check_samples,
     check_targets,
     check_weights,
     class_weights,
+    combined_weights,
     predictions,
 )
 
@@ -33,6 +39,24 @@ if TYPE_CHECKING:
 
 # Rows that evaluate() takes at a time.
 EVALUATION_ROWS = 4096
+# Samples in a mini-batch, where nothing is said.
+DEFAULT_BATCH_SIZE = 32
+
+
+def _check_rng(rng: Any) -> np.random.Generator:
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
+    return rng
+
+
+def _check_history(history: Any) -> History | None:
+    if not (history is None or isinstance(history, History)):
+        raise TypeError(f"history must be a History or None, got {history!r}")
+    return history
+
+
+def _check_optimizer(optimizer: Any) -> Optimizer | None:
+    return None if optimizer is None else make_optimizer(optimizer)
 
 
 class MLP:
@@ -44,14 +68,16 @@ class MLP:
         The numbers of inputs, of each hidden layer's units, and of outputs.
     activation : str or sequence of str, default "relu"
         Of the hidden layers, one for all or one for each: "identity", "relu", "leaky_relu" (slope
-        0.01), "elu", "gelu", "silu", "softplus", "sigmoid" or "tanh".
+        0.01), "elu", "gelu", "silu", "softplus", "sigmoid" or "tanh". Other libraries' spellings
+        ("ReLU", "swish", "logistic", "linear") and pynn's functions (`pynn.relu`) are taken, too.
     loss : str or Loss, default "softmax_cross_entropy"
         "softmax_cross_entropy" (one class of several), "sigmoid_cross_entropy" (independent
         yes-or-no outputs); "squared_error" (half the sum of squares over the outputs), "mse" and
         "mae" (the mean of squares, or of sizes, over rows and outputs), "huber", "pinball"
         (quantiles), "poisson" (half the deviance, summed over the outputs, of counts). Those with
         parameters are also objects: `SoftmaxCrossEntropy`, `SigmoidCrossEntropy`, `Huber`,
-        `Pinball`.
+        `Pinball`. Keras' and torch's names are taken where they mean the same
+        ("sparse_categorical_crossentropy", "MSELoss"; "binary_crossentropy" for one output).
     output_activation : str, optional
         By default the loss's own: softmax, sigmoid, exp for "poisson" (or "softplus"), and identity
         for the others, which take any of the hidden layers' activations, "exp" or "softmax".
@@ -59,14 +85,13 @@ class MLP:
         Initial weights: "he_normal", "he_uniform", "glorot_normal", "glorot_uniform",
         "lecun_normal", "lecun_uniform", "orthogonal", "zeros", or a callable
         ``(rng, shape, dtype)`` that returns an array of shape (fan_in, fan_out). By default
-        "he_normal" for layers with ReLU or what resembles it (leaky ReLU, ELU, GELU, SiLU) and
-        "glorot_uniform" for the others. Biases start at 0.
+        "glorot_uniform", as in Keras and scikit-learn. Biases start at 0.
     dropout : float or sequence of float, default 0.0
         In [0, 1): the probability that a value is dropped in training [1]_. A number: of the hidden
         layers' outputs. A sequence: of each layer's inputs, the network's own first.
     l1, l2 : float or sequence of float, default 0.0
-        The loss has ``l1 * sum(abs(W)) + 0.5 * l2 * sum(W**2)`` besides; one number for all layers
-        or one for each. Biases are never penalised.
+        The loss includes ``l1 * sum(abs(W)) + 0.5 * l2 * sum(W**2)``; one number for all layers or
+        one for each. Biases are never penalized.
     max_norm : float or sequence of float, optional
         The largest length of a unit's incoming weights: longer ones are scaled back after each
         step. One for all layers or one for each; 0 or None: any.
@@ -82,8 +107,8 @@ class MLP:
     ----------
     layer_sizes : tuple of int
     dtype : numpy.dtype
-    loss : str
-        The loss's name.
+    loss : str or Loss
+        The loss's name; the object where it has parameters that are not the defaults.
     activations : tuple of str
         One for each layer; the last is the output's.
     dropout, l1, l2, max_norm : tuple of float
@@ -92,10 +117,13 @@ class MLP:
     history : History or None
         Of the last call of `fit`, an interrupted one included.
     optimizer : Optimizer or None
-        Of the last call of `fit` or `train_on_batch`; a further `fit` goes on with it.
+        Of the last call of `fit` or `train_on_batch`; a further `fit` continues with it.
 
     Notes
     -----
+    What a network was made with is read-only; `rng`, `history` and `optimizer` may be set. Layers,
+    rows and mini-batches count from 0, epochs from 1.
+
     A batch of samples is a matrix with a sample a row, and a layer computes
     ``activation(x @ W + b)`` with `W` of shape (inputs, outputs).
 
@@ -115,10 +143,23 @@ class MLP:
     array([0, 1, 1, 0])
     """
 
+    layer_sizes: Fixed[tuple[int, ...]] = Fixed()
+    activations: Fixed[tuple[str, ...]] = Fixed()
+    dtype: Fixed[np.dtype[Any]] = Fixed()
+    dropout: Fixed[tuple[float, ...]] = Fixed()
+    l1: Fixed[tuple[float, ...]] = Fixed()
+    l2: Fixed[tuple[float, ...]] = Fixed()
+    max_norm: Fixed[tuple[float, ...]] = Fixed()
+    loss: Fixed[str | Loss] = Fixed()
+    rng: Checked[np.random.Generator] = Checked(_check_rng)
+    history: Checked[History | None] = Checked(_check_history)
+    optimizer: Checked[Optimizer | None] = Checked(_check_optimizer)
+
+    @refuses_unknown
     def __init__(
         self,
         layer_sizes: Sequence[int],
-        activation: str | Sequence[str] = "relu",
+        activation: str | Callable[..., Any] | Sequence[str] = "relu",
         loss: str | Loss = "softmax_cross_entropy",
         output_activation: str | None = None,
         init: str | initializers.Initializer | None = None,
@@ -129,33 +170,41 @@ class MLP:
         bias: bool = True,
         dtype: DTypeLike = "float32",
         seed: Any = None,
+        **unknown: NoReturn,
     ) -> None:
-        self.layer_sizes = architecture.check_sizes(layer_sizes)
-        count = len(self.layer_sizes) - 1
-        self._loss = check_loss(loss)
-        self._loss._check_outputs(self.layer_sizes[-1])
-        self.loss = self._loss.name
-        self.dtype = architecture.check_dtype(dtype)
+        refuse(unknown, MLP.__init__, "MLP()")
+        sizes = architecture.check_sizes(layer_sizes)
+        count = len(sizes) - 1
+        self._loss = check_loss(loss, sizes[-1])
+        self._loss._check_outputs(sizes[-1])
+        name = self._loss.name
         self._bias = _checks.flag(bias, "bias")
         hidden = architecture.check_activations(activation, count - 1)
-        last = architecture.check_output_activation(output_activation, self.loss)
-        self.activations = (*hidden, last)
+        last = architecture.check_output_activation(output_activation, name)
+        architecture.check_softmax(last, name, sizes[-1])
         per_layer = architecture.check_per_layer
-        self.dropout = per_layer(dropout, "dropout", count, high=1.0, of_input=0.0)
-        self.l1 = per_layer(l1, "l1", count)
-        self.l2 = per_layer(l2, "l2", count)
-        self.max_norm = per_layer(0.0 if max_norm is None else max_norm, "max_norm", count)
+        self.__dict__.update(
+            layer_sizes=sizes,
+            activations=(*hidden, last),
+            dtype=architecture.check_dtype(dtype),
+            loss=self._loss._given(),
+            dropout=per_layer(dropout, "dropout", count, high=1.0, of_input=0.0),
+            l1=per_layer(l1, "l1", count),
+            l2=per_layer(l2, "l2", count),
+            max_norm=per_layer(0.0 if max_norm is None else max_norm, "max_norm", count),
+        )
         if not (init is None or callable(init)):
-            _checks.choice(init, "init", initializers.NAMES)
+            init = initializers.check_name(init)
         try:
             self.rng = np.random.default_rng(seed)
         except (TypeError, ValueError) as error:
             raise type(error)(f"seed: {error}") from None
-        self.history: History | None = None
-        self.optimizer: Optimizer | None = None
+        self.history = None
+        self.optimizer = None
         # (What scikit-learn does: penalties count once a mini-batch's sum, not once its mean.)
         self._penalty_by_weight = False
-        self._last_input: Any = None
+        # Whether the targets last trained on were a vector of values: predictions are one, too.
+        self._targets_1d = False
         self._training = threading.RLock()
         self._build()
         self._initialize(init)
@@ -163,6 +212,15 @@ class MLP:
         self._noise = np.zeros(2, np.uint64)
         if any(self.dropout):
             self._noise[0] = self.rng.integers(2**64, dtype=np.uint64)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # (A subclass may have attributes of any name.)
+        if type(self) is MLP and foreign(name) and not hasattr(MLP, name):
+            names = arguments(MLP.fit)
+            own = name in names
+            cure = f": pass {name}= to fit" if own else place(name, [*names, "layer_sizes"])
+            raise AttributeError(f"MLP has no attribute {name!r}{cure}")
+        object.__setattr__(self, name, value)
 
     # ------------------------------------------------------------ construction
 
@@ -186,7 +244,7 @@ class MLP:
         make = _core.NetworkF32 if self.dtype == np.float32 else _core.NetworkF64
         # The cross-entropies are computed from logits: their output activation is the loss's part.
         last = self.activations[-1]
-        if last in LOSSES[self.loss].inner:
+        if last in LOSSES[self._loss.name].inner:
             last = "identity"
         self._core_loss = self._loss._core(self.activations[-1], self.layer_sizes[-1])
         self._core: Any = make(
@@ -215,17 +273,18 @@ class MLP:
         return weights, biases
 
     def _initialize(self, init: str | initializers.Initializer | None) -> None:
-        for weight, activation in zip(self._weights, self.activations, strict=True):
+        for weight in self._weights:
             shape = weight.shape
             if callable(init):
-                drawn = np.asarray(init(self.rng, shape, self.dtype))
+                drawn = _intake.array(init(self.rng, shape, self.dtype), "init's array")
                 if drawn.shape != shape:
                     raise ValueError(
                         f"init returned an array of shape {drawn.shape}, expected {shape}"
                     )
-                weight[...] = drawn
+                with np.errstate(under="ignore"):
+                    weight[...] = drawn
             else:
-                name = init or initializers.default(activation)
+                name = init or initializers.DEFAULT
                 weight[...] = initializers.draw(name, self.rng, shape, self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -233,13 +292,13 @@ class MLP:
             state = self.__dict__.copy()
         for name in ("_core", "_plain_forward", "_weights", "_biases", "_training"):
             del state[name]
-        state["_last_input"] = None
         state["optimizer"] = optimizer_of(self)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update({"_targets_1d": False, **state})
         self._training = threading.RLock()
+        self._noise = own_array(self._noise)
         parameters = self._parameters
         self._build()
         self._parameters[...] = parameters
@@ -295,22 +354,34 @@ class MLP:
             files.save(self, path)
 
     def __repr__(self) -> str:
-        hidden = self.activations[:-1]
-        activation = repr(hidden[0]) if len(set(hidden)) == 1 else repr(list(hidden))
-        middle = f"activation={activation}, " if hidden else ""
-        return f"MLP({list(self.layer_sizes)}, {middle}loss={self.loss!r}, dtype='{self.dtype}')"
+        """The call that makes such a network, with other weights."""
+        *hidden, last = self.activations
+        one_for_all = hidden[0] if len(set(hidden)) == 1 else hidden
+        arguments: dict[str, Any] = {"activation": one_for_all} if hidden else {}
+        arguments["loss"] = self.loss
+        if last != LOSSES[self._loss.name].output:
+            arguments["output_activation"] = last
+        for name in ("dropout", "l1", "l2", "max_norm"):
+            values = getattr(self, name)
+            if any(values):
+                first = 0.0 if name == "dropout" and len(values) > 1 else values[-1]
+                same = values == (first, *values[-1:] * (len(values) - 1))
+                arguments[name] = values[-1] if same else list(values)
+        if not self._bias:
+            arguments["bias"] = False
+        arguments["dtype"] = self.dtype.name
+        text = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        return f"{type(self).__name__}({list(self.layer_sizes)}, {text})"
 
     # ----------------------------------------------------------------- weights
 
-    @property
-    def weights(self) -> list[Array]:
-        """The layers' weights, of shape (inputs, outputs): views, live in both directions."""
-        return list(self._weights)
-
-    @property
-    def biases(self) -> list[Array]:
-        """The layers' biases, of shape (outputs,): views, live in both directions."""
-        return list(self._biases)
+    weights = Views(
+        "_weights",
+        "The layers' weights, of shape (inputs, outputs): views, live in both directions.",
+    )
+    biases = Views(
+        "_biases", "The layers' biases, of shape (outputs,): views, live in both directions."
+    )
 
     def get_weights(self) -> tuple[list[Array], list[Array]]:
         """Return copies of the weights and biases.
@@ -321,13 +392,14 @@ class MLP:
         """
         return [w.copy() for w in self._weights], [b.copy() for b in self._biases]
 
-    def set_weights(self, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike] = ()) -> None:
+    def set_weights(self, weights: Sequence[Any], biases: Sequence[ArrayLike] = ()) -> None:
         """Copy weights and biases from arrays of any layout and type.
 
         Parameters
         ----------
         weights : sequence of array_like
-            One of shape (inputs, outputs) for each layer.
+            One of shape (inputs, outputs) for each layer. Or what `get_weights` returns: a pair
+            (weights, biases).
         biases : sequence of array_like
             One of shape (outputs,) for each layer; empty for a network without biases.
 
@@ -336,6 +408,8 @@ class MLP:
         ValueError, TypeError
             If a number or a shape is wrong; then nothing has changed.
         """
+        if not len(biases) and _is_pair(weights):
+            weights, biases = weights
         new_weights = _check_arrays(weights, self._weights, "weights")
         new_biases = _check_arrays(biases, self._biases, "biases")
         for old, new in zip(self._weights + self._biases, new_weights + new_biases, strict=True):
@@ -343,7 +417,7 @@ class MLP:
 
     # ------------------------------------------------------------- predictions
 
-    def __call__(self, X: ArrayLike, out: Any = None) -> Array:
+    def __call__(self, X: ArrayLike, out: Any = None, *, training: bool = False) -> Array:
         """Compute the network's outputs.
 
         Parameters
@@ -351,18 +425,23 @@ class MLP:
         X : array_like of shape (n, inputs) or (inputs,)
         out : ndarray of shape (n, outputs) or (outputs,), optional
             Where the result goes: C-contiguous and of the network's dtype.
+        training : bool, default False
+            With the dropout of the next step, as `fit` would see the samples as one mini-batch.
+            The counter of steps does not advance.
 
         Returns
         -------
         ndarray of shape (n, outputs) or (outputs,)
-            Probabilities for the cross-entropies.
+            Probabilities for the cross-entropies. `predict` gives classes, or values in the shape
+            of the targets.
 
         Raises
         ------
         ValueError, TypeError
             If an argument does not fit.
         """
-        self._last_input = X
+        if training is not False and _checks.flag(training, "training"):
+            return self._forward(X, len(self._weights) - 1, out, self._noise)
         result: Array | None = self._plain_forward(X, out)
         return self._forward(X, len(self._weights) - 1, out) if result is None else result
 
@@ -378,9 +457,111 @@ class MLP:
         ndarray
             Softmax: the most probable class of each row, of shape (n,). Sigmoid: 1 where the
             probability exceeds 0.5, of shape (n,) with one output and (n, outputs) with more.
-            Otherwise the outputs, of shape (n, outputs).
+            Otherwise the outputs: of shape (n,) if the targets last fitted had that shape, else
+            (n, outputs).
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not fit.
+        FloatingPointError
+            If classes are asked of outputs that are NaN, naming the first row.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> net = pynn.MLP([2, 16, 1], loss="mse", seed=0)
+        >>> X, y = np.random.default_rng(0).normal(size=(2, 30, 2)).sum(axis=0), np.ones(30)
+        >>> history = net.fit(X, y)
+        >>> net.predict(X).shape, net(X).shape
+        ((30,), (30, 1))
         """
-        return predictions(self.loss, self(X))
+        outputs = self(X)
+        if LOSSES[self._loss.name].classes:
+            self._refuse_nan(X, outputs)
+        return predictions(self._loss.name, outputs, self._targets_1d)
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Predict the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, inputs) or (inputs,)
+
+        Returns
+        -------
+        ndarray of shape (n, classes)
+            One sigmoid output: of shape (n, 2), the probabilities of 0 and of 1. Several: of shape
+            (n, outputs), each output's probability of 1. Without the n for a single sample.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` does not fit, or the loss is not a cross-entropy.
+        FloatingPointError
+            If an output is NaN, naming the first row.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> pynn.MLP([4, 8, 1], loss="sigmoid_cross_entropy", seed=0).predict_proba([[0.0] * 4])
+        array([[0.5, 0.5]], dtype=float32)
+        """
+        if not LOSSES[self._loss.name].classes:
+            raise ValueError(
+                f"predict_proba needs a cross-entropy, but the loss is {self.loss!r}; predict "
+                "gives the values"
+            )
+        outputs = self(X)
+        self._refuse_nan(X, outputs)
+        if self._loss.name == "sigmoid_cross_entropy" and outputs.shape[-1] == 1:
+            return np.concatenate([1 - outputs, outputs], axis=-1)
+        return outputs
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Compute the accuracy of a classifier, or a regression's coefficient of determination.
+
+        Parameters
+        ----------
+        X : array_like of shape (n, inputs)
+        y : array_like
+            As for `fit`.
+        sample_weight : array_like of shape (n,), optional
+
+        Returns
+        -------
+        float
+            As the `score` of scikit-learn's estimators: the fraction of samples whose classes are
+            all right, or R² with the mean over several outputs.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> net = pynn.MLP([1, 1], loss="mse", init="zeros")
+        >>> net.score([[0.0], [1.0]], [-1.0, 1.0])  # as good as the mean
+        0.0
+        """
+        name = "accuracy" if LOSSES[self._loss.name].classes else "r2"
+        data = self._check_data(X, y, sample_weight)
+        return self._evaluate(data, None, self._resolve(name), loss=False)[name]
+
+    def _refuse_nan(self, X: Any, outputs: Array) -> None:
+        """Raise if an output is NaN: it belongs to no class."""
+        if not math.isnan(np.add.reduce(outputs, axis=None)):  # (probabilities: no overflow)
+            return
+        row = int(np.flatnonzero(np.isnan(outputs).reshape(-1, outputs.shape[-1]).any(axis=1))[0])
+        samples = np.atleast_2d(_intake.array(X, "X"))
+        raise FloatingPointError(f"the output is nan; {self._reason(samples[row], 'X', row)}")
+
+    def _reason(self, sample: Array, name: str, row: int) -> str:
+        """Why the output for a sample is not finite."""
+        with np.errstate(all="ignore"):
+            bad = ~np.isfinite(np.asarray(sample, dtype=self.dtype))
+        if bad.any():
+            return f"{name} has a value that is not finite in row {row}"
+        if all(np.isfinite(w).all() for w in (*self._weights, *self._biases)):
+            return f"it overflows for row {row} of {name}: scale the inputs"
+        return f"the weights have values that are not finite (seen in row {row} of {name})"
 
     def hidden(self, X: ArrayLike, layer: int = -1) -> Array:
         """Compute a hidden layer's representation of the samples.
@@ -389,7 +570,7 @@ class MLP:
         ----------
         X : array_like of shape (n, inputs) or (inputs,)
         layer : int, default -1
-            Which hidden layer, from 0; negative numbers count from the last one.
+            Which hidden layer, from 0 as in `summary`; negative numbers count from the last one.
 
         Returns
         -------
@@ -406,15 +587,16 @@ class MLP:
             ) from None
         return self._forward(X, index, None)
 
-    def _forward(self, X: ArrayLike, layer: int, out: Any) -> Array:
-        array = np.asarray(X)
-        single = array.ndim == 1
-        samples = check_samples(array[np.newaxis] if single else array, self.layer_sizes[0], "X")
+    def _forward(self, X: ArrayLike, layer: int, out: Any, noise: Array | None = None) -> Array:
+        """Outputs of a layer; with `noise` those of the next step of training."""
+        samples = check_samples(X, self.layer_sizes[0], "X", vector=True)
+        single = samples.ndim == 1
+        samples = np.atleast_2d(samples)
         columns = self.layer_sizes[layer + 1]
         shape = (columns,) if single else (len(samples), columns)
         if out is None:
             out = np.empty(shape, self.dtype)
-        elif not isinstance(out, np.ndarray):
+        elif not isinstance(out, np.ndarray) or _intake.is_masked(out):
             raise TypeError(f"out must be an ndarray, got {type(out).__name__}")
         elif out.dtype != self.dtype or out.shape != shape:
             raise ValueError(
@@ -425,8 +607,13 @@ class MLP:
             raise ValueError("out must be C-contiguous, aligned and writable")
         elif np.may_share_memory(out, samples):
             samples = samples.copy()
-        last = layer == len(self._weights) - 1
-        self._core.forward(samples, layer, last, out.reshape(-1, columns))
+        result_rows = out.reshape(-1, columns)
+        if noise is None:
+            last = layer == len(self._weights) - 1
+            self._core.forward(samples, layer, last, result_rows)
+        elif len(samples):
+            with self._trained_here():
+                self._core.forward_training(samples, noise, result_rows)
         result: Array = out
         return result
 
@@ -445,7 +632,7 @@ class MLP:
         y : array_like
             As for `fit`.
         sample_weight : array_like of shape (n,), optional
-            The figures are weighted means.
+            The metrics are weighted means.
         metrics : str, callable, or iterable or dict of these
             As for `fit`.
 
@@ -455,16 +642,23 @@ class MLP:
             ``loss``, the mean over the samples without penalties on the weights; ``accuracy`` for
             classifiers, the fraction classified as their targets say (several sigmoid outputs: all
             of them right); and `metrics`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+        FloatingPointError
+            If an output or a target is NaN, naming the first row.
         """
         data = self._check_data(X, y, sample_weight)
         chosen = self._default_metrics() | self._resolve(metrics)
         return self._evaluate(data, None, chosen)
 
     def _default_metrics(self) -> dict[str, Metric]:
-        return self._resolve(("accuracy",) if LOSSES[self.loss].classes else ())
+        return self._resolve(("accuracy",) if LOSSES[self._loss.name].classes else ())
 
     def _resolve(self, metrics: Any) -> dict[str, Metric]:
-        return resolve(metrics, self.loss, self.layer_sizes[-1])
+        return resolve(metrics, self._loss.name, self.layer_sizes[-1])
 
     def _evaluate(
         self,
@@ -495,18 +689,36 @@ class MLP:
             self._core.forward(samples, last, False, outputs)
             target = data.targets.rows(block)
             if not data.targets.labels:
-                target = np.ascontiguousarray(target, dtype=self.dtype)
+                target = _intake.cast(target, self.dtype)
+            if np.isnan(outputs).any() or (not data.targets.labels and np.isnan(target).any()):
+                raise self._nan_in_evaluation(data, block, outputs, target)
             weights = None if data.weights is None else data.weights[block]
             if loss:
                 room = np.empty_like(outputs)
                 total += _core.loss_into(self._core_loss, outputs, target, weights, room)
-                weight_total += len(samples) if weights is None else weights.sum()
+                weight_total += total_weight(outputs, weights)
             if metrics:
                 _core.predict_into(self._core_loss, outputs)
                 for metric in metrics.values():
                     metric.update(outputs, target, data.targets.labels, weights)
-        figures = {"loss": total / weight_total} if loss else {}
+        figures = {"loss": total / weight_total if weight_total else np.nan} if loss else {}
         return figures | {name: metric.result() for name, metric in metrics.items()}
+
+    def _nan_in_evaluation(
+        self, data: Data, block: Any, outputs: Array, target: Array
+    ) -> FloatingPointError:
+        rows = np.arange(len(data))[block]
+        X, y = data.names
+        bad = np.isnan(outputs).any(axis=1)
+        if bad.any():
+            row = rows[bad][0]
+            return FloatingPointError(
+                f"the output is nan; {self._reason(data.samples[row], X, row)}"
+            )
+        row = rows[np.isnan(target).any(axis=1)][0]
+        return FloatingPointError(
+            f"the loss is nan; {y} has a value that is not finite in row {row}"
+        )
 
     # --------------------------------------------------------------- gradients
 
@@ -528,7 +740,7 @@ class MLP:
         sample_weight : array_like of shape (n,), optional
             The loss is the weighted mean.
         training : bool, default False
-            Whether dropout is at work, as in the next step of a fit.
+            With the dropout of the next step of a fit.
 
         Returns
         -------
@@ -554,7 +766,12 @@ class MLP:
         return (result["loss"] / len(data), *self._views(gradient))
 
     def input_gradient(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        training: bool = False,
     ) -> Array:
         """Compute the gradient of the mean loss with respect to the samples.
 
@@ -564,6 +781,8 @@ class MLP:
         y : array_like
             As for `fit`.
         sample_weight : array_like of shape (n,), optional
+        training : bool, default False
+            With the dropout of the next step of a fit.
 
         Returns
         -------
@@ -578,15 +797,26 @@ class MLP:
         array([[6., 8.]], dtype=float32)
         """
         data = self._check_data(X, y, sample_weight)
+        noise = self._noise if _checks.flag(training, "training") else None
         gradient = np.empty(data.samples.shape, self.dtype)
         with self._trained_here():
             self._core.input_gradient(
-                data.samples, data.targets.values, data.targets.labels, data.weights, gradient
+                data.samples,
+                data.targets.values,
+                data.targets.labels,
+                data.weights,
+                gradient,
+                noise,
             )
         return gradient
 
     def backward(
-        self, dout: ArrayLike, X: ArrayLike | None = None, *, parameters: bool = False
+        self,
+        dout: ArrayLike,
+        X: ArrayLike,
+        *,
+        training: bool = False,
+        parameters: bool = False,
     ) -> Any:
         """Compute the gradient with respect to the samples from that of the outputs.
 
@@ -595,10 +825,12 @@ class MLP:
         dout : array_like of shape (n, outputs) or (outputs,)
             The gradient of anything with respect to ``net(X)`` (with a cross-entropy: the
             probabilities).
-        X : array_like of shape (n, inputs) or (inputs,), optional
-            The samples; by default those of the last call ``net(X)``.
+        X : array_like of shape (n, inputs) or (inputs,)
+            The samples.
+        training : bool, default False
+            With the dropout of the next step of a fit, as ``net(X, training=True)``.
         parameters : bool, default False
-            Whether the gradient with respect to weights and biases is wanted besides.
+            Return the gradients with respect to weights and biases, too.
 
         Returns
         -------
@@ -615,30 +847,25 @@ class MLP:
         --------
         >>> import numpy as np, pynn
         >>> net = pynn.MLP([3, 5, 2], loss="mse", seed=0)
-        >>> out = net(np.ones((4, 3), np.float32))
-        >>> net.backward(np.ones_like(out)).shape
+        >>> X = np.ones((4, 3), np.float32)
+        >>> net.backward(2 * net(X), X).shape  # of the sum of squares of the outputs
         (4, 3)
         """
-        if X is None:
-            X = self._last_input
-            if X is None:
-                raise ValueError("X: there was no call net(X) yet whose samples could be used")
-        array = np.asarray(X)
-        samples = check_samples(np.atleast_2d(array), self.layer_sizes[0], "X")
-        delta = np.asarray(dout)
+        array = check_samples(X, self.layer_sizes[0], "X", vector=True)
+        samples = np.atleast_2d(array)
+        delta = _intake.array(dout, "dout")
         expected = (*array.shape[:-1], self.layer_sizes[-1])
-        if delta.dtype.kind not in "biuf":
-            raise TypeError(f"dout must hold numbers, got dtype {delta.dtype}")
         if delta.shape != expected:
             raise ValueError(f"dout has shape {delta.shape}, expected {expected}")
         if len(samples) == 0:
             raise ValueError(f"X has shape {array.shape}: there are no samples")
         wanted = _checks.flag(parameters, "parameters")
-        delta = np.ascontiguousarray(delta, dtype=self.dtype)
+        noise = self._noise if _checks.flag(training, "training") else None
+        delta = _intake.cast(delta, self.dtype)
         gradient = np.zeros_like(self._parameters) if wanted else None
         dx = np.empty(array.shape, self.dtype)
         with self._trained_here():
-            self._core.backward(samples, delta, dx, gradient)
+            self._core.backward(samples, delta, dx, gradient, noise)
         return dx if gradient is None else (dx, *self._views(gradient))
 
     # ---------------------------------------------------------------- training
@@ -653,21 +880,27 @@ class MLP:
         finally:
             self._training.release()
 
+    @refuses_unknown
     def train_on_batch(
         self,
         X: ArrayLike,
         y: ArrayLike,
-        optimizer: Optimizer,
+        optimizer: Optimizer | str | None = None,
         sample_weight: ArrayLike | None = None,
+        *,
+        learning_rate: LearningRate | None = None,
+        **unknown: NoReturn,
     ) -> float:
-        """Do one step of an optimiser on one mini-batch.
+        """Do one step of an optimizer on one mini-batch.
 
         Parameters
         ----------
         X : array_like of shape (n, inputs)
         y : array_like
             As for `fit`.
-        optimizer : Optimizer
+        optimizer : Optimizer or str, optional
+        learning_rate : float, Schedule or callable, optional
+            As for `fit`.
         sample_weight : array_like of shape (n,), optional
 
         Returns
@@ -680,21 +913,25 @@ class MLP:
         FloatingPointError
             If the loss or `X` is not finite; then the weights have not changed.
         """
+        refuse(unknown, MLP.train_on_batch, "MLP.train_on_batch()")
         data = self._check_data(X, y, sample_weight)
-        fitting.check_optimizer(optimizer)
+        chosen, rate = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
         with self._trained_here():
             figures = np.empty((1, 3))
-            self._train(data, None, len(data), optimizer._bind(self), figures)
-        self.optimizer = optimizer
+            self._train(data, None, len(data), _bind(chosen, self, rate), figures)
+        self.optimizer, self._targets_1d = chosen, data.targets.flat
         return float(figures[0, 0]) / len(data)
 
+    @refuses_unknown
     def fit(
         self,
         X: Any,
         y: ArrayLike | None = None,
-        epochs: int = 1,
-        batch_size: int = 32,
-        optimizer: Optimizer | None = None,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        optimizer: Optimizer | str | None = None,
+        learning_rate: LearningRate | None = None,
         validation_data: tuple[ArrayLike, ...] | None = None,
         validation_split: float = 0.0,
         sample_weight: ArrayLike | None = None,
@@ -705,8 +942,11 @@ class MLP:
         callbacks: Any = (),
         steps_per_epoch: int | None = None,
         progress: bool | None = None,
+        **unknown: NoReturn,
     ) -> History:
         """Train the network; a further call continues.
+
+        Without options: Adam with a learning rate of 0.001, mini-batches of 32, 100 epochs.
 
         Parameters
         ----------
@@ -717,18 +957,24 @@ class MLP:
         y : array_like
             Cross-entropies: integer class labels of shape (n,), or probabilities of shape
             (n, outputs). Otherwise values of shape (n, outputs), or (n,) for one output.
-        epochs : int, default 1
-        batch_size : int, default 32
-            At most n is used: ``len(X)`` is gradient descent with the whole of X. The last
-            mini-batch of an epoch may be smaller.
-        optimizer : Optimizer, optional
-            By default that of the last fit, and at first ``SGD(0.01)``. Its state goes on from fit
-            to fit.
+        epochs : int, optional
+            By default 100. Of large data fewer: as many as make 20 000 mini-batches, but at least
+            10. An iterator is gone through once; of an iterable that has no ``len`` there are 10.
+        batch_size : int, optional
+            By default 32. At most n is used: ``len(X)`` is gradient descent with the whole of X.
+            The last mini-batch of an epoch may be smaller. Only where `X` holds samples.
+        optimizer : Optimizer or str, optional
+            By default that of the last fit, and at first ``Adam()``. A name stands for an optimizer
+            with its defaults: "adam", "adamw", "rmsprop" or "sgd". The state continues from fit to
+            fit; with a name if the last optimizer has the settings that the name stands for.
+        learning_rate : float, Schedule or callable, optional
+            Of the optimizer. By default the optimizer's own: 0.001 for Adam, 0.01 for SGD.
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch.
         validation_split : float, default 0.0
             In [0, 1): the part of the samples that is not trained on but evaluated after each
-            epoch, drawn by ``net.rng``, from each class alike where targets are labels.
+            epoch, drawn by ``net.rng``, from each class alike where targets are labels. With
+            ``shuffle=False`` the last samples.
         sample_weight : array_like of shape (n,), optional
             At least 0. A mini-batch's loss is the weighted mean over its samples.
         class_weight : "balanced" or dict of int to float, optional
@@ -743,14 +989,13 @@ class MLP:
         sampling : {None, "replacement"}
             With "replacement", an epoch's samples are ``net.rng.integers(n, size=n)``.
         callbacks : callable, `Callback`, or iterable of these
-            Each is called as ``callback(net, history)`` after each epoch; one that returns True
+            A callable is called as ``callback(net, history)`` after each epoch; an answer of True
             ends the fit. One with a method ``on_batch_end(net, batch, loss)`` is called after each
-            mini-batch too, which costs time.
+            mini-batch, too, which costs time.
         steps_per_epoch : int, optional
             Only where `X` gives mini-batches: how many make an epoch.
         progress : bool, optional
-            Whether to show a progress bar on stderr; by default if that is a terminal, or in a
-            notebook.
+            Show a progress bar on stderr; by default if that is a terminal, or in a notebook.
 
         Returns
         -------
@@ -762,7 +1007,8 @@ class MLP:
         ValueError, TypeError
             If an argument does not fit; then nothing has changed.
         FloatingPointError
-            If a mini-batch's loss or inputs are not finite. That mini-batch was not applied.
+            If a mini-batch's loss or inputs are not finite. That mini-batch was not applied. Also
+            if an output or a target is NaN in the evaluation after an epoch.
         RuntimeError
             If another thread is training this network.
         KeyboardInterrupt
@@ -788,11 +1034,13 @@ class MLP:
 
         Weights of samples and classes; draws with replacement; a learning rate by the step:
 
-        >>> history = net.fit(X, y, sample_weight=np.linspace(0, 1, 300), class_weight="balanced")
-        >>> history = net.fit(X, y, sampling="replacement")
-        >>> history = net.fit(X, y, optimizer=pynn.SGD(lambda step: 0.1 / (1 + step)))
+        >>> history = net.fit(
+        ...     X, y, epochs=2, sample_weight=np.linspace(0, 1, 300), class_weight="balanced"
+        ... )
+        >>> history = net.fit(X, y, epochs=2, sampling="replacement")
+        >>> history = net.fit(X, y, epochs=2, optimizer=pynn.SGD(lambda step: 0.1 / (1 + step)))
 
-        Full-batch gradient descent; somebody else's mini-batches:
+        Full-batch gradient descent; mini-batches of your own:
 
         >>> history = net.fit(X, y, epochs=5, batch_size=len(X), optimizer=pynn.SGD(0.1))
         >>> history = net.fit((X[i : i + 50], y[i : i + 50]) for i in range(0, 300, 50))
@@ -804,12 +1052,14 @@ class MLP:
         >>> coder.hidden(X).shape
         (300, 2)
         """
+        refuse(unknown, MLP.fit, "MLP.fit()")
         source, plan = self._plan(
             X,
             y,
             epochs=epochs,
             batch_size=batch_size,
             optimizer=optimizer,
+            learning_rate=learning_rate,
             validation_data=validation_data,
             validation_split=validation_split,
             sample_weight=sample_weight,
@@ -832,6 +1082,7 @@ class MLP:
         epochs: Any,
         batch_size: Any,
         optimizer: Any,
+        learning_rate: Any = None,
         validation_data: Any,
         validation_split: Any,
         sample_weight: Any,
@@ -848,18 +1099,23 @@ class MLP:
 
         `rows`: the samples to train on, by their indices, instead of all of them.
         """
-        epochs = _checks.integer(epochs, "epochs", 1)
-        batch_size = _checks.integer(batch_size, "batch_size", 1)
-        if optimizer is None:
-            optimizer = self.optimizer or SGD()
-        plan = fitting.Plan(epochs, fitting.check_optimizer(optimizer))
+        if epochs is not None:
+            epochs = _checks.integer(epochs, "epochs", 1)
+        if batch_size is not None:
+            batch_size = _checks.integer(batch_size, "batch_size", 1)
+        optimizer, rate = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
+        plan = fitting.Plan(1, optimizer)
         shuffle = _checks.flag(shuffle, "shuffle")
         replacement = fitting.check_sampling(sampling)
+        if replacement and not shuffle:
+            raise ValueError(
+                "shuffle=False keeps the samples' order, but sampling='replacement' draws them"
+            )
         split = _checks.number(
             validation_split, "validation_split", low=0.0, high=1.0, open_low=False
         )
         plan.metrics = self._resolve(metrics)
-        plan.callbacks = fitting.check_callbacks(callbacks)
+        plan.callbacks = check_callbacks(callbacks)
         plan.progress = None if progress is None else _checks.flag(progress, "progress")
         if steps_per_epoch is not None:
             steps_per_epoch = _checks.integer(steps_per_epoch, "steps_per_epoch", 1)
@@ -874,10 +1130,12 @@ class MLP:
                 ("class_weight", class_weight),
                 ("validation_split", split or None),
                 ("sampling", sampling),
+                ("batch_size", batch_size),
             ):
                 if given is not None:
                     raise ValueError(f"{name} needs arrays, but X gives mini-batches")
-            source = fitting.Batches(self, X, epochs, steps_per_epoch)
+            source = batches = fitting.Batches(self, X, epochs, steps_per_epoch)
+            plan.epochs = batches.epochs if epochs is None else epochs
         else:
             if y is None:
                 raise TypeError(
@@ -886,8 +1144,10 @@ class MLP:
             if steps_per_epoch is not None:
                 raise ValueError("steps_per_epoch needs an X that gives mini-batches")
             data = self._check_data(X, y, sample_weight, class_weight, rows=rows)
-            source = fitting.Arrays(data, batch_size, shuffle, replacement, split, rows)
-        plan.optimizer._bind(self)  # its settings are checked before anything changes
+            size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+            source = fitting.Arrays(data, size, shuffle, replacement, split, rows)
+            plan.epochs = fitting.default_epochs(source.steps) if epochs is None else epochs
+        _bind(plan.optimizer, self, rate)  # its settings are checked before anything changes
         return source, plan
 
     def _train(
@@ -941,15 +1201,20 @@ class MLP:
         done = result["batches"]
         piece = slice(done * batch_size, (done + 1) * batch_size)
         rows = np.arange(len(data))[piece] if order is None else order[piece]
-        place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done + 1}"
-        for name, array in (("X", data.samples), ("y", data.targets.values)):
-            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1).all(axis=1)
+        place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
+        for name, array in zip(data.names, (data.samples, data.targets.values), strict=True):
+            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1)
             if bad.any():
-                reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
+                row, column = np.argwhere(bad)[0]
+                reason = f"{name} has a value that is not finite in row {rows[row]}"
+                if bad.shape[1] > 1:
+                    reason += f", column {column}"
                 break
         else:
             if all(np.isfinite(w).all() for w in self._weights + self._biases):
-                reason = "training diverges: try a smaller learning rate, or scale the inputs"
+                reason = "training diverges: try a smaller learning rate, or scale the inputs" + (
+                    "" if LOSSES[self._loss.name].classes else " and the targets"
+                )
             else:
                 reason = "the weights have values that are not finite"
         loss = result["bad_loss"]
@@ -1038,14 +1303,14 @@ class MLP:
 
         return to_onnx(self, path)
 
-    def to_c(self, path: Any, name: str = "predict") -> None:
+    def to_c(self, path: Any, name: str | None = None) -> None:
         """Write the network as one file of C99 without dependencies.
 
         Parameters
         ----------
         path : str or os.PathLike
-        name : str, default "predict"
-            The function's name.
+        name : str, optional
+            The function's name, by default that of the file: "iris" for "iris.c".
 
         See Also
         --------
@@ -1067,22 +1332,22 @@ class MLP:
         rows: Array | None = None,
     ) -> Data:
         """Samples in a form that the core reads; classes are weighed by those in `rows`."""
-        samples = check_samples(X, self.layer_sizes[0], names[0])
+        samples = check_samples(X, self.layer_sizes[0], names[0], targets=y)
         if len(samples) == 0:
             raise ValueError(f"{names[0]} has shape {samples.shape}: there are no samples")
-        targets = check_targets(y, self.loss, len(samples), self.layer_sizes[-1], names[1])
+        outputs, loss = self.layer_sizes[-1], self._loss.name
+        targets = check_targets(y, loss, len(samples), outputs, names[1], names[0])
         weights = check_weights(sample_weight, len(samples), names[2])
         if class_weight is not None:
-            by_class = class_weights(class_weight, targets, self.loss, rows)
-            weights = by_class if weights is None else weights * by_class
+            by_class = class_weights(class_weight, targets, loss, outputs, rows)
+            weights = by_class if weights is None else combined_weights(weights, by_class)
             if not (weights if rows is None else weights[rows]).any():
                 raise ValueError("class_weight leaves every sample a weight of 0")
-        return Data(samples, targets, weights)
+        return Data(samples, targets, weights, names[:2])
 
     def _check_batch(self, batch: Any, name: str) -> Data:
         """A mini-batch of an iterable."""
-        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-            raise TypeError(f"{name} must be a tuple (X, y) or (X, y, sample_weight)")
+        check_parts(batch, name)
         names = (f"X of {name}", f"y of {name}", f"sample_weight of {name}")
         return self._check_data(
             batch[0], batch[1], batch[2] if len(batch) == 3 else None, None, names
@@ -1091,24 +1356,43 @@ class MLP:
     def _check_validation(self, data: Any) -> tuple[Data, None] | None:
         if data is None:
             return None
-        if not isinstance(data, tuple | list) or len(data) not in (2, 3):
-            raise TypeError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
+        check_parts(data, "validation_data")
         names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
         weights = data[2] if len(data) == 3 else None
         return self._check_data(data[0], data[1], weights, None, names), None
 
 
+def _bind(optimizer: Optimizer, net: MLP, rate: Any) -> Any:
+    """Bind an optimizer that has the rate `rate` from now on, unless that is None."""
+    if rate is None:
+        return optimizer._bind(net)
+    before, optimizer.learning_rate = optimizer.learning_rate, rate
+    try:
+        return optimizer._bind(net)
+    except BaseException:
+        optimizer.learning_rate = before
+        raise
+
+
+def _is_pair(weights: Any) -> bool:
+    """Whether these are the weights and the biases, not the weights alone."""
+    if not isinstance(weights, tuple | list) or len(weights) != 2:
+        return False
+    first = weights[0]
+    return isinstance(first, tuple | list) and len(first) > 0 and np.ndim(first[0]) == 2
+
+
 def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:
-    arrays = [np.asarray(x) for x in (() if new is None else new)]
+    given = () if new is None else new
+    arrays = [_intake.array(x, f"{name}[{i}]") for i, x in enumerate(given)]
     if len(arrays) != len(old):
         raise ValueError(f"{name} has {len(arrays)} arrays, expected {len(old)}")
-    for i, (array, place) in enumerate(zip(arrays, old, strict=True)):
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name}[{i}] must hold numbers, got dtype {array.dtype}")
-        if array.shape != place.shape:
-            raise ValueError(f"{name}[{i}] has shape {array.shape}, expected {place.shape}")
+    for i, (array, own) in enumerate(zip(arrays, old, strict=True)):
+        if array.shape != own.shape:
+            raise ValueError(f"{name}[{i}] has shape {array.shape}, expected {own.shape}")
     # Copies, so that views of this network's own arrays may be permuted.
-    return [array.astype(place.dtype) for array, place in zip(arrays, old, strict=True)]
+    with np.errstate(under="ignore"):
+        return [array.astype(own.dtype) for array, own in zip(arrays, old, strict=True)]
 
 
 def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pynn import _checks, _core
+from pynn._copies import own_array
 from pynn._frozen import Frozen
+from pynn._keywords import foreign, place, refuse, refuses_unknown
+from pynn._names import canonical, spelling
 from pynn._types import Array
 from pynn.schedules import Schedule, schedule_from_config
 
@@ -76,6 +80,10 @@ class State:
     def __init__(self, steps: Array, m: Array | None = None, v: Array | None = None) -> None:
         self.steps, self.m, self.v = steps, m, v
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, array in state.items():
+            self.__dict__[name] = None if array is None else own_array(array)
+
 
 class Optimizer(ABC):
     """What `MLP.fit` and `MLP.train_on_batch` take as an optimiser.
@@ -98,6 +106,12 @@ class Optimizer(ABC):
         settings = self._checked()
         self._rule(**settings)
         self.__dict__.update(settings)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if foreign(name) and name not in self._CHECKS and type(self) in OPTIMIZERS.values():
+            kind = type(self).__name__
+            raise AttributeError(f"{kind} has no setting {name!r}{place(name, list(self._CHECKS))}")
+        object.__setattr__(self, name, value)
 
     def _checked(self) -> dict[str, Any]:
         """The present settings, checked and converted; what is out of range changes nothing."""
@@ -262,6 +276,13 @@ class Optimizer(ABC):
             settings["learning_rate"] = None
         return {"name": type(self).__name__, **settings}
 
+    def _equals(self, other: Optimizer) -> bool:
+        """Whether `other` is of the same kind and has the same settings; the state may differ."""
+        names = self._CHECKS
+        return type(self) is type(other) and all(
+            getattr(self, name) == getattr(other, name) for name in names
+        )
+
     def __repr__(self) -> str:
         settings = {name: getattr(self, name) for name in self._CHECKS}
         text = ", ".join(
@@ -421,14 +442,17 @@ class SGD(Optimizer):
     SGD(learning_rate=0.1, momentum=0.9, nesterov=True)
     """
 
+    @refuses_unknown
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: LearningRate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
         clip_norm: float | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, SGD.__init__, "SGD()")
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.nesterov = nesterov
@@ -494,14 +518,17 @@ class Adam(Optimizer):
     Adam(learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08)
     """
 
+    @refuses_unknown
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         clip_norm: float | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, Adam.__init__, "Adam()")
         self.learning_rate = learning_rate
         self.beta1 = beta1
         self.beta2 = beta2
@@ -564,15 +591,18 @@ class AdamW(Adam):
     AdamW(learning_rate=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08, weight_decay=0.1)
     """
 
+    @refuses_unknown
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
         clip_norm: float | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, AdamW.__init__, "AdamW()")
         self.weight_decay = weight_decay
         super().__init__(learning_rate, beta1, beta2, epsilon, clip_norm)
 
@@ -622,14 +652,17 @@ class RMSprop(Optimizer):
     RMSprop(learning_rate=0.01, rho=0.9, momentum=0, epsilon=1e-08)
     """
 
+    @refuses_unknown
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-8,
         clip_norm: float | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, RMSprop.__init__, "RMSprop()")
         self.learning_rate = learning_rate
         self.rho = rho
         self.momentum = momentum
@@ -660,6 +693,63 @@ class RMSprop(Optimizer):
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     each.__name__: each for each in (SGD, Adam, AdamW, RMSprop)
 }
+
+
+def make_optimizer(optimizer: Any = None, learning_rate: Any = None) -> Optimizer:
+    """Make the optimizer that the arguments `optimizer` and `learning_rate` of a fit stand for.
+
+    Parameters
+    ----------
+    optimizer : Optimizer or str, optional
+        A name is "adam", "adamw", "rmsprop" or "sgd", in any case. None: Adam.
+    learning_rate : float, Schedule or callable, optional
+        In place of the optimizer's own rate.
+
+    Returns
+    -------
+    Optimizer
+        The one that was given, or, with a `learning_rate`, a copy of it that shares its state.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such optimizer, or the learning rate is out of range.
+
+    Examples
+    --------
+    >>> from pynn.optimizers import SGD, make_optimizer
+    >>> make_optimizer("rmsprop")
+    RMSprop(learning_rate=0.001, rho=0.9, momentum=0, epsilon=1e-08)
+    >>> make_optimizer(SGD(momentum=0.9), 0.1)
+    SGD(learning_rate=0.1, momentum=0.9, nesterov=False)
+    """
+    if optimizer is None:
+        optimizer = Adam()
+    elif isinstance(optimizer, str):
+        if spelling(optimizer) == "lbfgs":
+            raise ValueError(
+                "optimizer must be one of adam, adamw, rmsprop, sgd; got 'lbfgs', a solver of "
+                "pynn.sklearn's estimators"
+            )
+        by_name = {name.casefold(): kind for name, kind in OPTIMIZERS.items()}
+        optimizer = by_name[canonical(optimizer, "optimizer", sorted(by_name))]()
+    elif not isinstance(optimizer, Optimizer):
+        cure = ""
+        kind = optimizer if isinstance(optimizer, type) else type(optimizer)
+        if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+            cure = f"; pass an object, pynn.{optimizer.__name__}()"
+        elif kind.__name__ in OPTIMIZERS:
+            cure = f"; pass pynn.{kind.__name__}(...)"
+        raise TypeError(
+            "optimizer must be a name such as 'adam' or an optimizer such as pynn.SGD(0.1), "
+            f"got {optimizer!r}{cure}"
+        )
+    chosen: Optimizer = optimizer
+    if learning_rate is None:
+        return chosen
+    changed = copy.copy(chosen)
+    changed.learning_rate = _learning_rate(learning_rate, "learning_rate")
+    return changed
 
 
 def optimizer_from_settings(

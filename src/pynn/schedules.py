@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pynn import _checks, _monitor
 from pynn._frozen import Frozen
+from pynn._keywords import refuse, refuses_unknown
 
 if TYPE_CHECKING:
     from pynn.history import History
@@ -138,7 +139,9 @@ class Constant(Schedule):
 
     __match_args__ = ("rate",)
 
-    def __init__(self, rate: float) -> None:
+    @refuses_unknown
+    def __init__(self, rate: float, **unknown: NoReturn) -> None:
+        refuse(unknown, Constant.__init__, "Constant()")
         self.rate: Final = _positive(rate, "rate")
 
     def _rates(self, steps: Steps) -> Steps:
@@ -172,7 +175,9 @@ class StepDecay(Schedule):
 
     __match_args__ = ("rate", "every", "factor")
 
-    def __init__(self, rate: float, every: int, factor: float = 0.1) -> None:
+    @refuses_unknown
+    def __init__(self, rate: float, every: int, factor: float = 0.1, **unknown: NoReturn) -> None:
+        refuse(unknown, StepDecay.__init__, "StepDecay()")
         self.rate: Final = _positive(rate, "rate")
         self.every: Final = _checks.integer(every, "every", 1)
         self.factor: Final = _positive(factor, "factor")
@@ -208,7 +213,9 @@ class ExponentialDecay(Schedule):
 
     __match_args__ = ("rate", "factor", "every")
 
-    def __init__(self, rate: float, factor: float, every: int = 1) -> None:
+    @refuses_unknown
+    def __init__(self, rate: float, factor: float, every: int = 1, **unknown: NoReturn) -> None:
+        refuse(unknown, ExponentialDecay.__init__, "ExponentialDecay()")
         self.rate: Final = _positive(rate, "rate")
         self.factor: Final = _positive(factor, "factor")
         self.every: Final = _checks.integer(every, "every", 1)
@@ -251,7 +258,9 @@ class CosineDecay(Schedule):
 
     __match_args__ = ("rate", "steps", "final")
 
-    def __init__(self, rate: float, steps: int, final: float = 0.0) -> None:
+    @refuses_unknown
+    def __init__(self, rate: float, steps: int, final: float = 0.0, **unknown: NoReturn) -> None:
+        refuse(unknown, CosineDecay.__init__, "CosineDecay()")
         self.rate: Final = _positive(rate, "rate")
         self.steps: Final = _checks.integer(steps, "steps", 1)
         self.final: Final = _at_least_0(final, "final")
@@ -285,7 +294,9 @@ class InverseScaling(Schedule):
 
     __match_args__ = ("rate", "power")
 
-    def __init__(self, rate: float, power: float = 0.5) -> None:
+    @refuses_unknown
+    def __init__(self, rate: float, power: float = 0.5, **unknown: NoReturn) -> None:
+        refuse(unknown, InverseScaling.__init__, "InverseScaling()")
         self.rate: Final = _positive(rate, "rate")
         self.power: Final = _positive(power, "power")
 
@@ -330,6 +341,7 @@ class OneCycle(Schedule):
 
     __match_args__ = ("peak", "steps", "pct_start", "div_factor", "final_div_factor")
 
+    @refuses_unknown
     def __init__(
         self,
         peak: float,
@@ -337,7 +349,9 @@ class OneCycle(Schedule):
         pct_start: float = 0.3,
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, OneCycle.__init__, "OneCycle()")
         self.peak: Final = _positive(peak, "peak")
         self.steps: Final = _checks.integer(steps, "steps", 1)
         self.pct_start: Final = _checks.number(
@@ -394,7 +408,9 @@ class WarmUp(Schedule):
 
     __match_args__ = ("schedule", "steps")
 
-    def __init__(self, schedule: Schedule | float, steps: int) -> None:
+    @refuses_unknown
+    def __init__(self, schedule: Schedule | float, steps: int, **unknown: NoReturn) -> None:
+        refuse(unknown, WarmUp.__init__, "WarmUp()")
         if not isinstance(schedule, Schedule):
             if callable(schedule):
                 raise TypeError(f"schedule must be a Schedule or a number, got {schedule!r}")
@@ -479,6 +495,7 @@ class ReduceOnPlateau(Schedule):
     __match_args__ = ("rate", "factor", "patience", "min_delta", "min_rate", "monitor", "mode")
     __hash__ = None  # type: ignore[assignment] # what it has observed changes
 
+    @refuses_unknown
     def __init__(
         self,
         rate: float,
@@ -488,7 +505,9 @@ class ReduceOnPlateau(Schedule):
         min_rate: float = 0.0,
         monitor: str = "val_loss",
         mode: str = "auto",
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, ReduceOnPlateau.__init__, "ReduceOnPlateau()")
         self.rate: Final = _positive(rate, "rate")
         self.factor: Final = _checks.number(factor, "factor", low=0.0, high=1.0, open_low=True)
         self.patience: Final = _checks.integer(patience, "patience", 0)

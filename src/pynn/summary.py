@@ -80,7 +80,7 @@ def summary(net: MLP) -> Summary:
     layer     activation  output shape  parameters
     ----------------------------------------------
     input                 (n, 784)               0
-    hidden 1  relu        (n, 128)         100,480
+    hidden 0  relu        (n, 128)         100,480
     output    softmax     (n, 10)            1,290
     ----------------------------------------------
     101,770 parameters (101,632 weights, 138 biases): 407,104 bytes (397.6 KiB)
@@ -96,7 +96,7 @@ def summary(net: MLP) -> Summary:
         last = layer == len(weights)
         arrays = [group[layer - 1] for group in (weights, biases) if layer and group]
         row = {
-            "layer": "output" if last else f"hidden {layer}" if layer else "input",
+            "layer": "output" if last else f"hidden {layer - 1}" if layer else "input",
             "activation": net.activations[layer - 1] if layer else "",
             **{title: cells[layer] for title, cells in columns.items()},
             "output shape": f"(n, {size})",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _checks
+from pynn import _checks, _intake
 from pynn._types import Array
 from pynn.losses import LOSSES
 
@@ -15,8 +15,9 @@ from pynn.losses import LOSSES
 class Targets:
     """Targets as the core takes them: a vector of int64 labels, or a matrix of values."""
 
-    def __init__(self, values: Array, labels: bool) -> None:
+    def __init__(self, values: Array, labels: bool, flat: bool = False) -> None:
         self.values, self.labels = values, labels
+        self.flat = flat  # values that came as a vector; predictions have the same shape
 
     def rows(self, index: Any) -> Array:
         """Those of some samples, contiguous."""
@@ -26,23 +27,32 @@ class Targets:
 class Data:
     """Samples with their targets and, if there are any, their weights (float64)."""
 
-    def __init__(self, samples: Array, targets: Targets, weights: Array | None = None) -> None:
+    def __init__(
+        self,
+        samples: Array,
+        targets: Targets,
+        weights: Array | None = None,
+        names: tuple[str, str] = ("X", "y"),
+    ) -> None:
         self.samples, self.targets, self.weights = samples, targets, weights
+        self.names = names  # of samples and targets, for messages
 
     def __len__(self) -> int:
         return len(self.samples)
 
 
-def check_targets(y: Any, loss: str, rows: int, outputs: int, name: str) -> Targets:
+def check_targets(
+    y: Any, loss: str, rows: int, outputs: int, name: str, samples: str = "X"
+) -> Targets:
     """Check `y` against the loss, the number of rows and the number of outputs.
 
     Parameters
     ----------
-    y : array_like
+    y : array_like, DataFrame or Series
     loss : str
     rows, outputs : int
-    name : str
-        The argument's name, for the message.
+    name, samples : str
+        The names of this argument and of the samples, for the message.
 
     Returns
     -------
@@ -51,58 +61,163 @@ def check_targets(y: Any, loss: str, rows: int, outputs: int, name: str) -> Targ
     Raises
     ------
     ValueError, TypeError
-        If `y` does not fit, naming its shape and dtype and what was expected.
+        If `y` does not fit, naming its shape and dtype, what was expected, and the cure.
     """
-    array = np.asarray(y)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+    classes = LOSSES[loss].classes
+    array = _intake.array(y, name, "labels" if classes else "values")
     if array.ndim not in (1, 2):
         raise ValueError(f"{name} must have 1 or 2 dimensions, got shape {array.shape}")
     if len(array) != rows:
-        raise ValueError(f"{name} has {len(array)} rows (shape {array.shape}), expected {rows}")
-    classes = LOSSES[loss].classes
+        hint = ""
+        if array.ndim == 2 and array.shape[1] == rows:
+            turned = ".ravel()" if len(array) == 1 else ".T"
+            hint = f"; for a target a row: {_intake.expression(y, name)}{turned}"
+        raise ValueError(
+            f"{name} has {len(array)} rows (shape {array.shape}), expected {rows}, as {samples} "
+            f"has{hint}"
+        )
+    flat = False
     if array.ndim == 1:
         one_column = outputs == 1 and loss != "softmax_cross_entropy"
         if not one_column:
-            return Targets(_labels(array, loss, outputs, name), labels=True)
-        array = array[:, np.newaxis]
+            return Targets(_labels(array, y, loss, outputs, name), labels=True)
+        array, flat = array[:, np.newaxis], True
     if array.shape[1] != outputs:
-        hint = ""
-        if classes and array.shape[1] == 1 and array.dtype.kind in "iu":
-            hint = f"; for class labels pass a vector, {name}.ravel()"
         raise ValueError(
             f"{name} has shape {array.shape}, expected ({rows},{outputs}) or, for "
-            f"{'class labels' if classes else 'one output'}, ({rows},){hint}"
+            f"{'class labels' if classes else 'one output'}, ({rows},)"
+            f"{_column_cure(array, y, loss, outputs, name)}"
         )
+    # (NaN fails every comparison.)
     if classes and array.size and not (array.min() >= 0 and array.max() <= 1):
         raise ValueError(
             f"{name} holds values from {array.min()} to {array.max()}, expected probabilities "
-            f"between 0 and 1 for loss={loss!r}"
+            f"between 0 and 1 for loss={loss!r}{_range_cure(array, y, loss, outputs, name)}"
         )
     if loss == "poisson" and array.size and array.min() < 0:
         raise ValueError(
-            f"{name} holds values down to {array.min()}, expected at least 0 for loss='poisson'"
+            f"{name} holds values down to {array.min()}, expected counts of at least 0 for "
+            "loss='poisson'; for other targets make the network with loss='mse'"
         )
-    return Targets(_readable(array), labels=False)
+    return Targets(_readable(array), labels=False, flat=flat)
 
 
-def _labels(array: Array, loss: str, outputs: int, name: str) -> Array:
+def _labels(array: Array, y: Any, loss: str, outputs: int, name: str) -> Array:
+    """Class labels as int64."""
+    own = _intake.expression(y, name)
     if not LOSSES[loss].classes:
         raise ValueError(
             f"{name} has shape {array.shape}, expected ({len(array)},{outputs}) for a network "
-            f"with {outputs} outputs"
+            f"with {outputs} outputs{_vector_cure(array, loss, outputs, own)}"
         )
     if array.dtype.kind not in "biu":
+        whole = _are_whole(array)
+        cure = f"{own}.astype(int)"
+        if not whole:
+            cure = "is it a regression? Then make the network with one output and loss='mse'"
+            if np.isnan(array).any():
+                cure = f"{name} is NaN in row {int(np.isnan(array).argmax())}: leave it out"
         raise TypeError(
             f"{name} is a vector of dtype {array.dtype}; for loss={loss!r} it must hold integer "
-            f"class labels, or be a matrix of shape ({len(array)},{outputs}) of probabilities"
+            f"class labels, or be a matrix of shape ({len(array)},{outputs}) of probabilities; "
+            f"{cure}"
         )
     if array.size and (array.min() < 0 or array.max() >= outputs):
         raise ValueError(
             f"{name} holds labels from {array.min()} to {array.max()}, expected 0 to "
-            f"{outputs - 1} for a network with {outputs} outputs"
+            f"{outputs - 1} for a network with {outputs} outputs; "
+            f"{_label_cure(array, outputs, own)}"
         )
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+# ----------------------------------------------------------------------- cures
+
+
+def _are_whole(array: Array) -> bool:
+    """Whether all values are integers that int64 holds."""
+    with np.errstate(invalid="ignore"):
+        return bool((np.isfinite(array) & (np.abs(array) < 2.0**62)).all()) and bool(
+            (np.floor(array) == array).all()
+        )
+
+
+def _as_vector(y: Any, name: str) -> str:
+    """How a `y` of one column becomes a vector."""
+    own = _intake.variable(name)
+    if hasattr(y, "columns"):
+        return f"{own}.to_numpy().ravel() or {own}[{next(iter(y.columns))!r}]"
+    return f"{_intake.expression(y, name)}.ravel()"
+
+
+def _column_cure(array: Array, y: Any, loss: str, outputs: int, name: str) -> str:
+    """What to do about a number of columns that is not the network's number of outputs."""
+    columns = array.shape[1]
+    classes = LOSSES[loss].classes
+    own = _intake.expression(y, name)
+    if columns == 1 and classes:
+        if array.dtype.kind in "biu":
+            return f"; for class labels pass a vector, {_as_vector(y, name)}"
+        if _are_whole(array):
+            return f"; for class labels pass a vector of integers, {own}.ravel().astype(int)"
+        return "; is it a regression? Then make the network with one output and loss='mse'"
+    if columns == 1:
+        return f"; for the same target at each output: np.repeat({own}, {outputs}, axis=1)"
+    if outputs == 1 and _is_one_hot(array):
+        return f"; is {name} one-hot? Make the network with {columns} outputs"
+    return f"; make the network with {columns} outputs, or choose {outputs} of {name}'s columns"
+
+
+def _is_one_hot(array: Array) -> bool:
+    return bool(((array == 0) | (array == 1)).all() and (array.sum(axis=1) == 1).all())
+
+
+def _vector_cure(array: Array, loss: str, outputs: int, own: str) -> str:
+    """What to do about a vector of values where there are several outputs."""
+    repeat = f"np.repeat({own}.reshape(-1, 1), {outputs}, axis=1)"
+    if loss == "pinball":
+        return f"; each quantile has an output, with the same target: {repeat}"
+    labels = array.dtype.kind in "biu" and array.size and array.min() >= 0
+    if labels and array.max() < outputs:
+        return (
+            "; are they class labels? Then make the network with loss='softmax_cross_entropy'; for "
+            f"one target, with one output; for the same target at each: {repeat}"
+        )
+    return f"; for one target make it with one output; for the same target at each: {repeat}"
+
+
+def _label_cure(array: Array, outputs: int, own: str) -> str:
+    """What to do about labels that are not 0 to outputs - 1."""
+    low, high = int(array.min()), int(array.max())
+    distinct = np.unique(array)
+    if low == -1 and high == 1 and len(distinct) == 2:
+        return f"for labels -1 and +1: ({own} > 0).astype(int)"
+    if low > 0 and high - low < outputs:
+        return f"for labels that start at {low}: {own} - {low}"
+    number = f"classes, labels = np.unique({own}, return_inverse=True)"
+    if low < 0 or len(distinct) <= outputs:
+        return f"for other labels: {number}"
+    return f"make the network with {len(distinct)} outputs, and labels from 0: {number}"
+
+
+def _range_cure(array: Array, y: Any, loss: str, outputs: int, name: str) -> str:
+    """What to do about values that are no probabilities."""
+    own = _intake.expression(y, name)
+    is_nan = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+    if is_nan.any():
+        row, column = np.argwhere(is_nan)[0]
+        return f"; NaN in row {row}, column {column}"
+    distinct = np.unique(array)
+    if distinct.tolist() == [-1, 1]:
+        return f"; for labels -1 and +1: ({own} > 0).astype(int)"
+    if len(distinct) == 2 and outputs == 1:
+        return f"; for labels {distinct[0]} and {distinct[1]}: {own} == {distinct[1]}"
+    if outputs == 1 and _are_whole(distinct) and len(distinct) < 20 and distinct[0] >= 0:
+        return (
+            f"; for {len(distinct)} classes make the network with {int(distinct[-1]) + 1} outputs "
+            "and loss='softmax_cross_entropy'; for a regression, with loss='mse'"
+        )
+    return "; is it a regression? Then make the network with loss='mse'"
 
 
 def _readable(array: Array) -> Array:
@@ -114,15 +229,21 @@ def _readable(array: Array) -> Array:
     return array if array.flags.aligned else array.copy()
 
 
-def check_samples(x: Any, columns: int, name: str) -> Array:
+def check_samples(
+    x: Any, columns: int, name: str, *, vector: bool = False, targets: Any = None
+) -> Array:
     """Check that `x` is a matrix of numbers with `columns` columns.
 
     Parameters
     ----------
-    x : array_like
+    x : array_like or DataFrame
     columns : int
     name : str
         The argument's name, for the message.
+    vector : bool, default False
+        Take a single sample of shape (columns,), too, and leave it so.
+    targets : array_like, optional
+        The targets that came with the samples: they may be the samples.
 
     Returns
     -------
@@ -132,18 +253,52 @@ def check_samples(x: Any, columns: int, name: str) -> Array:
     Raises
     ------
     ValueError, TypeError
-        If `x` does not fit, naming its shape and dtype and what was expected.
+        If `x` does not fit, naming its shape and dtype, what was expected, and the cure.
     """
-    array = np.asarray(x)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
-    if array.ndim != 2 or array.shape[1] != columns:
-        raise ValueError(f"{name} has shape {array.shape}, expected (n, {columns})")
+    array = _intake.array(x, name, "samples")
+    if array.ndim not in ((1, 2) if vector else (2,)) or array.shape[-1] != columns:
+        expected = f"(n, {columns})" + (f" or ({columns},)" if vector else "")
+        raise ValueError(
+            f"{name} has shape {array.shape}, expected {expected}"
+            f"{_samples_cure(array, x, columns, name, targets)}"
+        )
     return _readable(array)
+
+
+def _samples_cure(array: Array, x: Any, columns: int, name: str, targets: Any) -> str:
+    """What to do about samples of another shape."""
+    own = _intake.expression(x, name)
+    are_targets = array.ndim == 1 or (array.ndim == 2 and _is_one_hot(array))
+    if are_targets and _shape(targets) == (len(array), columns):
+        return "; are the samples and the targets swapped?"
+    if array.size == 0:
+        return "; there are no samples"
+    if array.ndim == 1 and columns == 1:
+        return f"; for samples of one input: {own}.reshape(-1, 1)"
+    if array.size == columns and array.ndim != 0:
+        return f"; for one sample: {own}.reshape(1, -1)"
+    if array.ndim > 2 and array[0].size == columns:
+        return f"; for a sample a row: {own}.reshape(len({_intake.variable(name)}), -1)"
+    if array.ndim == 2:
+        if array.shape[0] == columns:
+            return f"; for a sample a row: {own}.T"
+        if array.shape[1] == columns + 1:
+            return "; is the target, or a number of the row, among the columns?"
+        return f"; the network has {columns} inputs, one for each column"
+    return ""
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    try:
+        return np.shape(x)
+    except ValueError:  # rows of different lengths
+        return ()
 
 
 def check_weights(weights: Any, rows: int, name: str) -> Array | None:
     """Check weights of samples: not negative, finite, and not all 0.
+
+    Very large and very small ones are scaled by a power of two, which changes no result.
 
     Parameters
     ----------
@@ -163,20 +318,77 @@ def check_weights(weights: Any, rows: int, name: str) -> Array | None:
     """
     if weights is None:
         return None
-    array = np.asarray(weights)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
+    if isinstance(weights, dict | str):
+        raise TypeError(
+            f"{name} must hold a number for each sample, got {weights!r}; for weights of classes: "
+            "class_weight"
+        )
+    array = _intake.array(weights, name)
     if array.shape != (rows,):
-        raise ValueError(f"{name} has shape {array.shape}, expected ({rows},)")
-    result = np.ascontiguousarray(array, dtype=np.float64)
-    if not np.isfinite(result).all() or result.min(initial=0.0) < 0:
-        raise ValueError(f"{name} must hold finite values of at least 0")
+        hint = ""
+        if array.ndim == 0:
+            hint = f"; for equal weights leave {name} out"
+        elif array.ndim == 2 and array.size == rows:
+            hint = f"; for a vector: {_as_vector(weights, name)}"
+        raise ValueError(f"{name} has shape {array.shape}, expected ({rows},){hint}")
+    result = _intake.cast(array, np.float64)
+    bad = ~np.isfinite(result) | (result < 0)
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{name} must hold finite values of at least 0, got {result[row]} in row {row}"
+        )
     if not result.any():
         raise ValueError(f"{name} is 0 everywhere")
-    return result
+    return _near_one(result)
 
 
-def class_weights(spec: Any, targets: Targets, loss: str, rows: Array | None = None) -> Array:
+def combined_weights(weights: Array, factors: Array) -> Array:
+    """Weights of samples times those of their classes.
+
+    Parameters
+    ----------
+    weights, factors : ndarray of float64
+        As `check_weights` and `class_weights` return them.
+
+    Returns
+    -------
+    ndarray of float64
+    """
+    with np.errstate(under="ignore"):
+        return _near_one(weights * factors)
+
+
+def _near_one(weights: Array) -> Array:
+    """Weights in the range of float32, by a power of two: only their ratios count."""
+    largest = float(weights.max(initial=0.0))
+    if largest == 0 or 2.0**-60 <= largest <= 2.0**60:
+        return weights
+    with np.errstate(under="ignore"):
+        return np.asarray(np.ldexp(weights, 1 - math.frexp(largest)[1]))
+
+
+def check_parts(data: Any, name: str) -> None:
+    """Check that `data` is a tuple of samples, targets and perhaps weights.
+
+    Raises
+    ------
+    TypeError
+        If it is none, naming what came.
+    """
+    if isinstance(data, tuple | list) and len(data) in (2, 3):
+        return
+    what = f"an object of type {type(data).__name__}"
+    if isinstance(data, tuple | list):
+        what = f"a {type(data).__name__} of length {len(data)}"
+    elif isinstance(data, dict):
+        what = f"a dict with the keys {', '.join(map(repr, data))}"
+    raise TypeError(f"{name} must be a tuple (X, y) or (X, y, sample_weight), got {what}")
+
+
+def class_weights(
+    spec: Any, targets: Targets, loss: str, outputs: int, rows: Array | None = None
+) -> Array:
     """Weights of samples by their classes.
 
     Parameters
@@ -187,6 +399,8 @@ def class_weights(spec: Any, targets: Targets, loss: str, rows: Array | None = N
     targets : Targets
         Rows of probabilities count as their most probable class, a single output as 0 or 1.
     loss : str
+    outputs : int
+        Of the network: a dict's keys are below it, or 0 and 1 for a single output.
     rows : ndarray of int64, optional
         The samples that "balanced" counts, by their indices; all of them by default.
 
@@ -198,10 +412,13 @@ def class_weights(spec: Any, targets: Targets, loss: str, rows: Array | None = N
     Raises
     ------
     ValueError, TypeError
-        If the targets are not classes or `spec` is neither.
+        If the targets are not classes, `spec` is neither, or a key is no class.
     """
     if not LOSSES[loss].classes:
-        raise ValueError(f"class_weight needs classes, but loss={loss!r} has values as targets")
+        raise ValueError(
+            f"class_weight needs classes, but loss={loss!r} has values as targets; use "
+            "sample_weight"
+        )
     if targets.labels:
         labels = targets.values
     elif targets.values.shape[1] == 1:
@@ -221,14 +438,18 @@ def class_weights(spec: Any, targets: Targets, loss: str, rows: Array | None = N
         by_class = len(counted) / (present * np.maximum(counts, 1))
         return np.asarray(by_class[labels], np.float64)
     if not isinstance(spec, dict):
-        raise TypeError(f"class_weight must be 'balanced' or a dict, got {spec!r}")
-    weights = np.ones(int(labels.max(initial=0)) + 1)
+        cure = ": dict(enumerate(class_weight))" if np.ndim(spec) == 1 else ""
+        raise TypeError(f"class_weight must be 'balanced' or a dict, got {spec!r}{cure}")
+    count = max(outputs, 2)
+    weights = np.ones(count)
     for label, value in spec.items():
         key = _checks.integer(label, "class_weight's key", 0)
-        weight = _checks.number(value, f"class_weight[{key}]", low=0.0, open_low=False)
-        if key < len(weights):
-            weights[key] = weight
-    return weights[labels]
+        if key >= count:
+            raise ValueError(
+                f"class_weight has the key {key}, expected classes from 0 to {count - 1}"
+            )
+        weights[key] = _checks.number(value, f"class_weight[{key}]", low=0.0, open_low=False)
+    return _near_one(weights[labels])
 
 
 def held_out_count(fraction: float, rows: int) -> int:
@@ -243,6 +464,24 @@ def held_out_count(fraction: float, rows: int) -> int:
     if count >= rows:
         raise ValueError(f"validation_split={fraction:g} of {rows} samples leaves none to train on")
     return count
+
+
+def last_rows(fraction: float, rows: int) -> tuple[Array, Array]:
+    """Indices of samples to train on, and of the last ones, which are held out.
+
+    Parameters
+    ----------
+    fraction : float
+        The part that is held out, rounded up.
+    rows : int
+
+    Returns
+    -------
+    training, held_out : ndarray of int64
+    """
+    kept = rows - held_out_count(fraction, rows)
+    indices = np.arange(rows)
+    return indices[:kept], indices[kept:]
 
 
 def stratified_split(
@@ -283,8 +522,8 @@ def stratified_split(
     return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
-def predictions(loss: str, outputs: Array) -> Array:
-    """Labels for the cross-entropies, the outputs themselves otherwise."""
+def predictions(loss: str, outputs: Array, flat: bool = False) -> Array:
+    """Labels for the cross-entropies, otherwise the outputs: as a vector if `flat`."""
     if loss == "softmax_cross_entropy":
         best: Array = np.argmax(outputs, axis=-1)
         return best
@@ -292,4 +531,4 @@ def predictions(loss: str, outputs: Array) -> Array:
         positive = (outputs > 0.5).astype(np.int64)
         first: Array = positive[..., 0]
         return first if outputs.shape[-1] == 1 else positive
-    return outputs
+    return outputs[..., 0] if flat and outputs.shape[-1] == 1 else outputs

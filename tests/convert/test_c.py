@@ -203,7 +203,7 @@ def test_wide_layers(tmp_path):
     assert 10 * parameters < path.stat().st_size < 15 * parameters
     assert max(len(line) for line in path.read_text().splitlines()) < 140
     x = np.random.default_rng(0).normal(size=(3, 300)).astype("float32")
-    _, batch = compiled(path, "float32", net.layer_sizes)
+    _, batch = compiled(path, "float32", net.layer_sizes, name="net")
     np.testing.assert_allclose(batch(x), net(x), rtol=1e-4, atol=1e-6)
     text = path.read_text()
     assert "311010 parameters" in text

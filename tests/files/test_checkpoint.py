@@ -199,10 +199,10 @@ def test_wrong_arguments(arguments, error, message):
 
 def test_it_costs_no_speed():
     """`on_batch_end` is there by inheritance, and is not called for."""
-    from pynn.callbacks import wants_batches
+    from pynn.callbacks import handlers
 
     assert isinstance(pynn.Checkpoint("net.npz"), pynn.Callback)
-    assert not wants_batches(pynn.Checkpoint("net.npz"))
+    assert not handlers([pynn.Checkpoint("net.npz")], "on_batch_end")
 
 
 def test_repr():

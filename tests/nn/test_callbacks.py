@@ -9,7 +9,7 @@ import pytest
 from numpy_mlp import assert_same_bits, make_samples, parameters_of
 
 import pynn
-from pynn.callbacks import Callback, EarlyStopping, wants_batches
+from pynn.callbacks import Callback, EarlyStopping, handlers
 
 RNG = np.random.default_rng(0)
 
@@ -21,15 +21,15 @@ def make_net():
 def run(stop, values, name="val_loss", net=None):
     """Epochs with these figures: the number of the last, and the weights after each."""
     net, history = net or make_net(), pynn.History()
-    stop.on_fit_begin(net, history)
+    stop.on_train_begin(net, history)
     weights = []
     for value in values:
         net._parameters += 1
         weights.append(parameters_of(net))
         history._add(**{name: value})
-        if stop(net, history) is True:
+        if stop.on_epoch_end(net, history) is True:
             break
-    stop.on_fit_end(net, history)
+    stop.on_train_end(net, history)
     return len(history), weights, net
 
 
@@ -171,12 +171,12 @@ def test_copies(copied):
     assert eval(repr(stop)).patience == 2
     for value in (3, 1, 2):
         history._add(val_loss=value)
-        stop(net, history)
+        stop.on_epoch_end(net, history)
     twin = copied(stop)
     history._add(val_loss=2)
-    assert stop(net, history) is True
+    assert stop.on_epoch_end(net, history) is True
     assert (twin.best, twin.best_epoch, twin.stopped_epoch) == (1, 2, None)
-    assert twin(net, history) is True
+    assert twin.on_epoch_end(net, history) is True
 
 
 # ------------------------------------------------------------------- in a fit
@@ -188,14 +188,14 @@ class Recorder(Callback):
     def __init__(self):
         self.calls, self.weights = [], []
 
-    def on_fit_begin(self, net, history):
+    def on_train_begin(self, net, history):
         self.calls.append(("begin", len(history)))
 
-    def __call__(self, net, history):
+    def on_epoch_end(self, net, history):
         self.calls.append(("epoch", len(history)))
         self.weights.append(parameters_of(net))
 
-    def on_fit_end(self, net, history):
+    def on_train_end(self, net, history):
         self.calls.append(("end", len(history)))
 
 
@@ -205,8 +205,10 @@ def test_a_fit(epochs):
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(60, 4)), rng.normal(size=60)
     net, stop, recorder = pynn.MLP([4, 60, 1], "tanh", "mse", seed=0), EarlyStopping(), Recorder()
-    history = net.fit(x[:20], y[:20], epochs, 5, pynn.Adam(0.01), callbacks=[stop, recorder],
-                      validation_data=(x[20:], y[20:]))  # fmt: skip
+    history = net.fit(
+        x[:20], y[:20], epochs=epochs, batch_size=5, optimizer=pynn.Adam(0.01),
+        callbacks=[stop, recorder], validation_data=(x[20:], y[20:]),
+    )  # fmt: skip
     losses = history["val_loss"]
     assert stop.best == min(losses)
     assert stop.best_epoch == np.argmin(losses) + 1
@@ -223,7 +225,7 @@ def test_reduce_on_plateau_in_a_fit():
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(60, 4)), rng.normal(size=60)
     schedule = pynn.ReduceOnPlateau(0.05, 0.5, patience=1)
-    history = make_net().fit(x[:20], y[:20], 40, 5, pynn.SGD(schedule),
+    history = make_net().fit(x[:20], y[:20], epochs=40, batch_size=5, optimizer=pynn.SGD(schedule),
                              validation_data=(x[20:], y[20:]))  # fmt: skip
     rate, best, wait = 0.05, math.inf, 0
     for recorded, loss in zip(history["learning_rate"], history["val_loss"], strict=True):
@@ -247,17 +249,21 @@ class Duck:
 def test_who_wants_batches():
     own = Callback()
     own.on_batch_end = print
-    assert all(wants_batches(c) for c in (Batches(), Duck(), own))
-    assert not any(wants_batches(c) for c in (Callback(), Recorder(), EarlyStopping(), print, None))
+    assert all(handlers([c], "on_batch_end") for c in (Batches(), Duck(), own))
+    assert not any(
+        handlers([c], "on_batch_end")
+        for c in (Callback(), Recorder(), EarlyStopping(), print, None)
+    )
 
 
 def test_the_base_class_does_nothing():
     net, callback, history = make_net(), Callback(), pynn.History()
     before = parameters_of(net)
-    assert callback.on_fit_begin(net, history) is None
-    assert callback(net, history) is None
+    assert callback.on_train_begin(net, history) is None
+    assert callback.on_epoch_begin(net, history) is None
+    assert callback.on_epoch_end(net, history) is None
     assert callback.on_batch_end(net, 0, 0.5) is None
-    assert callback.on_fit_end(net, history) is None
+    assert callback.on_train_end(net, history) is None
     assert_same_bits(net, before)
 
 
@@ -273,11 +279,11 @@ def test_a_callback_changes_the_optimizer(settings):
             vars(net.optimizer).update(settings)
 
     net, twin = make_net(), make_net()
-    history = net.fit(x, y, 4, 10, optimizer=pynn.SGD(0.1), callbacks=change)
+    history = net.fit(x, y, epochs=4, batch_size=10, optimizer=pynn.SGD(0.1), callbacks=change)
     sgd = pynn.SGD(0.1)
-    twin.fit(x, y, 2, 10, optimizer=sgd)
+    twin.fit(x, y, epochs=2, batch_size=10, optimizer=sgd)
     vars(sgd).update(settings)
-    twin.fit(x, y, 2, 10)
+    twin.fit(x, y, epochs=2, batch_size=10)
     assert_same_bits(net, twin)
     rate = settings.get("learning_rate", 0.1)
     assert history["learning_rate"] == [0.1, 0.1, rate, rate]
@@ -290,4 +296,4 @@ def test_a_callback_spoils_the_optimizer():
         net.optimizer.learning_rate = -1.0
 
     with pytest.raises(ValueError, match="learning_rate"):
-        make_net().fit(x, y, 4, optimizer=pynn.SGD(0.1), callbacks=spoil)
+        make_net().fit(x, y, epochs=4, optimizer=pynn.SGD(0.1), callbacks=spoil)

@@ -36,7 +36,15 @@ class Loader:
 @pytest.mark.parametrize("weights", [None, np.linspace(0.1, 2, len(X))])
 def test_an_iterable_of_mini_batches_is_the_same_as_arrays(weights):
     a, b = make_net(dropout=0.3), make_net(dropout=0.3)
-    one = a.fit(X, Y, 4, 8, pynn.SGD(**SGD), shuffle=False, sample_weight=weights)
+    one = a.fit(
+        X,
+        Y,
+        epochs=4,
+        batch_size=8,
+        optimizer=pynn.SGD(**SGD),
+        shuffle=False,
+        sample_weight=weights,
+    )
     other = b.fit(Loader(weights), epochs=4, optimizer=pynn.SGD(**SGD))
     assert_same_bits(a, b)
     np.testing.assert_allclose(one.loss, other.loss, rtol=1e-14)
@@ -48,7 +56,7 @@ def test_an_endless_iterator_needs_steps_per_epoch():
             yield from batches()
 
     a, b = make_net(), make_net()
-    a.fit(X, Y, 3, 8, pynn.SGD(**SGD), shuffle=False)
+    a.fit(X, Y, epochs=3, batch_size=8, optimizer=pynn.SGD(**SGD), shuffle=False)
     b.fit(endless(), epochs=6, steps_per_epoch=4, optimizer=pynn.SGD(**SGD))  # 24 steps of 8
     assert_same_bits(a, b)
     assert len(b.history) == 6
@@ -76,7 +84,7 @@ def test_a_bad_mini_batch_is_named():
 
 def test_sampling_with_replacement():
     net, reference = make_net(), NumpyMLP(make_net())
-    net.fit(X, Y, 5, 8, pynn.SGD(**SGD), sampling="replacement")
+    net.fit(X, Y, epochs=5, batch_size=8, optimizer=pynn.SGD(**SGD), sampling="replacement")
     for _ in range(5):
         order = reference.rng.integers(len(X), size=len(X))
         for i in range(0, len(X), 8):
@@ -96,7 +104,9 @@ def test_a_validation_split_is_stratified_and_not_trained_on(fraction, monkeypat
         return train(data, order, *rest)
 
     monkeypatch.setattr(net, "_train", watched)
-    history = net.fit(X, Y, 3, 8, pynn.SGD(0.1), validation_split=fraction)
+    history = net.fit(
+        X, Y, epochs=3, batch_size=8, optimizer=pynn.SGD(0.1), validation_split=fraction
+    )
     trained = set(map(int, seen))
     held_out = sorted(set(range(len(X))) - trained)
     assert len(held_out) == int(np.ceil(fraction * len(X)))
@@ -110,7 +120,7 @@ def test_a_validation_split_is_stratified_and_not_trained_on(fraction, monkeypat
 
 def test_metrics_of_training_and_validation():
     net = make_net()
-    history = net.fit(X, Y, 2, validation_data=(X[:9], Y[:9]), metrics=("accuracy", "top_2"))
+    history = net.fit(X, Y, epochs=2, validation_data=(X[:9], Y[:9]), metrics=("accuracy", "top_2"))
     assert set(history.history) == {
         "loss", "accuracy", "top_2", "val_loss", "val_accuracy", "val_top_2", "learning_rate",
         "seconds",
@@ -131,24 +141,24 @@ class Watcher(pynn.Callback):
     def __init__(self, stop_at=None):
         self.losses, self.events, self.stop_at = [], [], stop_at
 
-    def on_fit_begin(self, net, history):
+    def on_train_begin(self, net, history):
         self.events.append("begin")
 
     def on_batch_end(self, net, batch, loss):
         self.losses.append((batch, loss))
         return len(self.losses) == self.stop_at
 
-    def __call__(self, net, history):
+    def on_epoch_end(self, net, history):
         self.events.append(len(history))
 
-    def on_fit_end(self, net, history):
+    def on_train_end(self, net, history):
         self.events.append("end")
 
 
 def test_callbacks_of_mini_batches_see_every_loss_and_change_no_bit():
     a, b, watcher = make_net(dropout=0.2), make_net(dropout=0.2), Watcher()
-    a.fit(X, Y, 3, 16, pynn.Adam())
-    history = b.fit(X, Y, 3, 16, pynn.Adam(), callbacks=watcher)
+    a.fit(X, Y, epochs=3, batch_size=16, optimizer=pynn.Adam())
+    history = b.fit(X, Y, epochs=3, batch_size=16, optimizer=pynn.Adam(), callbacks=watcher)
     assert_same_bits(a, b)
     assert watcher.events == ["begin", 1, 2, 3, "end"]
     assert [batch for batch, _ in watcher.losses] == [0, 1, 2, 3] * 3
@@ -160,7 +170,7 @@ def test_callbacks_of_mini_batches_see_every_loss_and_change_no_bit():
 
 def test_a_callback_of_mini_batches_may_stop_the_fit():
     net, watcher = make_net(), Watcher(stop_at=6)
-    history = net.fit(X, Y, 5, 16, callbacks=[watcher])
+    history = net.fit(X, Y, epochs=5, batch_size=16, callbacks=[watcher])
     assert len(watcher.losses) == 6
     assert len(history) == 1
     assert watcher.events[-1] == "end"
@@ -168,9 +178,9 @@ def test_a_callback_of_mini_batches_may_stop_the_fit():
 
 def test_a_further_fit_goes_on_with_the_optimiser():
     a, b = make_net(), make_net()
-    a.fit(X, Y, 4, optimizer=pynn.Adam(0.01))
-    b.fit(X, Y, 2, optimizer=pynn.Adam(0.01))
-    b.fit(X, Y, 2)
+    a.fit(X, Y, epochs=4, optimizer=pynn.Adam(0.01))
+    b.fit(X, Y, epochs=2, optimizer=pynn.Adam(0.01))
+    b.fit(X, Y, epochs=2)
     assert_same_bits(a, b)
 
 

@@ -57,7 +57,7 @@ def test_a_step_is_that_of_its_rows(step, threads):
     net, x, y, before, inputs, output, deltas = step
     with pynn.threads(threads):
         np.testing.assert_array_equal(net.predict(x), output)
-        net.fit(x, y, 1, len(x), optimizer=pynn.SGD(RATE), shuffle=False)
+        net.fit(x, y, epochs=1, batch_size=len(x), optimizer=pynn.SGD(RATE), shuffle=False)
     rng = np.random.default_rng(0)
     for w, old, a, d in zip(net.weights, before, inputs, deltas, strict=True):
         rows = np.r_[0, len(w) - 1, rng.integers(0, len(w), 20)]
@@ -90,7 +90,7 @@ def test_rows_and_threads_do_not_change_bits(batch, momentum):
         net = pynn.MLP(SIZES, seed=0)
         optimizer = pynn.SGD(RATE, momentum=0.9) if momentum else pynn.Adam()
         with pynn.threads(threads):
-            net.fit(x, y, 1, batch, optimizer=optimizer, shuffle=False)
+            net.fit(x, y, epochs=1, batch_size=batch, optimizer=optimizer, shuffle=False)
             return [*parameters_of(net), net(x), net(x[5:6])]
 
     one = trained(1)
@@ -131,15 +131,15 @@ def test_divided_layers_give_the_bits_of_one_thread(kind, batch, dtype):
             net.fit(
                 x[rows[:count]],
                 y[rows[:count]],
-                1,
-                batch,
+                epochs=1,
+                batch_size=batch,
                 optimizer=optimizer,
                 sample_weight=weights[:count],
             )
             _, dw, db = net.gradients(x[:batch], y[:batch])
             found = [*parameters_of(net), *dw, *db, net.input_gradient(x[:batch], y[:batch])]
             out = net(x[:batch])
-            return [*found, out, net.backward(out), net(x[::2]), net.hidden(x[:batch])]
+            return [*found, out, net.backward(out, x[:batch]), net(x[::2]), net.hidden(x[:batch])]
 
     one = results(1)
     for threads in (2, 3, 5):

@@ -620,13 +620,13 @@ def test_copies_keep_the_schedule_and_the_state():
     x, y = make_samples("softmax_cross_entropy", 50, 7, 4, labels=True)
     net = make_net("float64")
     adam = pynn.Adam(ReduceOnPlateau(0.05, 0.5, 0, 10, monitor="loss"))
-    net.fit(x, y, 3, 10, optimizer=adam)
+    net.fit(x, y, epochs=3, batch_size=10, optimizer=adam)
     assert adam.learning_rate.current_rate == 0.0125
     for copied in (copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))):
         twin, twin_adam = copied((net, adam))
         assert twin_adam.learning_rate == adam.learning_rate
         assert twin_adam.current_rate(twin) == adam.current_rate(net)
-        twin.fit(x, y, 1, 10, optimizer=twin_adam)
+        twin.fit(x, y, epochs=1, batch_size=10, optimizer=twin_adam)
         assert twin_adam.learning_rate.current_rate == 0.00625
         assert adam.learning_rate.current_rate == 0.0125
 

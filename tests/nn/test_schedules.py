@@ -347,7 +347,7 @@ def test_every_update_has_its_rate(schedule, way):
     if way == "fit":
         recorded = []
         for epochs in (1, 3):
-            history = net.fit(x, y, epochs, 15, optimizer=sgd, shuffle=False)
+            history = net.fit(x, y, epochs=epochs, batch_size=15, optimizer=sgd, shuffle=False)
             recorded += history["learning_rate"]
         assert recorded == first_rates
     else:
@@ -373,7 +373,14 @@ def test_adam_with_a_schedule_is_torch_s():
                 tensor.grad = torch.from_numpy(np.ascontiguousarray(g))
             optimizer.step()
             scheduler.step()
-    net.fit(x, y, 40, 10, pynn.AdamW(CosineDecay(0.02, 200), weight_decay=0.1), shuffle=False)
+    net.fit(
+        x,
+        y,
+        epochs=40,
+        batch_size=10,
+        optimizer=pynn.AdamW(CosineDecay(0.02, 200), weight_decay=0.1),
+        shuffle=False,
+    )
     assert_close([*net.weights, *net.biases], twin, 1e-10)
 
 
@@ -381,7 +388,7 @@ def test_a_constant_schedule_has_the_bits_of_the_number():
     x, y = make_samples("mse", 50, 7, 4)
     nets = [pynn.MLP([7, 12, 4], loss="mse", seed=0) for _ in range(3)]
     for net, rate in zip(nets, (0.1, Constant(0.1), lambda _: 0.1), strict=True):
-        net.fit(x, y, 3, 7, optimizer=pynn.SGD(rate, 0.9))
+        net.fit(x, y, epochs=3, batch_size=7, optimizer=pynn.SGD(rate, 0.9))
     assert_same_bits(nets[0], nets[1])
     assert_same_bits(nets[0], nets[2])
 

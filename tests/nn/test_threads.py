@@ -68,7 +68,7 @@ def test_training_gives_the_same_bits(case, loss, dtype, optimizer):
     def trained(n):
         net = pynn.MLP(sizes, "tanh", loss, dtype=dtype, seed=0)
         with pynn.threads(n):
-            history = net.fit(x, y, 2, batch_size, optimizer=optimizer())
+            history = net.fit(x, y, epochs=2, batch_size=batch_size, optimizer=optimizer())
         return [*parameters_of(net), np.array(history.loss)]
 
     one = trained(1)

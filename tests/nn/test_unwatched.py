@@ -64,8 +64,8 @@ def test_all_is_as_with_a_look_after_every_epoch(optimizer, fit):
     assert net.rng.bit_generator.state == twin.rng.bit_generator.state
     assert (net._noise == twin._noise).all()
     # The optimiser's state too: both go on alike.
-    net.fit(X, Y, 1, BATCH)
-    twin.fit(X, Y, 1, BATCH)
+    net.fit(X, Y, epochs=1, batch_size=BATCH)
+    twin.fit(X, Y, epochs=1, batch_size=BATCH)
     assert_same_bits(net, twin)
 
 
@@ -84,7 +84,7 @@ def test_all_is_as_with_a_look_after_every_epoch(optimizer, fit):
 def test_whoever_looks_is_called_after_every_epoch(fit):
     net = make_net()
     calls = Calls(net)
-    net.fit(X, Y, 4, BATCH, **fit)
+    net.fit(X, Y, epochs=4, batch_size=BATCH, **fit)
     assert calls.epochs == [1] * 4
 
 
@@ -92,19 +92,19 @@ def test_orders_of_many_samples_are_drawn_one_by_one(monkeypatch):
     monkeypatch.setattr(pynn.fitting, "DRAWN_AHEAD", 2 * ROWS)
     net, twin = make_net(), make_net()
     calls = Calls(net)
-    net.fit(X, Y, 5, BATCH)
+    net.fit(X, Y, epochs=5, batch_size=BATCH)
     assert calls.epochs == [2, 2, 1]
-    twin.fit(X, Y, 5, BATCH, callbacks=watch)
+    twin.fit(X, Y, epochs=5, batch_size=BATCH, callbacks=watch)
     assert_same_bits(net, twin)
     monkeypatch.setattr(pynn.fitting, "DRAWN_AHEAD", 2 * ROWS - 1)
-    net.fit(X, Y, 2, BATCH)
+    net.fit(X, Y, epochs=2, batch_size=BATCH)
     assert calls.epochs[3:] == [1, 1]
 
 
 def test_few_samples_have_no_more_epochs_drawn_ahead_than_an_interrupt_may_redraw():
     net = make_net()
     calls = Calls(net)
-    net.fit(X[:2], Y[:2], 2500, 2)
+    net.fit(X[:2], Y[:2], epochs=2500, batch_size=2)
     assert calls.epochs == [1000, 1000, 500]
     assert net.history.epoch == list(range(1, 2501))
 
@@ -112,7 +112,7 @@ def test_few_samples_have_no_more_epochs_drawn_ahead_than_an_interrupt_may_redra
 def test_a_fit_that_fails_at_once_records_nothing():
     net = make_net()
     with pytest.raises(FloatingPointError, match="in epoch 1, mini-batch 1"):
-        net.fit(np.full_like(X, np.nan), Y, 3, BATCH)
+        net.fit(np.full_like(X, np.nan), Y, epochs=3, batch_size=BATCH)
     assert net.history.to_dict() == {"epoch": []}
 
 
@@ -122,7 +122,7 @@ def test_what_is_not_finite_names_the_epoch_and_keeps_what_was_done():
     def fit(net, **further):
         schedule = pynn.StepDecay(0.1, every=11, factor=rate)
         with pytest.raises(FloatingPointError) as raised:
-            net.fit(X, Y, 3, BATCH, pynn.SGD(schedule), **further)
+            net.fit(X, Y, epochs=3, batch_size=BATCH, optimizer=pynn.SGD(schedule), **further)
         return str(raised.value)
 
     def make():
@@ -145,7 +145,7 @@ def test_an_interrupt_leaves_all_as_after_the_last_mini_batch():
     signal.setitimer(signal.ITIMER_REAL, 0.3)
     try:
         with pytest.raises(KeyboardInterrupt):
-            net.fit(X, Y, 10**9, BATCH, sgd)
+            net.fit(X, Y, epochs=10**9, batch_size=BATCH, optimizer=sgd)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -156,7 +156,7 @@ def test_an_interrupt_leaves_all_as_after_the_last_mini_batch():
     assert int(net._noise[1]) == steps
 
     twin, again = make_net(dropout=0.2), pynn.SGD(1e-3, momentum=0.9)
-    history = twin.fit(X, Y, epochs, BATCH, again)
+    history = twin.fit(X, Y, epochs=epochs, batch_size=BATCH, optimizer=again)
     assert history.loss == net.history.loss
     between = twin.rng.bit_generator.state
     order = twin.rng.permutation(ROWS)
@@ -176,5 +176,5 @@ def test_the_row_that_is_not_finite_is_found_in_a_later_epoch():
     epoch = next(i for i in range(1, 50) if 2 in draws.integers(6, size=6))
     assert epoch > 1
     with pytest.raises(FloatingPointError, match=f"in epoch {epoch}, .* in row 2"):
-        net.fit(x, Y[:6], 50, 2, sampling="replacement")
+        net.fit(x, Y[:6], epochs=50, batch_size=2, sampling="replacement")
     assert len(net.history) == epoch - 1

@@ -15,7 +15,7 @@ with np.load("digits.npz") as file:
 results = []
 for dtype in ("float32", "float64"):
     net = pynn.MLP([64, 33, 10], "tanh", dtype=dtype, seed=0)
-    history = net.fit(x[:1400], y[:1400], 8, 32, optimizer=pynn.Adam(0.003))
+    history = net.fit(x[:1400], y[:1400], epochs=8, batch_size=32, optimizer=pynn.Adam(0.003))
     results += [*net.weights, *net.biases, net(x), np.array(history.loss)]
     assert net.evaluate(x[1400:], y[1400:])["accuracy"] > 0.85
 np.savez(sys.argv[1], *results)

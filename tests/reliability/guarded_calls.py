@@ -163,7 +163,7 @@ def train(n, x, y, loss, dtype, optimizer, activation="relu"):
     columns = y.shape[1] if y.ndim == 2 else 3
     net = pynn.MLP([x.shape[1], n, 5, columns], activation, loss, dtype=dtype, seed=0)
     weights = guarded(rng.random(len(x)) + 0.5)
-    history = net.fit(x, y, 2, 5, optimizer=optimizer, sample_weight=weights)
+    history = net.fit(x, y, epochs=2, batch_size=5, optimizer=optimizer, sample_weight=weights)
     assert is_guarded(x if x.base is None else x.base, sys.argv[1])
     check("fit", history.loss, *net.weights, *net.biases)
     out = np.full((len(x), columns), np.nan, dtype)

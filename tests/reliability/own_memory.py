@@ -44,7 +44,14 @@ def networks(dtype):
             weights = rng.random(rows) + 0.5 if number % 2 else None
             optimizer = OPTIMIZERS[number % 3]
             for batch_size in (5, 37, 290):
-                net.fit(x, y, 1, batch_size, optimizer=optimizer(), sample_weight=weights)
+                net.fit(
+                    x,
+                    y,
+                    epochs=1,
+                    batch_size=batch_size,
+                    optimizer=optimizer(),
+                    sample_weight=weights,
+                )
             out = net(x)
             net.hidden(x), net.evaluate(x, y), net.gradients(x, y), net.input_gradient(x, y)
             net.backward(out, parameters=True)
@@ -68,7 +75,7 @@ def large_network(dtype):
     net = pynn.MLP([330, 701, 411, 9], dtype=dtype, seed=0)
     x, y = rng.random((125, 330)), rng.integers(9, size=125)
     for batch_size in (1, 7, 37, 124):
-        net.fit(x, y, 1, batch_size)
+        net.fit(x, y, epochs=1, batch_size=batch_size)
     net(x), net.gradients(x, y), net.input_gradient(x, y)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pynn._types import Array
+from pynn.history import History
 from pynn.mlp import MLP
 
 # Every activation of a hidden layer, and those that only an output has.
@@ -45,6 +47,9 @@ class Layers:
         Empty for a network without biases.
     dropout : tuple of float
         Of each layer's input.
+    classes : list or None
+        The labels of an estimator's classes, in the order of its outputs; for one sigmoid output
+        the labels of 0 and 1.
     """
 
     loss: str
@@ -52,6 +57,7 @@ class Layers:
     weights: list[Array]
     biases: list[Array]
     dropout: tuple[float, ...]
+    classes: list[Any] | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -78,10 +84,31 @@ def layers_of(net: Any) -> Layers:
         If `net` is not an MLP.
     """
     if not isinstance(net, MLP):
-        raise TypeError(f"net must be a pynn.MLP, got {type(net).__name__}")
+        raise TypeError(f"net must be a pynn.MLP, got {kind_of(net)}")
     weights, biases = net.get_weights()
     dropout = net.dropout
-    return Layers(net.loss, net.activations, weights, biases, dropout)
+    return Layers(net._loss.name, net.activations, weights, biases, dropout)
+
+
+def kind_of(given: Any) -> str:
+    """What was given in place of a network, for a message, and the cure where there is one."""
+    if isinstance(given, type):
+        return f"the class {given.__name__}; pass an instance"
+    kind = type(given).__name__
+    modules = {base.__module__.partition(".")[0] for base in type(given).__mro__}
+    if isinstance(given, MLP):
+        return f"{kind}, which is a network of pynn already"
+    if isinstance(given, History):
+        return f"{kind}, which fit returns; pass the network itself"
+    if isinstance(given, str | bytes | os.PathLike):
+        return f"{kind}; pynn.load reads a network from a file"
+    if kind == "FitManyResult":
+        return f"{kind}; pass one of its models"
+    if "torch" in modules:
+        return f"{kind} of torch; pynn.from_torch makes a network of a module"
+    if hasattr(given, "get_params") and hasattr(given, "fit"):
+        return f"{kind}, an estimator; pynn.from_sklearn makes a network of a multilayer perceptron"
+    return kind
 
 
 def make_network(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from string import Template
 from typing import Any
@@ -13,44 +15,50 @@ import numpy as np
 from pynn._types import Array
 from pynn._version import __version__
 from pynn.convert._c_names import RESERVED
-from pynn.convert._layers import Layers, layers_of
+from pynn.convert._layers import Layers
 from pynn.convert._write import check_path, write_atomically
-from pynn.mlp import MLP
+from pynn.convert.sklearn import layers_of_model
 
 NUMBERS_A_LINE = 8
 
 
-def to_c(net: MLP, path: str | os.PathLike[str], name: str = "predict") -> None:
-    """Write the network as one file of C that needs nothing but the C library.
+def to_c(net: Any, path: str | os.PathLike[str], name: str | None = None) -> None:
+    """Write a network as one file of C that needs nothing but the C library.
 
     Parameters
     ----------
-    net : MLP
+    net : MLP, MLPClassifier or MLPRegressor
+        A network, or a fitted estimator of pynn.sklearn or scikit-learn.
     path : str or path-like
         The file. One that is there is replaced when the new one is whole.
-    name : str, default "predict"
-        Of the function, and the beginning of all other names: an ASCII identifier that C and C++
-        do not use themselves, and that begins with a letter.
+    name : str, optional
+        Name of the function, and the beginning of all other names: an ASCII identifier that C and
+        C++ do not use themselves, and that begins with a letter. By default the name of the file:
+        "digits" for "digits.c", "net_8x8_a" for "8x8-a.c", "exp_net" for "exp.c". Files of the same
+        name in two folders need two names to be in one program.
 
     Raises
     ------
     TypeError
         If an argument is of another type.
     ValueError
-        If `name` is no possible name, or a parameter is not finite.
+        If `name` is no possible name, the file's name gives none, a parameter is not finite, or an
+        estimator is not fitted.
     OSError
         If `path` cannot be written.
 
     Notes
     -----
-    The file defines ``void predict(const float *x, float *y)``, which takes one row of inputs to
-    one row of outputs, and ``void predict_batch(const float *x, float *y, int rows)`` for rows one
-    after the other; with double for a float64 network. Both are plain C99 and C++, allocate
-    nothing and keep no state, so that any number of threads may call them. Parameters are written
-    as the shortest decimals that read back as the same number, which is 13 to 15 bytes each in
-    float32 and 22 to 24 in float64. A million of them takes a compiler some 5 s, and GCC 300 MB,
-    Clang 600 MB of memory. Hidden layers lie on the stack; the comment at the top says how large
-    they are.
+    The file "iris.c" defines ``void iris(const float *x, float *y)``, which takes one row of inputs
+    to one row of outputs, and ``void iris_batch(const float *x, float *y, int rows)`` for rows one
+    after the other; with double for a float64 network. The outputs of a classifier are
+    probabilities; a comment lists an estimator's classes in their order.
+
+    Both functions are plain C99 and C++, allocate nothing and keep no state, so that any number of
+    threads may call them. Parameters are written as the shortest decimals that read back as the
+    same number, which is 13 to 15 bytes each in float32 and 22 to 24 in float64. A million of them
+    takes a compiler some 5 s, and GCC 300 MB, Clang 600 MB of memory. Hidden layers lie on the
+    stack; the comment at the top says how large they are.
 
     Sums are plain loops in the network's type, so the outputs are `net`'s to rounding.
 
@@ -60,14 +68,14 @@ def to_c(net: MLP, path: str | os.PathLike[str], name: str = "predict") -> None:
     >>> net = pynn.MLP([4, 16, 3], seed=0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "iris.c")
-    ...     pynn.convert.to_c(net, path, name="iris")
+    ...     pynn.convert.to_c(net, path)
     ...     "void iris(const float *x, float *y);" in path.read_text()
     True
     """
-    layers = layers_of(net)
-    name = check_name(name)
-    check_finite(layers)
+    layers = layers_of_model(net)
     target = check_path(path)
+    name = name_from(path) if name is None else check_name(name)
+    check_finite(layers)
     write_atomically(target, (piece.encode("ascii") for piece in source(layers, name)))
 
 
@@ -83,6 +91,24 @@ def check_name(name: Any) -> str:
     if name in RESERVED:
         raise ValueError(f"name must not be a name that C or C++ uses itself, got {name!r}")
     return name
+
+
+def name_from(path: Any) -> str:
+    """Make a function's name of a file's."""
+    file = os.path.basename(os.fsdecode(path))
+    stem = os.path.splitext(file)[0]
+    # Letters lose their accents; what is no letter or digit of ASCII separates words.
+    plain = unicodedata.normalize("NFKD", stem)
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    name = "_".join(re.findall(r"[A-Za-z0-9]+", plain))
+    if not name:
+        raise ValueError(
+            f"path's file name {file!r} has no ASCII letter or digit to make the function's name "
+            "of; pass name"
+        )
+    if name[0].isdigit():
+        name = f"net_{name}"
+    return f"{name}_net" if name in RESERVED else name
 
 
 def check_finite(layers: Layers) -> None:
@@ -150,12 +176,25 @@ def _facts(layers: Layers) -> dict[str, object]:
         "version": __version__,
         "table": "\n".join(rows),
         "loss": layers.loss,
+        "classes": _classes(layers),
         "inputs": layers.sizes[0],
         "outputs": layers.sizes[-1],
         "parameters": layers.parameter_count,
         "bytes": layers.parameter_count * layers.dtype.itemsize,
         "stack": sum(layers.sizes[1:-1]) * layers.dtype.itemsize,
     }
+
+
+def _classes(layers: Layers) -> str:
+    """A sentence about an estimator's classes, or nothing."""
+    if layers.classes is None:
+        return ""
+    # (Without a star, no label begins or ends a comment.)
+    labels = json.dumps(layers.classes, default=str).replace("*", "\\u002a")
+    kind = "The output is the probability of the second class"
+    if layers.sizes[-1] > 1:
+        kind = "The outputs are the probabilities of the classes"
+    return f"\n\n   {kind}, as JSON:\n   {labels}"
 
 
 def _array(name: str, real: str, array: Array) -> Iterator[str]:
@@ -173,7 +212,7 @@ def _array(name: str, real: str, array: Array) -> Iterator[str]:
 HEAD = """
 /* A multilayer perceptron, written by pynn $version. Trained with loss $loss.
 
-$table
+$table$classes
 
    $parameters parameters, $bytes bytes of constants, $stack bytes of stack.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from pynn._version import __version__
-from pynn.convert._layers import LEAKY_SLOPE, Layers, layers_of, optional
+from pynn.convert._layers import LEAKY_SLOPE, Layers, optional
 from pynn.convert._write import check_path, write_atomically
-from pynn.mlp import MLP
+from pynn.convert.sklearn import layers_of_model
 
 # The first operator set in which Softmax is over the last axis alone, and all that is needed here
 # but GELU, which Erf composes. Run times read older sets, never newer ones: this is ONNX 1.8.
@@ -52,12 +53,13 @@ LOG_ERFC = (
 )
 
 
-def to_onnx(net: MLP, path: str | os.PathLike[str] | None = None) -> Any:
+def to_onnx(net: Any, path: str | os.PathLike[str] | None = None) -> Any:
     """Make an ONNX model that computes the network's outputs.
 
     Parameters
     ----------
-    net : MLP
+    net : MLP, MLPClassifier or MLPRegressor
+        A network, or a fitted estimator of pynn.sklearn or scikit-learn.
     path : str or path-like, optional
         Where to write the model too. A file that is there is replaced when the new one is whole.
 
@@ -73,7 +75,8 @@ def to_onnx(net: MLP, path: str | os.PathLike[str] | None = None) -> Any:
     TypeError
         If an argument is of another type.
     ValueError
-        If the network is larger than the 2 GiB that an ONNX model can have.
+        If the network is larger than the 2 GiB that an ONNX model can have, or an estimator is not
+        fitted.
     OSError
         If `path` cannot be written.
     ImportError
@@ -81,6 +84,11 @@ def to_onnx(net: MLP, path: str | os.PathLike[str] | None = None) -> Any:
 
     Notes
     -----
+    The outputs of a classifier are probabilities, the same as of ``net(X)``; there is no output of
+    labels. An estimator's classes are in the model's metadata, as a JSON list of the name
+    ``classes``: the most probable one is that of the largest output, or, where two classes have one
+    output, the second if the output exceeds 0.5.
+
     ONNX Runtime has no float64 kernels for LeakyRelu, Elu, Softplus and Erf. In float64 they are
     composed of operators that it has, GELU's normal distribution from a polynomial.
 
@@ -91,7 +99,7 @@ def to_onnx(net: MLP, path: str | os.PathLike[str] | None = None) -> Any:
     >>> [node.op_type for node in model.graph.node]
     ['Gemm', 'Relu', 'Gemm', 'Softmax']
     """
-    layers = layers_of(net)
+    layers = layers_of_model(net)
     target = None if path is None else check_path(path)
     size = layers.parameter_count * layers.dtype.itemsize
     if size > MOST_BYTES:
@@ -121,7 +129,7 @@ def make_model(layers: Layers) -> Any:
         [str(layers.sizes[0])]
         + [f"{n} {name}" for n, name in zip(layers.sizes[1:], layers.activations, strict=True)]
     )
-    return helper.make_model(
+    model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "MLP",
@@ -135,6 +143,9 @@ def make_model(layers: Layers) -> Any:
         producer_version=__version__,
         doc_string=f"Multilayer perceptron: {description}; loss {layers.loss}",
     )
+    if layers.classes is not None:
+        helper.set_model_props(model, {"classes": json.dumps(layers.classes, default=str)})
+    return model
 
 
 class _Graph:

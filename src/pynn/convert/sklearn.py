@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from pynn._types import Array
-from pynn.convert._layers import Layers, check_chain, layers_of, make_network, optional
+from pynn.convert._layers import (
+    Layers,
+    check_chain,
+    kind_of,
+    layers_of,
+    make_network,
+    optional,
+)
 from pynn.mlp import MLP
 
 # pynn's names of scikit-learn's hidden activations.
@@ -48,9 +56,10 @@ def from_sklearn(estimator: Any, dtype: DTypeLike | None = None, seed: Any = Non
     Raises
     ------
     TypeError
-        If `estimator` is something else.
-    ValueError
-        If it is not fitted.
+        If `estimator` is something else. For a pipeline or a search the message names the network
+        in it.
+    NotFittedError
+        If it is not fitted (scikit-learn's exception, a ValueError).
     ImportError
         If scikit-learn is not installed.
 
@@ -64,19 +73,11 @@ def from_sklearn(estimator: Any, dtype: DTypeLike | None = None, seed: Any = Non
     >>> np.allclose(net(X)[:, 0], estimator.predict(X))
     True
     """
-    package = optional("sklearn.neural_network", "from_sklearn", "scikit-learn")
-    if not (
-        isinstance(estimator, package.MLPClassifier | package.MLPRegressor) or _is_ours(estimator)
-    ):
-        raise TypeError(
-            "estimator must be an MLPClassifier or MLPRegressor of scikit-learn or pynn.sklearn, "
-            f"got {type(estimator).__name__}"
-        )
-    if not hasattr(estimator, "coefs_"):
-        raise ValueError(f"estimator is not fitted: {estimator}")
+    optional("sklearn.neural_network", "from_sklearn", "scikit-learn")
+    _check_estimator(estimator, "estimator")
     weights, biases = list(estimator.coefs_), list(estimator.intercepts_)
     check_chain([w.shape for w in weights], [f"estimator.coefs_[{i}]" for i in range(len(weights))])
-    return make_network(
+    net = make_network(
         weights,
         biases,
         hidden=_hidden_of(estimator, len(weights) - 1),
@@ -86,12 +87,109 @@ def from_sklearn(estimator: Any, dtype: DTypeLike | None = None, seed: Any = Non
         dtype=weights[0].dtype if dtype is None else dtype,
         seed=seed,
     )
+    if not hasattr(estimator, "classes_") and weights[-1].shape[1] == 1:
+        # `MLP.predict` then gives a vector, as the estimator's does.
+        vars(net)["_targets_1d"] = True
+    return net
 
 
-def _is_ours(estimator: Any) -> bool:
-    """Whether it is of `pynn.sklearn`, which is not imported here: it takes newer versions only."""
-    module = sys.modules.get("pynn.sklearn._base")
-    return module is not None and isinstance(estimator, module.BaseMLP)
+def layers_of_model(net: Any) -> Layers:
+    """A network's or a fitted estimator's forward pass as plain data, in copies.
+
+    Parameters
+    ----------
+    net : MLP, MLPClassifier or MLPRegressor
+        Estimators of scikit-learn or of pynn.sklearn.
+
+    Returns
+    -------
+    Layers
+        With the classes of a classifier.
+
+    Raises
+    ------
+    TypeError
+        If `net` is something else.
+    NotFittedError
+        If it is an estimator that is not fitted.
+    """
+    if isinstance(net, MLP) or not hasattr(net, "get_params"):
+        return layers_of(net)
+    _check_estimator(net, "net")
+    layers = layers_of(from_sklearn(net))
+    classes = getattr(net, "classes_", None)
+    return layers if classes is None else replace(layers, classes=np.asarray(classes).tolist())
+
+
+def _is_network(estimator: Any) -> bool:
+    """Return True for an MLPClassifier or MLPRegressor, of scikit-learn or of pynn.sklearn.
+
+    Neither is imported here. (pynn.sklearn needs a newer scikit-learn than this module.)
+    """
+    theirs = sys.modules.get("sklearn.neural_network")
+    ours = sys.modules.get("pynn.sklearn._base")
+    return (
+        theirs is not None and isinstance(estimator, theirs.MLPClassifier | theirs.MLPRegressor)
+    ) or (ours is not None and isinstance(estimator, ours.BaseMLP))
+
+
+def _check_estimator(estimator: Any, name: str) -> None:
+    """Check that an argument is a fitted network of scikit-learn or pynn.sklearn."""
+    if not _is_network(estimator):
+        raise TypeError(
+            f"{name} must be an MLPClassifier or MLPRegressor of scikit-learn or pynn.sklearn, "
+            f"got {_wrapper(estimator, name) or kind_of(estimator)}"
+        )
+    if not hasattr(estimator, "coefs_"):
+        from sklearn.exceptions import NotFittedError
+
+        raise NotFittedError(f"{name} is not fitted: {estimator}; call its fit first")
+
+
+def _wrapper(estimator: Any, name: str) -> str | None:
+    """What holds a network in scikit-learn, for a message that names the network in it."""
+    kind = type(estimator).__name__
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        return None
+    found = _path_to_network(estimator, name)
+    if found is not None:
+        path, around = found
+        return "; ".join([f"{kind}; pass the network in it, {path}", *around])
+    # (A search keeps what it was given as `estimator`, and a pipeline's steps may not be fitted.)
+    given = next((getattr(estimator, key, None) for key in ("estimator", "regressor")), None)
+    if given is not None and _path_to_network(given, name) is not None:
+        return f"{kind}, which is not fitted; call its fit first"
+    steps = getattr(estimator, "steps", None)
+    if steps:
+        last, step = steps[-1]
+        return f"{kind}, whose last step, {last!r}, is no network but {type(step).__name__}"
+    return None
+
+
+def _path_to_network(thing: Any, path: str) -> tuple[str, list[str]] | None:
+    """Where a network is in an estimator, and what the estimator does before and after it."""
+    if _is_network(thing):
+        return path, []
+    if getattr(thing, "steps", None):
+        found = _path_to_network(thing.steps[-1][1], f"{path}[-1]")
+        if found is None or len(thing.steps) == 1:
+            return found
+        return found[0], [f"its samples are those that {path}[:-1].transform returns", *found[1]]
+    # (Ensembles also have an `estimator_`, which is not fitted.)
+    several = getattr(thing, "estimators_", None)
+    if isinstance(several, list) and several:
+        found = _path_to_network(several[0], f"{path}.estimators_[0]")
+        if found is not None:
+            return found[0], [*found[1], f"{path}.estimators_ has {len(several)}"]
+    for attribute in ("best_estimator_", "estimator_", "regressor_"):
+        inner = getattr(thing, attribute, None)
+        found = None if inner is None else _path_to_network(inner, f"{path}.{attribute}")
+        if found is not None:
+            if getattr(thing, "transformer_", None) is not None:
+                after = f"its predictions still need {path}.transformer_.inverse_transform"
+                return found[0], [*found[1], after]
+            return found
+    return None
 
 
 def _hidden_of(estimator: Any, count: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,10 +17,11 @@ from pynn.convert._layers import (
     OUTPUT_ONLY,
     Layers,
     check_chain,
-    layers_of,
+    kind_of,
     make_network,
     optional,
 )
+from pynn.convert.sklearn import layers_of_model
 from pynn.mlp import MLP
 
 # torch's softplus is the identity above its threshold. Above 20, that is the float32 softplus.
@@ -37,12 +38,13 @@ LOSS_OF_OUTPUT = {
 }
 
 
-def to_torch(net: MLP, *, logits: bool = False) -> Any:
+def to_torch(net: Any, *, logits: bool = False) -> Any:
     """Make a `torch.nn.Sequential` that computes what the network computes.
 
     Parameters
     ----------
-    net : MLP
+    net : MLP, MLPClassifier or MLPRegressor
+        A network, or a fitted estimator of pynn.sklearn or scikit-learn.
     logits : bool, default False
         Leave the output activation out. torch's ``CrossEntropyLoss``, ``BCEWithLogitsLoss`` and
         ``PoissonNLLLoss`` apply softmax, sigmoid and exp themselves.
@@ -57,6 +59,8 @@ def to_torch(net: MLP, *, logits: bool = False) -> Any:
     ------
     TypeError
         If an argument is of another type.
+    NotFittedError
+        If an estimator is not fitted.
     ImportError
         If torch is not installed.
 
@@ -77,7 +81,7 @@ def to_torch(net: MLP, *, logits: bool = False) -> Any:
       (3): Softmax(dim=-1)
     )
     """
-    layers = layers_of(net)
+    layers = layers_of_model(net)
     logits = _checks.flag(logits, "logits")
     optional("torch", "to_torch", "torch")
     return make_module(layers, logits)
@@ -166,11 +170,11 @@ def from_torch(
     Parameters
     ----------
     module : torch.nn.Sequential
-        Of ``Linear`` layers, each with at most one activation after it: ``ReLU``, ``LeakyReLU``
-        (slope 0.01), ``ELU`` and ``Softplus`` (with their default parameters), ``GELU`` (exact),
-        ``SiLU``, ``Sigmoid``, ``Tanh``, ``Identity``, and at the end ``Softmax``. ``Dropout``
-        becomes the network's dropout; ``Flatten`` at the start is left out, since a network takes
-        rows; Sequentials within are opened.
+        A sequence of ``Linear`` layers, each with at most one activation after it: ``ReLU``,
+        ``LeakyReLU`` (slope 0.01), ``ELU`` and ``Softplus`` (with their default parameters),
+        ``GELU`` (exact), ``SiLU``, ``Sigmoid``, ``Tanh``, ``Identity``, and at the end ``Softmax``.
+        ``Dropout`` becomes the network's dropout; ``Flatten`` at the start is left out, since a
+        network takes rows; Sequentials within are opened.
     loss : str or loss object, optional
         What the network is trained with and, after a last ``Linear``, the output activation that
         comes with it: "softmax_cross_entropy", "sigmoid_cross_entropy" and "poisson" take the
@@ -193,7 +197,8 @@ def from_torch(
     TypeError
         If `module` is not a module.
     ValueError
-        If the network cannot be expressed; the message names the module in the way and where it is.
+        If the network cannot be expressed. The message names the module in the way and where it is;
+        for a module that holds a Sequential, such as a class of your own, that Sequential.
     ImportError
         If torch is not installed.
 
@@ -207,7 +212,7 @@ def from_torch(
     """
     torch = optional("torch", "from_torch", "torch")
     if not isinstance(module, torch.nn.Module):
-        raise TypeError(f"module must be a torch.nn.Sequential, got {type(module).__name__}")
+        raise TypeError(f"module must be a torch.nn.Sequential, got {_no_module(module)}")
     linears = _read(module)
     weights, biases = _parameters(linears)
     output = linears[-1].activation
@@ -288,7 +293,7 @@ def _read(module: Any) -> list[_Linear]:
             linears.append(_Linear(part, place, rate))
             rate = 0.0
         else:
-            name = _activation(part, here)
+            name = _activation(part, place)
             if not linears:
                 raise ValueError(f"{here}, before any Linear; a layer's activation comes after it")
             if linears[-1].activation is not None:
@@ -299,6 +304,10 @@ def _read(module: Any) -> list[_Linear]:
                 raise ValueError(
                     f"{rate_place}, between a Linear and its activation {name}; dropout is "
                     "possible after the activation"
+                )
+            if name == "softmax" and linears[-1].module.out_features == 1:
+                raise ValueError(
+                    f"{here}, over one output, which is always 1; end in Sigmoid, or in two outputs"
                 )
             linears[-1].activation = name
     if not linears:
@@ -312,11 +321,12 @@ def _read(module: Any) -> list[_Linear]:
     return linears
 
 
-def _activation(part: Any, here: str) -> str:
+def _activation(part: Any, place: str) -> str:
     """The name of an activation module, whose parameters must be those of pynn's activation."""
     from torch import nn
 
     kind = type(part)
+    here = f"{place} is {part}"
     plain = {nn.ReLU: "relu", nn.SiLU: "silu", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}
     if kind in plain:
         return plain[kind]
@@ -339,6 +349,8 @@ def _activation(part: Any, here: str) -> str:
         nn.Softmax: lambda: ("softmax", part.dim in (-1, 1), "dim=-1 or dim=1"),
     }
     if kind not in conditions:
+        if cure := _cure(part, place):
+            raise ValueError(f"{place} is {kind.__name__}{cure}")
         raise ValueError(
             f"{here}; expected Linear, Dropout, Flatten (at the start), Identity or an activation: "
             "ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus, Sigmoid, Tanh, Softmax (at the end)"
@@ -347,6 +359,62 @@ def _activation(part: Any, here: str) -> str:
     if not fits:
         raise ValueError(f"{here}; {expected} was expected")
     return name
+
+
+def _no_module(given: Any) -> str:
+    """What is no module, for a message, and the cure where there is one."""
+    from torch import nn
+
+    kind = type(given).__name__
+    if isinstance(given, type) and issubclass(given, nn.Module):
+        return f"the class {given.__name__}; pass an instance"
+    if isinstance(given, Mapping):
+        return f"{kind}; a state dict has no activations: load it into its module and pass that"
+    if isinstance(given, list | tuple) and all(isinstance(part, nn.Module) for part in given):
+        return f"{kind}; pass nn.Sequential(*modules)"
+    return kind_of(given)
+
+
+def _cure(part: Any, place: str) -> str:
+    """What to pass in place of a module that cannot be read, or to change in it; or nothing."""
+    from torch import nn
+
+    if isinstance(part, nn.ModuleList | nn.ModuleDict):
+        values = ".values()" if isinstance(part, nn.ModuleDict) else ""
+        return (
+            "; it does not say in which order its modules are called: pass "
+            f"nn.Sequential(*{place}{values})"
+        )
+    if isinstance(part, nn.LogSoftmax):
+        return "; leave it out and pass loss='softmax_cross_entropy'"
+    if isinstance(part, nn.LogSigmoid):
+        return "; leave it out and pass loss='sigmoid_cross_entropy'"
+    children = dict(part.named_children())
+    # DataParallel, DistributedDataParallel, AveragedModel; torch.compile's OptimizedModule.
+    for name in ("module", "_orig_mod"):
+        if list(children) == [name]:
+            return f", a wrapper; pass {place}.{name}"
+    if not children or nn.utils.parametrize.is_parametrized(part):
+        return ""
+    what = ", whose forward cannot be read"
+    sequences = _sequences(part, place)
+    if sequences:
+        return f"{what}; if it only calls the Sequential in it, pass {' or '.join(sequences)}"
+    names = ", ".join(f"{place}.{name}" for name in children)
+    return f"{what}; pass an nn.Sequential of what it calls, in that order, made of {names}"
+
+
+def _sequences(part: Any, place: str) -> list[str]:
+    """Where the outermost Sequentials in a module are."""
+    from torch import nn
+
+    if isinstance(part, nn.Sequential) and type(part).forward is nn.Sequential.forward:
+        return [place]
+    return [
+        found
+        for name, child in part.named_children()
+        for found in _sequences(child, f"{place}.{name}")
+    ]
 
 
 def _parameters(linears: list[_Linear]) -> tuple[list[Array], list[Array]]:

@@ -25,6 +25,8 @@ from pynn.optimizers import Optimizer, State, optimizer_from_settings
 FORMAT = 1
 DTYPES = {"float32": "<f4", "float64": "<f8"}
 HEADER = {"format", "written_by", "config", "generator", "optimizer", "history"}
+# What files of earlier versions lack.
+LATER = {"targets_1d"}
 OPTIMIZER = {"settings", "steps", "moments"}
 MOMENTS = ("m", "v")
 # Beyond this, an epoch more could overflow.
@@ -64,6 +66,7 @@ def describe(net: MLP) -> tuple[str, dict[str, Array]]:
         "generator": generator_state(net.rng),
         "optimizer": _describe_optimizer(net, arrays),
         "history": _describe_history(net.history, arrays),
+        "targets_1d": net._targets_1d,
     }
     # (Infinities are no JSON, strictly. What has been observed may be one; it must not be lost.)
     text = json.dumps(header)
@@ -141,7 +144,10 @@ def rebuild(container: Container) -> MLP:
             f"it has version {version!r:.40} of the format, but pynn {__version__} reads version "
             f"{FORMAT}"
         )
-    _has(header, "the header", HEADER)
+    _has({k: v for k, v in header.items() if k not in LATER}, "the header", HEADER)
+    flat = header.get("targets_1d", False)
+    if not isinstance(flat, bool):
+        raise ValueError(f"targets_1d must be true or false, got {flat!r:.40}")
     config = _object(header["config"], "config")
     expected = _expected(config, header)
     _compare(container.arrays, expected)
@@ -155,6 +161,7 @@ def rebuild(container: Container) -> MLP:
     net.rng = rng
     net.optimizer = _optimizer(net, header["optimizer"], container)
     net.history = _history(header["history"], container)
+    net._targets_1d = flat
     return net
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pynn import _checks
+from pynn import _checks, _intake
 from pynn._types import Array
 
 Fold = tuple[Array, Array]
@@ -91,7 +91,7 @@ def stratified_folds(
 
 
 def _indices(value: Any, name: str, rows: int) -> Array:
-    array = np.asarray(value)
+    array = _intake.array(value, name)
     if array.ndim != 1 or array.dtype.kind not in "biu":
         raise TypeError(
             f"{name} must be a vector of indices or a mask, got shape {array.shape} and dtype "

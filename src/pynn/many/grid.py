@@ -1,4 +1,4 @@
-"""Grids of hyperparameters, and the networks of their points."""
+"""Grids of hyperparameters, and what their points mean as arguments of `MLP` and `MLP.fit`."""
 
 from __future__ import annotations
 
@@ -10,27 +10,32 @@ from typing import Any
 
 import numpy as np
 
-from pynn import fitting
+from pynn._keywords import place
 from pynn._types import Array
+from pynn.fitting import choose_optimizer
 from pynn.losses import LOSSES, check_loss
 from pynn.mlp import MLP
-from pynn.optimizers import SGD, Optimizer
+from pynn.optimizers import Optimizer, make_optimizer
 
 Point = dict[str, Any]
 
-MODEL = (*(name for name in inspect.signature(MLP).parameters), "hidden")
-# What a point may say of its fit. The others are shared by all: they belong to the samples.
-FIT = (
-    "epochs",
-    "batch_size",
-    "optimizer",
-    "learning_rate",
-    "validation_split",
-    "class_weight",
-    "shuffle",
-    "sampling",
-    "callbacks",
-)
+
+def _fit_defaults() -> dict[str, Any]:
+    """The arguments of `MLP.fit` and their defaults, but for the samples."""
+    fit, plan = inspect.signature(MLP.fit).parameters, inspect.signature(MLP._plan).parameters
+    return {
+        name: fit[name].default for name in plan if name in fit and name not in ("self", "X", "y")
+    }
+
+
+FIT_DEFAULTS = _fit_defaults()
+# They belong to the samples, or to the whole call: every model has the same.
+SHARED = ("validation_data", "sample_weight", "metrics", "steps_per_epoch", "progress")
+# The keys that a point may have: arguments of the constructor, and of the fit.
+MODEL = (*inspect.signature(MLP).parameters, "hidden")
+FIT = tuple(dict.fromkeys([*(n for n in FIT_DEFAULTS if n not in SHARED), "learning_rate"]))
+# A value of these may be a sequence itself.
+PER_LAYER = ("hidden", "layer_sizes", "activation", "dropout", "l1", "l2", "max_norm")
 
 
 def points_of(grid: Any) -> list[Point]:
@@ -38,17 +43,17 @@ def points_of(grid: Any) -> list[Point]:
 
     Parameters
     ----------
-    grid : dict of str to sequence, or list of dict
+    grid : dict of str to list, or list of dict
 
     Returns
     -------
     list of dict
-        Of a grid, in the order of nested loops, the last key's the innermost.
+        For a grid, in the order of nested loops, the last key's the innermost.
 
     Raises
     ------
     ValueError, TypeError
-        If a key is unknown, or a value no sequence.
+        If a key is unknown, or a grid's values are no list.
 
     Examples
     --------
@@ -59,47 +64,90 @@ def points_of(grid: Any) -> list[Point]:
     if not isinstance(grid, Mapping):
         for i, point in enumerate(grid):
             _check_keys(point, f"models[{i}]")
+            _check_values(point, f"models[{i}]")
         return [dict(point) for point in grid]
     _check_keys(grid, "models")
-    columns = []
-    for name, values in grid.items():
-        if not isinstance(values, list | tuple | range | np.ndarray):
-            raise TypeError(f"models[{name!r}] must be a list of values, got {values!r}")
-        # (An array's numbers as Python's own, which print as numbers.)
-        columns.append(values.tolist() if isinstance(values, np.ndarray) else list(values))
-        if not columns[-1]:
-            raise ValueError(f"models[{name!r}] is empty")
+    columns = [_values(name, values) for name, values in grid.items()]
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*columns)]
 
 
-def _check_keys(point: Mapping[Any, Any], place: str) -> None:
+def _check_keys(point: Mapping[Any, Any], where: str) -> None:
+    known = (*MODEL, *FIT)
     for name in point:
-        if name not in MODEL and name not in FIT:
+        if name in known:
+            continue
+        if name in SHARED:
             raise ValueError(
-                f"{place} has the key {name!r}, expected one of {', '.join((*MODEL, *FIT))}"
+                f"{where} has the key {name!r}, which is the same for all models: "
+                f"pass {name}=... to fit_many"
             )
+        raise ValueError(f"{where} has the key {name!r}{_cure(name, known)}")
     if ("hidden" in point) == ("layer_sizes" in point):
-        raise ValueError(f"{place} must have either the key 'hidden' or 'layer_sizes'")
+        raise ValueError(f"{where} must have either the key 'hidden' or 'layer_sizes'")
 
 
-def network_of(point: Point, X: Array, y: Array, seed: np.random.SeedSequence) -> MLP:
-    """Make the network of a point, with its own seed or with `seed`.
+def _check_values(point: Mapping[str, Any], where: str) -> None:
+    """Refuse a grid in a list, which scikit-learn's searches take."""
+    for name, value in point.items():
+        if name not in (*PER_LAYER, "callbacks", "seed") and isinstance(value, list | tuple):
+            raise TypeError(
+                f"{where}[{name!r}] is {value!r}, expected one value: in a list of dicts each dict "
+                "is one model; for a grid pass the dict itself"
+            )
+
+
+def _cure(name: Any, known: tuple[str, ...]) -> str:
+    """What is to be said of an unknown key."""
+    cure = ""
+    if isinstance(name, str):
+        bare = name.rpartition("__")[2]  # of a step in a pipeline of scikit-learn's
+        cure = place(bare.casefold(), [*known])
+    return cure or f", expected one of {', '.join(known)}"
+
+
+def _values(name: str, values: Any) -> list[Any]:
+    """The values of a grid's key."""
+    must = f"models[{name!r}] must be a list of values to try, got {values!r}"
+    if isinstance(values, tuple) and name in PER_LAYER:
+        raise TypeError(
+            f"{must}, which can be one value or {len(values)}: write [{values!r}] or "
+            f"{list(values)!r}"
+        )
+    if isinstance(values, np.ndarray) and values.ndim:
+        # (An array's numbers as Python's own, which print as numbers.)
+        values = values.tolist()
+    if not isinstance(values, list | tuple | range):
+        if hasattr(values, "rvs"):  # a distribution of scipy.stats
+            cure = "; for a random search draw the points: a list of dicts"
+        elif hasattr(values, "__iter__") and not isinstance(values, str | bytes | Mapping):
+            cure = "; pass list(...)"
+        else:
+            cure = f"; for one value write [{values!r}]"
+        raise TypeError(must + cure)
+    if not values:
+        raise ValueError(f"models[{name!r}] is empty")
+    return list(values)
+
+
+def model_arguments(point: Point, X: Any, y: Array, seed: np.random.SeedSequence) -> dict[str, Any]:
+    """Give the arguments of `MLP` that make the network of a point.
 
     Parameters
     ----------
     point : dict
-    X, y : ndarray
+    X, y : array_like
         Inputs and outputs follow from them where only the hidden layers are given.
     seed : numpy.random.SeedSequence
+        For a point without a seed.
 
     Returns
     -------
-    MLP
+    dict of str to Any
 
     Raises
     ------
     ValueError, TypeError
-        As `MLP`.
+        If the inputs or outputs do not follow.
     """
     arguments = {name: value for name, value in point.items() if name in MODEL}
     if "hidden" in arguments:
@@ -111,44 +159,90 @@ def network_of(point: Point, X: Array, y: Array, seed: np.random.SeedSequence) -
             hidden = (hidden,)
         if X.ndim != 2:
             raise ValueError(f"X has shape {X.shape}, expected (n, inputs)")
-        arguments["layer_sizes"] = (X.shape[1], *hidden, _outputs(y, loss))
-    return MLP(**{"seed": seed, **arguments})
+        sizes = (int(X.shape[1]), *hidden, _outputs(y, loss))
+        arguments = {"layer_sizes": sizes, **arguments}
+    return {**arguments, "seed": arguments.get("seed", seed)}
 
 
 def _outputs(y: Array, loss: str) -> int:
-    if y.dtype.kind not in "biuf":
-        raise TypeError(f"y must hold numbers, got dtype {y.dtype}")
+    """How many outputs a network for `y` has."""
+    softmax = loss == "softmax_cross_entropy"
+    if softmax and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)):
+        _check_labels(y)
     if y.ndim == 2:
         return int(y.shape[1])
     if y.ndim != 1 or not LOSSES[loss].classes or y.dtype.kind not in "biu" or not y.size:
         return 1
     largest = int(y.max())
-    if loss == "softmax_cross_entropy":
+    if largest > 1 and largest >= len(y):
+        raise ValueError(
+            f"y holds labels up to {largest}, but there are only {len(y)} samples: for a "
+            "regression give the models 'loss': 'mse'; for classes that are not numbered from 0 "
+            "pass np.unique(y, return_inverse=True)[1], or give 'layer_sizes'"
+        )
+    if softmax:
         return max(largest + 1, 2)
     return 1 if largest <= 1 else largest + 1
 
 
-def optimizer_of(point: Point, given: Optimizer | None) -> Optimizer | None:
-    """The optimiser that a point asks for, if it asks for one or one is given.
+def _check_labels(y: Array) -> None:
+    """Refuse what would be a softmax over one output, which is always 1."""
+    integers = y.dtype.kind in "biu"
+    came = f"y has shape {y.shape} and dtype {y.dtype}, but loss='softmax_cross_entropy' takes"
+    if y.ndim == 1 and not integers:
+        whole = bool(np.isfinite(y).all() and (y == np.rint(y)).all() and (y >= 0).all())
+        cure = "for class labels pass y.astype(int); " if whole else ""
+        raise ValueError(
+            f"{came} integer class labels: {cure}for a regression give the models 'loss': 'mse'"
+        )
+    if y.ndim == 2:
+        cure = (
+            "pass np.ravel(y), or give the models 'loss': 'sigmoid_cross_entropy' for a column of "
+            "0 and 1"
+            if integers
+            else "for a regression give the models 'loss': 'mse'; for a column of 0 and 1 "
+            "'sigmoid_cross_entropy'"
+        )
+        raise ValueError(f"{came} class labels as a vector, or one column for each class: {cure}")
+
+
+def network_of(arguments: dict[str, Any]) -> tuple[MLP, dict[str, Any]]:
+    """Make a network, and keep its arguments so that they make it again.
 
     Parameters
     ----------
-    point : dict
-    given : Optimizer or None
-        Used where the point has none; it stays as it is.
+    arguments : dict of str to Any
+        Those of `MLP`.
+
+    Returns
+    -------
+    net : MLP
+    arguments : dict of str to Any
+        With a copy of a generator, as it was before the network drew from it.
+    """
+    seed = arguments["seed"]
+    if isinstance(seed, np.random.Generator | np.random.BitGenerator | np.random.RandomState):
+        seed = copy.deepcopy(seed)
+    return MLP(**arguments), {**arguments, "seed": seed}
+
+
+def optimizer_of(optimizer: Any, learning_rate: Any, net: MLP | None = None) -> Optimizer | None:
+    """Return the optimizer that arguments stand for, or None where they leave it to the fit.
+
+    Parameters
+    ----------
+    optimizer : Optimizer, str or None
+        It stays as it is.
+    learning_rate : float, Schedule, callable or None
+    net : MLP, optional
+        A network that may have been trained: it continues with its optimizer as in `MLP.fit`.
 
     Returns
     -------
     Optimizer or None
     """
-    optimizer: Optimizer | None = point.get("optimizer", given)
-    if optimizer is not None:
-        fitting.check_optimizer(optimizer)
-    if "learning_rate" not in point:
-        return optimizer
-    if optimizer is None:
-        return SGD(point["learning_rate"])
-    changed = copy.copy(optimizer)
-    changed.learning_rate = point["learning_rate"]
-    changed._checked()
-    return changed
+    last = None if net is None else net.optimizer
+    if optimizer is None and learning_rate is None:
+        return last
+    chosen, rate = choose_optimizer(optimizer, learning_rate, last)
+    return make_optimizer(chosen, rate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -24,8 +23,10 @@ from pynn.ops import ACTIVATIONS
 from pynn.sklearn import _lbfgs
 from pynn.sklearn._compat import validate_data
 from pynn.sklearn._link import Link
+from pynn.sklearn._plain import FrameReader, is_finite, needs_no_check
 from pynn.sklearn._samples import checked
 from pynn.sklearn._stochastic import HeldOut, StochasticFit
+from pynn.sklearn._unlinked import unlinked_outputs
 
 STOCHASTIC = ("sgd", "adam")
 ACTIVATION_NAMES = {"logistic", *ACTIVATIONS}
@@ -312,23 +313,53 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _outputs(self, X: Any) -> Array:
         """The network's outputs for samples that are to be checked."""
-        # What has nothing to complain of goes past scikit-learn's checks, which cost more than
-        # a small network.
-        own = self.__dict__
-        link: Link | None = own.get("_link")
-        if link is not None and link.is_current(self) and "feature_names_in_" not in own:
-            if type(X) is np.ndarray and X.ndim == 2:
-                outputs = link.net._plain_forward(X, None)
-                if outputs is not None and math.isfinite(np.add.reduce(X, axis=None)):
-                    result: Array = outputs
-                    return result
-        else:
-            check_is_fitted(self)
-            link = None
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        link = link or Link.of(self)
-        outputs = link.outputs(X)
+        # Samples that need no check skip scikit-learn's, which cost more than a small network.
+        link = self._present_link()
+        if link is not None:
+            plain = type(X) is np.ndarray and "feature_names_in_" not in self.__dict__
+            array: Array | None = X if plain else self._plain(X)
+            if array is not None and array.ndim == 2:
+                outputs: Array | None = link.net._plain_forward(array, None)
+                if outputs is not None and is_finite(array):
+                    return outputs
+        X = self._checked(X)
+        outputs = self._compute(link, X)
         return outputs.astype(np.result_type(X.dtype, outputs.dtype), copy=False)
+
+    def _plain(self, X: Any) -> Array | None:
+        """`X` as an array if its columns' names need no further check, or None."""
+        own = self.__dict__
+        if "feature_names_in_" not in own:
+            return X if type(X) is np.ndarray else None
+        names = own["feature_names_in_"]
+        reader: FrameReader | None = own.get("_frames")
+        if reader is None or reader.names is not names:
+            reader = self._frames = FrameReader(names)
+        return reader.read(X)
+
+    def _checked(self, X: Any) -> Any:
+        """Check samples for a prediction as scikit-learn does."""
+        own = self.__dict__
+        if "coefs_" not in own:
+            check_is_fitted(self)
+        array = self._plain(X)
+        if array is not None and needs_no_check(array, own.get("n_features_in_")):
+            return array
+        return validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+
+    def _present_link(self) -> Link | None:
+        """The link to the present coefficients; None if some were replaced."""
+        link: Link | None = self.__dict__.get("_link")
+        return link if link is not None and link.is_current(self) else None
+
+    def _compute(self, link: Link | None, X: Any, layer: int | None = None) -> Array:
+        """A hidden layer's outputs for checked samples, or the network's."""
+        if link is None:
+            # (A sparse product needs the network, which is made of copies.)
+            if not hasattr(X, "toarray"):
+                return unlinked_outputs(self, X, layer)
+            link = Link.of(self)
+        return link.outputs(X, layer)
 
     def transform(self, X: Any, layer: int = -1) -> Array:
         """Compute a hidden layer's representation of the samples.
@@ -344,9 +375,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, units)
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        outputs = self._present_link().outputs(X, layer)
+        X = self._checked(X)
+        outputs = self._compute(self._present_link(), X, layer)
         if outputs.shape[1] != self._n_features_out and self._names_columns():
             raise ValueError(
                 f"with set_output, transform has the last hidden layer's {self._n_features_out} "
@@ -364,14 +394,74 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         units: int = self.coefs_[-1].shape[0]
         return units
 
-    def _present_link(self) -> Link:
-        link: Link | None = self.__dict__.get("_link")
-        return link if link is not None and link.is_current(self) else Link.of(self)
+    # ---------------------------------------------------------------- exports
+
+    def to_onnx(self, path: Any = None) -> Any:
+        """Make an ONNX model of the network, and write it if a path is given.
+
+        Parameters
+        ----------
+        path : str or os.PathLike, optional
+
+        Returns
+        -------
+        onnx.ModelProto
+            From `X` to `Y`, the probabilities of `predict_proba` (with two classes one column, the
+            second's) or the values of `predict`, both of the dtype of `coefs_`. A classifier's
+            labels are in the model's metadata, as a JSON list named ``classes``.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        OSError
+            If `path` cannot be written.
+        ImportError
+            If onnx is not installed.
+
+        See Also
+        --------
+        pynn.convert.to_onnx
+        """
+        from pynn.convert import to_onnx
+
+        check_is_fitted(self)
+        return to_onnx(self, path)
+
+    def to_c(self, path: Any, name: str | None = None) -> None:
+        """Write the network as one file of C99 without dependencies.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+        name : str, optional
+            The function's name, by default that of the file: "iris" for "iris.c". The function
+            computes the probabilities of `predict_proba` (with two classes the second's) or the
+            values of `predict`; a comment lists a classifier's labels.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If `name` is no possible name, or a coefficient is not finite.
+        OSError
+            If `path` cannot be written.
+
+        See Also
+        --------
+        pynn.convert.to_c
+        """
+        from pynn.convert import to_c
+
+        check_is_fitted(self)
+        to_c(self, path, name)
 
     # ------------------------------------------------------------ copies, tags
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_frames", None)
         link: Link | None = state.pop("_link", None)
         if link is not None:
             state["_noise"] = link.net._noise.copy()

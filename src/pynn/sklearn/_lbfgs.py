@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ DENSE_VALUES = 2**23
 EPSILON = float(np.finfo(np.float64).eps)
 
 
-def pack(coefs: list[Array], intercepts: list[Array]) -> Array:
+def pack(coefs: Sequence[Array], intercepts: Sequence[Array]) -> Array:
     """One vector in scikit-learn's order: all coefficients, then all intercepts."""
     return np.concatenate([array.ravel() for array in (*coefs, *intercepts)])
 
@@ -38,7 +39,7 @@ class Objective:
         self._gradient = np.zeros_like(link.net._parameters)
         self._views = link.net._views(self._gradient)
         net = link.net
-        self._divisor = net.layer_sizes[-1] if net.loss == "squared_error" else 1
+        self._divisor = net.layer_sizes[-1] if net._loss.name == "squared_error" else 1
 
     def set(self, packed: Array) -> None:
         """Set the network's parameters."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pynn import _core
+from pynn._copies import own_array
 from pynn._types import Array
 from pynn.mlp import MLP
 
@@ -98,6 +99,12 @@ class StochasticOptimizer:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_bound": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name in ("_steps", "_m", "_v"):
+            if state[name] is not None:
+                setattr(self, name, own_array(state[name]))
 
 
 class SGDOptimizer(StochasticOptimizer):

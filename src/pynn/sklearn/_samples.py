@@ -87,7 +87,7 @@ class Epochs:
         self.report: Callable[[TrainingResult], None] | None = None  # called now and then
         # scikit-learn's squared error is a mean over the outputs, but its gradient that of the sum.
         outputs = link.net.layer_sizes[-1]
-        self._divisor = outputs if link.net.loss == "squared_error" else 1
+        self._divisor = outputs if link.net._loss.name == "squared_error" else 1
 
     def run(self, orders: Array, losses: Array) -> None:
         """Go through the samples in each of these orders.

@@ -1,0 +1,90 @@
+"""Attributes of a network: read-only ones, and those that are checked when they are set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, NoReturn, TypeVar, overload
+
+from pynn._types import Array
+
+V = TypeVar("V")
+A = TypeVar("A", bound="_Attribute[Any]")
+
+
+class _Attribute(Generic[V]):
+    """An attribute whose value is in the object's ``__dict__`` under its own name."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self: A, owner: None, kind: type) -> A: ...
+    @overload
+    def __get__(self, owner: object, kind: type) -> V: ...
+    def __get__(self, owner: Any, kind: type) -> Any:
+        if owner is None:
+            return self
+        try:
+            return owner.__dict__[self._name]
+        except KeyError:  # (a half-made copy)
+            raise AttributeError(
+                f"{kind.__name__!r} object has no attribute {self._name!r}"
+            ) from None
+
+
+class Fixed(_Attribute[V]):
+    """An attribute that describes how a network was made, and that cannot be set."""
+
+    def __set__(self, owner: object, value: V) -> NoReturn:
+        kind, name = type(owner).__name__, self._name
+        raise AttributeError(
+            f"{kind}.{name} is read-only, since the network was made with it: make another network "
+            "and give it these weights, other.set_weights(net.get_weights())"
+        )
+
+
+class Checked(_Attribute[V]):
+    """An attribute whose values are checked when they are set.
+
+    Parameters
+    ----------
+    check : callable
+        Returns the value that is kept, or raises.
+    """
+
+    def __init__(self, check: Callable[[Any], V]) -> None:
+        self._check = check
+
+    def __set__(self, owner: object, value: V) -> None:
+        owner.__dict__[self._name] = self._check(value)
+
+
+class Views:
+    """A tuple of arrays that may be written into, but not replaced.
+
+    Parameters
+    ----------
+    source : str
+        The attribute that holds the list of arrays.
+    doc : str
+    """
+
+    def __init__(self, source: str, doc: str) -> None:
+        self._source, self.__doc__ = source, doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> Views: ...
+    @overload
+    def __get__(self, owner: object, kind: type) -> tuple[Array, ...]: ...
+    def __get__(self, owner: Any, kind: type) -> Any:
+        return self if owner is None else tuple(getattr(owner, self._source))
+
+    def __set__(self, owner: object, value: Any) -> NoReturn:
+        name = self._name
+        raise AttributeError(
+            f"{type(owner).__name__}.{name} is read-only: write into the arrays, "
+            f"net.{name}[0][...] = values, or call net.set_weights(weights, biases)"
+        )

@@ -1,0 +1,262 @@
+"""Keywords that a function does not take: the error names pynn's word for them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, TypeVar
+
+from pynn._names import suggestion
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Other libraries' keywords, and what takes their place here: the first of the arguments that the
+# function has; a text with a space is said as it stands, where none of them is there.
+PLACES: dict[str, tuple[str, ...]] = {
+    "activation_function": ("activation",),
+    "T_max": ("steps",),
+    "alpha": ("l2", "weight_decay", "final"),
+    "amsgrad": ("no such variant exists here",),
+    "batch": ("batch_size",),
+    "beta_1": ("beta1",),
+    "beta_2": ("beta2",),
+    "beta": ("delta",),
+    "betas": ("beta1", "pass beta1= and beta2="),
+    "bs": ("batch_size",),
+    "clipnorm": ("clip_norm",),
+    "class_weights": ("class_weight",),
+    "cooldown": ("no such option exists here",),
+    "criterion": ("loss",),
+    "decay": ("weight_decay", "pass a schedule, such as pynn.InverseScaling, as the learning rate"),
+    "decay_rate": ("factor",),
+    "decay_steps": ("steps", "every"),
+    "device": ("pynn computes on the CPU",),
+    "dropout_rate": ("dropout",),
+    "early_stopping": ("pass callbacks=[pynn.EarlyStopping('val_loss')] to fit",),
+    "eps": ("epsilon",),
+    "eta": ("learning_rate",),
+    "eta_min": ("final", "min_rate"),
+    "eta0": ("learning_rate",),
+    "filepath": ("path",),
+    "fit_intercept": ("bias",),
+    "gamma": ("factor",),
+    "global_clipnorm": ("clip_norm",),
+    "hidden_layer_sizes": ("hidden", "layer_sizes"),
+    "hidden_sizes": ("hidden", "layer_sizes"),
+    "initial_learning_rate": ("learning_rate", "rate"),
+    "initializer": ("init",),
+    "kernel_constraint": ("max_norm",),
+    "kernel_initializer": ("init",),
+    "kernel_regularizer": ("l2",),
+    "layers": ("layer_sizes",),
+    "learning_rate": (
+        "learning_rate",
+        "optimizer",
+        "pass learning_rate= to fit, or an optimizer such as pynn.Adam(0.001)",
+    ),
+    "learning_rate_init": (
+        "learning_rate",
+        "pass learning_rate= to fit, or an optimizer such as pynn.Adam(0.001)",
+    ),
+    "loss_function": ("loss",),
+    "lr": (
+        "learning_rate",
+        "rate",
+        "pass learning_rate= to fit, or an optimizer such as pynn.Adam(0.001)",
+    ),
+    "max_lr": ("peak", "rate"),
+    "max_epochs": ("epochs", "pass epochs= to fit"),
+    "max_iter": ("epochs", "pass epochs= to fit"),
+    "maximize": ("no such option exists here",),
+    "min_lr": ("min_rate", "minimum"),
+    "n_epochs": ("epochs", "pass epochs= to fit"),
+    "n_iter": ("epochs", "pass epochs= to fit"),
+    "n_iter_no_change": ("patience",),
+    "n_jobs": ("pynn.set_num_threads(n) sets the number of threads",),
+    "nb_epoch": ("epochs", "pass epochs= to fit"),
+    "nepochs": ("epochs", "pass epochs= to fit"),
+    "nesterovs_momentum": ("nesterov",),
+    "num_epochs": ("epochs", "pass epochs= to fit"),
+    "optim": ("optimizer", "pass optimizer= to fit"),
+    "out_activation": ("output_activation",),
+    "penalty": ("l2",),
+    "power_t": ("power",),
+    "random_seed": ("seed",),
+    "random_state": ("seed",),
+    "regularization": ("l2",),
+    "restore_best_weights": ("restore_best",),
+    "rng": ("seed",),
+    "sample_weights": ("sample_weight",),
+    "save_best_only": ("best_only",),
+    "scoring": ("metrics",),
+    "sizes": ("layer_sizes",),
+    "solver": ("optimizer", "pass optimizer= to fit"),
+    "start_from_epoch": ("no such option exists here",),
+    "step_size": ("every",),
+    "steps": ("steps_per_epoch",),
+    "total_steps": ("steps",),
+    "threshold": ("min_delta",),
+    "tol": ("min_delta", "pass callbacks=[pynn.EarlyStopping('loss', min_delta=tol)] to fit"),
+    "units": ("layer_sizes",),
+    "use_bias": ("bias",),
+    "validation_fraction": ("validation_split", "pass validation_split= to fit"),
+    "validation_steps": ("no such option exists here",),
+    "verbose": ("progress", "pass progress=True to fit"),
+    "warm_start": ("a further call of fit continues the training",),
+    "weights": ("sample_weight", "init"),
+}
+# What belongs to another call than the one that got it.
+ELSEWHERE = {
+    "batch_size": "pass batch_size= to fit",
+    "callbacks": "pass callbacks= to fit",
+    "epochs": "pass epochs= to fit",
+    "loss": "pass loss= to pynn.MLP",
+    "metrics": "pass metrics= to fit",
+    "momentum": "pass an optimizer such as pynn.SGD(0.1, momentum=0.9)",
+    "optimizer": "pass optimizer= to fit",
+    "progress": "pass progress= to fit",
+    "seed": "pass seed= to pynn.MLP",
+    "shuffle": "pass shuffle= to fit",
+    "weight_decay": "pass an optimizer such as pynn.AdamW(weight_decay=0.01)",
+    "clip_norm": "pass an optimizer such as pynn.Adam(clip_norm=1.0)",
+}
+
+
+def refuses_unknown(function: F) -> F:
+    """Hide a function's ``**unknown`` from its signature.
+
+    The function passes them to `refuse`. A wrapper would be one more line in every traceback.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    callable
+        The same object.
+    """
+    function.__signature__ = _Signature(function)  # type: ignore[attr-defined]
+    return function
+
+
+class _Signature:
+    """Stands for a function's `inspect.Signature`, made at its first use.
+
+    `inspect` and the signatures would take a tenth of the time of ``import pynn``.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    @functools.cached_property
+    def _made(self) -> Any:
+        import inspect
+
+        function = self._function
+        # (`inspect.signature` would find this object again.)
+        signature = inspect.Signature.from_callable(_without_signature(function))
+        named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        return signature.replace(parameters=named)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """`inspect` asks for an instance of its class."""
+        import inspect
+
+        return inspect.Signature
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made, name)
+
+    def __str__(self) -> str:
+        return str(self._made)
+
+    def __repr__(self) -> str:
+        return repr(self._made)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._made == other)
+
+    def __hash__(self) -> int:
+        return hash(self._made)
+
+
+def _without_signature(function: Any) -> Any:
+    """A function of the same parameters without a signature of its own."""
+    code, closure = function.__code__, function.__closure__
+    plain = FunctionType(code, {}, function.__name__, function.__defaults__, closure)
+    plain.__kwdefaults__, plain.__annotations__ = function.__kwdefaults__, function.__annotations__
+    return plain
+
+
+def refuse(unknown: dict[str, Any], function: Callable[..., Any], called: str) -> None:
+    """Raise for the keywords that a function does not take.
+
+    Parameters
+    ----------
+    unknown : dict
+        Empty where there are none.
+    function : callable
+        Decorated by `refuses_unknown`.
+    called : str
+        What the message calls it.
+
+    Raises
+    ------
+    TypeError
+        Naming the first keyword and what takes its place.
+    """
+    if unknown:
+        keyword = next(iter(unknown))
+        raise TypeError(
+            f"{called} got an unexpected keyword argument {keyword!r}"
+            f"{place(keyword, arguments(function))}"
+        )
+
+
+def arguments(function: Callable[..., Any]) -> list[str]:
+    """List the names of a function's arguments, `self` left out.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    list of str
+    """
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return [name for name in names if name != "self"]
+
+
+def place(keyword: str, names: list[str]) -> str:
+    """Say what takes a keyword's place, as the end of a message.
+
+    Parameters
+    ----------
+    keyword : str
+    names : list of str
+        The arguments that there are.
+
+    Returns
+    -------
+    str
+        Empty where nothing is known.
+    """
+    for each in PLACES.get(keyword, ()):
+        if " " in each:
+            return f": {each}"
+        if each in names and each != keyword:
+            return f"; pynn calls it {each!r}"
+    if keyword in ELSEWHERE:
+        return f": {ELSEWHERE[keyword]}"
+    return suggestion(keyword, names)
+
+
+@functools.cache
+def foreign(name: str) -> bool:
+    """Tell whether another library has a setting of this name."""
+    return name in PLACES or name in ELSEWHERE
