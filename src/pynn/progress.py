@@ -204,6 +204,7 @@ class Bar:
             if done == self._total:  # `close` has the last line
                 return
             pause = LINE if ends_epoch else LINE_IN_EPOCH
+            pause = max(pause, LINE * (now - self._start) / 20)  # long fits need fewer lines
         if now - self._last >= pause:
             self._refresh(now)
 

@@ -131,7 +131,9 @@ def test_lines_are_a_second_apart(capsys, monkeypatch):
     lines = capsys.readouterr().err.splitlines()
     epochs = [int(re.match(r"epoch (\d+)/200, loss=", line)[1]) for line in lines]
     # Two lines within epoch 32, which takes 22 seconds.
-    assert epochs == [8, 16, 24, 32, 32, *range(40, 201, 8)]
+    assert epochs[:5] == [8, 16, 24, 32, 32]
+    assert 8 <= min(np.diff(epochs[5:-1])) <= max(np.diff(epochs[5:-1])) <= 20
+    assert epochs[-1] == 200
     assert "left" in lines[-2]
     assert "in 47s" in lines[-1]
 
