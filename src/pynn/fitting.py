@@ -274,7 +274,7 @@ class Batches(Source):
                     f"X gave only {done} mini-batches in epoch {run.epoch}"
                     + (f", expected {self._steps}" if self._steps else "")
                 ) from None
-            data = self._net._check_batch(batch, f"mini-batch {done + 1}")
+            data = self._net._check_batch(batch, f"mini-batch {done}")
             self._net._targets_1d = data.targets.flat
             loss = run.one_step(data, None, done)
             total += loss * len(data)

@@ -404,7 +404,8 @@ class MLP:
         ValueError, TypeError
             If a number or a shape is wrong; then nothing has changed.
         """
-        if not len(biases) and _is_pair(weights):
+        nothing = biases is None or (hasattr(biases, "__len__") and not len(biases))
+        if nothing and _is_pair(weights):
             weights, biases = weights
         new_weights = _check_arrays(weights, self._weights, "weights")
         new_biases = _check_arrays(biases, self._biases, "biases")
