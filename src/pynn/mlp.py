@@ -392,7 +392,7 @@ class MLP:
         """
         return [w.copy() for w in self._weights], [b.copy() for b in self._biases]
 
-    def set_weights(self, weights: Sequence[Any], biases: Sequence[ArrayLike] = ()) -> None:
+    def set_weights(self, weights: Sequence[Any], biases: Sequence[ArrayLike] | None = ()) -> None:
         """Copy weights and biases from arrays of any layout and type.
 
         Parameters
@@ -400,18 +400,19 @@ class MLP:
         weights : sequence of array_like
             One of shape (inputs, outputs) for each layer. Or what `get_weights` returns: a pair
             (weights, biases).
-        biases : sequence of array_like
-            One of shape (outputs,) for each layer; empty for a network without biases.
+        biases : sequence of array_like, optional
+            One of shape (outputs,) for each layer; empty or None for a network without biases.
 
         Raises
         ------
         ValueError, TypeError
             If a number or a shape is wrong; then nothing has changed.
         """
-        if not len(biases) and _is_pair(weights):
-            weights, biases = weights
+        given: Any = () if biases is None else biases
+        if isinstance(given, tuple | list) and not given and _is_pair(weights):
+            weights, given = weights
         new_weights = _check_arrays(weights, self._weights, "weights")
-        new_biases = _check_arrays(biases, self._biases, "biases")
+        new_biases = _check_arrays(given, self._biases, "biases")
         for old, new in zip(self._weights + self._biases, new_weights + new_biases, strict=True):
             old[...] = new
 

@@ -65,7 +65,7 @@ def test_one_file_for_each_epoch(tmp_path):
     ]
     whole = make()
     for epoch, name in enumerate(names(tmp_path), start=1):
-        whole.fit(X, Y, batch_size=8)
+        whole.fit(X, Y, epochs=1, batch_size=8)
         assert_same_bits(pynn.load(tmp_path / name), whole)
         assert len(pynn.load(tmp_path / name).history) == epoch
 
