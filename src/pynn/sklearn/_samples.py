@@ -41,7 +41,10 @@ class Samples:
     @property
     def total_weight(self) -> float:
         """What scikit-learn divides the penalties by: the sum of the weights."""
-        return float(self.X.shape[0] if self.weights is None else self.weights.sum())
+        if self.weights is None:
+            return float(self.X.shape[0])
+        with np.errstate(all="ignore"):
+            return float(self.weights.sum())
 
     def piece(self, rows: Any) -> Samples:
         """Those of some rows, dense."""
