@@ -31,8 +31,8 @@ X_test, y_test = draw(5000, seed=2)
 # The remedies
 # ------------
 #
-# One network, 2-128-64-2 with He's initial weights, trained for 300 epochs. How large the penalty is, how much is dropped
-# and when to stop is decided by the validation data, each for itself.
+# One network, 2-128-64-2 with He's initial weights, trained for 300 epochs. How large the penalty
+# is, how much is dropped and when to stop is decided by the validation data, each for itself.
 
 network = {"hidden": (128, 64), "init": "he_normal"}
 candidates = {
