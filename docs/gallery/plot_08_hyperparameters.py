@@ -175,7 +175,7 @@ plt.show()
 # log error in networks they have not seen, and a hyperparameter matters only over the range it was
 # drawn from.)
 #
-# The last panel shows why the choice needs data of its own: eleven networks know all training
+# The last panel shows why the choice needs separate data: eleven networks know all training
 # digits, so that nothing is left there to tell them apart. In theory even the validation error of
 # the best is too good, as the smallest of 150 numbers that each have a standard error near 0.8 %.
 # Here chance was kind: 2.2 % of the test digits.
