@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pynn import _checks
+from pynn import _checks, staging
 from pynn._types import Array, TrainingResult
 from pynn.callbacks import ends, handlers
 from pynn.history import History
@@ -129,7 +129,9 @@ class Arrays(Source):
         split: float,
         rows: Array | None = None,
     ) -> None:
-        self._data, self._split, self._rows = data, split, rows
+        # (An object of this fit's: it may get a copy of the samples.)
+        self._data = Data(data.samples, data.targets, data.weights, data.names)
+        self._split, self._rows = split, rows
         count = len(data) if rows is None else len(rows)
         self.samples: int = count - (held_out_count(split, count) if split else 0)
         self._batch_size = min(batch_size, self.samples)
@@ -169,8 +171,18 @@ class Arrays(Source):
         drawn = np.ascontiguousarray(drawn, dtype=np.int64)
         return drawn if self._rows is None else self._rows[drawn]
 
+    def _stage(self, run: Run) -> None:
+        """Let the core read column-major samples from a row-major copy, if that is small."""
+        data = self._data
+        if not (self._shuffle or self._replacement):
+            return  # (In their own order the core stages few rows at a time.)
+        # (A callback may change X between two epochs.)
+        if data.row_major is None or run.has_foreign_callbacks:
+            data.row_major = staging.row_major(data.samples, run.net.dtype, data.row_major)
+
     def epoch(self, run: Run) -> float:
         """In the core as a whole, unless a callback wants every mini-batch."""
+        self._stage(run)
         order = self._order(run.net.rng)
         size = self._batch_size
         if not run.batch_callbacks:
@@ -195,6 +207,7 @@ class Arrays(Source):
         count = min(most, epochs_ahead(self.samples))
         if count < 2:
             return 0
+        self._stage(run)
         rng, size, history = run.net.rng, self._batch_size, run.history
         before, recorded = rng.bit_generator.state, len(history)
         steps = -(-self.samples // size)
@@ -207,11 +220,16 @@ class Arrays(Source):
                 rng.bit_generator.state = before
                 for _ in range(done + 1):
                     self._order(rng)
-            if done == 0:
-                return
-            loss, _, seconds = figures[:done].T.tolist()
-            loss = [total / self.samples for total in loss]
-            history._extend(recorded, loss=loss, learning_rate=rates[:done], seconds=seconds)
+            if done > 0:
+                loss, _, seconds = figures[:done].T.tolist()
+                loss = [total / self.samples for total in loss]
+                history._extend(recorded, loss=loss, learning_rate=rates[:done], seconds=seconds)
+            if run.bar.shown:
+                if done > 0:
+                    run.bar.start(run.epoch + done - 1)
+                    run.bar.end(loss=loss[-1])
+                if done < count:
+                    run.bar.start(run.epoch + done)
 
         try:
             try:
@@ -308,6 +326,9 @@ class Run:
     def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
         self.net, self._source, self._plan = net, source, plan
         self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
+        self.has_foreign_callbacks = any(
+            not type(callback).__module__.startswith("pynn.") for callback in plan.callbacks
+        )
         self.binding = Binding(plan.optimizer, net)
         self._validation_metrics = net._default_metrics() | plan.metrics
         self.epoch = 0
@@ -332,6 +353,7 @@ class Run:
         def report(so_far: TrainingResult) -> None:
             self.look()
             if self.bar.shown and so_far["samples"]:
+                self.bar.start(self.epoch + so_far["epochs"])
                 self.bar.at(so_far["samples"], loss=so_far["loss"] / so_far["samples"])
 
         self.net._train(
@@ -389,7 +411,7 @@ class Run:
         """Whether nothing of Python's has to be done between the epochs."""
         plan, rate = self._plan, self._plan.optimizer.learning_rate
         steady = isinstance(rate, float) or (isinstance(rate, Schedule) and not rate._observes)
-        watched = plan.callbacks or plan.metrics or plan.validation or self.bar.shown
+        watched = plan.callbacks or plan.metrics or plan.validation
         return steady and not watched
 
     def _call(self, event: str) -> bool:
@@ -422,7 +444,7 @@ class Run:
         seconds = time.perf_counter() - start
         history._add(**figures, learning_rate=rate, seconds=seconds)
         if self.bar.shown:
-            self.bar.end(seconds, **figures)
+            self.bar.end(**figures)
         plan.optimizer.observe(history)
         return not self._call("on_epoch_end")
 

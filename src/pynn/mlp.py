@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pynn import _checks, _core, _intake, architecture, fitting, initializers
+from pynn import _checks, _core, _intake, architecture, fitting, initializers, staging
 from pynn._attributes import Checked, Fixed, Views
 from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
 from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
@@ -591,7 +591,8 @@ class MLP:
         """Outputs of a layer; with `noise` those of the next step of training."""
         samples = check_samples(X, self.layer_sizes[0], "X", vector=True)
         single = samples.ndim == 1
-        samples = np.atleast_2d(samples)
+        if single:
+            samples = samples[np.newaxis]
         columns = self.layer_sizes[layer + 1]
         shape = (columns,) if single else (len(samples), columns)
         if out is None:
@@ -684,7 +685,7 @@ class MLP:
             block: Any = slice(start, min(start + EVALUATION_ROWS, count))
             if rows is not None:
                 block = rows[block]
-            samples = data.samples[block]
+            samples = staging.rows_of(data.samples, block, self.dtype)
             outputs = np.empty((len(samples), self.layer_sizes[-1]), self.dtype)
             self._core.forward(samples, last, False, outputs)
             target = data.targets.rows(block)
@@ -1168,7 +1169,7 @@ class MLP:
         `update` is the compiled optimiser. `epoch`, `batch`: the numbers of the first.
         """
         result: TrainingResult = self._core.train(
-            data.samples,
+            data.samples if data.row_major is None else data.row_major,
             data.targets.values,
             data.targets.labels,
             data.weights,
@@ -1203,12 +1204,9 @@ class MLP:
         rows = np.arange(len(data))[piece] if order is None else order[piece]
         place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
         for name, array in zip(data.names, (data.samples, data.targets.values), strict=True):
-            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1)
+            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1).all(axis=1)
             if bad.any():
-                row, column = np.argwhere(bad)[0]
-                reason = f"{name} has a value that is not finite in row {rows[row]}"
-                if bad.shape[1] > 1:
-                    reason += f", column {column}"
+                reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
                 break
         else:
             if all(np.isfinite(w).all() for w in self._weights + self._biases):

@@ -1,32 +1,34 @@
-"""The progress of a fit: a tqdm bar where tqdm is installed, one line an epoch otherwise.
+"""The progress of a fit: a tqdm bar where tqdm is installed, a line now and then otherwise.
 
-Everything goes to stderr (in a notebook, tqdm's widget), so that the output of a program stays its
-own.
+It goes to stderr, so that the output of a program stays its own; in a notebook to the cell, as a
+widget where ipywidgets is installed.
 """
 
 from __future__ import annotations
 
-import math
+import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
-# What is less important comes last, since tqdm cuts a line where the terminal ends.
-KNOWN = "{desc} {percentage:3.0f}%|{bar}| {remaining} left, {rate_fmt}{postfix}"
-UNKNOWN = "{desc}, {n_fmt}{unit} in {elapsed}, {rate_fmt}{postfix}"
-DONE = "{desc} {percentage:3.0f}%|{bar}| in {elapsed}, {rate_fmt}{postfix}"
-ENDED_EARLY = "{desc}, ended early |{bar}| in {elapsed}, {rate_fmt}{postfix}"
-INTERRUPTED = "{desc}, interrupted {percentage:3.0f}%|{bar}| in {elapsed}, {rate_fmt}{postfix}"
-INTERRUPTED_UNKNOWN = "{desc}, interrupted, {n_fmt}{unit} in {elapsed}, {rate_fmt}{postfix}"
+# Seconds from one state of the bar to the next; from one line to the next without a bar, between
+# epochs and within one.
+REFRESH, LINE, LINE_IN_EPOCH = 0.1, 1.0, 10.0
+BAR = 10  # characters at least
+COLUMNS, UNLIMITED = 80, 10**6  # where the width is unknown; where there is none
+# The metrics that come first; the other ones of validation data are next.
+FIRST = ("loss", "val_loss", "val_accuracy")
+MAIN = 3  # so many metrics are worth shorter words and numbers
 
 
 def shown_by_default() -> bool:
-    """Whether somebody is watching: a terminal or a notebook."""
+    """Tell if progress can be seen: in a terminal or a notebook."""
     return in_notebook() or _is_terminal(sys.stderr)
 
 
 def in_notebook() -> bool:
-    """Whether this program runs in a notebook's kernel."""
+    """Tell if this program runs in a notebook's kernel."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and "IPKernelApp" in shell.config
@@ -39,15 +41,113 @@ def _is_terminal(stream: Any) -> bool:
         return False
 
 
+def _columns(stream: Any) -> int:
+    """The width of a terminal without its last column, where some terminals begin a new line."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (AttributeError, ValueError, OSError):
+        columns = 0
+    return (columns or COLUMNS) - 1
+
+
+class Line:
+    """Lays out a line: what matters most, in the width that there is.
+
+    It shortens words and numbers, and leaves metrics out, only as far as the width demands. While
+    the width stays, what was shortened stays so, and the bar does not grow: nothing flickers.
+    """
+
+    def __init__(self) -> None:
+        self._columns = self._level = self._bar = 0
+        self._kept: list[Any] = []
+        self._dropped: set[Any] = set()
+
+    def lay_out(
+        self,
+        columns: int,
+        heads: tuple[str, str],
+        percent: str | None,
+        metrics: Mapping[str, float],
+        times: tuple[str, str],
+    ) -> tuple[str, int, str]:
+        """Lay out a line.
+
+        Parameters
+        ----------
+        columns : int
+            The width of the terminal.
+        heads : tuple of str
+            What is done, and the same in short.
+        percent : str or None
+            None: there is no bar.
+        metrics : dict of str to float
+        times : tuple of str
+            The time left, and the rate.
+
+        Returns
+        -------
+        before : str
+        bar : int
+            The bar's width; 0 without a bar.
+        after : str
+        """
+        if columns != self._columns:
+            self._columns, self._level, self._kept, self._dropped = columns, 0, [], set()
+        names = sorted(metrics, key=_rank)
+        # Each gets its place before the next one. (A metric may have any name, but is no number.)
+        time_left, rate, share = 0, 1, 2
+        main: list[Any] = [*names[:MAIN], time_left]
+        order = [*main, *names[MAIN:], share, rate]
+        room = columns - (0 if percent is None else BAR + 3)
+        levels = [(heads[0], 4, ", "), (heads[0], 3, " "), (heads[1], 3, " ")]
+
+        def fit(head: str, digits: int, between: str) -> tuple[list[Any], dict[Any, str]]:
+            texts: dict[Any, str] = {n: f"{n}={number(metrics[n], digits)}" for n in names}
+            texts |= {time_left: times[0], rate: times[1], share: percent or ""}
+            left, kept = room - len(head), []
+            for key in order:
+                width = len(between) + len(texts[key])
+                if texts[key] and width <= left and key not in self._dropped:
+                    kept.append(key)
+                    left -= width
+            return kept, texts
+
+        fitted = [fit(*level) for level in levels[self._level :]]
+        # The first of those that keep the most important.
+        best = max(range(len(fitted)), key=lambda i: [key in fitted[i][0] for key in main])
+        kept, texts = fitted[best]
+        self._level += best
+        self._dropped.update(k for k in order if k not in main and texts[k] and k not in kept)
+        head, _, between = levels[self._level]
+        before = f"{head} {percent}" if share in kept else head
+        if percent is not None and share not in kept:
+            before += " "
+        after = between.join(texts[key] for key in (*names, time_left, rate) if key in kept)
+        if percent is None:
+            return before, 0, after and f"{between}{after}"
+        after = after and f" {after}"
+        width = max(1, columns - 2 - len(before) - len(after))
+        kept = [*kept, self._level]
+        self._bar = min(self._bar, width) if kept == self._kept else width
+        self._kept = kept
+        return before, self._bar, after
+
+
+def _rank(name: str) -> int:
+    if name in FIRST:
+        return FIRST.index(name)
+    return len(FIRST) + (not name.startswith("val_"))
+
+
 class Bar:
     """A bar for any work that comes in steps.
 
     Parameters
     ----------
     shown : bool or None
-        None: if somebody is watching.
+        None: in a terminal or a notebook.
     total : int or None
-        How many steps there are; None if nobody knows.
+        The number of steps; None if it is unknown.
     unit : str
         What the steps are, in the plural.
     description : str
@@ -56,131 +156,159 @@ class Bar:
     Attributes
     ----------
     shown : bool
-        Whether anything is to be seen, so that a caller can spare itself the reports.
+        False if nothing is to be seen: a caller can then spare itself the reports.
     """
 
     def __init__(
         self, shown: bool | None, total: int | None, *, unit: str, description: str = ""
     ) -> None:
         self.shown = shown_by_default() if shown is None else shown
-        self.description = description
+        self._heads = (description, description)
         self._total, self._unit = total, unit
         self._done = 0
-        self._start = time.perf_counter()
-        self._figures: dict[str, float] = {}
+        self._metrics: dict[str, float] = {}
+        self._start = self._last = time.perf_counter()
+        self._line = Line()
         self._bar: Any = None
-        if sys.stderr is None and not in_notebook():
+        # stderr is red in a notebook.
+        self._stream = sys.stdout if in_notebook() else sys.stderr
+        if self._stream is None:
             self.shown = False
-        if not self.shown:
-            return
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            return
-        # miniters=1: the caller reports seldom enough, and tqdm's guess of how many steps go into a
-        # tenth of a second would be wrong after each validation. smoothing=0: the rate is the mean
-        # so far, validation included, so that the time left includes the validations to come.
-        self._bar = tqdm(
-            total=total,
-            desc=description,
-            unit=f" {unit}",
-            unit_scale=True,
-            dynamic_ncols=True,
-            miniters=1,
-            smoothing=0,
-            bar_format=UNKNOWN if total is None else KNOWN,
-        )
+        if self.shown:
+            self._bar = _tqdm(total, description, self._stream)
+            if self._bar is not None:
+                self._refresh(self._last)
 
-    def describe(self, description: str) -> None:
-        """Say what is being done now."""
-        self.description = description
-        if self._bar is not None:
-            self._bar.set_description_str(description, refresh=False)
+    def describe(self, description: str, short: str | None = None) -> None:
+        """Say what is being done now, and the same in short."""
+        self._heads = (description, description if short is None else short)
 
     def expect(self, total: int) -> None:
-        """There will be `total` steps, other than was thought."""
-        if total != self._total:
-            self._total = total
-            self._format(KNOWN, total)
+        """Change the number of steps that there are in all."""
+        self._total = total
 
-    def to(self, done: int, **figures: float) -> None:
-        """`done` steps are done in all; `figures` so far, and earlier ones that are not given."""
-        self._figures.update(figures)
-        before, self._done = self._done, done
+    def to(self, done: int, metrics: Mapping[str, float], *, ends_epoch: bool = True) -> None:
+        """Show that `done` steps are done in all, and metrics; earlier ones stay.
+
+        Without a bar, a line within an epoch comes less often than at its end.
+        """
+        self._metrics.update(metrics)
+        self._done = done
         if self._total is not None and done > self._total:
-            self.expect(done)
+            self._total = done
+        if not self.shown:
+            return
+        now = time.perf_counter()
+        pause = REFRESH
         if self._bar is None:
-            return
-        text = ", ".join(f"{name}={value:.4g}" for name, value in self._figures.items())
-        self._bar.set_postfix_str(text, refresh=False)
-        self._bar.update(done - before)
-
-    def _format(self, bar_format: str, total: int) -> None:
-        if self._bar is None:
-            return
-        self._bar.bar_format, self._bar.total = bar_format, total
-        if hasattr(self._bar, "container"):  # the notebook's widget has a total of its own
-            widget = self._bar.container.children[1]
-            widget.max, widget.bar_style, widget.layout.width = total, "", None
-
-    def line(self, rate: float | None = None) -> None:
-        """Without tqdm, print one line on where things stand; `rate` is in steps a second."""
-        if self._bar is not None or not self.shown:
-            return
-        elapsed = time.perf_counter() - self._start
-        overall = self._done / max(elapsed, 1e-9)
-        parts = [f"{name} {value:.4g}" for name, value in self._figures.items()]
-        parts.append(f"{prefixed(overall if rate is None else rate)} {self._unit}/s")
-        if self._total is not None:
-            left = self._total - self._done
-            parts.append(
-                f"{clock(left / max(overall, 1e-9))} left" if left > 0 else f"in {clock(elapsed)}"
-            )
-        print(f"{self.description}: {', '.join(parts)}", file=sys.stderr, flush=True)
+            if done == self._total:  # `close` has the last line
+                return
+            pause = LINE if ends_epoch else LINE_IN_EPOCH
+            pause = max(pause, LINE * (now - self._start) / 20)  # long fits need fewer lines
+        if now - self._last >= pause:
+            self._refresh(now)
 
     def close(self, *, interrupted: bool = False) -> None:
-        """Nothing more will come, because all is done, or because of an interruption."""
-        if self._bar is None:
+        """Show the last state: all is done, or there was an interruption."""
+        if not self.shown:
             return
-        if interrupted:
-            # tqdm's widget in a notebook turns red where steps are missing.
-            known = self._total is not None
-            self._bar.bar_format = INTERRUPTED if known else INTERRUPTED_UNKNOWN
-        elif self._total is not None and self._done < self._total:
-            # Ended on purpose: this was all there was to do.
-            self._format(ENDED_EARLY, max(self._done, 1))
-        elif self._total is not None:
-            self._bar.bar_format = DONE
-        self._bar.close()
-        self._bar = None
         self.shown = False
+        early = not interrupted and self._total is not None and self._done < self._total
+        if interrupted or early:
+            what = ", interrupted" if interrupted else ", ended early"
+            self._heads = (self._heads[0] + what, self._heads[1] + what)
+        if early:  # on purpose: this was all there was to do
+            self._total = max(self._done, 1)
+        self._refresh(time.perf_counter(), is_last=True, percent=not early)
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _refresh(self, now: float, *, is_last: bool = False, percent: bool = True) -> None:
+        self._last = now
+        elapsed = max(now - self._start, 1e-9)
+        rate = f"{prefixed(self._done / elapsed)} {self._unit}/s" if self._done else ""
+        heads, times, share = self._heads, ("", rate), None
+        if self._total is None:
+            done = f", {prefixed(self._done)} {self._unit} in {clock(elapsed)}"
+            heads = (heads[0] + done, heads[1] + done)
+        else:
+            share = f"{100 * self._done / max(self._total, 1):3.0f}%" if percent else ""
+            if is_last:
+                times = (f"in {clock(elapsed)}", rate)
+            elif self._done:
+                left = (self._total - self._done) * elapsed / self._done
+                times = (f"{clock(left)} left", rate)
+        if self._bar is None:
+            columns = _columns(self._stream) if _is_terminal(self._stream) else UNLIMITED
+            before, _, after = self._line.lay_out(columns, heads, None, self._metrics, times)
+            print(before + after, file=self._stream, flush=True)
+            return
+        is_widget = hasattr(self._bar, "container")
+        # (A widget's bar has its own place.)
+        columns = UNLIMITED if is_widget else _columns(self._stream)
+        before, width, after = self._line.lay_out(columns, heads, share, self._metrics, times)
+        bar = "" if share is None else "|{bar}|" if is_widget else f"|{{bar:{width}}}|"
+        self._bar.bar_format = f"{_escaped(before)}{bar}{_escaped(after)}"
+        self._bar.n = self._done
+        if self._total != self._bar.total:
+            self._bar.total = self._total
+            if is_widget:  # which has a total of its own
+                widget = self._bar.container.children[1]
+                widget.max, widget.bar_style, widget.layout.width = self._total, "", None
+        if not is_widget:
+            self._bar.ncols = columns
+        if not is_last:  # closing it shows it
+            self._bar.refresh()
+
+
+def _tqdm(total: int | None, description: str, stream: Any) -> Any:
+    """A bar of tqdm's, or None if that is not installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    if in_notebook():
+        try:
+            import ipywidgets  # noqa: F401 # (where it is missing, tqdm.auto warns in red)
+            from tqdm.notebook import tqdm as widget
+
+            return widget(total=total, bar_format="{desc}", desc=description)
+        except ImportError:
+            pass
+    columns = _columns(stream)
+    return tqdm(total=total, bar_format="{desc}", desc=description, file=stream, ncols=columns)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 class Progress:
-    """Shows a fit's epoch, figures, rate and time left.
+    """Shows a fit's epoch, metrics, rate and time left.
 
     Parameters
     ----------
     shown : bool or None
-        None: if somebody is watching.
+        None: in a terminal or a notebook.
     epochs : int
-        How many there are in this fit.
+        The number of epochs in this fit.
     samples : int or None
-        How many samples an epoch has. None if nobody knows before the first epoch has ended; then
-        the epochs to come are taken to be as long as the one before.
+        The number of samples in an epoch. None if that is unknown before the first epoch has ended;
+        then the epochs to come are taken to be as long as the one before.
     first : int, default 1
         The number of the first epoch.
 
     Attributes
     ----------
     shown : bool
-        Whether anything is to be seen.
+        False if nothing is to be seen.
     """
 
     def __init__(
         self, shown: bool | None, epochs: int, samples: int | None, *, first: int = 1
     ) -> None:
-        self._last = first + epochs - 1
+        self._first, self._last = first, first + epochs - 1
         self._samples = samples
         self._epoch = first
         self._before, self._in_epoch = 0, 0  # samples of the epochs before, and of this one
@@ -190,43 +318,62 @@ class Progress:
         self.shown = self._bar.shown
 
     def start(self, epoch: int) -> None:
-        """Epoch `epoch` begins."""
+        """Begin epoch `epoch`; those before have ended."""
         self._epoch, self._running = epoch, True
-        self._bar.describe(f"epoch {epoch}/{self._last}")
+        if self._samples is not None:
+            self._before = (epoch - self._first) * self._samples
+        self._bar.describe(f"epoch {epoch}/{self._last}", f"{epoch}/{self._last}")
 
-    def at(self, samples: int, **figures: float) -> None:
-        """`samples` of this epoch are done; `figures` so far."""
+    def at(self, samples: int, /, **metrics: float) -> None:
+        """Show that `samples` of this epoch are done, and metrics so far."""
         self._in_epoch = samples
-        self._bar.to(self._before + samples, **figures)
+        self._bar.to(self._before + samples, metrics, ends_epoch=False)
 
-    def end(self, seconds: float, **figures: float) -> None:
-        """The epoch took `seconds` and ended with `figures`."""
+    def end(self, /, **metrics: float) -> None:
+        """End the epoch with `metrics`."""
         samples = self._in_epoch if self._samples is None else self._samples
-        self.at(samples, **figures)
+        self._running = False
         if self._samples is None:
             to_come = self._last - self._epoch
             self._bar.expect(self._before + samples * (1 + to_come))
-        self._bar.line(samples / max(seconds, 1e-9))
-        self._before, self._in_epoch, self._running = self._before + samples, 0, False
+        self._before, self._in_epoch = self._before + samples, 0
+        self._bar.to(self._before, metrics)
 
     def close(self) -> None:
-        """Nothing more will come: call it in any case, also where an exception ends the fit."""
+        """End it: to be called in any case, also where an exception ends the fit."""
         self._bar.close(interrupted=self._running)
 
 
 def clock(seconds: float) -> str:
-    """A duration as minutes and seconds, or with hours.
+    """A duration in four characters or little more.
 
     Examples
     --------
-    >>> clock(75.4), clock(3601), clock(float("inf"))
-    ('01:15', '1:00:01', '?')
+    >>> clock(0.25), clock(12.3), clock(75.4), clock(1800), clock(5400), clock(180000)
+    ('0.2s', '12s', '1:15', '30m', '1.5h', '50h')
     """
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    if seconds < 59.5:
+        return f"{seconds:.0f}s"
+    if seconds < 599.5:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}:{rest:02}"
+    if seconds < 3570:
+        return f"{seconds / 60:.0f}m"
+    hours = seconds / 3600
+    return f"{hours:.1f}h" if hours < 9.95 else f"{hours:.0f}h"
+
+
+def number(value: float, digits: int) -> str:
+    """`value` with so many digits, zeros included, so that its width stays.
+
+    Examples
+    --------
+    >>> number(0.25, 4), number(12.3456, 3), number(1234.5, 4), number(1e-7, 3)
+    ('0.2500', '12.3', '1234', '1.00e-07')
+    """
+    return f"{value:#.{digits}g}".removesuffix(".")
 
 
 def prefixed(value: float) -> str:

@@ -205,8 +205,10 @@ def test_a_fit(epochs):
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(60, 4)), rng.normal(size=60)
     net, stop, recorder = pynn.MLP([4, 60, 1], "tanh", "mse", seed=0), EarlyStopping(), Recorder()
-    history = net.fit(x[:20], y[:20], epochs=epochs, batch_size=5, optimizer=pynn.Adam(0.01), callbacks=[stop, recorder],
-                      validation_data=(x[20:], y[20:]))  # fmt: skip
+    history = net.fit(
+        x[:20], y[:20], epochs=epochs, batch_size=5, optimizer=pynn.Adam(0.01),
+        callbacks=[stop, recorder], validation_data=(x[20:], y[20:]),
+    )  # fmt: skip
     losses = history["val_loss"]
     assert stop.best == min(losses)
     assert stop.best_epoch == np.argmin(losses) + 1

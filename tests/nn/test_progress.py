@@ -13,7 +13,8 @@ import pytest
 from numpy_mlp import make_samples
 
 import pynn
-from pynn.progress import Bar, Progress, shown_by_default
+from pynn import progress as progress_module
+from pynn.progress import Bar, Line, Progress, shown_by_default
 
 OPTIONS = {"epochs": 3, "batch_size": 8}
 
@@ -66,7 +67,7 @@ def test_bar(capsys):
     pytest.importorskip("tqdm")
     text, history = shown(capsys, progress=True)
     assert re.fullmatch(
-        rf"epoch 3/3 100%\|█+\| in 00:00, \S+ samples/s, loss={history.loss[-1]:.4g}",
+        rf"epoch 3/3 100%\|█+\| loss={history.loss[-1]:#.4g}, in 0\.\ds, \S+ samples/s",
         last_state(text),
     )
 
@@ -76,7 +77,7 @@ def test_bar_with_validation(capsys):
     _, x, y = make()
     text, history = shown(capsys, progress=True, validation_data=(x, y))
     for name in ("loss", "val_loss", "val_accuracy"):
-        assert f"{name}={history[name][-1]:.4g}" in last_state(text)
+        assert f" {name}={history[name][-1]:#.3g} " in last_state(text)
 
 
 def test_bar_of_a_stopped_fit(capsys):
@@ -109,11 +110,32 @@ def test_lines_without_tqdm(capsys, monkeypatch):
     _, x, y = make()
     text, history = shown(capsys, progress=True, validation_data=(x, y))
     lines = text.splitlines()
-    assert len(lines) == 3
-    for i, (line, row) in enumerate(zip(lines, history, strict=True)):
-        figures = ", ".join(f"{n} {row[n]:.4g}" for n in ("loss", "val_loss", "val_accuracy"))
-        end = "in 00:00" if i == 2 else "00:00 left"
-        assert re.fullmatch(rf"epoch {i + 1}/3: {re.escape(figures)}, \S+ samples/s, {end}", line)
+    assert len(lines) == 1  # they are quick
+    row = {name: values[-1] for name, values in history.history.items()}
+    metrics = ", ".join(f"{n}={row[n]:#.4g}" for n in ("loss", "val_loss", "val_accuracy"))
+    assert re.fullmatch(rf"epoch 3/3, {re.escape(metrics)}, in 0\.\ds, \S+ samples/s", lines[0])
+
+
+def test_lines_are_a_second_apart(capsys, monkeypatch):
+    without_tqdm(monkeypatch)
+    now = [100.0]
+    monkeypatch.setattr(progress_module.time, "perf_counter", lambda: now[0])
+    progress = Progress(True, 200, 10)
+    for epoch in range(1, 201):
+        progress.start(epoch)
+        for samples in (5, 10):
+            now[0] += 0.0625 if epoch != 32 else 11
+            progress.at(samples, loss=1.0)
+        progress.end(loss=1 / epoch)
+    progress.close()
+    lines = capsys.readouterr().err.splitlines()
+    epochs = [int(re.match(r"epoch (\d+)/200, loss=", line)[1]) for line in lines]
+    # Two lines within epoch 32, which takes 22 seconds.
+    assert epochs[:5] == [8, 16, 24, 32, 32]
+    assert 8 <= min(np.diff(epochs[5:-1])) <= max(np.diff(epochs[5:-1])) <= 20
+    assert epochs[-1] == 200
+    assert "left" in lines[-2]
+    assert "in 47s" in lines[-1]
 
 
 def test_shown_on_a_terminal(monkeypatch, way):
@@ -131,21 +153,21 @@ PROGRAM = """
 import sys, numpy as np, pynn
 if sys.argv[1] == "lines":
     sys.modules["tqdm"] = sys.modules["tqdm.auto"] = None
-net = pynn.MLP([4, 6, 3], loss="mse", seed=0)
-x, y = np.ones((50, 4)), np.ones((50, 3))
-net.fit(x, y, epochs=5, validation_data=(x, y))
+net = pynn.MLP([4, 6, 3], seed=0)
+x, y = np.random.default_rng(0).normal(size=(50, 4)), np.arange(50) % 3
+net.fit(x, y, epochs=200, optimizer=pynn.SGD(0.1), validation_data=(x, y), metrics="accuracy")
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
-def test_on_a_pseudo_terminal(way, tmp_path):
+@pytest.mark.parametrize("columns", [0, 60, 80, 100, 132])
+def test_on_a_pseudo_terminal(way, columns, tmp_path):
     import fcntl
     import pty
     import termios
 
     ours, theirs = pty.openpty()
-    # As wide as a terminal is by default: the line must fit.
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     with subprocess.Popen(
@@ -156,12 +178,78 @@ def test_on_a_pseudo_terminal(way, tmp_path):
         assert process.stdout.read() == ""
     assert process.returncode == 0
     text = written.decode().replace("\r\n", "\n")
-    states = re.split(r"[\r\n]+", text.strip())
-    assert states[-1].startswith("epoch 5/5")
-    for part in ("samples/s", "loss", "val_loss", "in 00:00"):
-        assert part in states[-1]
-    assert all(len(state) <= 80 for state in states)
-    assert text.count("\n") == (1 if way == "tqdm" else 5)
+    states = [state.rstrip() for state in re.split(r"[\r\n]+", text.strip())]
+    width = columns or 80  # where a terminal does not say
+    for state in states:
+        assert len(state) < width
+        # Nothing is cut: each word is whole.
+        assert re.fullmatch(
+            r"(epoch )?\d+/200( +\d+%)?( *\|[^|]{10,}\|)?"
+            r"((^|,? )((val_)?(loss|accuracy)=\d\.\d{2,5}|(\S+ left|in \S+)|\S+ samples/s))*",
+            state,
+        ), state
+    assert "200/200" in states[-1]
+    assert "loss=" in states[-1]
+    assert " val_loss=" in states[-1]
+    assert (" val_accuracy=" in states[-1]) is (width >= 80 or way == "lines")
+    assert text.count("\n") == 1
+
+
+METRICS = {
+    "accuracy": 0.9,
+    "loss": 0.0123,
+    "val_accuracy": 0.9312,
+    "val_f1": 0.5,
+    "val_loss": 12.345,
+}
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (200, ("epoch 12/200  34%", "loss=0.01230, val_loss=12.35, val_accuracy=0.9312, "
+               "val_f1=0.5000, accuracy=0.9000, 3:25 left, 45k samples/s")),
+        (130, ("epoch 12/200  34%", "loss=0.01230, val_loss=12.35, val_accuracy=0.9312, "
+               "val_f1=0.5000, accuracy=0.9000, 3:25 left")),
+        (100, ("epoch 12/200  34%", "loss=0.01230, val_loss=12.35, val_accuracy=0.9312, "
+               "3:25 left")),
+        (79, ("12/200  34%", "loss=0.0123 val_loss=12.3 val_accuracy=0.931 3:25 left")),
+        (59, ("12/200 ", "loss=0.0123 val_loss=12.3 3:25 left")),
+        (40, ("epoch 12/200 ", "loss=0.01230")),
+        (20, ("epoch 12/200 ", "")),
+    ],
+)  # fmt: skip
+def test_what_matters_first(columns, expected):
+    heads, times = ("epoch 12/200", "12/200"), ("3:25 left", "45k samples/s")
+    before, bar, after = Line().lay_out(columns, heads, " 34%", METRICS, times)
+    assert (before, after.removeprefix(" ")) == expected
+    assert bar >= min(10, columns - 16)
+    assert len(before) + bar + 2 + len(after) == columns
+
+
+def test_a_line_does_not_flicker():
+    """What was shortened or left out once stays so, and the bar does not jump."""
+    line, shapes = Line(), []
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        metrics = {"loss": rng.uniform(0.05, 0.2), "val_loss": rng.uniform(0.05, 0.2)}
+        times = (f"{rng.uniform(0, 20):.1f}s left", f"{rng.integers(1, 2000)} samples/s")
+        before, bar, after = line.lay_out(79, ("epoch 12/200", "12/200"), " 34%", metrics, times)
+        shapes.append((before, bar, re.sub(r"[\d.]+", "", after)))
+    assert len(set(shapes)) < 8
+    assert len(set(shapes[100:])) == 1
+    # In a wider terminal there is room again.
+    assert line.lay_out(132, ("epoch 12/200", "12/200"), " 34%", metrics, times)[0][:5] == "epoch"
+
+
+def test_a_name_with_braces(capsys):
+    pytest.importorskip("tqdm")
+    bar = Bar(True, 4, unit="models", description="{grid}")
+    bar.to(3, {"f{1}": 0.5})
+    bar.close()
+    state = last_state(capsys.readouterr().err)
+    assert state.startswith("{grid}, ended early |█")
+    assert "| f{1}=0.5000, in 0." in state
 
 
 def read_all(descriptor):
@@ -224,14 +312,14 @@ def test_unknown_number_of_samples(capsys):
         progress.start(epoch)
         for done in (20, 40):
             progress.at(done, loss=1 / done)
-            progress._bar._bar.refresh()
+            progress._bar._refresh(1e9)
             states.append(capsys.readouterr().err.rpartition("\r")[2])
-        progress.end(0.5, loss=0.1 * epoch)
+        progress.end(loss=0.1 * epoch)
     progress.close()
     # Nothing is said of the time left before the first epoch has ended; then epochs are alike.
     for state, start in zip(
         states,
-        ("epoch 1/3, 20.0 samples in", "epoch 1/3, 40.0 samples in", "epoch 2/3  50%|",
+        ("epoch 1/3, 20 samples in", "epoch 1/3, 40 samples in", "epoch 2/3  50%|",
          "epoch 2/3  67%|", "epoch 3/3  83%|", "epoch 3/3 100%|"),
         strict=True,
     ):  # fmt: skip
@@ -244,21 +332,18 @@ def test_an_epoch_longer_than_the_one_before(capsys, way):
     for epoch, samples in ((1, 10), (2, 30)):
         progress.start(epoch)
         progress.at(samples, loss=1.0)
-        progress.end(0.5, loss=1.0)
+        progress.end(loss=1.0)
     progress.close()
     text = capsys.readouterr().err
-    if way == "tqdm":
-        assert last_state(text).startswith("epoch 2/2 100%|")
-    else:
-        assert ["left" in line for line in text.splitlines()] == [True, False]
-        assert "60 samples/s" in text
+    start = "epoch 2/2 100%|" if way == "tqdm" else "epoch 2/2, loss=1.000, in 0.0s, "
+    assert last_state(text).startswith(start)
 
 
 def test_epochs_may_be_numbered_on(capsys, way):
     progress = Progress(True, 2, 10, first=4)
     for epoch in (4, 5):
         progress.start(epoch)
-        progress.end(0.5, loss=1.0)
+        progress.end(loss=1.0)
     progress.close()
     text = capsys.readouterr().err.strip()
     assert re.split(r"[\r\n]+", text)[-1].startswith("epoch 5/5")
@@ -268,36 +353,30 @@ def test_figures_stay_until_there_are_newer_ones(capsys):
     pytest.importorskip("tqdm")
     progress = Progress(True, 2, 10)
     progress.start(1)
-    progress.end(0.5, loss=1.0, val_loss=2.0)
+    progress.end(loss=1.0, val_loss=2.0)
     progress.start(2)
     progress.at(5, loss=0.5)
     progress.close()
     state = last_state(capsys.readouterr().err)
     assert state.startswith("epoch 2/2, interrupted  75%|")
-    assert state.endswith("loss=0.5, val_loss=2")
+    assert "| loss=0.5000, val_loss=2.000, in 0." in state
 
 
 def test_a_bar_of_something_else(capsys, way):
     bar = Bar(True, 4, unit="models", description="grid")
     for done in range(1, 5):
-        bar.to(done, best=1 / done)
-        bar.line()
+        bar.to(done, {"best": 1 / done})
     bar.close()
-    text = capsys.readouterr().err
-    if way == "tqdm":
-        assert re.fullmatch(r"grid 100%\|█+\| in 00:00, \S+ models/s, best=0.25", last_state(text))
-    else:
-        lines = text.splitlines()
-        assert len(lines) == 4
-        assert re.fullmatch(r"grid: best 0.5, \S+ models/s, 00:00 left", lines[1])
-        assert re.fullmatch(r"grid: best 0.25, \S+ models/s, in 00:00", lines[3])
+    bar_of_4 = r"grid 100%\|█+\| " if way == "tqdm" else "grid, "
+    state = last_state(capsys.readouterr().err)
+    assert re.fullmatch(rf"{bar_of_4}best=0.2500, in 0\.\ds, \S+ models/s", state)
 
 
-@pytest.mark.parametrize(("total", "shows"), [(4, "75%|"), (None, "3.00 models in")])
+@pytest.mark.parametrize(("total", "shows"), [(4, "75%|"), (None, "3 models in")])
 def test_an_interrupted_bar(capsys, total, shows):
     pytest.importorskip("tqdm")
     bar = Bar(True, total, unit="models", description="grid")
-    bar.to(3)
+    bar.to(3, {})
     bar.close(interrupted=True)
     bar.close()  # once is enough, twice does no harm
     state = last_state(capsys.readouterr().err)
@@ -309,9 +388,8 @@ def test_nothing_is_shown_of_a_hidden_bar(capsys, way):
     bar = Bar(False, 4, unit="models")
     assert bar.shown is False
     bar.describe("grid")
-    bar.to(2, loss=1.0)
+    bar.to(2, {"loss": 1.0})
     bar.expect(3)
-    bar.line()
     bar.close()
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""

@@ -211,7 +211,7 @@ def test_class_weights(targets):
         net.fit(x, given, epochs=4, optimizer=pynn.SGD(0.1), **weights)
         return net
 
-    by_class = {0: 0.5, 1: 2.0, 2: 3.0}
+    by_class = {0: 0.5, 1: 2.0} | ({2: 3.0} if outputs == 3 else {})
     chosen = np.array([by_class[label] for label in y])
     assert_same_bits(trained(class_weight=by_class), trained(sample_weight=chosen))
     assert_same_bits(

@@ -16,7 +16,7 @@ def lines(ax):
     """Of each connection: where from, where to, width, colour, dashed."""
     found = []
     for collection in ax.collections:
-        if isinstance(collection, collections.LineCollection):
+        if isinstance(collection, collections.LineCollection) and collection.get_segments():
             dashed = collection.get_linestyles()[0][1] is not None
             for segment, width, colour in zip(
                 collection.get_segments(),

@@ -257,7 +257,8 @@ def fit_many(
         )
         if again:
             _refit(result, chosen, X, y, on_error)
-            _report(bar, len(fits) + 1, len(fits) + 1)
+            bar.describe(f"fit_many {len(fits) + 1}/{len(fits) + 1}")
+            bar.to(len(fits) + 1, {})
     failed = [row for row in result.table if row["error"]]
     if failed:
         first = failed[0]
@@ -603,17 +604,10 @@ def _run(
                 better = max
             if np.isfinite(mean):
                 best[f"best {name}"] = better(mean, best.get(f"best {name}", mean))
-        _report(bar, done, total, **best)
+        bar.describe(f"fit_many {done}/{total}")
+        bar.to(done, best)
 
     run_all([fit.run for fit in order], get_num_threads(), finished)
-
-
-def _report(bar: Bar, done: int, total: int, **metrics: float) -> None:
-    """Show how many fits are done; without a bar, a line for each tenth of them."""
-    bar.describe(f"fit_many {done}/{total}")
-    bar.to(done, **metrics)
-    if done * 10 // total > (done - 1) * 10 // total:
-        bar.line()
 
 
 def _noted(outcome: Outcome, raised: BaseException, place: str, on_error: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pynn._types import Array
+from pynn._types import Array, TrainingResult
 from pynn.sklearn._link import Link
 from pynn.sklearn._optimizers import StochasticOptimizer
+from pynn.staging import row_major
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,13 @@ class Epochs:
     def __init__(
         self, link: Link, samples: Samples, batch_size: int, optimizer: StochasticOptimizer
     ) -> None:
+        if not samples.is_sparse:
+            X = row_major(samples.X, link.net.dtype)
+            if X is not None:
+                samples = Samples(X, samples.targets, samples.labels, samples.weights)
         self._link, self._samples = link, samples
         self._batch_size, self._optimizer = batch_size, optimizer
+        self.report: Callable[[TrainingResult], None] | None = None  # called now and then
         # scikit-learn's squared error is a mean over the outputs, but its gradient that of the sum.
         outputs = link.net.layer_sizes[-1]
         self._divisor = outputs if link.net._loss.name == "squared_error" else 1
@@ -126,7 +133,7 @@ class Epochs:
             link.net._noise,
             True,
             figures,
-            None,
+            self.report,
         )
         if not result["finite"]:
             # scikit-learn goes on with what is no number any more; so do the coefficients here.

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from pynn._types import Array
+from pynn._types import Array, TrainingResult
 from pynn.fitting import epochs_ahead
 from pynn.progress import Progress
 from pynn.sklearn._link import Link
@@ -109,11 +109,16 @@ class StochasticFit:
         if self._judged and not estimator._fitted_before:
             self._best = block.copy()
         bar = Progress(estimator.progress, estimator.max_iter, self._count)
+
+        def report(so_far: TrainingResult) -> None:
+            bar.start(estimator.n_iter_ + 1 + so_far["epochs"])
+            bar.at(so_far["samples"])
+
+        self._epochs.report = report if bar.shown else None
         try:
             estimator.n_iter_ = 0
             while estimator.n_iter_ < estimator.max_iter:
-                if bar.shown:
-                    bar.start(estimator.n_iter_ + 1)
+                bar.start(estimator.n_iter_ + 1)
                 if self._epochs_end_it(bar) or self._incremental:
                     break
                 if estimator.n_iter_ == estimator.max_iter:
@@ -124,16 +129,17 @@ class StochasticFit:
                         stacklevel=2,
                     )
         except KeyboardInterrupt:
+            bar.close()  # the warning has a line to itself
             warnings.warn("Training interrupted by user.", stacklevel=2)
         finally:
             bar.close()
         if self._best is not None:
             block[...] = self._best
 
-    def _at_once(self, bar: Progress) -> int:
+    def _at_once(self) -> int:
         """How many epochs the core may do before anything has to be looked at."""
         estimator = self._estimator
-        watched = bar.shown or estimator.verbose or self._held_out is not None
+        watched = estimator.verbose or self._held_out is not None
         if self._incremental or watched or estimator._optimizer.changes_every_epoch:
             return 1
         # So many can be without improvement before that ends the fit or lowers the rate.
@@ -145,7 +151,7 @@ class StochasticFit:
     def _epochs_end_it(self, bar: Progress) -> bool:
         """Do one epoch or several; whether the fit ends."""
         estimator = self._estimator
-        count = self._at_once(bar)
+        count = self._at_once()
         losses = np.full(count, np.nan)
         before = estimator._random_state.get_state() if estimator.shuffle else None
         try:
@@ -158,6 +164,7 @@ class StochasticFit:
                     estimator._random_state.permutation(self._count)
             for loss in losses.tolist():
                 self._after_epoch(loss, bar)
+            bar.start(estimator.n_iter_ + 1)
             raise
         return any(self._after_epoch(loss, bar) for loss in losses.tolist())
 
@@ -184,7 +191,8 @@ class StochasticFit:
             figures["score"] = self._judge()
         self._compare()
         if bar.shown:
-            bar.end(0.0, **figures)
+            bar.start(estimator.n_iter_)
+            bar.end(**figures)
         estimator._optimizer.epoch_ends(estimator.t_)
         patience = estimator.n_iter_no_change
         if estimator._no_improvement_count <= patience:
