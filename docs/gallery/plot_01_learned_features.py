@@ -3,7 +3,7 @@ Features by hand, and features that a network learns
 ====================================================
 
 Linear regression is linear in its *features*, not in the inputs. With :math:`x, x^2, x^3, \dots`
-for features it draws curves, but somebody has to choose these features, and the same ones serve
+for features it draws curves, but you have to choose these features, and the same ones serve
 everywhere on the axis. **The claim:** a network with one hidden layer is a linear (or logistic)
 regression too; its features are the outputs of the hidden units, and it learns them together with
 the regression's coefficients.
@@ -34,8 +34,8 @@ grid = np.linspace(-1, 1, 1001)
 # %%
 # Hand-made features
 # ------------------
-# The curve to be found is smooth but for one steep rise. Least squares on the powers of x, from a
-# straight line to degree 16:
+# The curve to be found is smooth except for one steep rise. Least squares on the powers of x, from
+# a straight line to degree 16:
 
 fits = {}
 print("features     coefficients   error (root mean square, against the curve without noise)")

@@ -64,7 +64,7 @@ print(f"three layers collapsed into a matrix of shape {matrix.shape}: difference
 
 # %%
 # The :math:`2 \cdot 16 + 16 \cdot 16 + 16 \cdot 2` weights of the second network come down to
-# four, and the probabilities are the same but for rounding. So the three linear layers end where
+# four, and the probabilities are the same to rounding. So the three linear layers end where
 # one layer does: at the best straight line, whose loss of 0.6891 is hardly below that of
 # guessing, :math:`\ln 2 = 0.6931`. ReLU between the same layers is right for 99.8 % of the
 # points.

@@ -175,7 +175,7 @@ curve = [loss_of(W1 * f, W2 / f[:, None], b1 * f, b2) for f in (scale**t for t i
 print(f"highest loss on the curve of rescaled networks: {max(curve):.5f}")
 
 # %%
-# Changed networks have the same outputs but for rounding, and the same loss of 0.0012. In between
+# Changed networks have the same outputs to rounding, and the same loss of 0.0012. In between
 # it rises to 1.8, which is worse than always saying 0 (0.5): an average of two good networks is no
 # good network. The same holds for one trained from another seed (0.74 on the way). Permutations
 # are separate points, 20! = 2.4e18 of them for 20 units; rescaled networks are joined by a curve

@@ -196,12 +196,12 @@ plt.show()
 # hundredth of the variance, that is a tenth of the error, at a hundred times the cost. Only from
 # a tenth of the data on does it matter that no sample is drawn twice.
 #
-# *Top right*: that is why SGD is cheaper. Nine passes over the data are enough for mini-batches
-# of 1 and of 8, gradient descent needs 188: about as many updates as SGD with 256 samples (204), each
+# *Top right*: that is why SGD is cheaper. Nine passes over the data are enough for mini-batches of
+# 1 and of 8, gradient descent needs 188: about as many updates as SGD with 256 samples (204), each
 # at four times the price. The small ones are not equal in time, though: 9000 updates with one
-# sample take longer than 1125 with eight, whose samples go through the same instructions
-# together. (The learning rate is a part of this: the noisier the gradient, the smaller the rate
-# that still converges.)
+# sample take longer than 1125 with eight, whose samples go through the same instructions together.
+# (The learning rate is a part of this: the noisier the gradient, the smaller the rate that still
+# converges.)
 #
 # *Bottom*: all these networks have the same training loss, but sharpness grows more than tenfold
 # from mini-batches of 4 to gradient descent. The noise of SGD keeps it out of narrow valleys, and

@@ -7,7 +7,7 @@ then does worse on new data than a humbler one. Four remedies: a penalty on the 
 (ridge, or weight decay [1]_), dropout [2]_, stopping early [3]_, and more data.
 
 The samples lie in a square; above a wave they belong to class 1, below to class 0, and one label
-in ten is the wrong one. So nobody can do better than an error of 10 %.
+in ten is the wrong one. So no model can have an error below 10 %.
 """
 
 import numpy as np
@@ -31,8 +31,8 @@ X_test, y_test = draw(5000, seed=2)
 # The remedies
 # ------------
 #
-# One network, 2-128-64-2 with He's initial weights, trained for 300 epochs. How large the penalty is, how much is dropped
-# and when to stop is decided by the validation data, each for itself.
+# One network, 2-128-64-2 with He's initial weights, trained for 300 epochs. How large the penalty
+# is, how much is dropped and when to stop is decided by the validation data, each for itself.
 
 network = {"hidden": (128, 64), "init": "he_normal"}
 candidates = {
@@ -148,7 +148,7 @@ for (name, curve), style in zip(curves.items(), ("s-", "o--"), strict=True):
     color = "#D55E00" if name == "no remedy" else "#0072B2"
     right.errorbar(sizes, mean, spread, fmt=style, color=color, capsize=3, label=name)
 right.axhline(10, color="gray", lw=0.8)
-right.text(sizes[0], 10.2, "the noise: nobody does better", fontsize=8)
+right.text(sizes[0], 10.2, "the noise: no model does better", fontsize=8)
 right.set_xscale("log")
 right.set_xticks(sizes, [str(n) for n in sizes])
 right.minorticks_off()

@@ -24,8 +24,8 @@ X, X_test, y, y_test = train_test_split(X / 16, y, test_size=397, random_state=0
 # The error against the width of the code
 # ---------------------------------------
 #
-# The deep autoencoder is 64-128-k-128-64 with ReLU, but for the code, which is linear. Its output
-# is a sigmoid, since pixels lie between 0 and 1.
+# The deep autoencoder is 64-128-k-128-64 with ReLU, except for the code, which is linear. Its
+# output is a sigmoid, since pixels lie between 0 and 1.
 
 widths = [1, 2, 4, 8, 16, 32]
 epochs = 150

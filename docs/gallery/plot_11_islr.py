@@ -156,12 +156,12 @@ plt.show()
 # the book's point: hidden layers divide the error of the linear model by four or more. On the small
 # digits it is 2.85 % against 1.51 and 1.68 %, which is 17 against 9 and 10 of 597 digits.
 #
-# With ISLP installed, the program prints for least squares the 259.7 of the book's lab. All
-# twenty networks are better, the median by more than a quarter: 184 (170 to 204). The spread between seeds,
-# with the same data and settings, is a warning: one run tells little about a network on 175
+# With ISLP installed, the program prints for least squares the 259.7 of the book's lab. All twenty
+# networks are better, the median by more than a quarter: 184 (170 to 204). The spread between
+# seeds, with the same data and settings, is a warning: one run tells little about a network on 175
 # players. Nor is it this split alone: over 20 others, with one network each, the median is 207
-# against 253, and the network is ahead in each. The book's own comparison (its table 10.2) ends
-# in a draw, from which it draws the lesson to prefer the simpler model when both do equally well.
+# against 253, and the network is ahead in each. The book's own comparison (its table 10.2) ends in
+# a draw, from which it draws the lesson to prefer the simpler model when both do equally well.
 #
 # .. [1] G. James, D. Witten, T. Hastie, R. Tibshirani, *An Introduction to Statistical Learning*,
 #    2nd ed., Springer, 2021. The lab with Python: with J. Taylor, *An Introduction to
