@@ -192,7 +192,7 @@ class MLP:
             l2=per_layer(l2, "l2", count),
             max_norm=per_layer(0.0 if max_norm is None else max_norm, "max_norm", count),
         )
-        if not (init is None or callable(init)):
+        if isinstance(init, type) or not (init is None or callable(init)):
             init = initializers.check_name(init)
         try:
             self.rng = np.random.default_rng(seed)
@@ -216,7 +216,7 @@ class MLP:
         # (A subclass may have attributes of any name.)
         if type(self) is MLP and foreign(name) and not hasattr(MLP, name):
             own = name in FIT_ARGUMENTS
-            cure = f": pass {name}= to fit" if own else place(name, [*FIT_ARGUMENTS, "layer_sizes"])
+            cure = f": pass {name}= to fit" if own else place(name, [*ARGUMENTS])
             raise AttributeError(f"MLP has no attribute {name!r}{cure}")
         object.__setattr__(self, name, value)
 
@@ -360,7 +360,7 @@ class MLP:
         for name in ("dropout", "l1", "l2", "max_norm"):
             values = getattr(self, name)
             if any(values):
-                first = 0.0 if name == "dropout" and len(values) > 1 else values[-1]
+                first = 0.0 if name == "dropout" else values[-1]
                 same = values == (first, *values[-1:] * (len(values) - 1))
                 arguments[name] = values[-1] if same else list(values)
         if not self._bias:
@@ -1402,5 +1402,6 @@ def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:
     return room[start : start + n * dtype.itemsize].view(dtype)
 
 
-# What `fit` takes, for the messages about attributes that there are not.
+# What the constructor and `fit` take, for the messages about attributes that there are not.
+ARGUMENTS = tuple(signature(MLP).parameters)
 FIT_ARGUMENTS = tuple(name for name in signature(MLP.fit).parameters if name != "self")
