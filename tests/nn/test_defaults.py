@@ -99,7 +99,7 @@ def numpy_adam(net, epochs, batch_size=32, rate=0.001):
             for p, (m, v), g in zip(twin.parameters, moments, gradients, strict=True):
                 m[...] = 0.9 * m + 0.1 * g
                 v[...] = 0.999 * v + 0.001 * g**2
-                p -= rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+                p[...] -= rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
     return twin
 
 
