@@ -497,6 +497,11 @@ def is_batches(X: Any) -> bool:
     return not is_array and hasattr(X, "__iter__") and not isinstance(X, str | bytes | dict)
 
 
+def _is_batch(batch: tuple[Any, ...]) -> bool:
+    """Whether this is a pair (X, y) or (X, y, sample_weight), not a sample."""
+    return len(batch) in (2, 3) and np.ndim(batch[0]) == 2
+
+
 def check_sampling(sampling: Any) -> bool:
     """Whether mini-batches are drawn with replacement."""
     if sampling is None:

@@ -193,7 +193,7 @@ class MLP:
             l2=per_layer(l2, "l2", count),
             max_norm=per_layer(0.0 if max_norm is None else max_norm, "max_norm", count),
         )
-        if not (init is None or callable(init)):
+        if isinstance(init, type) or not (init is None or callable(init)):
             init = initializers.check_name(init)
         try:
             self.rng = np.random.default_rng(seed)
@@ -218,7 +218,8 @@ class MLP:
         if type(self) is MLP and foreign(name) and not hasattr(MLP, name):
             names = arguments(MLP.fit)
             own = name in names
-            cure = f": pass {name}= to fit" if own else place(name, [*names, "layer_sizes"])
+            everything = [*arguments(MLP.__init__), *names]
+            cure = f": pass {name}= to fit" if own else place(name, everything)
             raise AttributeError(f"MLP has no attribute {name!r}{cure}")
         object.__setattr__(self, name, value)
 
@@ -364,7 +365,7 @@ class MLP:
         for name in ("dropout", "l1", "l2", "max_norm"):
             values = getattr(self, name)
             if any(values):
-                first = 0.0 if name == "dropout" and len(values) > 1 else values[-1]
+                first = 0.0 if name == "dropout" else values[-1]
                 same = values == (first, *values[-1:] * (len(values) - 1))
                 arguments[name] = values[-1] if same else list(values)
         if not self._bias:

@@ -282,8 +282,8 @@ def test_the_core_itself_refuses_a_second_training():
     calls = {
         "train": lambda: train(net, bound, 9),
         "gradients": lambda: net._core.gradients(x[:9], y[:9], False, None, gradient, None),
-        "backward": lambda: net._core.backward(x[:9], y[:9].copy(), dx, None),
-        "input_gradient": lambda: net._core.input_gradient(x[:9], y[:9], False, None, dx),
+        "backward": lambda: net._core.backward(x[:9], y[:9].copy(), dx, None, None),
+        "input_gradient": lambda: net._core.input_gradient(x[:9], y[:9], False, None, dx, None),
     }
     inside, tried, refused = threading.Event(), threading.Event(), []
 
