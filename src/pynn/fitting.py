@@ -492,7 +492,7 @@ def check_optimizer(optimizer: Any) -> Optimizer:
 def is_batches(X: Any) -> bool:
     """Whether `X`, without a `y`, gives mini-batches rather than samples."""
     if isinstance(X, list | tuple):
-        return len(X) > 0 and all(isinstance(batch, tuple) and len(batch) in (2, 3) for batch in X)
+        return len(X) > 0 and all(isinstance(b, tuple) and _is_batch(b) for b in X)
     is_array = hasattr(X, "__array__") or hasattr(X, "dtype")
     return not is_array and hasattr(X, "__iter__") and not isinstance(X, str | bytes | dict)
 

@@ -218,8 +218,7 @@ class MLP:
         if type(self) is MLP and foreign(name) and not hasattr(MLP, name):
             names = arguments(MLP.fit)
             own = name in names
-            everything = [*arguments(MLP.__init__), *names]
-            cure = f": pass {name}= to fit" if own else place(name, everything)
+            cure = f": pass {name}= to fit" if own else place(name, arguments(MLP.__init__))
             raise AttributeError(f"MLP has no attribute {name!r}{cure}")
         object.__setattr__(self, name, value)
 

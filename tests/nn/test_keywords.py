@@ -91,7 +91,7 @@ KEYWORDS = [
     ("MLP.fit()", "sample_weights", "'sample_weight'"),
     ("MLP.fit()", "scoring", "'metrics'"),
     ("MLP.fit()", "random_state", "seed= to pynn.MLP"),
-    ("MLP.fit()", "momentum", "pynn.SGD(0.1, momentum=0.9)"),
+    ("MLP.fit()", "momentum", "pynn.SGD(0.003, momentum=0.9)"),
     ("MLP.fit()", "weight_decay", "pynn.AdamW(weight_decay=0.01)"),
     ("MLP.fit()", "early_stopping", "pynn.EarlyStopping"),
     ("MLP.fit()", "alpha", "l2= to pynn.MLP"),
