@@ -484,11 +484,6 @@ def choose_optimizer(
     return chosen, None
 
 
-def check_optimizer(optimizer: Any) -> Optimizer:
-    """Return `optimizer` as an object."""
-    return make_optimizer(optimizer)
-
-
 def is_batches(X: Any) -> bool:
     """Whether `X`, without a `y`, gives mini-batches rather than samples."""
     if isinstance(X, list | tuple):
