@@ -87,7 +87,7 @@ def layers_of(net: Any) -> Layers:
         raise TypeError(f"net must be a pynn.MLP, got {kind_of(net)}")
     weights, biases = net.get_weights()
     dropout = net.dropout
-    return Layers(net.loss, net.activations, weights, biases, dropout)
+    return Layers(net._loss.name, net.activations, weights, biases, dropout)
 
 
 def kind_of(given: Any) -> str:
