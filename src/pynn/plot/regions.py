@@ -187,13 +187,14 @@ def _probabilities(model: Any, grid: Any) -> tuple[Array | None, Array | None]:
     sizes = model.layer_sizes
     if sizes[0] != 2:
         raise ValueError(f"model must have 2 inputs, got a network of {sizes[0]}")
-    if model._loss.name not in CROSS_ENTROPIES:
+    loss = model._loss.name
+    if loss not in CROSS_ENTROPIES:
         raise ValueError(
             f"model must be a classifier, with a loss of {' or '.join(CROSS_ENTROPIES)}; this "
-            f"network's is {model._loss.name}"
+            f"network's is {loss}"
         )
     outputs = np.asarray(model(grid), dtype=float)
-    if model._loss.name == "sigmoid_cross_entropy":
+    if loss == "sigmoid_cross_entropy":
         if sizes[-1] != 1:
             raise ValueError(
                 f"model must give one class a sample; this network has {sizes[-1]} independent "
