@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pynn import _checks, _core, _intake, architecture, fitting, initializers, staging
 from pynn._attributes import Checked, Fixed, Views
 from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
+from pynn._interrupts import shorten
 from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
 from pynn._types import Array, TrainingResult
 from pynn.callbacks import check_callbacks
@@ -477,10 +478,14 @@ class MLP:
         >>> net.predict(X).shape, net(X).shape
         ((30,), (30, 1))
         """
-        outputs = self(X)
-        if LOSSES[self._loss.name].classes:
-            self._refuse_nan(X, outputs)
-        return predictions(self._loss.name, outputs, self._targets_1d)
+        try:
+            outputs = self(X)
+            if LOSSES[self._loss.name].classes:
+                self._refuse_nan(X, outputs)
+            return predictions(self._loss.name, outputs, self._targets_1d)
+        except KeyboardInterrupt as error:
+            shorten(error)
+            raise error
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """Predict the probabilities of the classes.
@@ -652,9 +657,13 @@ class MLP:
         FloatingPointError
             If an output or a target is NaN, naming the first row.
         """
-        data = self._check_data(X, y, sample_weight)
-        chosen = self._default_metrics() | self._resolve(metrics)
-        return self._evaluate(data, None, chosen)
+        try:
+            data = self._check_data(X, y, sample_weight)
+            chosen = self._default_metrics() | self._resolve(metrics)
+            return self._evaluate(data, None, chosen)
+        except KeyboardInterrupt as error:
+            shorten(error)
+            raise error
 
     def _default_metrics(self) -> dict[str, Metric]:
         return self._resolve(("accuracy",) if LOSSES[self._loss.name].classes else ())
@@ -1055,26 +1064,30 @@ class MLP:
         (300, 2)
         """
         refuse(unknown, MLP.fit, "MLP.fit()")
-        source, plan = self._plan(
-            X,
-            y,
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            validation_data=validation_data,
-            validation_split=validation_split,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-            metrics=metrics,
-            shuffle=shuffle,
-            sampling=sampling,
-            callbacks=callbacks,
-            steps_per_epoch=steps_per_epoch,
-            progress=progress,
-        )
-        with self._trained_here():
-            return fitting.Run(self, source, plan).run()
+        try:
+            source, plan = self._plan(
+                X,
+                y,
+                epochs=epochs,
+                batch_size=batch_size,
+                optimizer=optimizer,
+                learning_rate=learning_rate,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                metrics=metrics,
+                shuffle=shuffle,
+                sampling=sampling,
+                callbacks=callbacks,
+                steps_per_epoch=steps_per_epoch,
+                progress=progress,
+            )
+            with self._trained_here():
+                return fitting.Run(self, source, plan).run()
+        except KeyboardInterrupt as error:
+            shorten(error)
+            raise error
 
     def _plan(
         self,

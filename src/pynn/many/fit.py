@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from pynn import _checks, _intake, _monitor, fitting
 from pynn._copies import optimizer_for
+from pynn._interrupts import shorten
 from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array
 from pynn.callbacks import EarlyStopping
@@ -241,24 +242,28 @@ def fit_many(
     _check_checkpoints(fits, again=again)
 
     arguments = [_arguments_of(model) for model in chosen]
-    with _bar(shown, len(fits) + again) as bar:
-        _run(fits, [model.place for model in chosen], on_error, by, bar, len(fits) + again)
-        groups: list[list[_Fit]] = [[] for _ in chosen]
-        for fit in fits:
-            groups[fit.model].append(fit)
-        result = FitManyResult(
-            [[fit.net for fit in group] for group in groups],
-            [[fit.outcome for fit in group] for group in groups],
-            [model.parameters for model in chosen],
-            arguments,
-            seeds,
-            folds,
-            by,
-        )
-        if again:
-            _refit(result, chosen, X, y, on_error)
-            bar.describe(f"fit_many {len(fits) + 1}/{len(fits) + 1}")
-            bar.to(len(fits) + 1, {})
+    try:
+        with _bar(shown, len(fits) + again) as bar:
+            _run(fits, [model.place for model in chosen], on_error, by, bar, len(fits) + again)
+            groups: list[list[_Fit]] = [[] for _ in chosen]
+            for fit in fits:
+                groups[fit.model].append(fit)
+            result = FitManyResult(
+                [[fit.net for fit in group] for group in groups],
+                [[fit.outcome for fit in group] for group in groups],
+                [model.parameters for model in chosen],
+                arguments,
+                seeds,
+                folds,
+                by,
+            )
+            if again:
+                _refit(result, chosen, X, y, on_error)
+                bar.describe(f"fit_many {len(fits) + 1}/{len(fits) + 1}")
+                bar.to(len(fits) + 1, {})
+    except KeyboardInterrupt as error:
+        shorten(error)
+        raise error
     failed = [row for row in result.table if row["error"]]
     if failed:
         first = failed[0]

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
+from pynn._interrupts import stack_level
 from pynn._types import Array, TrainingResult
 from pynn.fitting import epochs_ahead
 from pynn.progress import Progress
@@ -126,11 +127,11 @@ class StochasticFit:
                         f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached "
                         "and the optimization hasn't converged yet.",
                         ConvergenceWarning,
-                        stacklevel=2,
+                        stacklevel=stack_level(),
                     )
         except KeyboardInterrupt:
             bar.close()  # the warning has a line to itself
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+            warnings.warn("Training interrupted by user.", stacklevel=stack_level())
         finally:
             bar.close()
         if self._best is not None:

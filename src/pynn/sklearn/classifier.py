@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
+from pynn._interrupts import shorten
 from pynn._types import Array
 from pynn.sklearn._base import BaseMLP
 from pynn.sklearn._compat import validate_data
@@ -231,7 +232,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         MLPClassifier
             The estimator itself.
         """
-        self._fit(X, y, sample_weight, validation_data=validation_data)
+        try:
+            self._fit(X, y, sample_weight, validation_data=validation_data)
+        except KeyboardInterrupt as error:  # of the solver "lbfgs"
+            shorten(error)
+            raise error
         return self
 
     @available_if(lambda estimator: estimator._check_solver())

@@ -11,6 +11,7 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
+from pynn._interrupts import shorten
 from pynn._types import Array
 from pynn.sklearn._base import BaseMLP
 from pynn.sklearn._compat import loss_by_keyword_before_1_7, validate_data
@@ -225,7 +226,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         MLPRegressor
             The estimator itself.
         """
-        self._fit(X, y, sample_weight, validation_data=validation_data)
+        try:
+            self._fit(X, y, sample_weight, validation_data=validation_data)
+        except KeyboardInterrupt as error:  # of the solver "lbfgs"
+            shorten(error)
+            raise error
         return self
 
     @available_if(lambda estimator: estimator._check_solver())
