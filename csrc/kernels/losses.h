@@ -19,6 +19,12 @@ template <class T>
 PYNN_INLINE Lanes<T> times(const Lanes<T>& a, const Lanes<T>& b) {
     return each(a, b, [](Vec<T> x, Vec<T> y) { return x * y; });
 }
+// t z, and 0 where t is 0, even for an infinite z. (A NaN in t is in the sum of targets, too.)
+template <class T>
+PYNN_INLINE Lanes<T> weighted(const Lanes<T>& t, const Lanes<T>& z) {
+    const Vec<T> zero = set1(T(0));
+    return each(t, z, [=](Vec<T> a, Vec<T> b) { return select_less(zero, abs(a), a * b, zero); });
+}
 
 // A row that fits the lanes: everything stays in registers until the gradient is stored.
 template <class T>
@@ -37,7 +43,7 @@ PYNN_INLINE RowLoss<T> short_row(const LossRows<T>& r, index_t i) {
     } else {
         t = load_lanes(r.target + i * r.n, n, T(0));
         out.mass = tree_sum(t);
-        out.offset = shift * out.mass - tree_sum(times(t, load_lanes(z, n, T(0))));
+        out.offset = shift * out.mass - tree_sum(weighted(t, load_lanes(z, n, T(0))));
     }
     const Vec<T> sum = set1(out.total), mass = set1(out.mass), scale = set1(r.scale);
     store_lanes(
@@ -72,7 +78,7 @@ PYNN_INLINE RowLoss<T> long_row(const LossRows<T>& r, index_t i) {
     by_lanes(n, [&](index_t j, int count) {
         const Lanes<T> tj = load_lanes(t + j, count, T(0));
         weight = weight + tj;
-        dot = dot + times(tj, load_lanes(z + j, count, T(0)));
+        dot = dot + weighted(tj, load_lanes(z + j, count, T(0)));
     });
     out.mass = tree_sum(weight);
     const T product = tree_sum(dot);
@@ -109,7 +115,7 @@ PYNN_INLINE void short_rows(const LossRows<T>& r, index_t first, int rows, T* to
     } else {
         load_columns(r.target + first * r.n, rows, n, t);
         const Lanes<T> weight = sum_columns<T>(n, [&](int j) { return t[j]; });
-        const Lanes<T> dot = sum_columns<T>(n, [&](int j) { return times(t[j], c[j]); });
+        const Lanes<T> dot = sum_columns<T>(n, [&](int j) { return weighted(t[j], c[j]); });
         const ExpColumns<T> e = exp_columns(c, n);
         for (int j = 0; j < n; ++j) {
             const Lanes<T> p = each(c[j], e.total, [](Vec<T> v, Vec<T> sum) { return v / sum; });
@@ -281,8 +287,9 @@ void poisson_kernel(const LossRows<T>& r) {
     sum_of_terms(
         r,
         [](Vec<T> z, Vec<T> t) {
-            // Nothing where t is 0, even for an infinite z.
-            const Vec<T> product = select_less(set1(T(0)), t, t * z, set1(T(0)));
+            // Nothing where t is 0, even for an infinite z. Where exp(z) is infinite, t z is not.
+            const Vec<T> finite = min(set1(MathConstants<T>::exp_high), z);
+            const Vec<T> product = select_less(set1(T(0)), t, t * finite, set1(T(0)));
             return exp(z) - (product - (entropy(t) - t));
         },
         [](Vec<T> z, Vec<T> t) { return exp(z) - t; });
@@ -294,7 +301,8 @@ void poisson_of_mean_kernel(const LossRows<T>& r) {
         r,
         [](Vec<T> z, Vec<T> t) {
             const Vec<T> zero = set1(T(0)), least = set1(Float<T>::normal);
-            const Vec<T> cost = select_less(zero, t, t * log(max(least, z)), zero);
+            const Vec<T> inside = min(set1(Float<T>::most), max(least, z));
+            const Vec<T> cost = select_less(zero, t, t * log(inside), zero);
             return z - (cost - (entropy(t) - t));
         },
         [](Vec<T> z, Vec<T> t) { return set1(T(1)) - t / max(set1(Float<T>::normal), z); });

@@ -27,6 +27,7 @@ struct Float<float> {
     static constexpr int32_t sign = INT32_MIN, one = 0x3f800000, bias = 127;
     static constexpr float round_magic = 0x1.8p23f, infinity = __builtin_huge_valf();
     static constexpr float least = 0x1p-149f, normal = 0x1p-126f, settled = 0x1p-110f;
+    static constexpr float most = 0x1.fffffep127f;
 };
 template <>
 struct Float<double> {
@@ -34,6 +35,7 @@ struct Float<double> {
     static constexpr int64_t sign = INT64_MIN, one = 0x3ff0000000000000, bias = 1023;
     static constexpr double round_magic = 0x1.8p52, infinity = __builtin_huge_val();
     static constexpr double least = 0x1p-1074, normal = 0x1p-1022, settled = 0x1p-1000;
+    static constexpr double most = 0x1.fffffffffffffp1023;
 };
 
 // sum += a b, in the micro-kernel.

@@ -149,6 +149,11 @@ void Loss<T>::rows(const T* outputs, Target<T> target, index_t rows, index_t n,
     if (!weights.weights) return;
     for (index_t i = 0; i < rows; ++i) {
         const T w = weights.weights[i];
+        if (w == T(0) && std::isinf(losses[i])) {  // it does not count, as any other of weight 0
+            losses[i] = T(0);
+            std::fill(gradient + i * n, gradient + (i + 1) * n, T(0));
+            continue;
+        }
         losses[i] *= w;
         kernels<T>().scale(w, gradient + i * n, gradient + i * n, n);
     }

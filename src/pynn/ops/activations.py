@@ -11,11 +11,16 @@ from numpy.typing import ArrayLike
 from pynn._types import Array
 from pynn.ops._builtin import builtin
 from pynn.ops._operands import (
+    cast,
     check_alpha,
     check_approximate,
     check_out,
+    dense,
+    is_masked,
     kernel_type,
+    masked,
     plain,
+    store,
     usable,
 )
 
@@ -43,7 +48,9 @@ _BY_NUMPY: dict[str, Callable[..., Any]] = {
 def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) -> Any:
     """Anything that NumPy's functions take, from what the compiled `function` takes."""
     name = function.__name__
-    array = np.asanyarray(x)
+    if is_masked(x) and out is None:
+        return masked(_general(function, x.data, None, **keywords), x)
+    array = np.asanyarray(dense(x, "x"))
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: x must hold real numbers, got dtype {array.dtype}")
     target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
@@ -62,11 +69,14 @@ def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) ->
         result = function(source, np.ascontiguousarray(target) if exact else None, **keywords)
         result = target if exact else result if array.ndim else result[0]
     elif name == "relu":
-        result = np.maximum(np.asarray(array), array.dtype.type(0))
+        with np.errstate(all="ignore"):
+            result = np.maximum(np.asarray(array), array.dtype.type(0))
     elif dtype.type is np.float16:
-        result = np.asarray(function(array.astype(np.float32), **keywords)).astype(np.float16)
+        single = cast(array, np.dtype(np.float32))
+        result = cast(np.asarray(function(single, **keywords)), dtype)
     elif name not in _BY_NUMPY:
-        result = np.asarray(function(array.astype(np.float64), **keywords)).astype(dtype)
+        double = cast(array, np.dtype(np.float64))
+        result = cast(np.asarray(function(double, **keywords)), dtype)
     else:
         native = np.asarray(array, dtype.newbyteorder("="))
         with np.errstate(all="ignore"):  # as in the kernels, nothing counts as an error
@@ -74,7 +84,7 @@ def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) ->
     if target is None:
         return result if result.ndim else result[()]
     if result is not target:
-        np.copyto(target, result, casting="same_kind")
+        store(target, result)
     return target
 
 
@@ -92,7 +102,8 @@ def relu(x: ArrayLike, /, out: Array | None = None) -> Any:
     Returns
     -------
     ndarray or scalar
-        Of `x`'s shape. NaN stays NaN.
+        Of `x`'s shape. NaN stays NaN. A masked array gives a masked array, as from every
+        activation; with `out` it is an error if it hides values.
     """
     return _general(relu, x, out)
 

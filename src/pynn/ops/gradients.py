@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike
 
 from pynn._types import Array
 from pynn.ops._builtin import builtin
-from pynn.ops._operands import check_alpha, check_approximate, check_out, common
+from pynn.ops._operands import (
+    check_alpha,
+    check_approximate,
+    check_out,
+    common,
+    is_masked,
+    masked,
+    store,
+)
 
 __all__ = [
     "elu_backward",
@@ -33,6 +41,10 @@ def _general(
     **keywords: Any,
 ) -> Any:
     """Anything real, from what the compiled `function` takes; `name` is that of `y`."""
+    if out is None and (is_masked(dy) or is_masked(y)):
+        bare_dy, bare_y = (np.asarray(x) if is_masked(x) else x for x in (dy, y))
+        result = _general(function, bare_dy, bare_y, None, name, **keywords)
+        return masked(result, dy, y)
     delta, values = common(dy=dy, **{name: y})
     if delta.shape != values.shape:
         raise ValueError(f"dy has shape {delta.shape}, but {name} has shape {values.shape}")
@@ -43,7 +55,7 @@ def _general(
     result = result if delta.ndim else result[0]
     if out is None:
         return result
-    np.copyto(out, result, casting="same_kind")
+    store(out, result)
     return out
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from pynn._types import Array
 from pynn.ops._builtin import builtin
-from pynn.ops._operands import ACTIVATIONS, check_ndim, check_out, common, usable
+from pynn.ops._operands import ACTIVATIONS, check_ndim, check_out, common, store, usable
 
 __all__ = ["linear", "linear_backward"]
 
@@ -87,7 +87,7 @@ def linear(
     if out is None:
         return result
     if result is not out:
-        np.copyto(out, result, casting="same_kind")
+        store(out, result)
     return out
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from pynn import _checks, _core
 from pynn._types import Array
-from pynn.ops._operands import float_array, plain
+from pynn.ops._operands import dense, float_array, plain
 
 __all__ = [
     "huber",
@@ -42,7 +42,7 @@ def _loss(
     z: Array = float_array(outputs, argument)
     if z.ndim not in (1, 2) or z.size == 0:
         raise ValueError(f"{argument} has shape {z.shape}, expected (m, n) with at least one row")
-    t = np.asarray(target)
+    t = np.asarray(dense(target, "target"))
     labels = name.endswith("cross_entropy") and t.dtype.kind in "biu" and t.ndim == z.ndim - 1
     # One axis is a row of logits for the softmax, and a column for the others.
     as_row = z.ndim == 1 and (labels or name == "softmax_cross_entropy")
@@ -206,6 +206,7 @@ def pinball(y: ArrayLike, target: ArrayLike, *, quantile: ArrayLike = 0.5) -> tu
     >>> pynn.pinball(np.array([1.0, 5.0]), np.array([2.0, 2.0]), quantile=0.75)
     (0.75, array([-0.375,  0.125]))
     """
+    y, quantile = dense(y, "y"), dense(quantile, "quantile")
     shape = np.shape(y)
     outputs = shape[1] if len(shape) == 2 else 1
     q = np.asarray(quantile)
@@ -243,7 +244,7 @@ def poisson(log_mean: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
     >>> loss, gradient
     (0.5, array([0.5, 0. ]))
     """
-    t = np.asarray(target)
+    t = np.asarray(dense(target, "target"))
     if t.dtype.kind in "biuf" and t.size and t.min() < 0:
         raise ValueError(f"target holds values down to {t.min()}, expected at least 0")
     return _loss("poisson", "log_mean", log_mean, target)

@@ -10,7 +10,18 @@ from numpy.typing import ArrayLike
 from pynn import _core
 from pynn._types import Array
 from pynn.ops._builtin import builtin
-from pynn.ops._operands import check_ndim, check_out, common, kernel_type, plain, usable
+from pynn.ops._operands import (
+    cast,
+    check_ndim,
+    check_out,
+    common,
+    dense,
+    is_masked,
+    kernel_type,
+    plain,
+    store,
+    usable,
+)
 
 __all__ = ["gemm", "matmul"]
 
@@ -36,8 +47,8 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /, out: Array | None = None) -> Any:
 
     Raises
     ------
-    ValueError
-        If the shapes do not fit, in NumPy's words.
+    ValueError, TypeError
+        If the shapes do not fit, in NumPy's words; if an operand is sparse or hides values.
 
     Notes
     -----
@@ -49,8 +60,11 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /, out: Array | None = None) -> Any:
 
 def _general(x1: Any, x2: Any, out: Any) -> Any:
     """All that NumPy's function takes: its promotion and broadcasting, or its own answer."""
+    x1, x2 = dense(x1, "x1"), dense(x2, "x2")
     a, b = np.asanyarray(x1), np.asanyarray(x2)
     target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
+    if is_masked(target):
+        raise TypeError("out is a masked array, expected a plain one: out.data, or no out at all")
     dtype = kernel_type(np.result_type(a, b)) if _real(a) and _real(b) else None
     if (
         dtype is None
@@ -79,7 +93,7 @@ def _general(x1: Any, x2: Any, out: Any) -> Any:
         return np.matmul(x1, x2, out=out)
     if usable(target, dtype) and not any(np.may_share_memory(target, x) for x in (a, b)):
         return matmul(a, b, out=target)
-    np.copyto(target, matmul(a, b), casting="same_kind")
+    store(target, matmul(a, b))
     return target
 
 
@@ -152,9 +166,9 @@ def gemm(
     aside = not usable(out, dtype) or any(np.may_share_memory(out, x) for x in (left, right))
     result = out
     if aside:
-        result = np.array(out, dtype, order="C") if beta != 0.0 else np.empty(shape, dtype)
+        result = cast(out, dtype).copy(order="C") if beta != 0.0 else np.empty(shape, dtype)
     if result.size:
         _core.gemm_into(left, right, result, alpha, beta)
     if aside:
-        np.copyto(out, result, casting="same_kind")
+        store(out, result)
     return out

@@ -1,57 +1,79 @@
-"""Softmax and its logarithm along an axis, with their gradients."""
+"""Softmax and its logarithm along axes, with their gradients."""
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from pynn._types import Array
 from pynn.ops._builtin import builtin
-from pynn.ops._operands import check_out, common, float_array
+from pynn.ops._operands import check_out, common, float_array, store
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
 
-def _to_last(x: Array, axis: int, name: str) -> Array:
-    if x.ndim == 0 or not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"axis {axis} is out of bounds for {name} of shape {x.shape}")
-    return np.ascontiguousarray(np.moveaxis(x, axis, -1))
+Axis = int | tuple[int, ...] | None
+
+# (NumPy 1.25 has moved it.)
+_AxisError: type[ValueError] = getattr(np, "exceptions", np).AxisError
 
 
-def _from_last(result: Array, axis: int, out: Array | None) -> Array:
-    result = np.moveaxis(result, -1, axis)
+def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """`axis` as axes from 0 on, in NumPy's sense: None is all of them."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = axis if isinstance(axis, tuple) else (axis,)
+    axes = []
+    for one in map(operator.index, given):
+        # (As in NumPy's reductions, a scalar has an axis for this.)
+        if not -ndim <= one < ndim and not (ndim == 0 and one in (-1, 0)):
+            raise _AxisError(f"axis {one} is out of bounds for array of dimension {ndim}")
+        axes.append(one % ndim if ndim else 0)
+    if len({*axes}) < len(axes):
+        raise ValueError("duplicate value in 'axis'")
+    return tuple(axes) if ndim else ()
+
+
+def _along(function: Callable[..., Array], operands: list[Array], axis: Axis, out: Any) -> Any:
+    """What the compiled `function` gives along the last axis, along any of plain `operands`."""
+    shape = operands[0].shape
+    axes = _axes(axis, len(shape))
+    if out is not None:
+        check_out(out, shape, operands[0].dtype)
+    last = range(-len(axes), 0)
+    moved = [np.moveaxis(x, axes, last) for x in operands]
+    length = math.prod(shape[i] for i in axes)
+    rows = [np.ascontiguousarray(x).reshape(-1, length) if x.size else x for x in moved]
+    result = function(*rows) if rows[0].size else np.empty(moved[0].shape, rows[0].dtype)
+    result = np.moveaxis(result.reshape(moved[0].shape), last, axes)
     if out is None:
-        return result
-    np.copyto(out, result, casting="same_kind")
+        return result if result.ndim else result[()]
+    store(out, result)
     return out
 
 
-def _general(function: Callable[..., Array], x: ArrayLike, out: Array | None, axis: int) -> Array:
-    """Anything real along any axis, from what the compiled `function` takes."""
-    array = float_array(x, "x")
-    moved = _to_last(array, axis, "x")
-    if out is not None:
-        check_out(out, array.shape, array.dtype)
-    return _from_last(function(moved), axis, out)
+def _general(function: Callable[..., Array], x: ArrayLike, out: Array | None, axis: Axis) -> Any:
+    """Anything real along any axes, from what the compiled `function` takes."""
+    return _along(function, [float_array(x, "x")], axis, out)
 
 
 def _general_backward(
-    function: Callable[..., Array], dy: ArrayLike, y: ArrayLike, out: Array | None, axis: int
-) -> Array:
-    delta, values = common(dy=dy, y=y)
-    if delta.shape != values.shape:
-        raise ValueError(f"dy has shape {delta.shape}, but y has shape {values.shape}")
-    if out is not None:
-        check_out(out, delta.shape, delta.dtype)
-    result = function(_to_last(delta, axis, "dy"), _to_last(values, axis, "y"))
-    return _from_last(result, axis, out)
+    function: Callable[..., Array], dy: ArrayLike, y: ArrayLike, out: Array | None, axis: Axis
+) -> Any:
+    operands = common(dy=dy, y=y)
+    if operands[0].shape != operands[1].shape:
+        raise ValueError(f"dy has shape {operands[0].shape}, but y has shape {operands[1].shape}")
+    return _along(function, operands, axis, out)
 
 
 @builtin
-def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Array:
-    """Softmax along an axis: ``exp(x - max) / sum(exp(x - max))``.
+def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: Axis = -1) -> Any:
+    """Softmax along axes: ``exp(x - max) / sum(exp(x - max))``.
 
     Parameters
     ----------
@@ -59,17 +81,18 @@ def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Arr
         Real; float16 and float32 are computed in float32, anything else in float64.
     out : ndarray of `x`'s shape, optional
         Where the result goes; may be `x`.
-    axis : int, default -1
-        The axis along which the results sum to 1.
+    axis : int, tuple of int or None, default -1
+        The axes along which the results sum to 1; None: all of them.
 
     Returns
     -------
-    ndarray of `x`'s shape
+    ndarray or scalar
+        Of `x`'s shape.
 
     Raises
     ------
     ValueError, TypeError
-        If `axis` or `out` does not fit.
+        If `axis` or `out` does not fit; if `x` is sparse or hides values.
 
     Examples
     --------
@@ -81,8 +104,8 @@ def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Arr
 
 
 @builtin
-def log_softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) -> Array:
-    """Logarithm of the softmax along an axis, without the softmax's underflow.
+def log_softmax(x: ArrayLike, /, out: Array | None = None, *, axis: Axis = -1) -> Any:
+    """Logarithm of the softmax along axes, without the softmax's underflow.
 
     Parameters
     ----------
@@ -90,17 +113,18 @@ def log_softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) ->
         Real; float16 and float32 are computed in float32, anything else in float64.
     out : ndarray of `x`'s shape, optional
         Where the result goes; may be `x`.
-    axis : int, default -1
-        The axis along which the exponentials of the results sum to 1.
+    axis : int, tuple of int or None, default -1
+        The axes along which the exponentials of the results sum to 1; None: all of them.
 
     Returns
     -------
-    ndarray of `x`'s shape
+    ndarray or scalar
+        Of `x`'s shape.
 
     Raises
     ------
     ValueError, TypeError
-        If `axis` or `out` does not fit.
+        If `axis` or `out` does not fit; if `x` is sparse or hides values.
 
     Examples
     --------
@@ -113,8 +137,8 @@ def log_softmax(x: ArrayLike, /, out: Array | None = None, *, axis: int = -1) ->
 
 @builtin
 def softmax_backward(
-    dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, axis: int = -1
-) -> Array:
+    dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, axis: Axis = -1
+) -> Any:
     """Gradient of `softmax`, from its output: ``y * (dy - sum(dy * y))``.
 
     Parameters
@@ -123,12 +147,12 @@ def softmax_backward(
         The loss's gradient with respect to ``y = softmax(x)``, and `y`.
     out : ndarray, optional
         Where the result goes; may be `dy` or `y`.
-    axis : int, default -1
-        The axis of the softmax.
+    axis : int, tuple of int or None, default -1
+        The axes of the softmax.
 
     Returns
     -------
-    ndarray
+    ndarray or scalar
         The gradient with respect to `x`.
     """
     return _general_backward(softmax_backward, dy, y, out, axis)
@@ -136,8 +160,8 @@ def softmax_backward(
 
 @builtin
 def log_softmax_backward(
-    dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, axis: int = -1
-) -> Array:
+    dy: ArrayLike, y: ArrayLike, /, out: Array | None = None, *, axis: Axis = -1
+) -> Any:
     """Gradient of `log_softmax`, from its output: ``dy - exp(y) * sum(dy)``.
 
     Parameters
@@ -146,12 +170,12 @@ def log_softmax_backward(
         The loss's gradient with respect to ``y = log_softmax(x)``, and `y`.
     out : ndarray, optional
         Where the result goes; may be `dy` or `y`.
-    axis : int, default -1
-        The axis of the softmax.
+    axis : int, tuple of int or None, default -1
+        The axes of the softmax.
 
     Returns
     -------
-    ndarray
+    ndarray or scalar
         The gradient with respect to `x`.
     """
     return _general_backward(log_softmax_backward, dy, y, out, axis)
