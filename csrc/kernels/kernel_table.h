@@ -95,6 +95,21 @@ struct Gemm {
     Ahead* ahead;     // or null
 };
 
+// c (n values) = a row of a sparse matrix times b (rows contiguous), and max(floor, c + bias) if
+// there is a bias.
+template <class T>
+struct SparseProduct {
+    index_t n, count;        // values of c; stored values of the row
+    const int32_t* columns;  // theirs, increasing
+    const T* values;
+    const T* b;
+    index_t b_row;
+    bool b_is_far;  // its rows are to be prefetched
+    T* c;
+    const T* bias;  // n values, or null
+    T floor;
+};
+
 // What a loss needs to know of a block of rows. Targets are labels or rows of values.
 template <class T>
 struct LossRows {
@@ -115,6 +130,7 @@ struct Kernels {
     void (*gemm)(const Gemm<T>&);
     int tile_rows, tile_columns;  // of the micro-kernel: the grain for dividing work
     bool asks_ahead;              // whether it is worth while to give products an Ahead
+    void (*sparse_product)(const SparseProduct<T>&);
 
     // Element by element over n contiguous values; the result may be an operand.
     void (*relu)(const T* x, T* y, index_t n);

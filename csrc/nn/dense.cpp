@@ -1,6 +1,7 @@
 #include "nn/dense.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "dispatch/dispatch.h"
@@ -84,13 +85,45 @@ public:
                          const Update<T>& update, Scratch<T>& scratch) const override {
         follow_weights(x, delta, rows, part(inputs_, index, count, inputs_ >= 16 * count ? 8 : 1),
                        update, scratch);
-        const Range columns = part(outputs_, index, count, 16);
-        if (!bias_ || columns.size() == 0) return;
-        T* const gradient = scratch.gradient.reserve(columns.size());
-        kernels<T>().column_sums(delta + columns.begin, outputs_, gradient, rows, columns.size());
-        Update<T> of_biases = update;  // which are never penalised
-        of_biases.l1 = of_biases.l2 = T(0);
-        kernels<T>().update(of_biases, gradient, b_ + columns.begin, columns.size());
+        follow_biases(delta, rows, index, count, update, scratch);
+    }
+
+    void reserve_sparse(index_t rows, index_t stored, index_t longest_row, int threads,
+                        Scratch<T>& scratch) const override {
+        scratch.sparse.space.reserve(longest_row);
+        scratch.sparse.columns.reserve(rows, stored, longest_row, threads);
+        const index_t n = sparse_rows() * outputs_;
+        T* const gradient = scratch.sparse.gradient.reserve(n);
+        std::fill(gradient, gradient + n, T(0));
+        scratch.gradient.reserve(outputs_);
+    }
+
+    void forward_sparse(const T* parameters, const SparseBatch<T>& x, Range own, T* y,
+                        Scratch<T>& scratch) const override {
+        SparseProduct<T> p = sparse_product(parameters + w_, inputs_);
+        if (bias_) p.bias = parameters + b_;
+        p.floor = activation_ == Activation::relu ? T(0) : -std::numeric_limits<T>::infinity();
+        scratch.sparse.finite = true;
+        p.c = y;
+        for (index_t i = own.begin; i < own.end; ++i, p.c += outputs_) {
+            multiply(p, x.read(i, x.positions(i), scratch.place, scratch.sparse.space,
+                               &scratch.sparse.finite));
+        }
+        activate_settled<T>(pending_activation(activation_, bias_), y, y, own.size() * outputs_);
+    }
+
+    void follow_sparse_gradient(const SparseBatch<T>& x, const T* delta, int index, int count,
+                                const Update<T>& given, Scratch<T>& scratch) const override {
+        const Update<T> update = penalised(given);
+        // What a column costs, in stored values.
+        const double column_cost = leaves_the_rest(update) ? 0.1 : 4.0;
+        const Range own = scratch.sparse.columns.divide(x, column_cost, index, count);
+        if (leaves_the_rest(update)) {
+            follow_columns(x, delta, own, update, scratch);
+        } else {
+            follow_all_columns(x, delta, own, update, scratch);
+        }
+        follow_biases(delta, x.rows, index, count, given, scratch);
     }
 
     index_t penalty_pieces() const override {
@@ -223,6 +256,83 @@ private:
             multiply(g, scratch);
             kernels<T>().update(update, gradient, w_ + i * outputs_, g.m * outputs_);
         }
+    }
+
+    void follow_biases(const T* delta, index_t rows, int index, int count, const Update<T>& update,
+                       Scratch<T>& scratch) const {
+        const Range columns = part(outputs_, index, count, 16);
+        if (!bias_ || columns.size() == 0) return;
+        T* const gradient = scratch.gradient.reserve(columns.size());
+        kernels<T>().column_sums(delta + columns.begin, outputs_, gradient, rows, columns.size());
+        Update<T> of_biases = update;  // which are never penalised
+        of_biases.l1 = of_biases.l2 = T(0);
+        kernels<T>().update(of_biases, gradient, b_ + columns.begin, columns.size());
+    }
+
+    // A row of a sparse matrix times b (rows x outputs).
+    SparseProduct<T> sparse_product(const T* b, index_t rows) const {
+        constexpr index_t far_bytes = 256 * 1024;
+        SparseProduct<T> p{};
+        p.n = outputs_;
+        p.b = b;
+        p.b_row = outputs_;
+        p.b_is_far = rows * outputs_ * static_cast<index_t>(sizeof(T)) > far_bytes;
+        return p;
+    }
+    static void multiply(SparseProduct<T> p, const SparseRow<T>& row) {
+        p.count = row.count;
+        p.columns = row.columns;
+        p.values = row.values;
+        kernels<T>().sparse_product(p);
+    }
+
+    // Whether a parameter whose gradient is 0 stays what it is.
+    static bool leaves_the_rest(const Update<T>& u) {
+        return u.rule == Rule::sgd && u.keep == T(1) && u.l1 == T(0) && u.l2 == T(0) &&
+               std::isfinite(u.rate);
+    }
+
+    // The rows of W whose features occur, each with its gradient.
+    void follow_columns(const SparseBatch<T>& x, const T* delta, Range own,
+                        const Update<T>& update, Scratch<T>& scratch) const {
+        SparseProduct<T> p = sparse_product(delta, x.rows);
+        p.c = scratch.gradient.data();
+        const auto follow = [&](index_t column, const SparseRow<T>& row) {
+            multiply(p, row);
+            kernels<T>().update(update, p.c, w_ + column * outputs_, outputs_);
+        };
+        scratch.sparse.columns.each_column(x, own, scratch.place, follow);
+    }
+
+    // All rows of W, a block at a time. The gradient of most is 0, and so is the block between two
+    // uses.
+    void follow_all_columns(const SparseBatch<T>& x, const T* delta, Range own,
+                            const Update<T>& update, Scratch<T>& scratch) const {
+        const index_t most = sparse_rows();
+        T* const gradient = scratch.sparse.gradient.data();
+        SparseProduct<T> p = sparse_product(delta, x.rows);
+        index_t begin = own.begin, touched_end = own.begin;
+        // Up to `end` at most: the rest of the block, and whole blocks without a gradient.
+        const auto finish = [&](index_t end) {
+            const index_t rows = std::min(most, end - begin);
+            kernels<T>().update(update, gradient, w_ + begin * outputs_, rows * outputs_);
+            std::fill(gradient, gradient + (touched_end - begin) * outputs_, T(0));
+            begin = touched_end = begin + rows;
+        };
+        const auto follow = [&](index_t column, const SparseRow<T>& row) {
+            while (column >= begin + most) finish(own.end);
+            p.c = gradient + (column - begin) * outputs_;
+            multiply(p, row);
+            touched_end = column + 1;
+        };
+        scratch.sparse.columns.each_column(x, own, scratch.place, follow);
+        while (begin < own.end) finish(own.end);
+    }
+
+    // Rows of W whose gradient stays in the L1 cache.
+    index_t sparse_rows() const {
+        constexpr index_t block = 16 * 1024 / sizeof(T);
+        return std::max<index_t>(1, block / outputs_);
     }
 
     static constexpr index_t penalty_piece = 4096;

@@ -60,16 +60,17 @@ double sum_in_order(const double* x, index_t n) {
 template <class T>
 void Trainer<T>::prepare(index_t batch, int threads) {
     const std::size_t layers = static_cast<std::size_t>(network_.layer_count());
+    const index_t lowest = sparse_ ? network_.stages().front().layer : 0;
     if (outputs_.size() < layers) {
         outputs_ = std::vector<Buffer<T>>(layers);
         deltas_ = std::vector<Buffer<T>>(layers);
     }
-    for (std::size_t l = 0; l < layers; ++l) {
+    for (std::size_t l = static_cast<std::size_t>(lowest); l < layers; ++l) {
         const index_t n = network_.layer(static_cast<index_t>(l)).outputs();
         outputs_[l].reserve(batch * n);
         deltas_[l].reserve(batch * n);
     }
-    x_.reserve(batch * network_.inputs());
+    if (!sparse_) x_.reserve(batch * network_.inputs());
     targets_.reserve(batch * network_.outputs());
     smoothed_.reserve(batch * network_.outputs());
     weights_.reserve(batch);
@@ -80,20 +81,42 @@ void Trainer<T>::prepare(index_t batch, int threads) {
         scratch_ = std::vector<Scratch<T>>(static_cast<std::size_t>(threads));
     }
     for (Scratch<T>& scratch : scratch_) {
-        scratch.far_parameters = network_.has_far_parameters();
-        for (index_t l = 0; l < network_.layer_count(); ++l) {
+        scratch.far_parameters = network_.has_far_parameters(sparse_);
+        for (index_t l = sparse_ ? lowest + 1 : 0; l < network_.layer_count(); ++l) {
             network_.layer(l).reserve(batch, scratch);
         }
     }
 }
 
 template <class T>
+void Trainer<T>::prepare_sparse(const Samples& samples, const Course& course, index_t batch,
+                                int threads) {
+    const CsrMatrix& x = *samples.sparse;
+    index_t stored = 0;
+    for (index_t epoch = 0; epoch < (course.order ? course.epochs : 1); ++epoch) {
+        const int64_t* const order = course.order ? course.order + epoch * course.count : nullptr;
+        stored = std::max(stored, most_stored(x, order, course.count, batch));
+    }
+    const index_t longest = most_stored_in_row(x);
+    for (Scratch<T>& scratch : scratch_) {
+        network_.layer(network_.stages().front().layer)
+            .reserve_sparse(batch, stored, longest, threads, scratch);
+    }
+}
+
+template <class T>
 typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, const int64_t* order,
                                                       index_t first, index_t rows) const {
-    const T* const there = order ? nullptr : in_place<T>(samples.x, first);
     const double weight = samples.weights ? weight_of(samples.weights, order, first, rows)
                                           : static_cast<double>(rows);
-    return {first, rows, there ? there : x_.data(), weight};
+    if (sparse_) {
+        const bool drops = network_.stages().front().layer > 0;
+        const SparseBatch<T> sparse{samples.sparse, order, first, rows,
+                                    drops ? &network_.layer(0) : nullptr};
+        return {first, rows, nullptr, weight, sparse};
+    }
+    const T* const there = order ? nullptr : in_place<T>(samples.x, first);
+    return {first, rows, there ? there : x_.data(), weight, {}};
 }
 
 template <class T>
@@ -101,16 +124,28 @@ void Trainer<T>::forward(const Samples& samples, const int64_t* order, MiniBatch
                          const Member& me) {
     const Range own = part(batch.rows, me.index, me.count);
     const index_t rows = own.size();
-    const bool gathers = batch.x == x_.data();
-    const T* input = batch.x + own.begin * network_.inputs();
-    if (gathers && rows > 0) {
-        gather(samples.x, order, batch.first + own.begin, rows,
-               x_.data() + own.begin * network_.inputs());
+    const bool gathers = sparse_ || batch.x == x_.data();
+    const T *whole = batch.x, *input = whole;  // of the first layer that is not yet done
+    index_t first = 0;
+    if (sparse_) {
+        first = network_.stages().front().layer;
+        T* const output = outputs(first, own.begin);
+        network_.layer(first).forward_sparse(network_.parameters(), batch.sparse, own, output,
+                                             scratch(me));
+        whole = outputs(first);
+        input = output;
+        ++first;
+    } else {
+        input += own.begin * network_.inputs();
+        if (gathers && rows > 0) {
+            gather(samples.x, order, batch.first + own.begin, rows,
+                   x_.data() + own.begin * network_.inputs());
+        }
     }
-    if (network_.divides_layers(me.count)) {
+    if (network_.divides_layers(me.count, sparse_)) {
         if (gathers) me.wait();
-        input = batch.x;
-        for (index_t l = 0; l < network_.layer_count(); ++l) {
+        input = whole;
+        for (index_t l = first; l < network_.layer_count(); ++l) {
             network_.layer(l).forward_part(network_.parameters(), input, outputs(l), batch.rows,
                                            me.index, me.count, scratch(me));
             me.wait();
@@ -118,7 +153,7 @@ void Trainer<T>::forward(const Samples& samples, const int64_t* order, MiniBatch
         }
     } else if (rows > 0) {
         scratch(me).place.first_row = own.begin;
-        for (index_t l = 0; l < network_.layer_count(); ++l) {
+        for (index_t l = first; l < network_.layer_count(); ++l) {
             T* const output = outputs(l, own.begin);
             network_.layer(l).forward(network_.parameters(), input, output, rows, scratch(me));
             input = output;
@@ -128,7 +163,8 @@ void Trainer<T>::forward(const Samples& samples, const int64_t* order, MiniBatch
 
 template <class T>
 void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniBatch batch,
-                             Range own) {
+                             const Member& me) {
+    const Range own = part(batch.rows, me.index, me.count);
     const index_t rows = own.size(), at = batch.first + own.begin;
     const index_t last = network_.layer_count() - 1, n_out = network_.outputs();
     Target<T> target;
@@ -158,10 +194,11 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
                          smoothed_.data() + own.begin * n_out);
     // An infinite input can give a finite loss (a saturated sigmoid, a ReLU that is off), but its
     // gradient is NaN.
-    if (!kernels<T>().all_finite(batch.x + own.begin * network_.inputs(),
-                                 rows * network_.inputs())) {
-        losses_.data()[own.begin] = std::numeric_limits<T>::quiet_NaN();
-    }
+    const bool finite =
+        sparse_ ? scratch(me).sparse.finite
+                : kernels<T>().all_finite(batch.x + own.begin * network_.inputs(),
+                                          rows * network_.inputs());
+    if (!finite) losses_.data()[own.begin] = std::numeric_limits<T>::quiet_NaN();
 }
 
 template <class T>
@@ -170,7 +207,7 @@ void Trainer<T>::back(index_t lowest, MiniBatch batch, T* dx, const Member& me) 
     const index_t last = network_.layer_count() - 1, rows = own.size();
     differentiate_settled(network_.layer(last).activation(), outputs(last, own.begin),
                           deltas(last, own.begin), rows * network_.outputs());
-    const bool divides_layers = network_.divides_layers(me.count);
+    const bool divides_layers = network_.divides_layers(me.count, sparse_);
     for (index_t l = last; dx ? l >= 0 : l > lowest; --l) {
         const Layer<T>& layer = network_.layer(l);
         const bool is_first = l == 0;
@@ -194,6 +231,11 @@ template <class T>
 void Trainer<T>::follow_gradients(MiniBatch batch, const Member& me, const Update<T>& update) {
     for (const auto& stage : network_.stages()) {
         const index_t l = stage.layer;
+        if (sparse_ && l == network_.stages().front().layer) {
+            network_.layer(l).follow_sparse_gradient(batch.sparse, deltas(l), me.index, me.count,
+                                                     update, scratch(me));
+            continue;
+        }
         const T* const x = l == 0 ? batch.x : outputs(l - 1);
         network_.layer(l).follow_gradient(x, deltas(l), batch.rows, me.index, me.count, update,
                                           scratch(me));
@@ -287,7 +329,7 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     if (threads == 1 && c.leave) return false;
     const index_t left = course.count - first;
     const MiniBatch batch = mini_batch(c.samples, order, first, std::min(c.batch_size, left));
-    if (order && kernels<T>().asks_ahead) {
+    if (order && !sparse_ && kernels<T>().asks_ahead) {
         const Range next = part(std::min(c.batch_size, left - batch.rows), index, threads);
         scratch(me).ahead = ask_ahead(c.samples.x, c.beside, order, first + batch.rows + next.begin,
                                       next.size(), c.step_work / threads);
@@ -296,7 +338,7 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     scratch(me).place = {course.training, course.key,
                          course.first_step + static_cast<uint64_t>(number)};
     forward(c.samples, order, batch, me);
-    if (own.size() > 0) find_losses(c.samples, order, batch, own);
+    if (own.size() > 0) find_losses(c.samples, order, batch, me);
     back(c.lowest, batch, nullptr, me);
     const Range pieces = part(c.penalty_pieces, index, threads);
     for (index_t i = pieces.begin; i < pieces.end; ++i) {
@@ -351,14 +393,33 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
 }
 
 template <class T>
+double Trainer<T>::operations_of_step(const Samples& samples, const Optimizer<T>& optimizer,
+                                      index_t batch_size) const {
+    if (!sparse_) return network_.step_operations() * static_cast<double>(batch_size);
+    const CsrMatrix& x = *samples.sparse;
+    const double stored = static_cast<double>(x.start(x.rows) - x.start(0)) /
+                          static_cast<double>(std::max<index_t>(x.rows, 1));
+    const double operations = network_.step_operations(stored) * static_cast<double>(batch_size);
+    const bool leaves_most = optimizer.rule == Rule::sgd && optimizer.weight_decay == 0 &&
+                             network_.penalty_pieces() == 0 && optimizer.clip_norm == 0;
+    // (An update from memory takes about as long as so many operations.)
+    constexpr double per_parameter = 16;
+    return leaves_most
+               ? operations
+               : operations + per_parameter * static_cast<double>(network_.parameter_count());
+}
+
+template <class T>
 CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
                              const Optimizer<T>& optimizer, EpochFigures* figures,
                              const Report& report) {
     const index_t count = course.count, batch_size = std::min(course.batch_size, count);
-    const double operations = network_.step_operations() * static_cast<double>(batch_size);
+    sparse_ = samples.sparse != nullptr;
+    const double operations = operations_of_step(samples, optimizer, batch_size);
     const int wanted =
-        threads_for(operations, network_.parts(batch_size), worth_a_thread_in_training);
+        threads_for(operations, network_.parts(batch_size, sparse_), worth_a_thread_in_training);
     prepare(batch_size, wanted);
+    if (sparse_) prepare_sparse(samples, course, batch_size, wanted);
     if (optimizer.clip_norm > 0) {
         const index_t n = network_.parameter_count();
         T* const gradient = gradient_.reserve(n);
@@ -424,6 +485,7 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
     const index_t count = samples.x.rows, n_in = network_.inputs(), n_out = network_.outputs();
     const index_t block = gradient ? count : std::min(block_rows, count);
     const index_t last = network_.layer_count() - 1;
+    sparse_ = false;
     const int wanted = threads_for(network_.step_operations() * static_cast<double>(block),
                                    network_.parts(block), worth_a_thread_in_training);
     prepare(block, wanted);
@@ -448,7 +510,7 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
                 std::copy(given, given + rows * n_out, delta);
                 network_.loss().predict_backward(out, delta, rows, n_out);
             } else if (rows > 0) {
-                find_losses(samples, nullptr, batch, own);
+                find_losses(samples, nullptr, batch, me);
             }
             back(0, batch, dx + first * n_in, me);
             me.wait();

@@ -13,7 +13,8 @@
 namespace pynn {
 
 struct Samples {
-    Matrix x;
+    Matrix x;                           // its rows and columns, and its values, or
+    const CsrMatrix* sparse = nullptr;  // where they are
     const int64_t* labels = nullptr;  // one a row, or
     Matrix targets;                   // a row of values a row
     const double* weights = nullptr;  // one a row, or none
@@ -69,15 +70,21 @@ private:
         index_t first, rows;  // in the epoch's order
         const T* x;           // x_, or where the caller has the rows
         double weight;        // of all its samples
+        SparseBatch<T> sparse;  // where x is null
     };
     struct Common;  // what the threads of a course share
     void prepare(index_t batch, int threads);
+    // Besides, for sparse samples.
+    void prepare_sparse(const Samples& samples, const Course& course, index_t batch, int threads);
     MiniBatch mini_batch(const Samples& samples, const int64_t* order, index_t first,
                          index_t rows) const;
-    // The thread's part of a mini-batch: gathered and forward; the losses of rows `own`; and back
+    double operations_of_step(const Samples& samples, const Optimizer<T>& optimizer,
+                              index_t batch_size) const;
+    // The thread's part of a mini-batch: gathered and forward; its losses; and back
     // from the last delta to that of layer `lowest`, and to dx, the inputs', if that is not null.
     void forward(const Samples& samples, const int64_t* order, MiniBatch batch, const Member& me);
-    void find_losses(const Samples& samples, const int64_t* order, MiniBatch batch, Range own);
+    void find_losses(const Samples& samples, const int64_t* order, MiniBatch batch,
+                     const Member& me);
     void back(index_t lowest, MiniBatch batch, T* dx, const Member& me);
     // The thread's part of all layers' parameters follow their gradients.
     void follow_gradients(MiniBatch batch, const Member& me, const Update<T>& update);
@@ -98,6 +105,7 @@ private:
     }
 
     const Network<T>& network_;
+    bool sparse_ = false;  // the samples
     std::vector<Buffer<T>> outputs_, deltas_;  // by layer: batch x outputs
     // Of the mini-batch; `smoothed_` are targets that the loss makes.
     Buffer<T> x_, targets_, smoothed_, weights_, losses_;

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pynn import _checks, _core, architecture, fitting, initializers
 from pynn._copies import deep_copy, optimizer_of, shallow_copy
+from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array, TrainingResult
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
@@ -407,9 +408,7 @@ class MLP:
         return self._forward(X, index, None)
 
     def _forward(self, X: ArrayLike, layer: int, out: Any) -> Array:
-        array = np.asarray(X)
-        single = array.ndim == 1
-        samples = check_samples(array[np.newaxis] if single else array, self.layer_sizes[0], "X")
+        samples, single = self._check_input(X)
         columns = self.layer_sizes[layer + 1]
         shape = (columns,) if single else (len(samples), columns)
         if out is None:
@@ -423,12 +422,23 @@ class MLP:
             )
         elif not out.flags.carray:
             raise ValueError("out must be C-contiguous, aligned and writable")
-        elif np.may_share_memory(out, samples):
+        elif isinstance(samples, np.ndarray) and np.may_share_memory(out, samples):
             samples = samples.copy()
         last = layer == len(self._weights) - 1
         self._core.forward(samples, layer, last, out.reshape(-1, columns))
         result: Array = out
         return result
+
+    def _check_input(self, X: Any) -> tuple[Array | CsrRows, bool]:
+        """Samples in a form that the core reads, and whether `X` is a single one."""
+        inputs = self.layer_sizes[0]
+        if is_sparse(X):
+            if X.shape == (inputs,):
+                return csr_rows(X, "X"), True
+            return check_samples(X, inputs, "X"), False
+        array = np.asarray(X)
+        single = array.ndim == 1
+        return check_samples(array[np.newaxis] if single else array, inputs, "X"), single
 
     def evaluate(
         self,
@@ -577,6 +587,7 @@ class MLP:
         >>> net.input_gradient([[1.0, 1.0]], [6.0])  # 2 (7 - 6) W
         array([[6., 8.]], dtype=float32)
         """
+        _refuse_sparse(X)
         data = self._check_data(X, y, sample_weight)
         gradient = np.empty(data.samples.shape, self.dtype)
         with self._trained_here():
@@ -623,6 +634,7 @@ class MLP:
             X = self._last_input
             if X is None:
                 raise ValueError("X: there was no call net(X) yet whose samples could be used")
+        _refuse_sparse(X)
         array = np.asarray(X)
         samples = check_samples(np.atleast_2d(array), self.layer_sizes[0], "X")
         delta = np.asarray(dout)
@@ -943,7 +955,11 @@ class MLP:
         rows = np.arange(len(data))[piece] if order is None else order[piece]
         place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done + 1}"
         for name, array in (("X", data.samples), ("y", data.targets.values)):
-            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1).all(axis=1)
+            part = array[rows]
+            if isinstance(part, CsrRows):
+                bad = ~part.is_finite()
+            else:
+                bad = ~np.isfinite(part).reshape(len(rows), -1).all(axis=1)
             if bad.any():
                 reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
                 break
@@ -1109,6 +1125,14 @@ def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:
             raise ValueError(f"{name}[{i}] has shape {array.shape}, expected {place.shape}")
     # Copies, so that views of this network's own arrays may be permuted.
     return [array.astype(place.dtype) for array, place in zip(arrays, old, strict=True)]
+
+
+def _refuse_sparse(X: Any) -> None:
+    if is_sparse(X):
+        raise TypeError(
+            "X is a sparse matrix, but its gradient would be dense; pass X.toarray(), a few rows "
+            "at a time"
+        )
 
 
 def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:

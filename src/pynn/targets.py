@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynn import _checks
+from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array
 from pynn.losses import LOSSES
 
@@ -29,7 +30,7 @@ class Targets:
 class Data:
     """Samples with their targets and, if there are any, their weights (float64)."""
 
-    samples: Array
+    samples: Array | CsrRows
     targets: Targets
     weights: Array | None = None
 
@@ -118,26 +119,30 @@ def _readable(array: Array) -> Array:
     return array if array.flags.aligned else array.copy()
 
 
-def check_samples(x: Any, columns: int, name: str) -> Array:
+def check_samples(x: Any, columns: int, name: str) -> Array | CsrRows:
     """Check that `x` is a matrix of numbers with `columns` columns.
 
     Parameters
     ----------
-    x : array_like
+    x : array_like or sparse matrix
     columns : int
     name : str
         The argument's name, for the message.
 
     Returns
     -------
-    ndarray
-        `x` itself wherever the core can read it.
+    ndarray or CsrRows
+        `x` itself, or its arrays, wherever the core can read it.
 
     Raises
     ------
     ValueError, TypeError
         If `x` does not fit, naming its shape and dtype and what was expected.
     """
+    if is_sparse(x):
+        if len(x.shape) != 2 or x.shape[1] != columns:
+            raise ValueError(f"{name} has shape {x.shape}, expected (n, {columns})")
+        return csr_rows(x, name)
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold numbers, got dtype {array.dtype}")
