@@ -42,7 +42,8 @@ void sparse_tile(const SparseProduct<T>& p, index_t j, int last) {
             PYNN_UNROLL
             for (int i = 0; i < NV; ++i) {
                 const bool part = LastPart && i == NV - 1;
-                add_product(piece[i], factor, part ? load_part(row + i * w, last) : load(row + i * w));
+                add_product(piece[i], factor,
+                            part ? load_part(row + i * w, last) : load(row + i * w));
             }
             ++e;
         } while (e < p.count && p.columns[e] < end);

@@ -293,8 +293,8 @@ private:
     }
 
     // The rows of W whose features occur, each with its gradient.
-    void follow_columns(const SparseBatch<T>& x, const T* delta, Range own,
-                        const Update<T>& update, Scratch<T>& scratch) const {
+    void follow_columns(const SparseBatch<T>& x, const T* delta, Range own, const Update<T>& update,
+                        Scratch<T>& scratch) const {
         SparseProduct<T> p = sparse_product(delta, x.rows);
         p.c = scratch.gradient.data();
         const auto follow = [&](index_t column, const SparseRow<T>& row) {

@@ -108,8 +108,8 @@ public:
     // gradient, with the bits of the calls above. Others are never asked.
     virtual void reserve_sparse(index_t, index_t, index_t, int, Scratch<T>&) const {}
     virtual void forward_sparse(const T*, const SparseBatch<T>&, Range, T*, Scratch<T>&) const {}
-    virtual void follow_sparse_gradient(const SparseBatch<T>&, const T*, int, int,
-                                        const Update<T>&, Scratch<T>&) const {}
+    virtual void follow_sparse_gradient(const SparseBatch<T>&, const T*, int, int, const Update<T>&,
+                                        Scratch<T>&) const {}
 
     // Stored values of row `index` of a sparse mini-batch, by a layer that maps 0 to 0.
     virtual void forward_stored(const SparseRow<T>&, index_t, const Place&, T*) const {}

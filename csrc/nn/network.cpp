@@ -177,10 +177,11 @@ void Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions, T
     const index_t stored = x.rows > 0 ? x.start(x.rows) - x.start(0) : 0;
     const double per_row =
         static_cast<double>(stored) / static_cast<double>(std::max<index_t>(x.rows, 1));
-    const int threads = threads_for(forward_operations(per_row) * static_cast<double>(x.rows),
-                                    parts(x.rows, true));
+    const int threads =
+        threads_for(forward_operations(per_row) * static_cast<double>(x.rows), parts(x.rows, true));
     const index_t share = (x.rows + 4 * threads - 1) / (4 * threads);
-    const index_t block = std::max<index_t>(1, std::min(share, std::clamp<index_t>(fitting, 28, 512)));
+    const index_t block =
+        std::max<index_t>(1, std::min(share, std::clamp<index_t>(fitting, 28, 512)));
     const index_t longest = most_stored_in_row(x);
     const index_t lowest = stages_.front().layer, n_out = layer(layers - 1).outputs();
     const SparseBatch<T> batch{&x, nullptr, 0, x.rows, nullptr};

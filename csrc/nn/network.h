@@ -33,9 +33,7 @@ public:
     // Each stage's parameters start on a cache line of their own; so many values are the block.
     index_t parameter_count() const { return parameter_count_; }
     // Whether they leave the L2 cache between two uses of a layer's.
-    bool has_far_parameters(bool sparse = false) const {
-        return dense_bytes(sparse) > near_bytes;
-    }
+    bool has_far_parameters(bool sparse = false) const { return dense_bytes(sparse) > near_bytes; }
     // Whether so many threads divide each layer by itself (layer.h).
     bool divides_layers(int threads, bool sparse = false) const {
         return threads > 1 && has_far_parameters(sparse);

@@ -144,7 +144,8 @@ void ColumnReader<T>::reserve(index_t rows, index_t stored, index_t longest_row,
 template <class T>
 index_t ColumnReader<T>::find(const SparseBatch<T>& x, index_t i, index_t column) {
     const Range positions = x.positions(i);
-    return with_columns(*x.x, [=](auto columns) { return find_column(columns, positions, column); });
+    return with_columns(*x.x,
+                        [=](auto columns) { return find_column(columns, positions, column); });
 }
 
 template <class T>
@@ -225,7 +226,9 @@ void ColumnReader<T>::sort(index_t columns) {
     }
     for (int shift = 0; (columns - 1) >> shift > 0; shift += digit) {
         index_t starts[1 << digit] = {};
-        const auto digit_of = [=](uint64_t key) { return key >> (32 + shift) & ((1 << digit) - 1); };
+        const auto digit_of = [=](uint64_t key) {
+            return key >> (32 + shift) & ((1 << digit) - 1);
+        };
         for (index_t e = 0; e < entries_; ++e) ++starts[digit_of(from[e])];
         index_t next = 0;
         for (index_t& start : starts) {

@@ -20,9 +20,9 @@ struct Place;
 // Compressed sparse rows: a row's columns increase.
 struct CsrMatrix {
     index_t rows = 0, columns = 0;
-    index_t stored = 0;                                 // of the arrays below
+    index_t stored = 0;                                   // of the arrays below
     const void *row_starts = nullptr, *column = nullptr;  // rows + 1 positions; one a stored value
-    bool wide_starts = false, wide_columns = false;     // int64 instead of int32
+    bool wide_starts = false, wide_columns = false;       // int64 instead of int32
     const char* values = nullptr;
     DType dtype = DType::f64;
     index_t value_bytes = 8;
@@ -158,9 +158,9 @@ private:
     }
 
     index_t most_ = 0, entries_ = 0, group_begin_ = 0;
-    Buffer<index_t> cursors_;           // by row: positions
-    Buffer<uint64_t> first_, second_;   // keys: column and number, in the order of the rows
-    const uint64_t* keys_ = nullptr;    // sorted: one of the two
+    Buffer<index_t> cursors_;          // by row: positions
+    Buffer<uint64_t> first_, second_;  // keys: column and number, in the order of the rows
+    const uint64_t* keys_ = nullptr;   // sorted: one of the two
     Buffer<int32_t> rows_, sorted_rows_;
     Buffer<T> values_, sorted_values_;
     RowSpace<T> space_;

@@ -194,10 +194,9 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
                          smoothed_.data() + own.begin * n_out);
     // An infinite input can give a finite loss (a saturated sigmoid, a ReLU that is off), but its
     // gradient is NaN.
-    const bool finite =
-        sparse_ ? scratch(me).sparse.finite
-                : kernels<T>().all_finite(batch.x + own.begin * network_.inputs(),
-                                          rows * network_.inputs());
+    const bool finite = sparse_ ? scratch(me).sparse.finite
+                                : kernels<T>().all_finite(batch.x + own.begin * network_.inputs(),
+                                                          rows * network_.inputs());
     if (!finite) losses_.data()[own.begin] = std::numeric_limits<T>::quiet_NaN();
 }
 

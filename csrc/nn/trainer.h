@@ -15,9 +15,9 @@ namespace pynn {
 struct Samples {
     Matrix x;                           // its rows and columns, and its values, or
     const CsrMatrix* sparse = nullptr;  // where they are
-    const int64_t* labels = nullptr;  // one a row, or
-    Matrix targets;                   // a row of values a row
-    const double* weights = nullptr;  // one a row, or none
+    const int64_t* labels = nullptr;    // one a row, or
+    Matrix targets;                     // a row of values a row
+    const double* weights = nullptr;    // one a row, or none
 };
 
 // How to go through samples.
@@ -67,9 +67,9 @@ public:
 
 private:
     struct MiniBatch {
-        index_t first, rows;  // in the epoch's order
-        const T* x;           // x_, or where the caller has the rows
-        double weight;        // of all its samples
+        index_t first, rows;    // in the epoch's order
+        const T* x;             // x_, or where the caller has the rows
+        double weight;          // of all its samples
         SparseBatch<T> sparse;  // where x is null
     };
     struct Common;  // what the threads of a course share
@@ -105,7 +105,7 @@ private:
     }
 
     const Network<T>& network_;
-    bool sparse_ = false;  // the samples
+    bool sparse_ = false;                      // the samples
     std::vector<Buffer<T>> outputs_, deltas_;  // by layer: batch x outputs
     // Of the mini-batch; `smoothed_` are targets that the loss makes.
     Buffer<T> x_, targets_, smoothed_, weights_, losses_;

@@ -58,7 +58,7 @@ class CsrRows(_core.CsrMatrix):
         before = np.zeros(last - first + 1, np.int64)
         np.cumsum(~np.isfinite(self.data[first:last]), out=before[1:])
         at = self.indptr - first
-        return before[at[1:]] == before[at[:-1]]
+        return np.asarray(before[at[1:]] == before[at[:-1]])
 
 
 def csr_rows(x: Any, name: str) -> CsrRows:

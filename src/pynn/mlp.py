@@ -957,9 +957,10 @@ class MLP:
         for name, array in (("X", data.samples), ("y", data.targets.values)):
             part = array[rows]
             if isinstance(part, CsrRows):
-                bad = ~part.is_finite()
+                finite = part.is_finite()
             else:
-                bad = ~np.isfinite(part).reshape(len(rows), -1).all(axis=1)
+                finite = np.isfinite(part).reshape(len(rows), -1).all(axis=1)
+            bad = np.logical_not(finite)
             if bad.any():
                 reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
                 break
