@@ -959,10 +959,10 @@ class MLP:
             if isinstance(part, CsrRows):
                 finite = part.is_finite()
             else:
-                finite = np.isfinite(part).reshape(len(rows), -1).all(axis=1)
-            bad = np.logical_not(finite)
-            if bad.any():
-                reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
+                finite = np.asarray(np.isfinite(part).reshape(len(rows), -1).all(axis=1))
+            if not finite.all():
+                row = rows[~finite][0]
+                reason = f"{name} has a value that is not finite in row {row}"
                 break
         else:
             if all(np.isfinite(w).all() for w in self._weights + self._biases):
