@@ -11,7 +11,7 @@ from pynn._types import Array
 
 
 def is_sparse(x: Any) -> bool:
-    """Whether `x` is a sparse matrix or array, of any of SciPy's formats."""
+    """Whether `x` is a sparse matrix or array, of any of SciPy's formats, or a `CsrRows`."""
     return hasattr(x, "tocsr") and hasattr(x, "nnz")
 
 
@@ -27,10 +27,13 @@ class CsrRows(_core.CsrMatrix):
         The number of columns.
     """
 
+    ndim = 2
+
     def __init__(self, indptr: Array, indices: Array, data: Array, width: int) -> None:
         super().__init__(indptr, indices, data, width)
         self.indptr, self.indices, self.data = indptr, indices, data
         self.shape = (len(indptr) - 1, width)
+        self.dtype = data.dtype
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -51,6 +54,15 @@ class CsrRows(_core.CsrMatrix):
         np.cumsum(counts, out=indptr[1:])
         positions = np.repeat(starts - indptr[:-1], counts) + np.arange(indptr[-1])
         return CsrRows(indptr, self.indices[positions], self.data[positions], self.shape[1])
+
+    @property
+    def nnz(self) -> int:
+        """How many values are stored."""
+        return int(self.indptr[-1] - self.indptr[0])
+
+    def tocsr(self) -> CsrRows:
+        """The matrix itself, as SciPy's have it."""
+        return self
 
     def is_finite(self) -> Array:
         """Whether all values of a row are finite, for each row."""
@@ -77,6 +89,8 @@ def csr_rows(x: Any, name: str) -> CsrRows:
     TypeError
         If it does not hold real numbers.
     """
+    if isinstance(x, CsrRows):
+        return x
     if x.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold numbers, got dtype {x.dtype}")
     csr = x.tocsr()

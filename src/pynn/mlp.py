@@ -349,7 +349,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs) or (inputs,)
+        X : array_like or sparse matrix of shape (n, inputs) or (inputs,)
         out : ndarray of shape (n, outputs) or (outputs,), optional
             Where the result goes: C-contiguous and of the network's dtype.
 
@@ -372,7 +372,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs) or (inputs,)
+        X : array_like or sparse matrix of shape (n, inputs) or (inputs,)
 
         Returns
         -------
@@ -388,7 +388,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs) or (inputs,)
+        X : array_like or sparse matrix of shape (n, inputs) or (inputs,)
         layer : int, default -1
             Which hidden layer, from 0; negative numbers count from the last one.
 
@@ -451,7 +451,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs)
+        X : array_like or sparse matrix of shape (n, inputs)
         y : array_like
             As for `fit`.
         sample_weight : array_like of shape (n,), optional
@@ -532,7 +532,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs)
+        X : array_like or sparse matrix of shape (n, inputs)
         y : array_like
             As for `fit`.
         sample_weight : array_like of shape (n,), optional
@@ -676,7 +676,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs)
+        X : array_like or sparse matrix of shape (n, inputs)
         y : array_like
             As for `fit`.
         optimizer : Optimizer
@@ -722,7 +722,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs), or iterable of tuple
+        X : array_like or sparse matrix of shape (n, inputs), or iterable of tuple
             Samples, of any real type and layout: they are converted mini-batch by mini-batch. Or,
             with no `y`, whatever gives mini-batches ``(X, y)`` or ``(X, y, sample_weight)``: a
             generator, an object that can be iterated for each epoch.

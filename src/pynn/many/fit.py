@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from pynn import _checks, fitting
 from pynn._copies import optimizer_for
+from pynn._sparse import csr_rows, is_sparse
 from pynn._types import Array
 from pynn.callbacks import EarlyStopping
 from pynn.checkpoint import Checkpoint
@@ -121,7 +122,7 @@ def fit_many(
         ``layer_sizes``; ``learning_rate``, of the `optimizer` or else of `SGD`; and ``epochs``,
         ``batch_size``, ``optimizer``, ``validation_split``, ``class_weight``, ``shuffle``,
         ``sampling`` and ``callbacks``, which take the place of the arguments below.
-    X : array_like of shape (n, inputs)
+    X : array_like or sparse matrix of shape (n, inputs)
     y : array_like
     epochs, batch_size, validation_data, validation_split, sample_weight, class_weight : optional
         As for `MLP.fit`.
@@ -183,7 +184,7 @@ def fit_many(
     _checks.choice(on_error, "on_error", ("record", "raise"))
     shown = None if progress is None else _checks.flag(progress, "progress")
     root = _seed_sequence(seed)
-    X, y = np.asarray(X), _targets(y)
+    X, y = _samples(X), _targets(y)
     chosen, seeds = _models(models, X, y, optimizer, root)
     weights = check_weights(sample_weight, len(y) if y.ndim else 0, "sample_weight")
     folds = None if cv is None else _folds(cv, X, y, weights, chosen[0].net, root)
@@ -237,6 +238,12 @@ def _seed_sequence(seed: Any) -> np.random.SeedSequence:
         return np.random.SeedSequence(seed)
     except (TypeError, ValueError) as error:
         raise type(error)(f"seed must be an integer of at least 0, got {seed!r}") from None
+
+
+def _samples(X: Any) -> Array:
+    """`X` in a form that no network converts for itself."""
+    rows: Any = csr_rows(X, "X") if is_sparse(X) else np.asarray(X)
+    return rows  # type: ignore[no-any-return]
 
 
 def _targets(y: Any) -> Array:
