@@ -110,6 +110,19 @@ struct SparseProduct {
     T floor;
 };
 
+// c[columns[e] - first] (n values) += values[e] row, for each stored value e of a row of a sparse
+// matrix, and touched[columns[e] - first] = 1.
+template <class T>
+struct SparseOuter {
+    index_t n, count;
+    const int32_t* columns;  // increasing
+    const T* values;
+    const T* row;  // n values
+    index_t first;
+    T* c;
+    uint8_t* touched;
+};
+
 // What a loss needs to know of a block of rows. Targets are labels or rows of values.
 template <class T>
 struct LossRows {
@@ -131,6 +144,7 @@ struct Kernels {
     int tile_rows, tile_columns;  // of the micro-kernel: the grain for dividing work
     bool asks_ahead;              // whether it is worth while to give products an Ahead
     void (*sparse_product)(const SparseProduct<T>&);
+    void (*sparse_outer)(const SparseOuter<T>&);
 
     // Element by element over n contiguous values; the result may be an operand.
     void (*relu)(const T* x, T* y, index_t n);

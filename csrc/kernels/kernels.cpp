@@ -15,6 +15,7 @@ constexpr Kernels<T> kernels = {
     panel_vectors * Vec<T>::width,
     asks_ahead,
     sparse_product_kernel<T>,
+    sparse_outer_kernel<T>,
     relu_kernel<T>,
     sigmoid_kernel<T>,
     tanh_kernel<T>,

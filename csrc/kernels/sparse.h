@@ -1,4 +1,4 @@
-// A row of a sparse matrix times a dense matrix.
+// A row of a sparse matrix times a dense matrix, and a column of it times a row.
 //
 // The element of a product is a chain over k, cut every k_chunk (kernel_table.h). A term of the
 // chain whose factor is 0 leaves its value as it is, so the stored values alone give the dense
@@ -23,7 +23,9 @@ void sparse_tile(const SparseProduct<T>& p, index_t j, int last) {
     const Vec<T> zero = set1(T(0));
     const T* const b = p.b + j;
     const index_t used = (NV - 1) * w + last;
-    const index_t lead = p.b_is_far ? at_least(2, sparse_lead / (NV * w * sizeof(T))) : p.count;
+    const index_t lead = p.b_is_far
+                             ? at_least(2, sparse_lead / (NV * w * static_cast<index_t>(sizeof(T))))
+                             : p.count;
     Vec<T> sum[NV], piece[NV];
     PYNN_UNROLL
     for (int i = 0; i < NV; ++i) sum[i] = zero;
@@ -66,16 +68,48 @@ void sparse_tile(const SparseProduct<T>& p, index_t j, int last) {
     }
 }
 
-template <class T>
-using SparseTile = void (*)(const SparseProduct<T>&, index_t, int);
+// Columns [j, j + NV * width) of c and of the row, which stays in registers.
+template <class T, int NV, bool LastPart>
+void outer_tile(const SparseOuter<T>& p, index_t j, int last) {
+    constexpr int w = Vec<T>::width;
+    Vec<T> row[NV];
+    PYNN_UNROLL
+    for (int i = 0; i < NV; ++i) {
+        const T* const at = p.row + j + i * w;
+        row[i] = LastPart && i == NV - 1 ? load_part(at, last) : load(at);
+    }
+    for (index_t e = 0; e < p.count; ++e) {
+        const index_t column = p.columns[e] - p.first;
+        const Vec<T> factor = set1(p.values[e]);
+        T* const c = p.c + column * p.n + j;
+        if (j == 0) p.touched[column] = 1;
+        PYNN_UNROLL
+        for (int i = 0; i < NV; ++i) {
+            T* const at = c + i * w;
+            if (LastPart && i == NV - 1) {
+                Vec<T> sum = load_part(at, last);
+                add_product(sum, factor, row[i]);
+                store_part(at, sum, last);
+            } else {
+                Vec<T> sum = load(at);
+                add_product(sum, factor, row[i]);
+                store(at, sum);
+            }
+        }
+    }
+}
+
 template <class T>
 struct SparseTiles {
-    SparseTile<T> at[sparse_vectors + 1][2];
+    void (*product[sparse_vectors + 1][2])(const SparseProduct<T>&, index_t, int);
+    void (*outer[sparse_vectors + 1][2])(const SparseOuter<T>&, index_t, int);
 };
 template <class T, int NV>
 constexpr void fill_sparse_tiles(SparseTiles<T>& table) {
-    table.at[NV][0] = sparse_tile<T, NV, false>;
-    table.at[NV][1] = sparse_tile<T, NV, true>;
+    table.product[NV][0] = sparse_tile<T, NV, false>;
+    table.product[NV][1] = sparse_tile<T, NV, true>;
+    table.outer[NV][0] = outer_tile<T, NV, false>;
+    table.outer[NV][1] = outer_tile<T, NV, true>;
     if constexpr (NV < sparse_vectors) fill_sparse_tiles<T, NV + 1>(table);
 }
 template <class T>
@@ -87,15 +121,29 @@ constexpr SparseTiles<T> make_sparse_tiles() {
 template <class T>
 constexpr SparseTiles<T> sparse_tiles = make_sparse_tiles<T>();
 
+// f(vectors, columns of the last one, first column) for each tile of n columns.
+template <class T, class F>
+PYNN_INLINE void by_sparse_tiles(index_t n, F f) {
+    constexpr index_t w = Vec<T>::width;
+    for (index_t j = 0, used; j < n; j += used) {
+        used = at_most(sparse_vectors * w, n - j);
+        const index_t vectors = ceil_div(used, w);
+        f(vectors, static_cast<int>(used - (vectors - 1) * w), j);
+    }
+}
+
 template <class T>
 void sparse_product_kernel(const SparseProduct<T>& p) {
-    constexpr index_t w = Vec<T>::width;
-    for (index_t j = 0, used; j < p.n; j += used) {
-        used = at_most(sparse_vectors * w, p.n - j);
-        const index_t vectors = ceil_div(used, w);
-        const int last = static_cast<int>(used - (vectors - 1) * w);
-        sparse_tiles<T>.at[vectors][last != w](p, j, last);
-    }
+    by_sparse_tiles<T>(p.n, [&](index_t vectors, int last, index_t j) {
+        sparse_tiles<T>.product[vectors][last != Vec<T>::width](p, j, last);
+    });
+}
+
+template <class T>
+void sparse_outer_kernel(const SparseOuter<T>& p) {
+    by_sparse_tiles<T>(p.n, [&](index_t vectors, int last, index_t j) {
+        sparse_tiles<T>.outer[vectors][last != Vec<T>::width](p, j, last);
+    });
 }
 
 PYNN_ISA_END

@@ -92,9 +92,15 @@ public:
                         Scratch<T>& scratch) const override {
         scratch.sparse.space.reserve(longest_row);
         scratch.sparse.columns.reserve(rows, stored, longest_row, threads);
-        const index_t n = sparse_rows() * outputs_;
+        const index_t columns = block_columns(rows), n = columns * outputs_;
         T* const gradient = scratch.sparse.gradient.reserve(n);
         std::fill(gradient, gradient + n, T(0));
+        uint8_t* const touched = scratch.sparse.touched.reserve(columns);
+        std::fill(touched, touched + columns, uint8_t(0));
+        if (rows > k_chunk) {
+            T* const sum = scratch.sparse.sum.reserve(n);
+            std::fill(sum, sum + n, T(0));
+        }
         scratch.gradient.reserve(outputs_);
     }
 
@@ -115,10 +121,12 @@ public:
     void follow_sparse_gradient(const SparseBatch<T>& x, const T* delta, int index, int count,
                                 const Update<T>& given, Scratch<T>& scratch) const override {
         const Update<T> update = penalised(given);
+        // (Sorted by columns, a stored value takes longer than a column that has none otherwise.)
+        const bool few = leaves_the_rest(update) && x.stored() < inputs_ / 4;
         // What a column costs, in stored values.
-        const double column_cost = leaves_the_rest(update) ? 0.1 : 4.0;
+        const double column_cost = few ? 0.0 : 4.0;
         const Range own = scratch.sparse.columns.divide(x, column_cost, index, count);
-        if (leaves_the_rest(update)) {
+        if (few) {
             follow_columns(x, delta, own, update, scratch);
         } else {
             follow_all_columns(x, delta, own, update, scratch);
@@ -304,35 +312,64 @@ private:
         scratch.sparse.columns.each_column(x, own, scratch.place, follow);
     }
 
-    // All rows of W, a block at a time. The gradient of most is 0, and so is the block between two
-    // uses.
+    // All rows of W, a block at a time: the block's part of each row of x adds to the gradient,
+    // which stays in the cache. Most of it is 0, and all of it between two uses.
     void follow_all_columns(const SparseBatch<T>& x, const T* delta, Range own,
                             const Update<T>& update, Scratch<T>& scratch) const {
-        const index_t most = sparse_rows();
-        T* const gradient = scratch.sparse.gradient.data();
-        SparseProduct<T> p = sparse_product(delta, x.rows);
-        index_t begin = own.begin, touched_end = own.begin;
-        // Up to `end` at most: the rest of the block, and whole blocks without a gradient.
-        const auto finish = [&](index_t end) {
-            const index_t rows = std::min(most, end - begin);
-            kernels<T>().update(update, gradient, w_ + begin * outputs_, rows * outputs_);
-            std::fill(gradient, gradient + (touched_end - begin) * outputs_, T(0));
-            begin = touched_end = begin + rows;
-        };
-        const auto follow = [&](index_t column, const SparseRow<T>& row) {
-            while (column >= begin + most) finish(own.end);
-            p.c = gradient + (column - begin) * outputs_;
-            multiply(p, row);
-            touched_end = column + 1;
-        };
-        scratch.sparse.columns.each_column(x, own, scratch.place, follow);
-        while (begin < own.end) finish(own.end);
+        SparseScratch<T>& s = scratch.sparse;
+        const index_t width = block_columns(x.rows);
+        const bool in_pieces = x.rows > k_chunk;
+        T* const gradient = in_pieces ? s.sum.data() : s.gradient.data();
+        SparseOuter<T> p{};
+        p.n = outputs_;
+        p.c = s.gradient.data();
+        p.touched = s.touched.data();
+        s.columns.begin(x, own.begin);
+        for (p.first = own.begin; p.first < own.end; p.first += width) {
+            const Range block{p.first, std::min(own.end, p.first + width)};
+            const auto add = [&](index_t row, const SparseRow<T>& stored) {
+                p.count = stored.count;
+                p.columns = stored.columns;
+                p.values = stored.values;
+                p.row = delta + row * outputs_;
+                kernels<T>().sparse_outer(p);
+            };
+            for (index_t row = 0; row < x.rows; row += k_chunk) {
+                const Range rows{row, std::min(x.rows, row + k_chunk)};
+                const bool any = s.columns.each_row(x, rows, block.end, scratch.place, add);
+                if (in_pieces && any) take_touched(s, block.size(), s.sum.data());
+            }
+            kernels<T>().update(update, gradient, w_ + block.begin * outputs_,
+                                block.size() * outputs_);
+            if (in_pieces) {
+                std::fill(gradient, gradient + block.size() * outputs_, T(0));
+            } else {
+                take_touched(s, block.size(), nullptr);
+            }
+        }
     }
 
-    // Rows of W whose gradient stays in the L1 cache.
-    index_t sparse_rows() const {
-        constexpr index_t block = 16 * 1024 / sizeof(T);
-        return std::max<index_t>(1, block / outputs_);
+    // The gradient of the touched columns is added to `sum` (or none), and is 0 again.
+    void take_touched(SparseScratch<T>& s, index_t columns, T* sum) const {
+        uint8_t* const touched = s.touched.data();
+        uint8_t* const end = touched + columns;
+        for (uint8_t* at = touched; (at = std::find(at, end, uint8_t(1))) != end; ++at) {
+            *at = 0;
+            const index_t first = (at - touched) * outputs_;
+            T* const gradient = s.gradient.data() + first;
+            if (sum) {
+                for (index_t j = 0; j < outputs_; ++j) sum[first + j] += gradient[j];
+            }
+            std::fill(gradient, gradient + outputs_, T(0));
+        }
+    }
+
+    // Rows of W whose gradient stays in the L2 cache. (Every row of x is looked at for each block,
+    // so many rows have larger ones.)
+    index_t block_columns(index_t rows) const {
+        constexpr index_t block = 128 * 1024 / sizeof(T), many = 4096;
+        const index_t values = block * std::clamp<index_t>(rows / many, 1, 8);
+        return std::clamp<index_t>(values / outputs_, 1, inputs_);
     }
 
     static constexpr index_t penalty_piece = 4096;

@@ -28,7 +28,10 @@ template <class T>
 struct SparseScratch {
     RowSpace<T> space;
     ColumnReader<T> columns;
-    Buffer<T> gradient;  // of a block of rows of W; zeros between two uses
+    // Of a block of rows of W, and which of them are not zeros; and a sum over pieces of rows. All
+    // are zeros between two uses.
+    Buffer<T> gradient, sum;
+    Buffer<uint8_t> touched;
     bool finite = true;  // the values that the thread has read
 };
 

@@ -164,12 +164,19 @@ template <class T>
 Range ColumnReader<T>::divide(const SparseBatch<T>& x, double column_cost, int index, int threads) {
     const Range all{0, x.x->columns};
     if (threads == 1) return all;
-    for (index_t i = 0; i < x.rows; ++i) cursors_.data()[i] = x.positions(i).begin;
+    // (A part of the rows will do.)
+    constexpr index_t enough = 64;
+    const index_t step = std::max<index_t>(1, x.rows / enough);
+    for (index_t i = 0; i < x.rows; ++i) {
+        const Range positions = x.positions(i);
+        cursors_.data()[i] = i % step == 0 ? positions.begin : positions.end;
+    }
     Histogram h(all);
     count(x, all, h);
     const auto cost = [&](int bucket) {
         const index_t width = std::min(h.start(bucket + 1), all.end) - h.start(bucket);
-        return static_cast<double>(h.counts[bucket]) + column_cost * static_cast<double>(width);
+        return static_cast<double>(h.counts[bucket] * step) +
+               column_cost * static_cast<double>(width);
     };
     const int used = static_cast<int>((all.end - 1) >> h.shift) + 1;
     double total = 0;
@@ -189,20 +196,12 @@ template <class T>
 void ColumnReader<T>::collect(const SparseBatch<T>& x, Range group, const Place& place) {
     group_begin_ = group.begin;
     index_t n = 0;
-    with_columns(*x.x, [&](auto columns) {
-        for (index_t i = 0; i < x.rows; ++i) {
-            const index_t begin = cursors_.data()[i], end = x.positions(i).end;
-            index_t stop = begin;
-            while (stop < end && columns[stop] < group.end) ++stop;
-            cursors_.data()[i] = stop;
-            if (stop == begin) continue;
-            const SparseRow<T> row = x.read(i, {begin, stop}, place, space_);
-            for (index_t e = 0; e < row.count; ++e, ++n) {
-                const uint64_t column = static_cast<uint64_t>(row.columns[e] - group.begin);
-                first_.data()[n] = column << 32 | static_cast<uint64_t>(n);
-                rows_.data()[n] = static_cast<int32_t>(i);
-                values_.data()[n] = row.values[e];
-            }
+    each_row(x, {0, x.rows}, group.end, place, [&](index_t i, const SparseRow<T>& row) {
+        for (index_t e = 0; e < row.count; ++e, ++n) {
+            const uint64_t column = static_cast<uint64_t>(row.columns[e] - group.begin);
+            first_.data()[n] = column << 32 | static_cast<uint64_t>(n);
+            rows_.data()[n] = static_cast<int32_t>(i);
+            values_.data()[n] = row.values[e];
         }
     });
     entries_ = n;

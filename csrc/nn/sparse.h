@@ -102,11 +102,28 @@ public:
     // and `column_cost` for each column.
     Range divide(const SparseBatch<T>& x, double column_cost, int index, int count);
 
+    // f(i, row) for what each row of `rows` stores in columns from where the last call for it, or
+    // begin(), ended up to `end`; whether there was any.
+    void begin(const SparseBatch<T>& x, index_t column) {
+        for (index_t i = 0; i < x.rows; ++i) cursors_.data()[i] = find(x, i, column);
+    }
+    template <class F>
+    bool each_row(const SparseBatch<T>& x, Range rows, index_t end, const Place& place, F f) {
+        bool any = false;
+        for (index_t i = rows.begin; i < rows.end; ++i) {
+            const Range positions = advance(x, i, end);
+            if (positions.size() == 0) continue;
+            f(i, x.read(i, positions, place, space_));
+            any = true;
+        }
+        return any;
+    }
+
     // f(column, row) for each column in `own` with stored values, in increasing order; `row` has
     // the rows' numbers as its columns.
     template <class F>
     void each_column(const SparseBatch<T>& x, Range own, const Place& place, F f) {
-        for (index_t i = 0; i < x.rows; ++i) cursors_.data()[i] = find(x, i, own.begin);
+        begin(x, own.begin);
         by_groups(x, own, place, [&] {
             const int32_t* const rows = sorted_rows_.data();
             for (index_t e = 0, end; e < entries_; e = end) {
@@ -128,6 +145,20 @@ private:
         explicit Histogram(Range columns);
         index_t start(int bucket) const { return begin + (static_cast<index_t>(bucket) << shift); }
     };
+
+    // The positions of row i before column `end`, behind which its cursor is then.
+    Range advance(const SparseBatch<T>& x, index_t i, index_t end) {
+        const index_t first = cursors_.data()[i], stop = x.positions(i).end;
+        index_t at = first;
+        if (x.x->wide_columns) {
+            while (at < stop && x.x->column_at(at) < end) ++at;
+        } else {
+            const int32_t* const columns = static_cast<const int32_t*>(x.x->column);
+            while (at < stop && columns[at] < end) ++at;
+        }
+        cursors_.data()[i] = at;
+        return {first, at};
+    }
 
     static index_t find(const SparseBatch<T>& x, index_t i, index_t column);
     void count(const SparseBatch<T>& x, Range columns, Histogram& h) const;
