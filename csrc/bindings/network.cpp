@@ -52,32 +52,41 @@ public:
     }
 
     // The output of layer `stage` (of those with weights); predictions: of the last one, as such.
-    void forward(const py::array& x, index_t stage, bool predictions, py::array out) const {
+    void forward(const py::object& x, index_t stage, bool predictions, py::array out) const {
         const auto& stages = network_.stages();
         require(stage >= 0 && stage < static_cast<index_t>(stages.size()), "no such layer");
         const index_t layers = stages[static_cast<std::size_t>(stage)].stop;
-        const Matrix m = matrix_of(x, network_.inputs(), "X");
-        require(out.ndim() == 2 && out.shape(0) == m.rows &&
+        const CsrMatrix* const sparse = sparse_of(x, network_.inputs());
+        const Matrix m = sparse ? Matrix() : matrix_of(as_dense(x), network_.inputs(), "X");
+        require(out.ndim() == 2 && out.shape(0) == (sparse ? sparse->rows : m.rows) &&
                     out.shape(1) == network_.layer(layers - 1).outputs(),
                 "out has the wrong shape");
+        if (sparse) check_sparse(*sparse, nullptr, sparse->rows);
         T* const result = writable<T>(out, "out");
         UsualFloatState usual;
         py::gil_scoped_release release;
-        network_.forward(m, layers, predictions, result);
+        if (sparse) {
+            network_.forward(*sparse, layers, predictions, result);
+        } else {
+            network_.forward(m, layers, predictions, result);
+        }
     }
 
     // The predictions as the next step of training makes them; `noise`: dropout's key and step.
-    void forward_training(const py::array& x, const py::array& noise, py::array out) {
-        const Matrix m = matrix_of(x, network_.inputs(), "X");
-        require(m.rows >= 1, "there are no samples");
-        require(out.ndim() == 2 && out.shape(0) == m.rows && out.shape(1) == network_.outputs(),
-                "out has the wrong shape");
+    void forward_training(const py::object& x, const py::array& noise, py::array out) {
+        Samples samples;
+        samples.x = x_of(x, network_.inputs(), samples.sparse);
+        require(samples.x.rows >= 1, "there are no samples");
+        require(
+            out.ndim() == 2 && out.shape(0) == samples.x.rows && out.shape(1) == network_.outputs(),
+            "out has the wrong shape");
+        if (samples.sparse) check_sparse(*samples.sparse, nullptr, samples.x.rows);
         T* const result = writable<T>(out, "out");
         const Place place = place_of(noise);
         const Busy busy(busy_);
         UsualFloatState usual;
         py::gil_scoped_release release;
-        trainer_.predict_in_training(m, place, result);
+        trainer_.predict_in_training(samples, place, result);
     }
 
     // `self` is this object in Python, which the builtin keeps alive.
@@ -85,14 +94,14 @@ public:
 
     // The loss's sum over the rows; the parameters' gradient of its mean, laid out as they are,
     // goes to `gradient`. `noise`: dropout's key and step, or none.
-    py::dict gradients(const py::array& x, const py::array& y, bool labels,
+    py::dict gradients(const py::object& x, const py::array& y, bool labels,
                        const std::optional<py::array>& weights, py::array gradient,
                        const std::optional<py::array>& noise) {
         const Busy busy(busy_);
         require(gradient.size() == network_.parameter_count(), "gradient has the wrong size");
         Optimizer<T> copy{Rule::copy, writable<T>(gradient, "gradient")};
         Course course;
-        course.batch_size = x.shape(0);
+        course.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
         take_noise(noise, course);
         return dict_of(run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none()));
     }
@@ -100,7 +109,7 @@ public:
     // `figures` has a row for each epoch to be trained: its loss's and its penalties' sums and its
     // seconds, written when it is whole. `order` has the samples of one epoch after another.
     // `noise`: dropout's key, and the number of steps so far, which goes on here.
-    py::dict train(const py::array& x, const py::array& y, bool labels,
+    py::dict train(const py::object& x, const py::array& y, bool labels,
                    const std::optional<py::array>& weights, const std::optional<py::array>& order,
                    index_t batch_size, const BoundOptimizer<T>& optimizer, py::array noise,
                    bool penalty_by_weight, py::array figures, const py::object& report) {
@@ -214,6 +223,7 @@ private:
 
     void differentiate(const Samples& samples, const T* dout, py::array& dx,
                        const Optimizer<T>* gradient, const std::optional<py::array>& noise) {
+        require(!samples.sparse, "the gradient of a sparse X is dense: pass X.toarray()");
         require(samples.x.rows >= 1, "there are no samples");
         require(dx.size() == samples.x.rows * network_.inputs(), "dx has the wrong size");
         check_labels(samples, nullptr, samples.x.rows, network_.outputs());
@@ -226,7 +236,7 @@ private:
     }
 
     // The caller is `Busy`. What `report` raised, if that ended it, goes to `failure`.
-    CourseResult run(const py::array& x, const py::array& y, bool labels,
+    CourseResult run(const py::object& x, const py::array& y, bool labels,
                      const std::optional<py::array>& weights, const std::optional<py::array>& order,
                      Course course, const Optimizer<T>& optimizer, EpochFigures* figures,
                      const py::object& report, std::exception_ptr* failure = nullptr) {
@@ -247,6 +257,7 @@ private:
         }
         require(course.count >= 1, "there are no samples");
         check_labels(samples, course.order, all, network_.outputs());
+        if (samples.sparse) check_sparse(*samples.sparse, course.order, all);
 
         UsualFloatState usual;
         py::gil_scoped_release release;
@@ -362,6 +373,9 @@ void gather_rows(const py::array& x, const std::optional<py::array>& rows, py::a
 void bind_network(py::module_& m) {
     m.attr("STAGED_BYTES") = staged_bytes;
     m.def("gather_rows", &gather_rows, py::arg("x"), py::arg("rows"), py::arg("out"));
+    py::class_<BoundCsr>(m, "CsrMatrix")
+        .def(py::init<py::array, py::array, py::array, index_t>(), py::arg("starts"),
+             py::arg("columns"), py::arg("values"), py::arg("width"));
     bind_network_of<float>(m, "NetworkF32");
     bind_network_of<double>(m, "NetworkF64");
 }

@@ -44,6 +44,11 @@ inline DType dtype_of(const py::array& a) {
     }
 }
 
+inline py::array as_dense(const py::object& x) {
+    if (!py::isinstance<py::array>(x)) throw py::type_error("X must be an array");
+    return py::reinterpret_borrow<py::array>(x);
+}
+
 inline Matrix matrix_of(const py::array& a, index_t columns, const char* name) {
     require(a.ndim() == 2 && a.shape(1) == columns,
             (std::string(name) + " has the wrong shape").c_str());
@@ -59,6 +64,57 @@ inline Matrix matrix_of(const py::array& a, index_t columns, const char* name) {
     return m;
 }
 
+// The arrays of a sparse matrix in compressed rows, as an object of Python's. Classes there may
+// derive from it.
+class BoundCsr {
+public:
+    BoundCsr(py::array starts, py::array columns, py::array values, index_t width)
+        : starts_(std::move(starts)), columns_(std::move(columns)), values_(std::move(values)) {
+        for (const py::array* a : {&starts_, &columns_, &values_}) {
+            require(a->ndim() == 1 && PyArray_ISCARRAY_RO(as_array(a->ptr())),
+                    "the arrays of a sparse matrix must be contiguous vectors");
+        }
+        require(starts_.size() >= 1 && columns_.size() == values_.size(),
+                "the arrays of a sparse matrix differ in length");
+        require(width >= 0, "a sparse matrix has a negative width");
+        csr_.rows = starts_.size() - 1;
+        csr_.columns = width;
+        csr_.stored = values_.size();
+        csr_.row_starts = starts_.data();
+        csr_.column = columns_.data();
+        csr_.wide_starts = is_wide(starts_);
+        csr_.wide_columns = is_wide(columns_);
+        csr_.values = static_cast<const char*>(values_.data());
+        csr_.dtype = dtype_of(values_);
+        csr_.value_bytes = values_.itemsize();
+    }
+    const CsrMatrix& csr() const { return csr_; }
+
+private:
+    static bool is_wide(const py::array& a) {
+        const DType type = dtype_of(a);
+        require(type == DType::i32 || type == DType::i64,
+                "the indices of a sparse matrix must be int32 or int64");
+        return type == DType::i64;
+    }
+    py::array starts_, columns_, values_;
+    CsrMatrix csr_;
+};
+
+// X as such a matrix, if it is one.
+inline const CsrMatrix* sparse_of(const py::object& x, index_t columns) {
+    if (!py::isinstance<BoundCsr>(x)) return nullptr;
+    const CsrMatrix& csr = x.cast<const BoundCsr&>().csr();
+    require(csr.columns == columns, "X has the wrong shape");
+    return &csr;
+}
+// Refuses one whose arrays are none, in the `count` rows that an order names (null: in the first).
+inline void check_sparse(const CsrMatrix& x, const int64_t* order, index_t count) {
+    const char* const fault =
+        order && count < x.rows ? find_fault(x, order, count) : find_fault(x, nullptr, x.rows);
+    require(!fault, fault);
+}
+
 // A contiguous vector of n values of T.
 template <class T>
 const T* vector_of(const py::array& a, index_t n, const char* name) {
@@ -69,13 +125,23 @@ const T* vector_of(const py::array& a, index_t n, const char* name) {
     return static_cast<const T*>(a.data());
 }
 
+// X, of sparse samples only the shape: their values are in `sparse`, which is null for dense ones.
+inline Matrix x_of(const py::object& x, index_t inputs, const CsrMatrix*& sparse) {
+    sparse = sparse_of(x, inputs);
+    if (!sparse) return matrix_of(as_dense(x), inputs, "X");
+    Matrix shape;
+    shape.rows = sparse->rows;
+    shape.columns = inputs;
+    return shape;
+}
+
 // y: labels or values; weights: one a sample, or none.
-inline Samples samples_of(const py::array& x, const py::array& y, bool labels,
+inline Samples samples_of(const py::object& x, const py::array& y, bool labels,
                           const std::optional<py::array>& weights, index_t inputs,
                           index_t outputs) {
     Samples s;
-    s.x = matrix_of(x, inputs, "X");
-    require(y.ndim() >= 1 && y.shape(0) == x.shape(0), "X and y differ in length");
+    s.x = x_of(x, inputs, s.sparse);
+    require(y.ndim() >= 1 && y.shape(0) == s.x.rows, "X and y differ in length");
     if (labels) {
         s.labels = vector_of<int64_t>(y, s.x.rows, "labels");
     } else {

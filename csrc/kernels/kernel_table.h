@@ -95,6 +95,34 @@ struct Gemm {
     Ahead* ahead;     // or null
 };
 
+// c (n values) = a row of a sparse matrix times b (rows contiguous), and max(floor, c + bias) if
+// there is a bias.
+template <class T>
+struct SparseProduct {
+    index_t n, count;        // values of c; stored values of the row
+    const int32_t* columns;  // theirs, increasing
+    const T* values;
+    const T* b;
+    index_t b_row;
+    bool b_is_far;  // its rows are to be prefetched
+    T* c;
+    const T* bias;  // n values, or null
+    T floor;
+};
+
+// c[columns[e] - first] (n values) += values[e] row, for each stored value e of a row of a sparse
+// matrix, and touched[columns[e] - first] = 1.
+template <class T>
+struct SparseOuter {
+    index_t n, count;
+    const int32_t* columns;  // increasing
+    const T* values;
+    const T* row;  // n values
+    index_t first;
+    T* c;
+    uint8_t* touched;
+};
+
 // What a loss needs to know of a block of rows. Targets are labels or rows of values.
 template <class T>
 struct LossRows {
@@ -115,6 +143,8 @@ struct Kernels {
     void (*gemm)(const Gemm<T>&);
     int tile_rows, tile_columns;  // of the micro-kernel: the grain for dividing work
     bool asks_ahead;              // whether it is worth while to give products an Ahead
+    void (*sparse_product)(const SparseProduct<T>&);
+    void (*sparse_outer)(const SparseOuter<T>&);
 
     // to[i * to_row + j] = from[i * row + j * column]
     void (*copy)(const T* from, index_t row, index_t column, index_t rows, index_t columns, T* to,

@@ -3,6 +3,7 @@
 #include "kernels/dropout.h"
 #include "kernels/gemm.h"
 #include "kernels/losses.h"
+#include "kernels/sparse.h"
 
 PYNN_ISA_BEGIN
 
@@ -13,6 +14,8 @@ constexpr Kernels<T> kernels = {
     tile_rows_max,
     panel_vectors * Vec<T>::width,
     asks_ahead,
+    sparse_product_kernel<T>,
+    sparse_outer_kernel<T>,
     copy_block<T>,
     relu_kernel<T>,
     sigmoid_kernel<T>,

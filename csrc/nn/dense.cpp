@@ -1,6 +1,7 @@
 #include "nn/dense.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "dispatch/dispatch.h"
@@ -84,13 +85,53 @@ public:
                          const Update<T>& update, Scratch<T>& scratch) const override {
         follow_weights(x, delta, rows, part(inputs_, index, count, inputs_ >= 16 * count ? 8 : 1),
                        update, scratch);
-        const Range columns = part(outputs_, index, count, 16);
-        if (!bias_ || columns.size() == 0) return;
-        T* const gradient = scratch.gradient.reserve(columns.size());
-        kernels<T>().column_sums(delta + columns.begin, outputs_, gradient, rows, columns.size());
-        Update<T> of_biases = update;  // which are never penalised
-        of_biases.l1 = of_biases.l2 = T(0);
-        kernels<T>().update(of_biases, gradient, b_ + columns.begin, columns.size());
+        follow_biases(delta, rows, index, count, update, scratch);
+    }
+
+    void reserve_sparse(index_t rows, index_t stored, index_t longest_row, int threads,
+                        Scratch<T>& scratch) const override {
+        scratch.sparse.space.reserve(longest_row);
+        scratch.sparse.columns.reserve(rows, stored, longest_row, threads);
+        const index_t columns = block_columns(rows), n = columns * outputs_;
+        T* const gradient = scratch.sparse.gradient.reserve(n);
+        std::fill(gradient, gradient + n, T(0));
+        uint8_t* const touched = scratch.sparse.touched.reserve(columns);
+        std::fill(touched, touched + columns, uint8_t(0));
+        if (rows > k_chunk) {
+            T* const sum = scratch.sparse.sum.reserve(n);
+            std::fill(sum, sum + n, T(0));
+        }
+        scratch.gradient.reserve(outputs_);
+    }
+
+    void forward_sparse(const T* parameters, const SparseBatch<T>& x, Range own, T* y,
+                        Scratch<T>& scratch) const override {
+        SparseProduct<T> p = sparse_product(parameters + w_, inputs_);
+        if (bias_) p.bias = parameters + b_;
+        p.floor = activation_ == Activation::relu ? T(0) : -std::numeric_limits<T>::infinity();
+        scratch.sparse.finite = true;
+        p.c = y;
+        for (index_t i = own.begin; i < own.end; ++i, p.c += outputs_) {
+            multiply(p, x.read(i, x.positions(i), scratch.place, scratch.sparse.space,
+                               &scratch.sparse.finite));
+        }
+        activate_settled<T>(pending_activation(activation_, bias_), y, y, own.size() * outputs_);
+    }
+
+    void follow_sparse_gradient(const SparseBatch<T>& x, const T* delta, int index, int count,
+                                const Update<T>& given, Scratch<T>& scratch) const override {
+        const Update<T> update = penalised(given);
+        // (Sorted by columns, a stored value takes longer than a column that has none otherwise.)
+        const bool few = leaves_the_rest(update) && x.stored() < inputs_ / 4;
+        // What a column costs, in stored values.
+        const double column_cost = few ? 0.0 : 4.0;
+        const Range own = scratch.sparse.columns.divide(x, column_cost, index, count);
+        if (few) {
+            follow_columns(x, delta, own, update, scratch);
+        } else {
+            follow_all_columns(x, delta, own, update, scratch);
+        }
+        follow_biases(delta, x.rows, index, count, given, scratch);
     }
 
     index_t penalty_pieces() const override {
@@ -223,6 +264,112 @@ private:
             multiply(g, scratch);
             kernels<T>().update(update, gradient, w_ + i * outputs_, g.m * outputs_);
         }
+    }
+
+    void follow_biases(const T* delta, index_t rows, int index, int count, const Update<T>& update,
+                       Scratch<T>& scratch) const {
+        const Range columns = part(outputs_, index, count, 16);
+        if (!bias_ || columns.size() == 0) return;
+        T* const gradient = scratch.gradient.reserve(columns.size());
+        kernels<T>().column_sums(delta + columns.begin, outputs_, gradient, rows, columns.size());
+        Update<T> of_biases = update;  // which are never penalised
+        of_biases.l1 = of_biases.l2 = T(0);
+        kernels<T>().update(of_biases, gradient, b_ + columns.begin, columns.size());
+    }
+
+    // A row of a sparse matrix times b (rows x outputs).
+    SparseProduct<T> sparse_product(const T* b, index_t rows) const {
+        constexpr index_t far_bytes = 256 * 1024;
+        SparseProduct<T> p{};
+        p.n = outputs_;
+        p.b = b;
+        p.b_row = outputs_;
+        p.b_is_far = rows * outputs_ * static_cast<index_t>(sizeof(T)) > far_bytes;
+        return p;
+    }
+    static void multiply(SparseProduct<T> p, const SparseRow<T>& row) {
+        p.count = row.count;
+        p.columns = row.columns;
+        p.values = row.values;
+        kernels<T>().sparse_product(p);
+    }
+
+    // Whether a parameter whose gradient is 0 stays what it is.
+    static bool leaves_the_rest(const Update<T>& u) {
+        return u.rule == Rule::sgd && u.keep == T(1) && u.l1 == T(0) && u.l2 == T(0) &&
+               std::isfinite(u.rate);
+    }
+
+    // The rows of W whose features occur, each with its gradient.
+    void follow_columns(const SparseBatch<T>& x, const T* delta, Range own, const Update<T>& update,
+                        Scratch<T>& scratch) const {
+        SparseProduct<T> p = sparse_product(delta, x.rows);
+        p.c = scratch.gradient.data();
+        const auto follow = [&](index_t column, const SparseRow<T>& row) {
+            multiply(p, row);
+            kernels<T>().update(update, p.c, w_ + column * outputs_, outputs_);
+        };
+        scratch.sparse.columns.each_column(x, own, scratch.place, follow);
+    }
+
+    // All rows of W, a block at a time: the block's part of each row of x adds to the gradient,
+    // which stays in the cache. Most of it is 0, and all of it between two uses.
+    void follow_all_columns(const SparseBatch<T>& x, const T* delta, Range own,
+                            const Update<T>& update, Scratch<T>& scratch) const {
+        SparseScratch<T>& s = scratch.sparse;
+        const index_t width = block_columns(x.rows);
+        const bool in_pieces = x.rows > k_chunk;
+        T* const gradient = in_pieces ? s.sum.data() : s.gradient.data();
+        SparseOuter<T> p{};
+        p.n = outputs_;
+        p.c = s.gradient.data();
+        p.touched = s.touched.data();
+        s.columns.begin(x, own.begin);
+        for (p.first = own.begin; p.first < own.end; p.first += width) {
+            const Range block{p.first, std::min(own.end, p.first + width)};
+            const auto add = [&](index_t row, const SparseRow<T>& stored) {
+                p.count = stored.count;
+                p.columns = stored.columns;
+                p.values = stored.values;
+                p.row = delta + row * outputs_;
+                kernels<T>().sparse_outer(p);
+            };
+            for (index_t row = 0; row < x.rows; row += k_chunk) {
+                const Range rows{row, std::min(x.rows, row + k_chunk)};
+                const bool any = s.columns.each_row(x, rows, block.end, scratch.place, add);
+                if (in_pieces && any) take_touched(s, block.size(), s.sum.data());
+            }
+            kernels<T>().update(update, gradient, w_ + block.begin * outputs_,
+                                block.size() * outputs_);
+            if (in_pieces) {
+                std::fill(gradient, gradient + block.size() * outputs_, T(0));
+            } else {
+                take_touched(s, block.size(), nullptr);
+            }
+        }
+    }
+
+    // The gradient of the touched columns is added to `sum` (or none), and is 0 again.
+    void take_touched(SparseScratch<T>& s, index_t columns, T* sum) const {
+        uint8_t* const touched = s.touched.data();
+        uint8_t* const end = touched + columns;
+        for (uint8_t* at = touched; (at = std::find(at, end, uint8_t(1))) != end; ++at) {
+            *at = 0;
+            const index_t first = (at - touched) * outputs_;
+            T* const gradient = s.gradient.data() + first;
+            if (sum) {
+                for (index_t j = 0; j < outputs_; ++j) sum[first + j] += gradient[j];
+            }
+            std::fill(gradient, gradient + outputs_, T(0));
+        }
+    }
+
+    // Rows of W whose gradient stays in the L2 cache. (Every row of x is looked at for each block,
+    // so many rows have larger ones.)
+    index_t block_columns(index_t rows) const {
+        constexpr index_t block = 128 * 1024 / sizeof(T), many = 4096;
+        const index_t values = block * std::clamp<index_t>(rows / many, 1, 8);
+        return std::clamp<index_t>(values / outputs_, 1, inputs_);
     }
 
     static constexpr index_t penalty_piece = 4096;

@@ -32,6 +32,18 @@ public:
         differentiate_settled(below, x, dx, rows * size_);
     }
 
+    void forward_stored(const SparseRow<T>& x, index_t row, const Place& at, T* y) const override {
+        if (!at.training) {
+            std::copy(x.values, x.values + x.count, y);
+            return;
+        }
+        const Noise noise{at.key, at.step, number_};
+        for (index_t e = 0; e < x.count; ++e) {
+            kernels<T>().dropout(noise, threshold_, factor_, x.values + e, y + e,
+                                 row * size_ + x.columns[e], 1);
+        }
+    }
+
 private:
     void drop(const T* x, T* y, index_t rows, const Place& at) const {
         if (!at.training) {

@@ -12,6 +12,7 @@
 #include "nn/activation.h"
 #include "nn/buffer.h"
 #include "nn/parallel.h"
+#include "nn/sparse.h"
 
 namespace pynn {
 
@@ -22,9 +23,22 @@ struct Place {
     index_t first_row = 0;
 };
 
+// What a thread needs for a sparse mini-batch.
+template <class T>
+struct SparseScratch {
+    RowSpace<T> space;
+    ColumnReader<T> columns;
+    // Of a block of rows of W, and which of them are not zeros; and a sum over pieces of rows. All
+    // are zeros between two uses.
+    Buffer<T> gradient, sum;
+    Buffer<uint8_t> touched;
+    bool finite = true;  // the values that the thread has read
+};
+
 // What a thread works with besides its operands.
 template <class T>
 struct Scratch {
+    SparseScratch<T> sparse;
     Buffer<char> workspace;  // of the products
     Buffer<T> gradient;      // a piece of a layer's gradient
     Ahead ahead{};           // what the products ask memory for
@@ -92,6 +106,16 @@ public:
     // parameters are penalised, so is the gradient: `update`'s penalties are factors of its own.
     virtual void follow_gradient(const T*, const T*, index_t, int, int, const Update<T>&,
                                  Scratch<T>&) const {}
+
+    // A first layer for sparse samples: rows `own` of the mini-batch to y, and the update by the
+    // gradient, with the bits of the calls above. Others are never asked.
+    virtual void reserve_sparse(index_t, index_t, index_t, int, Scratch<T>&) const {}
+    virtual void forward_sparse(const T*, const SparseBatch<T>&, Range, T*, Scratch<T>&) const {}
+    virtual void follow_sparse_gradient(const SparseBatch<T>&, const T*, int, int, const Update<T>&,
+                                        Scratch<T>&) const {}
+
+    // Stored values of row `index` of a sparse mini-batch, by a layer that maps 0 to 0.
+    virtual void forward_stored(const SparseRow<T>&, index_t, const Place&, T*) const {}
 
     // The penalties on the parameters, in pieces that are the same for any number of threads.
     virtual index_t penalty_pieces() const { return 0; }

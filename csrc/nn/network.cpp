@@ -51,6 +51,22 @@ double Network<T>::step_operations() const {
            2.0 * static_cast<double>(layer(stages_.front().layer).parameter_count());
 }
 
+// Of the first layer's parameters a row needs those of its stored values only.
+template <class T>
+double Network<T>::forward_operations(double stored) const {
+    const Layer<T>& first = layer(stages_.front().layer);
+    const double outputs = static_cast<double>(first.outputs());
+    return forward_operations() - 2.0 * static_cast<double>(first.parameter_count()) +
+           2.0 * stored * outputs;
+}
+
+template <class T>
+double Network<T>::step_operations(double stored) const {
+    const Layer<T>& first = layer(stages_.front().layer);
+    const double outputs = static_cast<double>(first.outputs());
+    return 3.0 * forward_operations(stored) - 2.0 * stored * outputs;
+}
+
 // Few rows and large parameters: the threads divide each layer.
 template <class T>
 void Network<T>::forward_divided(const Matrix& x, index_t layers, bool predictions, int threads,
@@ -148,6 +164,54 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
         }
         if (index == 0 && count > 1) {
             Stint::did(static_cast<double>(done) / static_cast<double>(x.rows));
+        }
+    };
+    run_team(threads, work);
+}
+
+template <class T>
+void Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions, T* out) const {
+    const bool far = has_far_parameters(true);
+    const index_t block_bytes = (far ? 1024 : 256) * 1024;
+    const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_output_;
+    const index_t stored = x.rows > 0 ? x.start(x.rows) - x.start(0) : 0;
+    const double per_row =
+        static_cast<double>(stored) / static_cast<double>(std::max<index_t>(x.rows, 1));
+    const int threads =
+        threads_for(forward_operations(per_row) * static_cast<double>(x.rows), parts(x.rows, true));
+    const index_t share = (x.rows + 4 * threads - 1) / (4 * threads);
+    const index_t block =
+        std::max<index_t>(1, std::min(share, std::clamp<index_t>(fitting, 28, 512)));
+    const index_t longest = most_stored_in_row(x);
+    const index_t lowest = stages_.front().layer, n_out = layer(layers - 1).outputs();
+    const SparseBatch<T> batch{&x, nullptr, 0, x.rows, nullptr};
+    std::atomic<index_t> next{0};
+    const auto work = [&](int, int) {
+        Scratch<T> scratch;
+        scratch.far_parameters = far;
+        scratch.sparse.space.reserve(longest);
+        Buffer<T> buffers[2];
+        for (;;) {
+            const index_t first = next.fetch_add(block, std::memory_order_relaxed);
+            if (first >= x.rows) break;
+            const index_t rows = std::min(block, x.rows - first);
+            T* const result = out + first * n_out;
+            int turn = 0;
+            const T* input = nullptr;
+            for (index_t l = lowest; l < layers; ++l) {
+                if (!layer(l).predicts()) continue;
+                T* const output =
+                    l == layers - 1 ? result : buffers[turn].reserve(block * widest_output_);
+                if (l == lowest) {
+                    const Range own{first, first + rows};
+                    layer(l).forward_sparse(parameters_, batch, own, output, scratch);
+                } else {
+                    layer(l).forward(parameters_, input, output, rows, scratch);
+                }
+                input = output;
+                turn = 1 - turn;
+            }
+            if (predictions) loss_->predict(result, rows, n_out);
         }
     };
     run_team(threads, work);

@@ -33,15 +33,15 @@ public:
     // Each stage's parameters start on a cache line of their own; so many values are the block.
     index_t parameter_count() const { return parameter_count_; }
     // Whether they leave the L2 cache between two uses of a layer's.
-    bool has_far_parameters() const {
-        return parameter_count_ * static_cast<index_t>(sizeof(T)) > near_bytes;
-    }
+    bool has_far_parameters(bool sparse = false) const { return dense_bytes(sparse) > near_bytes; }
     // Whether so many threads divide each layer by itself (layer.h).
-    bool divides_layers(int threads) const { return threads > 1 && has_far_parameters(); }
+    bool divides_layers(int threads, bool sparse = false) const {
+        return threads > 1 && has_far_parameters(sparse);
+    }
     // How many parts there are to give to threads, of so many rows: columns too, if the parameters
     // are so large that what the threads save outweighs their meetings whatever the rows.
-    index_t parts(index_t rows) const {
-        const bool very_far = parameter_count_ * static_cast<index_t>(sizeof(T)) > 4 * near_bytes;
+    index_t parts(index_t rows, bool sparse = false) const {
+        const bool very_far = dense_bytes(sparse) > 4 * near_bytes;
         return very_far ? std::max(rows / 8, widest_ / 64) : rows / 8;
     }
     void set_parameters(T* parameters) { parameters_ = parameters; }
@@ -50,6 +50,9 @@ public:
     // Floating-point operations of a row: forward, and of a whole training step.
     double forward_operations() const;
     double step_operations() const;
+    // The same with sparse samples, of so many stored values a row.
+    double forward_operations(double stored) const;
+    double step_operations(double stored) const;
 
     // The penalties on the parameters: their pieces, whose order is that of their sum.
     index_t penalty_pieces() const { return static_cast<index_t>(penalties_.size()); }
@@ -62,8 +65,14 @@ public:
     // out (rows x outputs of layer `layers` - 1) = the first `layers` layers' outputs, turned into
     // predictions if asked.
     void forward(const Matrix& x, index_t layers, bool predictions, T* out) const;
+    void forward(const CsrMatrix& x, index_t layers, bool predictions, T* out) const;
 
 private:
+    // The parameters that every row needs: with sparse samples not the first layer's.
+    index_t dense_bytes(bool sparse) const {
+        const index_t first = sparse ? layer(stages_.front().layer).parameter_count() : 0;
+        return (parameter_count_ - first) * static_cast<index_t>(sizeof(T));
+    }
     void forward_divided(const Matrix& x, index_t layers, bool predictions, int threads,
                          T* out) const;
 

@@ -60,11 +60,12 @@ double sum_in_order(const double* x, index_t n) {
 template <class T>
 void Trainer<T>::prepare(index_t batch, bool gathers, int threads) {
     const std::size_t layers = static_cast<std::size_t>(network_.layer_count());
+    const index_t lowest = sparse_ ? network_.stages().front().layer : 0;
     if (outputs_.size() < layers) {
         outputs_ = std::vector<Buffer<T>>(layers);
         deltas_ = std::vector<Buffer<T>>(layers);
     }
-    for (std::size_t l = 0; l < layers; ++l) {
+    for (std::size_t l = static_cast<std::size_t>(lowest); l < layers; ++l) {
         const index_t n = network_.layer(static_cast<index_t>(l)).outputs();
         outputs_[l].reserve(batch * n);
         deltas_[l].reserve(batch * n);
@@ -80,10 +81,26 @@ void Trainer<T>::prepare(index_t batch, bool gathers, int threads) {
         scratch_ = std::vector<Scratch<T>>(static_cast<std::size_t>(threads));
     }
     for (Scratch<T>& scratch : scratch_) {
-        scratch.far_parameters = network_.has_far_parameters();
-        for (index_t l = 0; l < network_.layer_count(); ++l) {
+        scratch.far_parameters = network_.has_far_parameters(sparse_);
+        for (index_t l = sparse_ ? lowest + 1 : 0; l < network_.layer_count(); ++l) {
             network_.layer(l).reserve(batch, scratch);
         }
+    }
+}
+
+template <class T>
+void Trainer<T>::prepare_sparse(const Samples& samples, const Course& course, index_t batch,
+                                int threads) {
+    const CsrMatrix& x = *samples.sparse;
+    index_t stored = 0;
+    for (index_t epoch = 0; epoch < (course.order ? course.epochs : 1); ++epoch) {
+        const int64_t* const order = course.order ? course.order + epoch * course.count : nullptr;
+        stored = std::max(stored, most_stored(x, order, course.count, batch));
+    }
+    const index_t longest = most_stored_in_row(x);
+    for (Scratch<T>& scratch : scratch_) {
+        network_.layer(network_.stages().front().layer)
+            .reserve_sparse(batch, stored, longest, threads, scratch);
     }
 }
 
@@ -91,31 +108,48 @@ template <class T>
 typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, const int64_t* order,
                                                       index_t first, index_t rows,
                                                       const RowStage& stage) const {
-    const RowSource x = stage.x({&samples.x, order, first});
-    const T* const there = x.order ? nullptr : in_place<T>(*x.m, x.first);
     const double weight = samples.weights ? weight_of(samples.weights, order, first, rows)
                                           : static_cast<double>(rows);
-    return {first,  rows, there ? there : x_.data(),
-            weight, x,    stage.targets({&samples.targets, order, first}),
-            0};
+    const RowSource targets = stage.targets({&samples.targets, order, first});
+    if (sparse_) {
+        const bool drops = network_.stages().front().layer > 0;
+        const SparseBatch<T> sparse{samples.sparse, order, first, rows,
+                                    drops ? &network_.layer(0) : nullptr};
+        return {first, rows, nullptr, weight, {}, targets, sparse, 0};
+    }
+    const RowSource x = stage.x({&samples.x, order, first});
+    const T* const there = x.order ? nullptr : in_place<T>(*x.m, x.first);
+    return {first, rows, there ? there : x_.data(), weight, x, targets, {}, 0};
 }
 
 template <class T>
 void Trainer<T>::forward(MiniBatch batch, const Member& me) {
     const Range own = part(batch.rows, me.index, me.count);
     const index_t rows = own.size();
-    const bool gathers = batch.x == x_.data();
-    const T* input = batch.x + own.begin * network_.inputs();
-    if (gathers && rows > 0) {
-        const RowSource& from = batch.x_from;
-        gather(*from.m, from.order, from.first + own.begin, rows,
-               x_.data() + own.begin * network_.inputs());
+    const bool gathers = sparse_ || batch.x == x_.data();
+    const T *whole = batch.x, *input = whole;  // of the first layer that is not yet done
+    index_t first = 0;
+    if (sparse_) {
+        first = network_.stages().front().layer;
+        T* const output = outputs(first, own.begin);
+        network_.layer(first).forward_sparse(network_.parameters(), batch.sparse, own, output,
+                                             scratch(me));
+        whole = outputs(first);
+        input = output;
+        ++first;
+    } else {
+        input += own.begin * network_.inputs();
+        if (gathers && rows > 0) {
+            const RowSource& from = batch.x_from;
+            gather(*from.m, from.order, from.first + own.begin, rows,
+                   x_.data() + own.begin * network_.inputs());
+        }
     }
-    if (network_.divides_layers(me.count)) {
+    if (network_.divides_layers(me.count, sparse_)) {
         scratch(me).place.first_row = batch.before;
         if (gathers) me.wait();
-        input = batch.x;
-        for (index_t l = 0; l < network_.layer_count(); ++l) {
+        input = whole;
+        for (index_t l = first; l < network_.layer_count(); ++l) {
             network_.layer(l).forward_part(network_.parameters(), input, outputs(l), batch.rows,
                                            me.index, me.count, scratch(me));
             me.wait();
@@ -123,7 +157,7 @@ void Trainer<T>::forward(MiniBatch batch, const Member& me) {
         }
     } else if (rows > 0) {
         scratch(me).place.first_row = batch.before + own.begin;
-        for (index_t l = 0; l < network_.layer_count(); ++l) {
+        for (index_t l = first; l < network_.layer_count(); ++l) {
             T* const output = outputs(l, own.begin);
             network_.layer(l).forward(network_.parameters(), input, output, rows, scratch(me));
             input = output;
@@ -133,7 +167,8 @@ void Trainer<T>::forward(MiniBatch batch, const Member& me) {
 
 template <class T>
 void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniBatch batch,
-                             Range own) {
+                             const Member& me) {
+    const Range own = part(batch.rows, me.index, me.count);
     const index_t rows = own.size(), at = batch.first + own.begin;
     const index_t last = network_.layer_count() - 1, n_out = network_.outputs();
     Target<T> target;
@@ -167,10 +202,10 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
                          smoothed_.data() + own.begin * n_out);
     // An infinite input can give a finite loss (a saturated sigmoid, a ReLU that is off), but its
     // gradient is NaN.
-    if (!kernels<T>().all_finite(batch.x + own.begin * network_.inputs(),
-                                 rows * network_.inputs())) {
-        losses_.data()[own.begin] = std::numeric_limits<T>::quiet_NaN();
-    }
+    const bool finite = sparse_ ? scratch(me).sparse.finite
+                                : kernels<T>().all_finite(batch.x + own.begin * network_.inputs(),
+                                                          rows * network_.inputs());
+    if (!finite) losses_.data()[own.begin] = std::numeric_limits<T>::quiet_NaN();
 }
 
 template <class T>
@@ -179,7 +214,7 @@ void Trainer<T>::back(index_t lowest, MiniBatch batch, T* dx, const Member& me) 
     const index_t last = network_.layer_count() - 1, rows = own.size();
     differentiate_settled(network_.layer(last).activation(), outputs(last, own.begin),
                           deltas(last, own.begin), rows * network_.outputs());
-    const bool divides_layers = network_.divides_layers(me.count);
+    const bool divides_layers = network_.divides_layers(me.count, sparse_);
     for (index_t l = last; dx ? l >= 0 : l > lowest; --l) {
         const Layer<T>& layer = network_.layer(l);
         const bool is_first = l == 0;
@@ -203,6 +238,11 @@ template <class T>
 void Trainer<T>::follow_gradients(MiniBatch batch, const Member& me, const Update<T>& update) {
     for (const auto& stage : network_.stages()) {
         const index_t l = stage.layer;
+        if (sparse_ && l == network_.stages().front().layer) {
+            network_.layer(l).follow_sparse_gradient(batch.sparse, deltas(l), me.index, me.count,
+                                                     update, scratch(me));
+            continue;
+        }
         const T* const x = l == 0 ? batch.x : outputs(l - 1);
         network_.layer(l).follow_gradient(x, deltas(l), batch.rows, me.index, me.count, update,
                                           scratch(me));
@@ -321,7 +361,7 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     scratch(me).place = {course.training, course.key,
                          course.first_step + static_cast<uint64_t>(number)};
     forward(batch, me);
-    if (own.size() > 0) find_losses(c.samples, order, batch, own);
+    if (own.size() > 0) find_losses(c.samples, order, batch, me);
     back(c.lowest, batch, nullptr, me);
     const Range pieces = part(c.penalty_pieces, index, threads);
     for (index_t i = pieces.begin; i < pieces.end; ++i) {
@@ -379,18 +419,38 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
 }
 
 template <class T>
+double Trainer<T>::operations_of_step(const Samples& samples, const Optimizer<T>& optimizer,
+                                      index_t batch_size) const {
+    if (!sparse_) return network_.step_operations() * static_cast<double>(batch_size);
+    const CsrMatrix& x = *samples.sparse;
+    const double stored = static_cast<double>(x.start(x.rows) - x.start(0)) /
+                          static_cast<double>(std::max<index_t>(x.rows, 1));
+    const double operations = network_.step_operations(stored) * static_cast<double>(batch_size);
+    const bool leaves_most = optimizer.rule == Rule::sgd && optimizer.weight_decay == 0 &&
+                             network_.penalty_pieces() == 0 && optimizer.clip_norm == 0;
+    // (An update from memory takes about as long as so many operations.)
+    constexpr double per_parameter = 16;
+    return leaves_most
+               ? operations
+               : operations + per_parameter * static_cast<double>(network_.parameter_count());
+}
+
+template <class T>
 CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
                              const Optimizer<T>& optimizer, EpochFigures* figures,
                              const Report& report) {
     const index_t count = course.count, batch_size = std::min(course.batch_size, count);
-    const double operations = network_.step_operations() * static_cast<double>(batch_size);
+    sparse_ = samples.sparse != nullptr;
+    const double operations = operations_of_step(samples, optimizer, batch_size);
     const int wanted =
-        threads_for(operations, network_.parts(batch_size), worth_a_thread_in_training);
+        threads_for(operations, network_.parts(batch_size, sparse_), worth_a_thread_in_training);
     RowStage stage;
     stage.begin(samples.x, staged_type<T>(samples.x), samples.targets,
                 staged_type<T>(samples.targets), batch_size, count, course.order != nullptr);
     const RowSource first_rows = stage.x({&samples.x, course.order, 0});
-    prepare(batch_size, first_rows.order || !in_place<T>(*first_rows.m, 0), wanted);
+    const bool gathers = first_rows.order || !in_place<T>(*first_rows.m, 0);
+    prepare(batch_size, gathers && !sparse_, wanted);
+    if (sparse_) prepare_sparse(samples, course, batch_size, wanted);
     if (optimizer.clip_norm > 0) {
         const index_t n = network_.parameter_count();
         T* const gradient = gradient_.reserve(n);
@@ -450,14 +510,19 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
 }
 
 template <class T>
-void Trainer<T>::predict_in_training(const Matrix& x, const Place& place, T* out) {
-    Samples samples;
-    samples.x = x;
-    const index_t count = x.rows, n_out = network_.outputs(), block = std::min(block_rows, count);
+void Trainer<T>::predict_in_training(const Samples& samples, const Place& place, T* out) {
+    sparse_ = samples.sparse != nullptr;
+    const index_t count = samples.x.rows, n_out = network_.outputs();
+    const index_t block = sparse_ ? count : std::min(block_rows, count);
     const index_t last = network_.layer_count() - 1;
     const int wanted = threads_for(network_.forward_operations() * static_cast<double>(block),
                                    network_.parts(block), worth_a_thread_in_training);
-    prepare(block, !in_place<T>(x, 0), wanted);
+    prepare(block, !sparse_ && !in_place<T>(samples.x, 0), wanted);
+    if (sparse_) {
+        Course course;
+        course.count = count;
+        prepare_sparse(samples, course, block, wanted);
+    }
     const RowStage no_stage;  // (Rows in their own order are copied by tiles as they are.)
     Barrier barrier;
     run_team(wanted, [&](int index, int threads) {
@@ -486,6 +551,7 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
     const index_t count = samples.x.rows, n_in = network_.inputs(), n_out = network_.outputs();
     const index_t block = gradient ? count : std::min(block_rows, count);
     const index_t last = network_.layer_count() - 1;
+    sparse_ = false;
     const int wanted = threads_for(network_.step_operations() * static_cast<double>(block),
                                    network_.parts(block), worth_a_thread_in_training);
     prepare(block, !in_place<T>(samples.x, 0), wanted);
@@ -513,7 +579,7 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
                 std::copy(given, given + rows * n_out, delta);
                 network_.loss().predict_backward(out, delta, rows, n_out);
             } else if (rows > 0) {
-                find_losses(samples, nullptr, batch, own);
+                find_losses(samples, nullptr, batch, me);
             }
             back(0, batch, dx + first * n_in, me);
             me.wait();

@@ -14,10 +14,11 @@
 namespace pynn {
 
 struct Samples {
-    Matrix x;
-    const int64_t* labels = nullptr;  // one a row, or
-    Matrix targets;                   // a row of values a row
-    const double* weights = nullptr;  // one a row, or none
+    Matrix x;                           // its rows and columns, and its values, or
+    const CsrMatrix* sparse = nullptr;  // where they are
+    const int64_t* labels = nullptr;    // one a row, or
+    Matrix targets;                     // a row of values a row
+    const double* weights = nullptr;    // one a row, or none
 };
 
 // How to go through samples.
@@ -61,7 +62,7 @@ public:
                      EpochFigures* figures, const Report& report);
 
     // The predictions (rows x outputs) as a step of training at `place` makes them.
-    void predict_in_training(const Matrix& x, const Place& place, T* out);
+    void predict_in_training(const Samples& samples, const Place& place, T* out);
 
     // dx (rows x inputs) from the gradient `dout` of the predictions, or, if that is null, of the
     // mean loss; random layers act as `place` says. With an optimizer of Rule::copy also the
@@ -72,21 +73,27 @@ public:
 private:
     struct MiniBatch {
         index_t first, rows;  // in the epoch's order
-        const T* x;           // x_, or where the rows are
+        const T* x;           // x_, or where the rows are; null for sparse samples
         double weight;        // of all its samples
         RowSource x_from, targets_from;
-        index_t before = 0;  // rows of the same mini-batch that come before these
+        SparseBatch<T> sparse;
+        index_t before;  // rows of the same mini-batch that come before these
     };
     // Rows of a mini-batch that need not be in memory all at once.
     static constexpr index_t block_rows = 1024;
     struct Common;  // what the threads of a course share
     void prepare(index_t batch, bool gathers, int threads);
+    // What the first layer needs for sparse samples.
+    void prepare_sparse(const Samples& samples, const Course& course, index_t batch, int threads);
     MiniBatch mini_batch(const Samples& samples, const int64_t* order, index_t first, index_t rows,
                          const RowStage& stage) const;
-    // The thread's part of a mini-batch: gathered and forward; the losses of rows `own`; and back
-    // from the last delta to that of layer `lowest`, and to dx, the inputs', if that is not null.
+    double operations_of_step(const Samples& samples, const Optimizer<T>& optimizer,
+                              index_t batch_size) const;
+    // The thread's part of a mini-batch: gathered and forward; its losses; and back from the last
+    // delta to that of layer `lowest`, and to dx, the inputs', if that is not null.
     void forward(MiniBatch batch, const Member& me);
-    void find_losses(const Samples& samples, const int64_t* order, MiniBatch batch, Range own);
+    void find_losses(const Samples& samples, const int64_t* order, MiniBatch batch,
+                     const Member& me);
     void back(index_t lowest, MiniBatch batch, T* dx, const Member& me);
     // The thread's part of all layers' parameters follow their gradients.
     void follow_gradients(MiniBatch batch, const Member& me, const Update<T>& update);
@@ -107,6 +114,7 @@ private:
     }
 
     const Network<T>& network_;
+    bool sparse_ = false;                      // the samples
     std::vector<Buffer<T>> outputs_, deltas_;  // by layer: batch x outputs
     // Of the mini-batch; `smoothed_` are targets that the loss makes.
     Buffer<T> x_, targets_, smoothed_, weights_, losses_;

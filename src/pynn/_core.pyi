@@ -74,6 +74,11 @@ def optimizer_F64(
     plain_epsilon: bool = False,
 ) -> OptimizerF64: ...
 
+class CsrMatrix:
+    def __init__(
+        self, starts: NDArray[Any], columns: NDArray[Any], values: Array, width: int
+    ) -> None: ...
+
 @final
 class NetworkF32:
     def __init__(
@@ -92,12 +97,14 @@ class NetworkF32:
     @property
     def offsets(self) -> list[int]: ...
     def set_parameters(self, parameters: Array) -> None: ...
-    def forward(self, x: Array, stage: int, predictions: bool, out: Array) -> None: ...
-    def forward_training(self, x: Array, noise: NDArray[np.uint64], out: Array) -> None: ...
+    def forward(self, x: Array | CsrMatrix, stage: int, predictions: bool, out: Array) -> None: ...
+    def forward_training(
+        self, x: Array | CsrMatrix, noise: NDArray[np.uint64], out: Array
+    ) -> None: ...
     def forward_call(self) -> Callable[[Any, Any], Array | None]: ...
     def gradients(
         self,
-        x: Array,
+        x: Array | CsrMatrix,
         y: Array,
         labels: bool,
         weights: NDArray[np.float64] | None,
@@ -123,7 +130,7 @@ class NetworkF32:
     ) -> None: ...
     def train(
         self,
-        x: Array,
+        x: Array | CsrMatrix,
         y: Array,
         labels: bool,
         weights: NDArray[np.float64] | None,
@@ -154,12 +161,14 @@ class NetworkF64:
     @property
     def offsets(self) -> list[int]: ...
     def set_parameters(self, parameters: Array) -> None: ...
-    def forward(self, x: Array, stage: int, predictions: bool, out: Array) -> None: ...
-    def forward_training(self, x: Array, noise: NDArray[np.uint64], out: Array) -> None: ...
+    def forward(self, x: Array | CsrMatrix, stage: int, predictions: bool, out: Array) -> None: ...
+    def forward_training(
+        self, x: Array | CsrMatrix, noise: NDArray[np.uint64], out: Array
+    ) -> None: ...
     def forward_call(self) -> Callable[[Any, Any], Array | None]: ...
     def gradients(
         self,
-        x: Array,
+        x: Array | CsrMatrix,
         y: Array,
         labels: bool,
         weights: NDArray[np.float64] | None,
@@ -185,7 +194,7 @@ class NetworkF64:
     ) -> None: ...
     def train(
         self,
-        x: Array,
+        x: Array | CsrMatrix,
         y: Array,
         labels: bool,
         weights: NDArray[np.float64] | None,

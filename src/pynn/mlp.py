@@ -18,6 +18,7 @@ from pynn._attributes import Checked, Fixed, Views
 from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
 from pynn._interrupts import shorten
 from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
+from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array, TrainingResult
 from pynn.callbacks import check_callbacks
 from pynn.history import History
@@ -424,7 +425,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs) or (inputs,)
+        X : array_like or sparse matrix of shape (n, inputs) or (inputs,)
         out : ndarray of shape (n, outputs) or (outputs,), optional
             Where the result goes: C-contiguous and of the network's dtype.
         training : bool, default False
@@ -452,7 +453,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs) or (inputs,)
+        X : array_like or sparse matrix of shape (n, inputs) or (inputs,)
 
         Returns
         -------
@@ -556,14 +557,13 @@ class MLP:
         if not math.isnan(np.add.reduce(outputs, axis=None)):  # (probabilities: no overflow)
             return
         row = int(np.flatnonzero(np.isnan(outputs).reshape(-1, outputs.shape[-1]).any(axis=1))[0])
-        samples = np.atleast_2d(_intake.array(X, "X"))
-        raise FloatingPointError(f"the output is nan; {self._reason(samples[row], 'X', row)}")
+        samples, _ = self._check_input(X)
+        reason = self._reason(samples[row : row + 1], "X", row)
+        raise FloatingPointError(f"the output is nan; {reason}")
 
-    def _reason(self, sample: Array, name: str, row: int) -> str:
-        """Why the output for a sample is not finite."""
-        with np.errstate(all="ignore"):
-            bad = ~np.isfinite(np.asarray(sample, dtype=self.dtype))
-        if bad.any():
+    def _reason(self, sample: Array | CsrRows, name: str, row: int) -> str:
+        """Why the output for a sample, a matrix of one row, is not finite."""
+        if not _finite_rows(sample).all():
             return f"{name} has a value that is not finite in row {row}"
         if all(np.isfinite(w).all() for w in (*self._weights, *self._biases)):
             return f"it overflows for row {row} of {name}: scale the inputs"
@@ -574,7 +574,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs) or (inputs,)
+        X : array_like or sparse matrix of shape (n, inputs) or (inputs,)
         layer : int, default -1
             Which hidden layer, from 0 as in `summary`; negative numbers count from the last one.
 
@@ -595,10 +595,7 @@ class MLP:
 
     def _forward(self, X: ArrayLike, layer: int, out: Any, noise: Array | None = None) -> Array:
         """Outputs of a layer; with `noise` those of the next step of training."""
-        samples = check_samples(X, self.layer_sizes[0], "X", vector=True)
-        single = samples.ndim == 1
-        if single:
-            samples = samples[np.newaxis]
+        samples, single = self._check_input(X)
         columns = self.layer_sizes[layer + 1]
         shape = (columns,) if single else (len(samples), columns)
         if out is None:
@@ -612,7 +609,7 @@ class MLP:
             )
         elif not out.flags.carray:
             raise ValueError("out must be C-contiguous, aligned and writable")
-        elif np.may_share_memory(out, samples):
+        elif isinstance(samples, np.ndarray) and np.may_share_memory(out, samples):
             samples = samples.copy()
         result_rows = out.reshape(-1, columns)
         if noise is None:
@@ -623,6 +620,16 @@ class MLP:
                 self._core.forward_training(samples, noise, result_rows)
         result: Array = out
         return result
+
+    def _check_input(self, X: Any) -> tuple[Array | CsrRows, bool]:
+        """Samples in a form that the core reads, and whether `X` is a single one."""
+        inputs = self.layer_sizes[0]
+        if is_sparse(X) and X.shape == (inputs,):
+            return csr_rows(X, "X"), True
+        samples = check_samples(X, inputs, "X", vector=True)
+        if samples.ndim == 1:
+            return samples[np.newaxis], True
+        return samples, False
 
     def evaluate(
         self,
@@ -635,7 +642,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs)
+        X : array_like or sparse matrix of shape (n, inputs)
         y : array_like
             As for `fit`.
         sample_weight : array_like of shape (n,), optional
@@ -723,9 +730,8 @@ class MLP:
         bad = np.isnan(outputs).any(axis=1)
         if bad.any():
             row = rows[bad][0]
-            return FloatingPointError(
-                f"the output is nan; {self._reason(data.samples[row], X, row)}"
-            )
+            reason = self._reason(data.samples[row : row + 1], X, row)
+            return FloatingPointError(f"the output is nan; {reason}")
         row = rows[np.isnan(target).any(axis=1)][0]
         return FloatingPointError(
             f"the loss is nan; {y} has a value that is not finite in row {row}"
@@ -745,7 +751,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs)
+        X : array_like or sparse matrix of shape (n, inputs)
         y : array_like
             As for `fit`.
         sample_weight : array_like of shape (n,), optional
@@ -807,6 +813,7 @@ class MLP:
         >>> net.input_gradient([[1.0, 1.0]], [6.0])  # 2 (7 - 6) W
         array([[6., 8.]], dtype=float32)
         """
+        _refuse_sparse(X)
         data = self._check_data(X, y, sample_weight)
         noise = self._noise if _checks.flag(training, "training") else None
         gradient = np.empty(data.samples.shape, self.dtype)
@@ -862,7 +869,8 @@ class MLP:
         >>> net.backward(2 * net(X), X).shape  # of the sum of squares of the outputs
         (4, 3)
         """
-        array = check_samples(X, self.layer_sizes[0], "X", vector=True)
+        _refuse_sparse(X)
+        array: Any = check_samples(X, self.layer_sizes[0], "X", vector=True)
         samples = np.atleast_2d(array)
         delta = _intake.array(dout, "dout")
         expected = (*array.shape[:-1], self.layer_sizes[-1])
@@ -906,7 +914,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs)
+        X : array_like or sparse matrix of shape (n, inputs)
         y : array_like
             As for `fit`.
         optimizer : Optimizer or str, optional
@@ -961,7 +969,7 @@ class MLP:
 
         Parameters
         ----------
-        X : array_like of shape (n, inputs), or iterable of tuple
+        X : array_like or sparse matrix of shape (n, inputs), or iterable of tuple
             Samples, of any real type and layout: they are converted mini-batch by mini-batch. Or,
             with no `y`, whatever gives mini-batches ``(X, y)`` or ``(X, y, sample_weight)``: a
             generator, an object that can be iterated for each epoch.
@@ -1218,9 +1226,9 @@ class MLP:
         rows = np.arange(len(data))[piece] if order is None else order[piece]
         place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
         for name, array in zip(data.names, (data.samples, data.targets.values), strict=True):
-            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1).all(axis=1)
-            if bad.any():
-                reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
+            finite = _finite_rows(array[rows])
+            if not finite.all():
+                reason = f"{name} has a value that is not finite in row {rows[~finite][0]}"
                 break
         else:
             if all(np.isfinite(w).all() for w in self._weights + self._biases):
@@ -1405,6 +1413,21 @@ def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:
     # Copies, so that views of this network's own arrays may be permuted.
     with np.errstate(under="ignore"):
         return [array.astype(own.dtype) for array, own in zip(arrays, old, strict=True)]
+
+
+def _finite_rows(values: Array | CsrRows) -> Array:
+    """Whether all values of a row are finite, for each row."""
+    if isinstance(values, CsrRows):
+        return values.is_finite()
+    return np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))
+
+
+def _refuse_sparse(X: Any) -> None:
+    if is_sparse(X):
+        raise TypeError(
+            "X is a sparse matrix, but its gradient would be dense; pass X.toarray(), a few rows "
+            "at a time"
+        )
 
 
 def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pynn import _core
+from pynn._sparse import CsrRows
 from pynn._types import Array
 
 LINE = 64  # bytes
@@ -47,7 +48,9 @@ def staged_dtype(samples: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return samples.dtype if samples.dtype.itemsize < dtype.itemsize else dtype
 
 
-def row_major(samples: Array, dtype: np.dtype[Any], into: Array | None = None) -> Array | None:
+def row_major(
+    samples: Array | CsrRows, dtype: np.dtype[Any], into: Array | None = None
+) -> Array | None:
     """Copy column-major samples to rows, unless the copy is larger than ``STAGED_BYTES``.
 
     The network reads the same values from it. (Larger samples are staged in the core, a run of
@@ -55,7 +58,7 @@ def row_major(samples: Array, dtype: np.dtype[Any], into: Array | None = None) -
 
     Parameters
     ----------
-    samples : ndarray of shape (n, inputs)
+    samples : ndarray or CsrRows of shape (n, inputs)
     dtype : dtype
         The network's.
     into : ndarray, optional
@@ -66,6 +69,8 @@ def row_major(samples: Array, dtype: np.dtype[Any], into: Array | None = None) -
     ndarray or None
         None where the samples are read as they are.
     """
+    if isinstance(samples, CsrRows):
+        return None
     kept = staged_dtype(samples, dtype)
     if samples.size * kept.itemsize > _core.STAGED_BYTES or not is_column_major(samples):
         return None
@@ -74,20 +79,22 @@ def row_major(samples: Array, dtype: np.dtype[Any], into: Array | None = None) -
     return out
 
 
-def rows_of(samples: Array, index: Any, dtype: np.dtype[Any]) -> Array:
+def rows_of(samples: Array | CsrRows, index: Any, dtype: np.dtype[Any]) -> Array | CsrRows:
     """Return some rows, for a network of type `dtype`.
 
     Parameters
     ----------
-    samples : ndarray of shape (n, inputs)
+    samples : ndarray or CsrRows of shape (n, inputs)
     index : slice or ndarray of int64
     dtype : dtype
 
     Returns
     -------
-    ndarray
+    ndarray or CsrRows
         A view for a slice, a copy for indices.
     """
+    if isinstance(samples, CsrRows):
+        return samples[index]
     if isinstance(index, slice) or not is_column_major(samples):
         rows: Array = samples[index]
         return rows

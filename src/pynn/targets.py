@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pynn import _checks, _intake
+from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array
 from pynn.losses import LOSSES
 
@@ -29,7 +30,7 @@ class Data:
 
     def __init__(
         self,
-        samples: Array,
+        samples: Array | CsrRows,
         targets: Targets,
         weights: Array | None = None,
         names: tuple[str, str] = ("X", "y"),
@@ -232,12 +233,12 @@ def _readable(array: Array) -> Array:
 
 def check_samples(
     x: Any, columns: int, name: str, *, vector: bool = False, targets: Any = None
-) -> Array:
+) -> Array | CsrRows:
     """Check that `x` is a matrix of numbers with `columns` columns.
 
     Parameters
     ----------
-    x : array_like or DataFrame
+    x : array_like, DataFrame or sparse matrix
     columns : int
     name : str
         The argument's name, for the message.
@@ -248,14 +249,18 @@ def check_samples(
 
     Returns
     -------
-    ndarray
-        `x` itself wherever the core can read it.
+    ndarray or CsrRows
+        `x` itself, or its arrays, wherever the core can read it.
 
     Raises
     ------
     ValueError, TypeError
         If `x` does not fit, naming its shape and dtype, what was expected, and the cure.
     """
+    if is_sparse(x):
+        if len(x.shape) != 2 or x.shape[1] != columns:
+            raise ValueError(f"{name} has shape {x.shape}, expected (n, {columns})")
+        return csr_rows(x, name)
     array = _intake.array(x, name, "samples")
     if array.ndim not in ((1, 2) if vector else (2,)) or array.shape[-1] != columns:
         expected = f"(n, {columns})" + (f" or ({columns},)" if vector else "")

@@ -6,6 +6,13 @@ import sys
 import numpy as np
 
 import pynn
+from pynn._sparse import CsrRows
+
+
+def rows_of(x):
+    """The dense `x` as a sparse matrix; SciPy is not needed."""
+    starts = np.concatenate([[0], np.cumsum((x != 0).sum(axis=1))])
+    return CsrRows(starts, np.nonzero(x)[1], x[x != 0], x.shape[1])
 
 
 def results(dtype):
@@ -32,6 +39,12 @@ def results(dtype):
             yield f"linear {activation} {shape}", y
         for i, gradient in enumerate(pynn.linear_backward(random(m, n), a, b)):
             yield f"linear_backward {i} {shape}", gradient
+    for n in (1, 7, 33, 150):
+        x = random(600, 1100)
+        x[rng.random(x.shape) < 0.97] = 0
+        net = pynn.MLP([1100, n, 3], dtype=dtype, seed=0)
+        net.fit(rows_of(x), rng.integers(0, 3, 600), epochs=1, batch_size=600, shuffle=False)
+        yield f"sparse {n}", net(rows_of(x))
     for n in (1, 7, 16, 45, 1000):
         x, target = 4 * random(20, n), random(20, n)
         for name in ("relu", "sigmoid", "tanh", "softmax"):

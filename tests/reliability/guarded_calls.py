@@ -13,6 +13,7 @@ from guard_pages import Guard, is_guarded
 
 import pynn
 import pynn.mlp
+from pynn._sparse import CsrRows
 
 LENGTHS = range(1, 72, int(sys.argv[3]) if len(sys.argv) > 3 else 1)
 rng = np.random.default_rng(0)
@@ -175,6 +176,17 @@ def train(n, x, y, loss, dtype, optimizer, activation="relu"):
     net.set_weights([guarded(w) for w in net.weights], [guarded(b) for b in net.biases])
 
 
+def train_sparse(n, values, kind, dtype, optimizer):
+    starts = guarded(np.concatenate([[0], np.cumsum((values != 0).sum(axis=1))]), np.int32)
+    indices = guarded(np.nonzero(values)[1], np.int32 if n % 2 else np.int64)
+    x = CsrRows(starts, indices, guarded(values[values != 0], kind), n)
+    y = guarded(rng.integers(3, size=len(values)))
+    net = pynn.MLP([n, n, 3], dtype=dtype, dropout=(n % 3) / 4, seed=0)
+    history = net.fit(x, y, epochs=2, batch_size=5, optimizer=optimizer)
+    loss, dw, db = net.gradients(x, y)
+    check("a sparse fit", history.loss, net(x), net(x[3:5]), net.hidden(x), loss, *dw, *db)
+
+
 OPTIMIZERS = (
     lambda: pynn.SGD(0.01),
     lambda: pynn.SGD(0.01, momentum=0.9, nesterov=True, clip_norm=1.0),
@@ -194,6 +206,8 @@ def training():
                 x = guarded(values, kind)
                 labels = guarded(rng.integers(3, size=13))
                 train(n, x, labels, "softmax_cross_entropy", dtype, optimizer())
+                if kind in ("f4", "f8", "i2"):
+                    train_sparse(n, values, kind, dtype, optimizer())
                 if kind in ("f4", "u1"):
                     activation = pynn.ops.ACTIVATIONS[n % len(pynn.ops.ACTIVATIONS)]
                     y = guarded(rng.random((13, 1 + n % 20)), kind[0] + "4")

@@ -179,14 +179,9 @@ def test_sparse(layout, solver):
     np.testing.assert_allclose(ours.predict_proba(Z), ours.predict_proba(X), rtol=1e-9)
 
 
-def test_lbfgs_of_a_large_sparse_matrix(monkeypatch):
-    """It is made dense block by block."""
+def test_lbfgs_of_a_sparse_matrix_with_weights():
     from scipy.sparse import csr_matrix
 
-    from pynn.sklearn import _lbfgs
-
-    monkeypatch.setattr(_lbfgs, "DENSE_VALUES", 0)
-    monkeypatch.setattr(_lbfgs, "BLOCK", 64)
     X, y = load("digits")
     weights = np.random.RandomState(0).rand(len(y))
     for kind, target in (("Classifier", y), ("Regressor", y / 10)):

@@ -20,6 +20,7 @@ from pynn import _checks, _intake, _monitor, fitting
 from pynn._copies import optimizer_for
 from pynn._interrupts import shorten
 from pynn._keywords import refuse, refuses_unknown
+from pynn._sparse import csr_rows, is_sparse
 from pynn._types import Array
 from pynn.callbacks import EarlyStopping
 from pynn.checkpoint import Checkpoint
@@ -144,7 +145,7 @@ def fit_many(
         ``layer_sizes``; and ``epochs``, ``batch_size``, ``optimizer``, ``learning_rate``,
         ``validation_split``, ``class_weight``, ``shuffle``, ``sampling`` and ``callbacks``, which
         take the place of the arguments below.
-    X : array_like of shape (n, inputs)
+    X : array_like or sparse matrix of shape (n, inputs)
     y : array_like
     epochs, batch_size, validation_data, validation_split, sample_weight, class_weight : optional
         As for `MLP.fit`, with its defaults.
@@ -219,7 +220,7 @@ def fit_many(
     _checks.choice(on_error, "on_error", ("record", "raise"))
     shown = None if progress is None else _checks.flag(progress, "progress")
     root = _seed_sequence(seed)
-    X, y = _intake.array(X, "X", "samples"), _targets(y, "y")
+    X, y = _samples(X), _targets(y, "y")
     validation_data = _validation(validation_data)
     chosen, seeds = _models(models, X, y, optimizer, learning_rate, root)
     weights = check_weights(sample_weight, len(y) if y.ndim else 0, "sample_weight")
@@ -300,6 +301,12 @@ def _seed_sequence(seed: Any) -> np.random.SeedSequence:
         return np.random.SeedSequence(seed)
     except (TypeError, ValueError) as error:
         raise type(error)(f"seed must be an integer of at least 0, got {seed!r}") from None
+
+
+def _samples(X: Any) -> Array:
+    """`X` in a form that no network converts for itself."""
+    rows: Any = csr_rows(X, "X") if is_sparse(X) else _intake.array(X, "X", "samples")
+    return rows  # type: ignore[no-any-return]
 
 
 def _targets(y: Any, name: str) -> Array:

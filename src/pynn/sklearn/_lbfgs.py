@@ -9,11 +9,9 @@ import numpy as np
 
 from pynn._types import Array
 from pynn.sklearn._compat import lbfgs_messages
-from pynn.sklearn._link import BLOCK, Link
+from pynn.sklearn._link import Link
 from pynn.sklearn._samples import Samples, penalties
 
-# A sparse matrix of at most so many values is made dense once, a larger one for each evaluation.
-DENSE_VALUES = 2**23
 EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -33,8 +31,6 @@ class Objective:
     """
 
     def __init__(self, link: Link, samples: Samples) -> None:
-        if samples.is_sparse and samples.X.shape[0] * samples.X.shape[1] <= DENSE_VALUES:
-            samples = samples.piece(slice(None))
         self._link, self._samples = link, samples
         self._gradient = np.zeros_like(link.net._parameters)
         self._views = link.net._views(self._gradient)
@@ -55,29 +51,11 @@ class Objective:
 
     def _evaluate(self, packed: Array) -> tuple[float, Array]:
         self.set(packed)
-        samples = self._samples
-        if samples.is_sparse:
-            loss, gradient = self._in_blocks()
-        else:
-            loss = self._of(samples)
-            gradient = pack(*self._views)
+        loss = self._of(self._samples)
+        gradient = pack(*self._views)
         if self._divisor > 1:  # a mean over the outputs, with the gradient of the sum
             penalty = penalties(self._link)
             loss = (loss - penalty) / self._divisor + penalty
-        return loss, gradient
-
-    def _in_blocks(self) -> tuple[float, Array]:
-        samples = self._samples
-        total = samples.total_weight
-        loss: float = 0.0
-        gradient: Any = 0.0
-        for first in range(0, samples.X.shape[0], BLOCK):
-            piece = samples.piece(slice(first, first + BLOCK))
-            part = piece.total_weight / total
-            if part == 0:
-                continue
-            loss += part * self._of(piece)
-            gradient = gradient + part * pack(*self._views)
         return loss, gradient
 
     def _of(self, samples: Samples) -> float:

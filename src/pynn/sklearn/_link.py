@@ -20,9 +20,6 @@ LOSSES = {
     "exp": "poisson",
 }
 
-# Rows of a sparse matrix that are dense at a time.
-BLOCK = 1024
-
 
 def hidden_activations(activation: Any, count: int) -> tuple[str, ...]:
     """The hidden layers' activations in pynn's names."""
@@ -118,16 +115,5 @@ class Link:
         )
 
     def outputs(self, X: Any, layer: int | None = None) -> Array:
-        """A hidden layer's outputs, or the network's.
-
-        Sparse samples are made dense a block of rows at a time.
-        """
-
-        def of(samples: Any) -> Array:
-            return self.net(samples) if layer is None else self.net.hidden(samples, layer)
-
-        if not hasattr(X, "toarray"):
-            return of(X)
-        rows = X.tocsr()
-        starts = range(0, X.shape[0], BLOCK)
-        return np.concatenate([of(rows[i : i + BLOCK].toarray()) for i in starts])
+        """A hidden layer's outputs, or the network's."""
+        return self.net(X) if layer is None else self.net.hidden(X, layer)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array, TrainingResult
 from pynn.sklearn._link import Link
 from pynn.sklearn._optimizers import StochasticOptimizer
@@ -20,7 +21,7 @@ class Samples:
 
     Attributes
     ----------
-    X : ndarray or CSR matrix of shape (n, inputs)
+    X : ndarray or CsrRows of shape (n, inputs)
     targets : ndarray
         int64 labels of shape (n,), or values of shape (n, outputs).
     labels : bool
@@ -28,15 +29,10 @@ class Samples:
     weights : ndarray of float64 or None
     """
 
-    X: Any
+    X: Array | CsrRows
     targets: Array
     labels: bool
     weights: Array | None
-
-    @property
-    def is_sparse(self) -> bool:
-        """Whether `X` is a sparse matrix."""
-        return hasattr(self.X, "toarray")
 
     @property
     def total_weight(self) -> float:
@@ -46,18 +42,20 @@ class Samples:
         with np.errstate(all="ignore"):
             return float(self.weights.sum())
 
-    def piece(self, rows: Any) -> Samples:
-        """Those of some rows, dense."""
-        X = self.X[rows]
-        weights = None if self.weights is None else np.ascontiguousarray(self.weights[rows])
-        targets = np.ascontiguousarray(self.targets[rows])
-        return Samples(X.toarray() if self.is_sparse else X, targets, self.labels, weights)
+    def rows(self, index: Array) -> Any:
+        """Some rows of `X` as scikit-learn's scorers take them."""
+        X = self.X[index]
+        if not isinstance(X, CsrRows):
+            return X
+        from scipy.sparse import csr_matrix
+
+        return csr_matrix((X.data, X.indices, X.indptr), X.shape)
 
 
 def checked(X: Any, targets: Array, labels: bool, weights: Any) -> Samples:
     """Bring arrays that scikit-learn has checked into a form that the core reads."""
-    if hasattr(X, "tocsr"):
-        X = X.tocsr()
+    if is_sparse(X):
+        X = csr_rows(X, "X")
     elif not (X.flags.aligned and X.dtype.isnative):
         X = X.astype(X.dtype.newbyteorder("="))
     if not labels:
@@ -86,10 +84,9 @@ class Epochs:
     def __init__(
         self, link: Link, samples: Samples, batch_size: int, optimizer: StochasticOptimizer
     ) -> None:
-        if not samples.is_sparse:
-            X = row_major(samples.X, link.net.dtype)
-            if X is not None:
-                samples = Samples(X, samples.targets, samples.labels, samples.weights)
+        X = row_major(samples.X, link.net.dtype)
+        if X is not None:
+            samples = Samples(X, samples.targets, samples.labels, samples.weights)
         self._link, self._samples = link, samples
         self._batch_size, self._optimizer = batch_size, optimizer
         self.report: Callable[[TrainingResult], None] | None = None  # called now and then
@@ -104,34 +101,20 @@ class Epochs:
         """
         figures = np.full((len(orders), 3), np.nan)
         try:
-            if not self._samples.is_sparse:
-                self._train(self._samples, orders.ravel(), self._batch_size, figures)
-            else:
-                for order, row in zip(orders, figures, strict=True):
-                    row[:] = self._in_pieces(order)
+            self._train(orders.ravel(), figures)
         finally:
             totals, penalties = figures[:, 0], figures[:, 1]
             losses[:] = ((totals - penalties) / self._divisor + penalties) / orders.shape[1]
 
-    def _in_pieces(self, order: Array) -> Array:
-        """An epoch over sparse samples, dense a mini-batch at a time; its figures."""
-        total = np.zeros(3)
-        for first in range(0, len(order), self._batch_size):
-            piece = self._samples.piece(order[first : first + self._batch_size])
-            figures = np.full((1, 3), np.nan)
-            self._train(piece, None, piece.X.shape[0], figures)
-            total += figures[0]
-        return total
-
-    def _train(self, samples: Samples, order: Array | None, size: int, figures: Array) -> None:
-        link = self._link
+    def _train(self, order: Array, figures: Array) -> None:
+        link, samples = self._link, self._samples
         result = link.net._core.train(
             samples.X,
             samples.targets,
             samples.labels,
             samples.weights,
             order,
-            size,
+            self._batch_size,
             self._optimizer.bound(link.net),
             link.net._noise,
             True,

@@ -88,7 +88,7 @@ class StochasticFit:
                 "or the size of your dataset."
             )
         weights = None if samples.weights is None else samples.weights[held_out]
-        judged = HeldOut(samples.X[held_out], estimator._judged_targets(y[held_out]), weights)
+        judged = HeldOut(samples.rows(held_out), estimator._judged_targets(y[held_out]), weights)
         return training, judged
 
     def _batch_size(self) -> int:

@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from pynn._interrupts import shorten
+from pynn._sparse import is_sparse
 from pynn._types import Array
 from pynn.sklearn._base import BaseMLP
 from pynn.sklearn._compat import validate_data
@@ -271,7 +272,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         self._fit(X, y, sample_weight, incremental=True)
         return self
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any) -> Any:
         """Predict classes.
 
         Parameters
@@ -281,17 +282,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
+            A sparse matrix where the targets of `fit` were one.
         """
         outputs = self._outputs(X)
         if self.out_activation_ == "softmax":
-            predicted: Array = self.classes_.take(outputs.argmax(axis=1))
-            return predicted
+            return np.asarray(self.classes_.take(outputs.argmax(axis=1)))
         if self.n_outputs_ == 1:
             if len(self.classes_) == 2:
                 positive = (outputs[:, 0] > 0.5).astype(np.intp)
                 return np.asarray(self.classes_.take(positive))
             outputs = outputs.ravel()
-        return np.asarray(self._label_binarizer.inverse_transform(outputs))
+        predicted = self._label_binarizer.inverse_transform(outputs)
+        return predicted if is_sparse(predicted) else np.asarray(predicted)
 
     def predict_proba(self, X: Any) -> Array:
         """Predict the classes' probabilities.
@@ -396,7 +398,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return y.ravel() if self.out_activation_ == "softmax" else y
 
     def _validation_targets(self, y: Any) -> Any:
-        y = np.asarray(y)
+        y = y.tocsr() if is_sparse(y) else np.asarray(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y)
         unknown = np.setdiff1d(unique_labels(y), self.classes_)

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from pynn._interrupts import shorten
+from pynn._sparse import is_sparse
 from pynn._types import Array
 from pynn.sklearn._base import BaseMLP
 from pynn.sklearn._compat import loss_by_keyword_before_1_7, validate_data
@@ -277,6 +278,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
             dtype=(np.float64, np.float32),
             reset=reset,
         )
+        if is_sparse(y):
+            raise TypeError("y must be dense numbers, got a sparse matrix: pass y.toarray()")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if self.loss == "poisson" and y.min() < 0:

@@ -1,0 +1,249 @@
+#include "nn/sparse.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "dispatch/dispatch.h"
+#include "nn/layer.h"
+
+namespace pynn {
+namespace {
+
+template <class Index>
+const char* find_bad_columns(const Index* columns, Range positions, index_t count) {
+    if (positions.size() == 0) return nullptr;
+    bool increasing = true;
+    for (index_t e = positions.begin + 1; e < positions.end; ++e) {
+        increasing &= columns[e - 1] < columns[e];
+    }
+    if (!increasing) return "X has a row whose column indices do not increase";
+    if (columns[positions.begin] < 0 || columns[positions.end - 1] >= count) {
+        return "X has a column index that is out of range";
+    }
+    return nullptr;
+}
+
+template <class Index>
+index_t find_column(const Index* columns, Range positions, index_t column) {
+    return std::lower_bound(columns + positions.begin, columns + positions.end, column) - columns;
+}
+
+// Calls f with the column indices in their type.
+template <class F>
+auto with_columns(const CsrMatrix& m, F f) {
+    return m.wide_columns ? f(static_cast<const int64_t*>(m.column))
+                          : f(static_cast<const int32_t*>(m.column));
+}
+
+}  // namespace
+
+const char* find_fault(const CsrMatrix& m, const int64_t* order, index_t count) {
+    constexpr index_t most = std::numeric_limits<int32_t>::max();
+    if (m.columns > most || m.rows > most) return "a sparse X may have at most 2**31 - 1 columns";
+    for (index_t i = 0; i < count; ++i) {
+        const index_t row = order ? static_cast<index_t>(order[i]) : i;
+        const Range positions{m.start(row), m.start(row + 1)};
+        if (positions.begin < 0 || positions.size() < 0 || positions.end > m.stored) {
+            return "the row pointers of X do not fit its stored values";
+        }
+        const char* const fault = with_columns(
+            m, [&](auto columns) { return find_bad_columns(columns, positions, m.columns); });
+        if (fault) return fault;
+    }
+    return nullptr;
+}
+
+template <class T>
+Range SparseBatch<T>::positions(index_t i) const {
+    const index_t at = row(i);
+    return {x->start(at), x->start(at + 1)};
+}
+
+template <class T>
+SparseRow<T> SparseBatch<T>::read(index_t i, Range own, const Place& place, RowSpace<T>& space,
+                                  bool* finite) const {
+    constexpr DType own_type = sizeof(T) == 4 ? DType::f32 : DType::f64;
+    const index_t n = own.size();
+    SparseRow<T> row{n, static_cast<const int32_t*>(x->column) + own.begin,
+                     reinterpret_cast<const T*>(x->values) + own.begin};
+    if (x->wide_columns) {
+        const int64_t* const columns = static_cast<const int64_t*>(x->column) + own.begin;
+        int32_t* const narrow = space.columns.data();
+        for (index_t e = 0; e < n; ++e) narrow[e] = static_cast<int32_t>(columns[e]);
+        row.columns = narrow;
+    }
+    if (x->dtype != own_type) {
+        Matrix stored;
+        stored.data = x->values + own.begin * x->value_bytes;
+        stored.dtype = x->dtype;
+        stored.rows = 1;
+        stored.columns = n;
+        stored.column_stride = x->value_bytes;
+        gather(stored, nullptr, 0, 1, space.raw.data());
+        row.values = space.raw.data();
+    }
+    if (finite && !kernels<T>().all_finite(row.values, n)) *finite = false;
+    if (before) {
+        before->forward_stored(row, i, place, space.values.data());
+        row.values = space.values.data();
+    }
+    return row;
+}
+
+template <class T>
+index_t SparseBatch<T>::stored() const {
+    index_t total = 0;
+    for (index_t i = 0; i < rows; ++i) total += positions(i).size();
+    return total;
+}
+
+index_t most_stored_in_row(const CsrMatrix& m) {
+    index_t most = 0;
+    for (index_t row = 0; row < m.rows; ++row) {
+        most = std::max(most, m.start(row + 1) - m.start(row));
+    }
+    return most;
+}
+
+index_t most_stored(const CsrMatrix& m, const int64_t* order, index_t count, index_t size) {
+    index_t most = 0;
+    for (index_t first = 0; first < count; first += size) {
+        index_t stored = 0;
+        for (index_t i = first; i < std::min(first + size, count); ++i) {
+            const index_t row = order ? static_cast<index_t>(order[i]) : i;
+            stored += m.start(row + 1) - m.start(row);
+        }
+        most = std::max(most, stored);
+    }
+    return most;
+}
+
+template <class T>
+ColumnReader<T>::Histogram::Histogram(Range columns) : begin(columns.begin), shift(0) {
+    while ((columns.size() - 1) >> shift >= buckets) ++shift;
+    std::fill(counts, counts + buckets, index_t(0));
+}
+
+template <class T>
+void ColumnReader<T>::reserve(index_t rows, index_t stored, index_t longest_row, int threads) {
+    // A group has a few megabytes, or a small part of a mini-batch that has many.
+    constexpr index_t few = 1 << 18;
+    constexpr index_t parts = 32;
+    most_ = std::max<index_t>({few, stored / (parts * threads), rows});
+    const index_t room = std::min(most_, stored);
+    cursors_.reserve(rows);
+    first_.reserve(room);
+    second_.reserve(room);
+    rows_.reserve(room);
+    sorted_rows_.reserve(room);
+    values_.reserve(room);
+    sorted_values_.reserve(room);
+    space_.reserve(longest_row);
+}
+
+template <class T>
+index_t ColumnReader<T>::find(const SparseBatch<T>& x, index_t i, index_t column) {
+    const Range positions = x.positions(i);
+    return with_columns(*x.x,
+                        [=](auto columns) { return find_column(columns, positions, column); });
+}
+
+template <class T>
+void ColumnReader<T>::count(const SparseBatch<T>& x, Range own, Histogram& h) const {
+    with_columns(*x.x, [&](auto columns) {
+        for (index_t i = 0; i < x.rows; ++i) {
+            const index_t end = x.positions(i).end;
+            for (index_t e = cursors_.data()[i]; e < end && columns[e] < own.end; ++e) {
+                ++h.counts[(static_cast<index_t>(columns[e]) - h.begin) >> h.shift];
+            }
+        }
+    });
+}
+
+template <class T>
+Range ColumnReader<T>::divide(const SparseBatch<T>& x, double column_cost, int index, int threads) {
+    const Range all{0, x.x->columns};
+    if (threads == 1) return all;
+    // (A part of the rows will do.)
+    constexpr index_t enough = 64;
+    const index_t step = std::max<index_t>(1, x.rows / enough);
+    for (index_t i = 0; i < x.rows; ++i) {
+        const Range positions = x.positions(i);
+        cursors_.data()[i] = i % step == 0 ? positions.begin : positions.end;
+    }
+    Histogram h(all);
+    count(x, all, h);
+    const auto cost = [&](int bucket) {
+        const index_t width = std::min(h.start(bucket + 1), all.end) - h.start(bucket);
+        return static_cast<double>(h.counts[bucket] * step) +
+               column_cost * static_cast<double>(width);
+    };
+    const int used = static_cast<int>((all.end - 1) >> h.shift) + 1;
+    double total = 0;
+    for (int bucket = 0; bucket < used; ++bucket) total += cost(bucket);
+    // (The same sums on every thread, so the parts meet.)
+    const auto boundary = [&](int part) {
+        const double wanted = total * part / threads;
+        double sum = 0;
+        int bucket = 0;
+        while (bucket < used && sum + cost(bucket) / 2 < wanted) sum += cost(bucket++);
+        return std::min(h.start(bucket), all.end);
+    };
+    return {index == 0 ? 0 : boundary(index), index == threads - 1 ? all.end : boundary(index + 1)};
+}
+
+template <class T>
+void ColumnReader<T>::collect(const SparseBatch<T>& x, Range group, const Place& place) {
+    group_begin_ = group.begin;
+    index_t n = 0;
+    each_row(x, {0, x.rows}, group.end, place, [&](index_t i, const SparseRow<T>& row) {
+        for (index_t e = 0; e < row.count; ++e, ++n) {
+            const uint64_t column = static_cast<uint64_t>(row.columns[e] - group.begin);
+            first_.data()[n] = column << 32 | static_cast<uint64_t>(n);
+            rows_.data()[n] = static_cast<int32_t>(i);
+            values_.data()[n] = row.values[e];
+        }
+    });
+    entries_ = n;
+    sort(group.size());
+    for (index_t e = 0; e < n; ++e) {
+        const std::size_t from = keys_[e] & 0xffffffff;
+        sorted_rows_.data()[e] = rows_.data()[from];
+        sorted_values_.data()[e] = values_.data()[from];
+    }
+}
+
+// By the columns: digit by digit, from the last one, which keeps the order of the rows.
+template <class T>
+void ColumnReader<T>::sort(index_t columns) {
+    constexpr int digit = 11, few = 256;
+    uint64_t *from = first_.data(), *to = second_.data();
+    keys_ = from;
+    if (entries_ <= few) {
+        std::sort(from, from + entries_);
+        return;
+    }
+    for (int shift = 0; (columns - 1) >> shift > 0; shift += digit) {
+        index_t starts[1 << digit] = {};
+        const auto digit_of = [=](uint64_t key) {
+            return key >> (32 + shift) & ((1 << digit) - 1);
+        };
+        for (index_t e = 0; e < entries_; ++e) ++starts[digit_of(from[e])];
+        index_t next = 0;
+        for (index_t& start : starts) {
+            const index_t size = start;
+            start = next;
+            next += size;
+        }
+        for (index_t e = 0; e < entries_; ++e) to[starts[digit_of(from[e])]++] = from[e];
+        std::swap(from, to);
+    }
+    keys_ = from;
+}
+
+template struct SparseBatch<float>;
+template struct SparseBatch<double>;
+template class ColumnReader<float>;
+template class ColumnReader<double>;
+
+}  // namespace pynn
