@@ -47,7 +47,7 @@ def test_digits(digits, tmp_path, capsys):
     text = capsys.readouterr()
     for part in ("test accuracy, NumPy", "test accuracy, pynn", "largest difference", "ratio"):
         assert part in text.out
-    assert "epoch 30/30" in text.err
+    assert "30/30 |" in text.err
     assert is_picture(picture)
 
 
