@@ -114,7 +114,7 @@ def seeds() -> dict[str, bytes]:
     names = [name for name in members() if name.endswith(".npy")]
     noise = names.index("noise.npy")
     plain = io.BytesIO()
-    pynn.MLP([2, 1], seed=0).save(plain)
+    pynn.MLP([2, 2], seed=0).save(plain)
     result = {
         "file-npz": b"f" + good(),
         "file-npz-plain": b"f" + plain.getvalue(),
@@ -125,7 +125,7 @@ def seeds() -> dict[str, bytes]:
     }
     for kind in ("MT19937", "Philox", "SFC64"):
         file = io.BytesIO()
-        pynn.MLP([2, 1], seed=np.random.Generator(getattr(np.random, kind)(1))).save(file)
+        pynn.MLP([2, 2], seed=np.random.Generator(getattr(np.random, kind)(1))).save(file)
         result[f"file-npz-{kind}"] = b"f" + file.getvalue()
     for optimizer in (pynn.Adam(pynn.WarmUp(pynn.OneCycle(0.1, 9), 3)), pynn.RMSprop(lambda _: 1)):
         changed = json.loads(header)

@@ -972,7 +972,7 @@ class MLP:
         X : array_like or sparse matrix of shape (n, inputs), or iterable of tuple
             Samples, of any real type and layout: they are converted mini-batch by mini-batch. Or,
             with no `y`, whatever gives mini-batches ``(X, y)`` or ``(X, y, sample_weight)``: a
-            generator, an object that can be iterated for each epoch.
+            generator, a list, an object that can be iterated for each epoch.
         y : array_like
             Cross-entropies: integer class labels of shape (n,), or probabilities of shape
             (n, outputs). Otherwise values of shape (n, outputs), or (n,) for one output.
