@@ -63,6 +63,9 @@ def _check_optimizer(optimizer: Any) -> Optimizer | None:
 class MLP:
     """Multilayer perceptron: fully connected layers, trained by backpropagation.
 
+    `fit` trains, `predict` gives classes or values, `predict_proba` probabilities, `score` and
+    `evaluate` say how good they are, ``net(X)`` gives the outputs, `save` writes a file.
+
     Parameters
     ----------
     layer_sizes : sequence of int
@@ -145,6 +148,12 @@ class MLP:
     """
 
     layer_sizes: Fixed[tuple[int, ...]] = Fixed()
+    # What `help` lists first, in this order: pydoc sorts by `_fields` and then by name.
+    _fields = (
+        "fit", "predict", "predict_proba", "score", "evaluate", "__call__", "hidden", "summary",
+        "save", "train_on_batch", "gradients", "input_gradient", "backward",
+    )  # fmt: skip
+
     activations: Fixed[tuple[str, ...]] = Fixed()
     dtype: Fixed[np.dtype[Any]] = Fixed()
     dropout: Fixed[tuple[float, ...]] = Fixed()
