@@ -95,7 +95,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Variants(Training):
-    """The same steps by pynn in other ways: shuffled, with other optimisers, in float64."""
+    """The same steps by pynn in other ways: shuffled, with other optimizers, in float64."""
 
 
 @dataclass(frozen=True)

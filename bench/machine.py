@@ -86,7 +86,7 @@ def busy_seconds() -> float | None:
     return None
 
 
-class Neighbours:
+class Neighbors:
     """How many cores other processes have kept busy since this object was made."""
 
     def __init__(self) -> None:

@@ -11,10 +11,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from plot import COLOURS
+from plot import COLORS
 from report import in_unit
 
-# Told apart in grey, too.
+# Told apart in gray, too.
 MARKERS = {"numpy": "s", "sklearn": "D", "torch": "^", "jax": "o"}
 LABELS = {"numpy": "NumPy", "sklearn": "scikit-learn", "torch": "PyTorch", "jax": "JAX (lax.scan)"}
 # Of each section's table: what its rows are, and its columns beside pynn's.
@@ -37,7 +37,7 @@ def draw(axes: Any, rows: list[dict[str, Any]], threads: int) -> None:
         points = [(row["ratio"][name], at) for at, row in enumerate(rows) if name in row["ratio"]]
         if points:
             axes.scatter(
-                *zip(*points, strict=True), marker=marker, s=34, color=COLOURS[name],
+                *zip(*points, strict=True), marker=marker, s=34, color=COLORS[name],
                 edgecolor="white", linewidth=0.5, zorder=2, label=LABELS[name],
             )  # fmt: skip
     axes.axvline(1, color="black", lw=1.5, label="pynn")

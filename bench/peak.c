@@ -17,7 +17,7 @@ static double seconds(void) {
 
 static volatile float sink;
 
-/* The chains start differently, or the compiler might see that they are one; each runs towards 1,
+/* The chains start differently, or the compiler might see that they are one; each runs toward 1,
  * so that its numbers stay normal. They have to be registers: the loops over them are unrolled. */
 #define DEFINE_TRIAL(name, target, vector, lanes, chains, set, fma, store)             \
     target static void name(void) {                                                    \

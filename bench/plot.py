@@ -7,8 +7,8 @@ from typing import Any
 
 from report import TITLES, figure, geometric_means, groups, libraries
 
-# Okabe and Ito's palette: told apart with any kind of colour vision.
-COLOURS = {
+# Okabe and Ito's palette: told apart with any kind of color vision.
+COLORS = {
     "numpy": "#0072B2",
     "sklearn": "#E69F00",
     "torch": "#D55E00",
@@ -46,7 +46,7 @@ def draw(axes: Any, section: str, threads: int, rows: list[dict[str, Any]]) -> N
         present = [(at, values[name]) for at, values in enumerate(found.values()) if name in values]
         positions = [at + offset for at, _ in present]
         lengths = [speed - 1 for _, speed in present]
-        axes.barh(positions, lengths, height, left=1, color=COLOURS.get(name, "grey"), label=name)
+        axes.barh(positions, lengths, height, left=1, color=COLORS.get(name, "gray"), label=name)
     axes.axvline(1, color="black", lw=1)
     speeds = [speed for values in found.values() for speed in values.values()]
     low, high = min([*speeds, 0.5]), max([*speeds, 1.0])

@@ -141,12 +141,12 @@ def main() -> int:
     pynn = peers.load(peers.PYNN, arguments.threads)
     print_machine(machine.describe())
     print(scaling.describe(arguments.threads, 3 if arguments.quick else 15))
-    neighbours = machine.Neighbours()
+    neighbors = machine.Neighbors()
     rounds = 3 if arguments.quick else arguments.rounds
     with busy(arguments.busy):
         results = compare(works(arguments.quick), pynn, arguments.threads, rounds)
     print_verdict(results, arguments.threads)
-    machine.warn(neighbours.cores())
+    machine.warn(neighbors.cores())
     return 0
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import peers
 import peers.pynn_peer
 from cases import Activation, Case, Training, Variants, cases
-from machine import Neighbours, thread_pools, warn
+from machine import Neighbors, thread_pools, warn
 from peak import PeakError, measured
 from peers.base import Peer
 from report import print_libraries, print_section
@@ -178,7 +178,7 @@ def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
     facts = {library.name: library.info() for library in libraries}
     print_libraries(facts)
     peak = peak_of_a_core(options["peak"], facts[peers.PYNN]["isa"]) if threads == 1 else None
-    neighbours = Neighbours()
+    neighbors = Neighbors()
     todo = {name: cases(name, options["nets"], options["quick"]) for name in options["only"]}
     left = sum(map(len, todo.values()))
     deadline = time.perf_counter() + options["seconds"]
@@ -195,7 +195,7 @@ def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
             left -= 1
         if rows:
             print_section(section, threads, rows, peak)
-    others = neighbours.cores()
+    others = neighbors.cores()
     warn(others)
     return {
         "threads": threads,

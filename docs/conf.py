@@ -27,7 +27,7 @@ extensions = [
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["gallery/**", "**/sg_execution_times.rst", "sg_execution_times.rst"]
-language = "en_GB"
+language = "en_US"
 # `fit` in a docstring is a link if there is such a thing, and italic if there is not.
 default_role = "autolink"
 

@@ -84,7 +84,7 @@ class NumpyMLP:
 
     def __init__(self, net):
         self.weights, self.biases = ([a.astype(float) for a in x] for x in net.get_weights())
-        self.activations, self.loss, self.dtype = net.activations, net.loss, net.dtype
+        self.activations, self.loss, self.dtype = net.activations, net._loss.name, net.dtype
         self.settings = net._loss._config()
         self.dropout, self.l1, self.l2, self.max_norm = net.dropout, net.l1, net.l2, net.max_norm
         self.key, self.step = (int(x) for x in net._noise)

@@ -70,7 +70,7 @@ def load(threads: int) -> Peer:
 def copied(library: Path) -> ctypes.CDLL:
     """Load a copy of a library, beside the ones that it looks for in its own folder."""
     with tempfile.TemporaryDirectory() as folder:
-        for neighbour in library.parent.iterdir():
-            Path(folder, neighbour.name).symlink_to(neighbour)
+        for neighbor in library.parent.iterdir():
+            Path(folder, neighbor.name).symlink_to(neighbor)
         Path(folder, library.name).unlink()
         return ctypes.CDLL(str(shutil.copy(library, folder)))

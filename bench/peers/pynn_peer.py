@@ -64,6 +64,7 @@ def variants(model: Model, data: Data) -> dict[str, Callable[[int], None]]:
                 net.fit(
                     x[:rows],
                     data.y[:rows],
+                    epochs=1,
                     batch_size=data.batch,
                     optimizer=optimizer,
                     shuffle=shuffle,

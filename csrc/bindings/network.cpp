@@ -314,9 +314,54 @@ void bind_network_of(py::module_& m, const char* name) {
              py::arg("noise"), py::arg("penalty_by_weight"), py::arg("figures"), py::arg("report"));
 }
 
+// Rows of x, in that order (or all in theirs), to a contiguous `out` of float32, float64 or x's
+// type.
+void gather_rows(const py::array& x, const std::optional<py::array>& rows, py::array out) {
+    require(x.ndim() == 2 && out.ndim() == 2 && x.shape(1) == out.shape(1),
+            "x and out must be matrices of as many columns");
+    const Matrix m = matrix_of(x, x.shape(1), "x");
+    const DType type = dtype_of(out);
+    const index_t count = out.shape(0);
+    require(type == m.dtype || type == DType::f32 || type == DType::f64, "out has another type");
+    require(out.writeable() && (out.flags() & py::array::c_style) &&
+                PyArray_ISBEHAVED(as_array(out.ptr())),
+            "out must be writable and contiguous");
+    const int64_t* order = nullptr;
+    if (rows) {
+        order = vector_of<int64_t>(*rows, count, "rows");
+        for (index_t i = 0; i < count; ++i) {
+            require(order[i] >= 0 && order[i] < m.rows, "a row is out of range");
+        }
+    } else {
+        require(count == m.rows, "out has another number of rows");
+    }
+    require(m.rows <= most_rows && count <= most_rows, "too many rows");
+    char* const to = static_cast<char*>(out.mutable_data());
+    const index_t row_bytes = m.columns * item_size(type);
+    UsualFloatState usual;
+    py::gil_scoped_release release;
+    const int threads = threads_for(4.0 * static_cast<double>(count * m.columns), count / 64);
+    if (!order) {
+        run_team(threads, [&](int index, int team) {
+            const Range own = part(count, index, team, 16);
+            copy_rows(m, own.begin, own.size(), type, to + own.begin * row_bytes);
+        });
+        return;
+    }
+    Buffer<RowMove> moves;
+    Buffer<uint32_t> starts;
+    sort_rows(m, order, 0, count, moves.reserve(count), starts.reserve(row_groups(m) + 1));
+    run_team(threads, [&](int index, int team) {
+        const Range own = part(row_groups(m), index, team);
+        move_rows(m, moves.data(), starts.data(), own.begin, own.end, type, to);
+    });
+}
+
 }  // namespace
 
 void bind_network(py::module_& m) {
+    m.attr("STAGED_BYTES") = staged_bytes;
+    m.def("gather_rows", &gather_rows, py::arg("x"), py::arg("rows"), py::arg("out"));
     bind_network_of<float>(m, "NetworkF32");
     bind_network_of<double>(m, "NetworkF64");
 }

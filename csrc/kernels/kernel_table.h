@@ -116,6 +116,10 @@ struct Kernels {
     int tile_rows, tile_columns;  // of the micro-kernel: the grain for dividing work
     bool asks_ahead;              // whether it is worth while to give products an Ahead
 
+    // to[i * to_row + j] = from[i * row + j * column]
+    void (*copy)(const T* from, index_t row, index_t column, index_t rows, index_t columns, T* to,
+                 index_t to_row);
+
     // Element by element over n contiguous values; the result may be an operand.
     void (*relu)(const T* x, T* y, index_t n);
     void (*sigmoid)(const T* x, T* y, index_t n);

@@ -13,6 +13,7 @@ constexpr Kernels<T> kernels = {
     tile_rows_max,
     panel_vectors * Vec<T>::width,
     asks_ahead,
+    copy_block<T>,
     relu_kernel<T>,
     sigmoid_kernel<T>,
     tanh_kernel<T>,

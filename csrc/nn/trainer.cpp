@@ -58,7 +58,7 @@ double sum_in_order(const double* x, index_t n) {
 }  // namespace
 
 template <class T>
-void Trainer<T>::prepare(index_t batch, int threads) {
+void Trainer<T>::prepare(index_t batch, bool gathers, int threads) {
     const std::size_t layers = static_cast<std::size_t>(network_.layer_count());
     if (outputs_.size() < layers) {
         outputs_ = std::vector<Buffer<T>>(layers);
@@ -69,7 +69,7 @@ void Trainer<T>::prepare(index_t batch, int threads) {
         outputs_[l].reserve(batch * n);
         deltas_[l].reserve(batch * n);
     }
-    x_.reserve(batch * network_.inputs());
+    if (gathers) x_.reserve(batch * network_.inputs());
     targets_.reserve(batch * network_.outputs());
     smoothed_.reserve(batch * network_.outputs());
     weights_.reserve(batch);
@@ -89,22 +89,26 @@ void Trainer<T>::prepare(index_t batch, int threads) {
 
 template <class T>
 typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, const int64_t* order,
-                                                      index_t first, index_t rows) const {
-    const T* const there = order ? nullptr : in_place<T>(samples.x, first);
+                                                      index_t first, index_t rows,
+                                                      const RowStage& stage) const {
+    const RowSource x = stage.x({&samples.x, order, first});
+    const T* const there = x.order ? nullptr : in_place<T>(*x.m, x.first);
     const double weight = samples.weights ? weight_of(samples.weights, order, first, rows)
                                           : static_cast<double>(rows);
-    return {first, rows, there ? there : x_.data(), weight, 0};
+    return {first,  rows, there ? there : x_.data(),
+            weight, x,    stage.targets({&samples.targets, order, first}),
+            0};
 }
 
 template <class T>
-void Trainer<T>::forward(const Samples& samples, const int64_t* order, MiniBatch batch,
-                         const Member& me) {
+void Trainer<T>::forward(MiniBatch batch, const Member& me) {
     const Range own = part(batch.rows, me.index, me.count);
     const index_t rows = own.size();
     const bool gathers = batch.x == x_.data();
     const T* input = batch.x + own.begin * network_.inputs();
     if (gathers && rows > 0) {
-        gather(samples.x, order, batch.first + own.begin, rows,
+        const RowSource& from = batch.x_from;
+        gather(*from.m, from.order, from.first + own.begin, rows,
                x_.data() + own.begin * network_.inputs());
     }
     if (network_.divides_layers(me.count)) {
@@ -143,7 +147,8 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
         }
     } else {
         T* const values = targets_.data() + own.begin * n_out;
-        gather(samples.targets, order, at, rows, values);
+        const RowSource& from = batch.targets_from;
+        gather(*from.m, from.order, from.first + own.begin, rows, values);
         target.values = values;
     }
     RowWeights<T> weights{batch.weight};
@@ -236,7 +241,8 @@ struct Trainer<T>::Common {
     const Course& course;
     const Optimizer<T>& optimizer;
     const Report& report;
-    Matrix beside;  // a sample's target is found by the same index as the sample
+    Matrix beside;    // a sample's target is found by the same index as the sample
+    RowStage& stage;  // of column-major samples
     index_t batch_size, lowest, penalty_pieces;
     bool constrained;
     double step_work;
@@ -266,6 +272,19 @@ struct Trainer<T>::Common {
         return Stint::had_better_end();
     }
 
+    // Stages the samples of the mini-batch at `first`, and of those after it, unless they are.
+    void fill_stage(const int64_t* order, index_t first, const Member& me) {
+        if (!stage.is_used() || stage.holds(order, first)) return;
+        if (me.index == 0) stage.sort(order, first);
+        me.wait();  // (Every thread has seen what the stage held before.)
+        if (me.index == 0) {
+            stage.hold(order, first);
+            if (pace) pace->restart();  // (No other step takes as long.)
+        }
+        stage.fill(order, first, me.index, me.count);
+        me.wait();
+    }
+
     bool is_alone() const { return pace && pace->is_alone(); }
 
     // Not at once: another fit may only be between two epochs.
@@ -290,8 +309,10 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     if (index == 0) c.leave = c.parts(number, threads);
     if (threads == 1 && c.leave) return false;
     const index_t left = course.count - first;
-    const MiniBatch batch = mini_batch(c.samples, order, first, std::min(c.batch_size, left));
-    if (order && kernels<T>().asks_ahead) {
+    c.fill_stage(order, first, me);
+    const MiniBatch batch =
+        mini_batch(c.samples, order, first, std::min(c.batch_size, left), c.stage);
+    if (batch.x_from.order && kernels<T>().asks_ahead) {
         const Range next = part(std::min(c.batch_size, left - batch.rows), index, threads);
         scratch(me).ahead = ask_ahead(c.samples.x, c.beside, order, first + batch.rows + next.begin,
                                       next.size(), c.step_work / threads);
@@ -299,7 +320,7 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     const Range own = part(batch.rows, index, threads);
     scratch(me).place = {course.training, course.key,
                          course.first_step + static_cast<uint64_t>(number)};
-    forward(c.samples, order, batch, me);
+    forward(batch, me);
     if (own.size() > 0) find_losses(c.samples, order, batch, own);
     back(c.lowest, batch, nullptr, me);
     const Range pieces = part(c.penalty_pieces, index, threads);
@@ -365,7 +386,11 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
     const double operations = network_.step_operations() * static_cast<double>(batch_size);
     const int wanted =
         threads_for(operations, network_.parts(batch_size), worth_a_thread_in_training);
-    prepare(batch_size, wanted);
+    RowStage stage;
+    stage.begin(samples.x, staged_type<T>(samples.x), samples.targets,
+                staged_type<T>(samples.targets), batch_size, count, course.order != nullptr);
+    const RowSource first_rows = stage.x({&samples.x, course.order, 0});
+    prepare(batch_size, first_rows.order || !in_place<T>(*first_rows.m, 0), wanted);
     if (optimizer.clip_norm > 0) {
         const index_t n = network_.parameter_count();
         T* const gradient = gradient_.reserve(n);
@@ -373,7 +398,7 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
         squares_.reserve((n + clip_piece - 1) / clip_piece);
     }
 
-    Matrix beside = samples.targets;
+    Matrix beside = stage.stages_targets() ? Matrix() : samples.targets;
     if (samples.labels) {
         beside.data = reinterpret_cast<const char*>(samples.labels);
         beside.row_stride = sizeof(int64_t);
@@ -383,6 +408,7 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
                   optimizer,
                   report,
                   beside,
+                  stage,
                   batch_size,
                   network_.stages().front().layer,
                   network_.penalty_pieces(),
@@ -431,17 +457,19 @@ void Trainer<T>::predict_in_training(const Matrix& x, const Place& place, T* out
     const index_t last = network_.layer_count() - 1;
     const int wanted = threads_for(network_.forward_operations() * static_cast<double>(block),
                                    network_.parts(block), worth_a_thread_in_training);
-    prepare(block, wanted);
+    prepare(block, !in_place<T>(x, 0), wanted);
+    const RowStage no_stage;  // (Rows in their own order are copied by tiles as they are.)
     Barrier barrier;
     run_team(wanted, [&](int index, int threads) {
         const Member me{index, threads, barrier};
         scratch(me).ahead = {};
         scratch(me).place = place;
         for (index_t first = 0; first < count; first += block) {
-            MiniBatch batch = mini_batch(samples, nullptr, first, std::min(block, count - first));
+            MiniBatch batch =
+                mini_batch(samples, nullptr, first, std::min(block, count - first), no_stage);
             batch.before = first;
             const Range own = part(batch.rows, index, threads);
-            forward(samples, nullptr, batch, me);
+            forward(batch, me);
             const T* const rows = outputs(last, own.begin);
             T* const to = out + (first + own.begin) * n_out;
             std::copy(rows, rows + own.size() * n_out, to);
@@ -460,7 +488,8 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
     const index_t last = network_.layer_count() - 1;
     const int wanted = threads_for(network_.step_operations() * static_cast<double>(block),
                                    network_.parts(block), worth_a_thread_in_training);
-    prepare(block, wanted);
+    prepare(block, !in_place<T>(samples.x, 0), wanted);
+    const RowStage no_stage;
     const double weight = samples.weights ? weight_of(samples.weights, nullptr, 0, count)
                                           : static_cast<double>(count);
     Barrier barrier;
@@ -469,12 +498,13 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
         scratch(me).ahead = {};
         scratch(me).place = place;
         for (index_t first = 0; first < count; first += block) {
-            MiniBatch batch = mini_batch(samples, nullptr, first, std::min(block, count - first));
+            MiniBatch batch =
+                mini_batch(samples, nullptr, first, std::min(block, count - first), no_stage);
             batch.weight = weight;
             batch.before = first;
             const Range own = part(batch.rows, index, threads);
             const index_t rows = own.size();
-            forward(samples, nullptr, batch, me);
+            forward(batch, me);
             if (rows > 0 && dout) {
                 const T* const given = dout + (first + own.begin) * n_out;
                 T* const out = outputs(last, own.begin);

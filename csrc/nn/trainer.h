@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nn/barrier.h"
+#include "nn/columns.h"
 #include "nn/network.h"
 #include "nn/optimizer.h"
 #include "nn/pace.h"
@@ -71,19 +72,20 @@ public:
 private:
     struct MiniBatch {
         index_t first, rows;  // in the epoch's order
-        const T* x;           // x_, or where the caller has the rows
+        const T* x;           // x_, or where the rows are
         double weight;        // of all its samples
-        index_t before = 0;   // rows of the same mini-batch that come before these
+        RowSource x_from, targets_from;
+        index_t before = 0;  // rows of the same mini-batch that come before these
     };
     // Rows of a mini-batch that need not be in memory all at once.
     static constexpr index_t block_rows = 1024;
     struct Common;  // what the threads of a course share
-    void prepare(index_t batch, int threads);
-    MiniBatch mini_batch(const Samples& samples, const int64_t* order, index_t first,
-                         index_t rows) const;
+    void prepare(index_t batch, bool gathers, int threads);
+    MiniBatch mini_batch(const Samples& samples, const int64_t* order, index_t first, index_t rows,
+                         const RowStage& stage) const;
     // The thread's part of a mini-batch: gathered and forward; the losses of rows `own`; and back
     // from the last delta to that of layer `lowest`, and to dx, the inputs', if that is not null.
-    void forward(const Samples& samples, const int64_t* order, MiniBatch batch, const Member& me);
+    void forward(MiniBatch batch, const Member& me);
     void find_losses(const Samples& samples, const int64_t* order, MiniBatch batch, Range own);
     void back(index_t lowest, MiniBatch batch, T* dx, const Member& me);
     // The thread's part of all layers' parameters follow their gradients.

@@ -3,7 +3,7 @@ Features by hand, and features that a network learns
 ====================================================
 
 Linear regression is linear in its *features*, not in the inputs. With :math:`x, x^2, x^3, \dots`
-for features it draws curves, but somebody has to choose these features, and the same ones serve
+for features it draws curves, but you have to choose these features, and the same ones serve
 everywhere on the axis. **The claim:** a network with one hidden layer is a linear (or logistic)
 regression too; its features are the outputs of the hidden units, and it learns them together with
 the regression's coefficients.
@@ -34,8 +34,8 @@ grid = np.linspace(-1, 1, 1001)
 # %%
 # Hand-made features
 # ------------------
-# The curve to be found is smooth but for one steep rise. Least squares on the powers of x, from a
-# straight line to degree 16:
+# The curve to be found is smooth except for one steep rise. Least squares on the powers of x, from
+# a straight line to degree 16:
 
 fits = {}
 print("features     coefficients   error (root mean square, against the curve without noise)")
@@ -78,15 +78,15 @@ figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 4), layout="cons
 for ax in (left, right):
     ax.plot(x, y, "o", color="0.7", markersize=3, label="data")
     ax.set(xlabel="x", ylabel="y", ylim=(-2.2, 2.2))
-for degree, style, colour in ((1, ":", "black"), (5, "--", ORANGE), (12, "-", BLUE)):
-    left.plot(grid, fits[degree], style, color=colour, label=f"degree {degree}")
+for degree, style, color in ((1, ":", "black"), (5, "--", ORANGE), (12, "-", BLUE)):
+    left.plot(grid, fits[degree], style, color=color, label=f"degree {degree}")
 left.set_title("Linear regression on powers of x")
 left.legend()
 
 hidden = net.hidden(grid[:, None])
-for unit, (style, colour) in enumerate((("-", BLUE), ("--", ORANGE), ("-.", GREEN))):
+for unit, (style, color) in enumerate((("-", BLUE), ("--", ORANGE), ("-.", GREEN))):
     name = f"unit {unit + 1}, output weight {net.weights[1][unit, 0]:+.2f}"
-    middle.plot(grid, hidden[:, unit], style, color=colour, label=name)
+    middle.plot(grid, hidden[:, unit], style, color=color, label=name)
 middle.set(title="The features that the network learned", xlabel="x", ylim=(-1.1, 1.7))
 middle.set_ylabel("output of a hidden unit")
 middle.legend(loc="upper left")
@@ -131,7 +131,7 @@ print(f"largest difference of the probabilities: {apart:.0e}")
 
 # %%
 # On the inputs, logistic regression is right for 56 % of the points, hardly more than a guess; on
-# the two features for 99.2 %. The grey curves on the right are the lines of squared paper, laid
+# the two features for 99.2 %. The gray curves on the right are the lines of squared paper, laid
 # over the plane of the inputs: the hidden layers have stretched, folded and crumpled it until the
 # points inside lie in one corner, where a straight line cuts them off. Seen from the inputs, that
 # line is the closed curve on the left.
@@ -142,8 +142,8 @@ pynn.plot.decision_regions(
 )
 axes[0].set(title="In the plane of the inputs", aspect="equal")
 H = classifier.hidden(X)
-for label, marker, colour in ((0, "o", BLUE), (1, "s", ORANGE)):
-    axes[1].plot(*H[labels == label].T, marker, color=colour, markersize=4, mec="white", mew=0.4)
+for label, marker, color in ((0, "o", BLUE), (1, "s", ORANGE)):
+    axes[1].plot(*H[labels == label].T, marker, color=color, markersize=4, mec="white", mew=0.4)
 for k in np.linspace(-2, 2, 17):  # the lines of squared paper, and where the network takes them
     line = np.column_stack([np.full(200, k), np.linspace(-2, 2, 200)])
     for points in (line, line[:, ::-1]):

@@ -64,7 +64,7 @@ print(f"three layers collapsed into a matrix of shape {matrix.shape}: difference
 
 # %%
 # The :math:`2 \cdot 16 + 16 \cdot 16 + 16 \cdot 2` weights of the second network come down to
-# four, and the probabilities are the same but for rounding. So the three linear layers end where
+# four, and the probabilities are the same to rounding. So the three linear layers end where
 # one layer does: at the best straight line, whose loss of 0.6891 is hardly below that of
 # guessing, :math:`\ln 2 = 0.6931`. ReLU between the same layers is right for 99.8 % of the
 # points.
@@ -107,9 +107,9 @@ for name, (sizes, rate) in cases.items():
 figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained", sharey=True)
 titles = ("One layer: all at once", "Four layers: one after another", "8-2-8: rank two")
 for ax, name, title in zip(axes, paths, titles, strict=True):
-    for k, (colour, style) in enumerate(STYLES):
+    for k, (color, style) in enumerate(STYLES):
         values = np.array(paths[name])[:, k]
-        ax.plot(values, style, color=colour, linewidth=2, label=f"singular value {k + 1}")
+        ax.plot(values, style, color=color, linewidth=2, label=f"singular value {k + 1}")
         ax.axhline(strengths[k], color="0.8", linewidth=1, zorder=0)
     ax.set(title=title, xlabel="step of gradient descent")
 axes[0].set_ylabel("singular value of the network's one matrix")

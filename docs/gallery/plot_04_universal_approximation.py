@@ -79,26 +79,26 @@ figure, axes = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")
 LOOKS = ((2, "#E69F00", ":"), (8, "#56B4E9", "--"), (128, "#0072B2", "-"))
 for ax, (name, function) in zip(axes, functions.items(), strict=False):
     ax.plot(fine, function(fine), color="0.75", linewidth=5, label="the function")
-    for width, colour, style in LOOKS:
+    for width, color, style in LOOKS:
         fit = fits[name][widths.index(width)]
-        ax.plot(fine, fit, style, color=colour, linewidth=1.8, label=f"{width} neurons")
+        ax.plot(fine, fit, style, color=color, linewidth=1.8, label=f"{width} neurons")
     ax.set(title=f"A {name} function", xlabel="x", ylabel="y")
 axes[0].set_ylim(-0.05, 1.45)
 axes[1].set_ylim(-1.4, 1.9)
 for ax in axes[:2]:
     ax.legend(loc="upper center", ncols=2)
-for name, colour, marker in (("continuous", "#0072B2", "o"), ("discontinuous", "#D55E00", "s")):
+for name, color, marker in (("continuous", "#0072B2", "o"), ("discontinuous", "#D55E00", "s")):
     for errors, style, kind in ((mean_error, "-", "RMS"), (largest_error, "--", "largest")):
         axes[2].loglog(
             widths,
             errors[name].min(axis=1),
             style,
-            color=colour,
+            color=color,
             marker=marker,
             fillstyle="full" if style == "-" else "none",
             label=f"{name}, {kind}",
         )
-    axes[2].loglog(widths, mean_error[name], ".", color=colour, alpha=0.4)
+    axes[2].loglog(widths, mean_error[name], ".", color=color, alpha=0.4)
 axes[2].axhline(1, color="black", linestyle=":", linewidth=1, label="half of the largest jump")
 axes[2].set(title="Error against width", xlabel="neurons in the hidden layer", ylabel="error")
 axes[2].set(xticks=widths, xticklabels=widths, ylim=(8e-4, 2))

@@ -63,7 +63,7 @@ for point in stationary:
 
 # %%
 # There are three minima: near the mean (the deepest), the rise, and, much higher, the fall.
-# Between them lie two saddle points. Towards the edges the sigmoid saturates, and the surface is
+# Between them lie two saddle points. Toward the edges the sigmoid saturates, and the surface is
 # all but flat: plateaus, at the top and the bottom of the picture.
 #
 # Three ways down
@@ -102,7 +102,7 @@ for name, (optimizer, batch_size, epochs) in METHODS.items():
 print("sizes of the gradient there:", [f"{np.linalg.norm(slope_at(p)):.4f}" for p in STARTS])
 
 # %%
-# (Circles: the starts. Crosses: the ends.) From (-6, 3) all three go towards the high minimum of
+# (Circles: the starts. Crosses: the ends.) From (-6, 3) all three go toward the high minimum of
 # the fall (0.338) and stay there: not every minimum is the minimum. From (1, -7), on the plateau,
 # the first steps are short, for the gradient there (0.0055) is half of that at the next flattest
 # start; the valley is reached all the same. Gradient descent comes to rest in the deepest minimum
@@ -144,7 +144,7 @@ X = rng.uniform(-2, 2, size=(200, 1))
 Y = np.sin(3 * X[:, 0])
 trained = []
 for seed in (0, 1):
-    relu = pynn.MLP([1, 20, 1], loss="mse", dtype="float64", seed=seed)
+    relu = pynn.MLP([1, 20, 1], loss="mse", init="he_normal", dtype="float64", seed=seed)
     relu.biases[0][:] = -relu.weights[0][0] * rng.uniform(-2, 2, 20)  # kinks all over the interval
     relu.fit(X, Y, epochs=1000, batch_size=50, optimizer=pynn.Adam(0.01))
     trained.append([*relu.weights, *relu.biases])
@@ -175,9 +175,9 @@ curve = [loss_of(W1 * f, W2 / f[:, None], b1 * f, b2) for f in (scale**t for t i
 print(f"highest loss on the curve of rescaled networks: {max(curve):.5f}")
 
 # %%
-# Changed networks have the same outputs but for rounding, and the same loss of 0.0019. In between
-# it rises to 2, which is worse than always saying 0 (0.5): an average of two good networks is no
-# good network. The same holds for one trained from another seed (8.6 on the way). Permutations
+# Changed networks have the same outputs to rounding, and the same loss of 0.0012. In between
+# it rises to 1.8, which is worse than always saying 0 (0.5): an average of two good networks is no
+# good network. The same holds for one trained from another seed (0.74 on the way). Permutations
 # are separate points, 20! = 2.4e18 of them for 20 units; rescaled networks are joined by a curve
 # on which the loss does not change at all, so that no minimum of a ReLU network is a single
 # point. None of this harms the training: all copies are equally good.

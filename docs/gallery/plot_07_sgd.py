@@ -43,7 +43,7 @@ def gradient(net, rows):
     return np.concatenate([g.ravel() for g in (*dW, *db)])
 
 
-net = pynn.MLP([64, 32, 10], dtype="float64", seed=0)
+net = pynn.MLP([64, 32, 10], init="he_normal", dtype="float64", seed=0)
 rng = np.random.default_rng(0)
 full = gradient(net, np.arange(n))
 sigma2 = np.mean([np.sum((gradient(net, [i]) - full) ** 2) for i in range(n)])
@@ -78,7 +78,7 @@ curves = {}
 print("mini-batch  rate  epochs  gradients  updates  time (ms)")
 for m, rate in RATES.items():
     start = time.perf_counter()
-    curves[m] = train(pynn.MLP([64, 32, 10], seed=0), m, rate)
+    curves[m] = train(pynn.MLP([64, 32, 10], init="he_normal", seed=0), m, rate)
     seconds, epochs = time.perf_counter() - start, len(curves[m])
     figures = f"{n * epochs:9d}  {epochs * -(-n // m):7d}  {1e3 * seconds:9.1f}"
     print(f"{m:10d}  {rate:4g}  {epochs:6d}  {figures}")
@@ -121,7 +121,7 @@ print("mini-batch  epochs  test error (%)  sharpness")
 for m in (4, 16, 64, 300):
     rows = []
     for seed in range(4):
-        net = pynn.MLP([64, 128, 10], dtype="float64", seed=seed)
+        net = pynn.MLP([64, 128, 10], init="he_normal", dtype="float64", seed=seed)
         losses = train(net, m, 0.1)
         error = 100 * (1 - net.evaluate(X_test, y_test)["accuracy"])
         rows.append((error, sharpness(net), len(losses)))
@@ -133,7 +133,7 @@ for m in (4, 16, 64, 300):
 # The picture
 # -----------
 
-COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000"]
+COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#000000"]
 figure, axes = plt.subplots(2, 2, figsize=(10, 7.5), layout="constrained")
 (top_left, top_right), (bottom_left, bottom_right) = axes
 
@@ -153,20 +153,20 @@ top_left.set(
 )
 top_left.legend(loc="lower left")
 
-styles = zip(COLOURS, ["-", "--", "-.", ":", "-"], "osD^v", strict=True)
-for (m, losses), (colour, line, marker) in zip(curves.items(), styles, strict=True):
+styles = zip(COLORS, ["-", "--", "-.", ":", "-"], "osD^v", strict=True)
+for (m, losses), (color, line, marker) in zip(curves.items(), styles, strict=True):
     label = f"{m}, in {len(losses)} epochs" if m < n else f"all {n}, in {len(losses)} epochs"
     top_right.loglog(
         n * np.arange(1, len(losses) + 1),
         losses,
         line,
-        color=colour,
+        color=color,
         label=label,
         marker=marker,
         ms=4,
         markevery=(len(losses) - 1, 1),
     )
-top_right.axhline(0.05, color="grey", lw=0.8)
+top_right.axhline(0.05, color="gray", lw=0.8)
 top_right.set(
     title="What a loss costs",
     xlabel="gradients of single samples",
@@ -175,14 +175,14 @@ top_right.set(
 top_right.set_ylim(0.004)
 top_right.legend(title="mini-batch size", loc="lower left", fontsize=8, title_fontsize=8)
 
-for axis, column, colour, title, label in (
+for axis, column, color, title, label in (
     (bottom_left, 1, "#009E73", "Small mini-batches end in flatter places", "sharpness"),
     (bottom_right, 0, "#D55E00", "and the smallest make fewer test errors", "test error (%)"),
 ):
     for m, rows in ends.items():
-        axis.plot([m] * len(rows), rows[:, column], "o", color="grey", mfc="none", ms=5)
+        axis.plot([m] * len(rows), rows[:, column], "o", color="gray", mfc="none", ms=5)
     means = [rows[:, column].mean() for rows in ends.values()]
-    axis.plot(list(ends), means, "s-", color=colour, label="mean of 4 seeds")
+    axis.plot(list(ends), means, "s-", color=color, label="mean of 4 seeds")
     axis.set_xscale("log")
     axis.set_xticks(list(ends), [str(m) for m in ends])
     axis.minorticks_off()
@@ -192,21 +192,21 @@ bottom_left.set_yscale("log")
 plt.show()
 
 # %%
-# *Top left*: the circles lie on the curve, within 3 %: a hundred times the samples make a
+# *Top left*: the circles lie on the curve, within 4 %: a hundred times the samples make a
 # hundredth of the variance, that is a tenth of the error, at a hundred times the cost. Only from
 # a tenth of the data on does it matter that no sample is drawn twice.
 #
-# *Top right*: that is why SGD is cheaper. Nine passes over the data are enough for mini-batches
-# of 1 and of 8, gradient descent needs 192: as many updates as SGD with 256 samples (204), each
+# *Top right*: that is why SGD is cheaper. Nine passes over the data are enough for mini-batches of
+# 1 and of 8, gradient descent needs 188: about as many updates as SGD with 256 samples (204), each
 # at four times the price. The small ones are not equal in time, though: 9000 updates with one
-# sample take longer than 1125 with eight, whose samples go through the same instructions
-# together. (The learning rate is a part of this: the noisier the gradient, the smaller the rate
-# that still converges.)
+# sample take longer than 1125 with eight, whose samples go through the same instructions together.
+# (The learning rate is a part of this: the noisier the gradient, the smaller the rate that still
+# converges.)
 #
 # *Bottom*: all these networks have the same training loss, but sharpness grows more than tenfold
 # from mini-batches of 4 to gradient descent. The noise of SGD keeps it out of narrow valleys, and
-# with nearly a fifth of the labels wrong the flattest network has the smallest test error, by 1.6
-# to 1.8 percentage points. That is not a law: the grey circles, one for each seed, show how much
+# with nearly a fifth of the labels wrong the flattest network has the smallest test error, by 2.0
+# to 3.1 percentage points. That is not a law: the gray circles, one for each seed, show how much
 # chance there is in it, and with a learning rate of 0.2 the difference in test error (not that in
 # sharpness) is lost among them.
 #

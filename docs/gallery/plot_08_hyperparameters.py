@@ -7,7 +7,7 @@ epochs? Nothing in the training data answers that: a network that learns them by
 there. So some data is held out for the choice, and other data, touched once at the end, tells
 what the choice is worth. Combinations drawn at random find as good a network as a grid does with
 many more fits, because few hyperparameters matter, and a random search tries a new value of each
-of them in every fit [1]_. Which ones mattered can be read off the results afterwards.
+of them in every fit [1]_. Which ones mattered can be read off the results afterward.
 """
 
 import numpy as np
@@ -165,20 +165,20 @@ axes[1, 3].minorticks_off()
 plt.show()
 
 # %%
-# The best five are close together and have little in common: one layer or two, 39 to 112 neurons,
-# all three activations. Yet the median network gets 16 % wrong, and more than a third of them
-# more than half. What these have in common is seen in the lower row: too few updates (few epochs,
-# large mini-batches), a learning rate too small for them or so large that nothing is learned. The
-# forest says the same: epochs, learning rate and mini-batch size are at the top, the network's
-# own shape at the bottom. Sigmoids start so slowly that most of them do not get anywhere in these
-# epochs. (The bars are no more than hints: the forests explain 39 % of the variance of the log
-# error in networks they have not seen, and a hyperparameter matters only over the range it was
+# The best five are close together and have little in common: one to three layers, 39 to 112
+# neurons, all three activations. Yet the median network gets 17 % wrong, and more than a third of
+# them more than half. What these have in common is seen in the lower row: too few updates (few
+# epochs, large mini-batches), a learning rate too small for them or so large that nothing is
+# learned. The forest says the same: epochs, learning rate and mini-batch size are at the top, the
+# network's own shape at the bottom. Sigmoids start so slowly that most of them do not get anywhere
+# in these epochs. (The bars are no more than hints: the forests explain 39 % of the variance of the
+# log error in networks they have not seen, and a hyperparameter matters only over the range it was
 # drawn from.)
 #
-# The last panel shows why the choice needs data of its own: twelve networks know all training
+# The last panel shows why the choice needs separate data: eleven networks know all training
 # digits, so that nothing is left there to tell them apart. In theory even the validation error of
-# the best is too good, as the smallest of 150 figures that each have a standard error near 0.8 %.
-# Here chance was kind: 3.0 % of the test digits too.
+# the best is too good, as the smallest of 150 numbers that each have a standard error near 0.8 %.
+# Here chance was kind: 2.2 % of the test digits.
 #
 # .. [1] J. Bergstra, Y. Bengio, "Random search for hyper-parameter optimization", *Journal of
 #    Machine Learning Research* 13, 281-305, 2012.

@@ -158,12 +158,12 @@ for dtype in ("float64", "float32"):
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained", sharey=True)
 places = np.arange(len(programs))[::-1]
 styles = (("float64", 0.2, "#0072B2", "", "s"), ("float32", -0.2, "#E69F00", "//", "o"))
-for dtype, shift, colour, hatch, marker in styles:
+for dtype, shift, color, hatch, marker in styles:
     some = [times[name, dtype] for name in programs]
-    bars = axes[0].barh(places + shift, some, 0.38, color=colour, hatch=hatch, ec="k", label=dtype)
+    bars = axes[0].barh(places + shift, some, 0.38, color=color, hatch=hatch, ec="k", label=dtype)
     axes[0].bar_label(bars, fmt="%.0f", padding=3, fontsize=9)
     some = [differences[name, dtype] for name in programs][1:]
-    axes[1].plot(some, places[1:], marker, color=colour, mec="k", ms=9, label=dtype)
+    axes[1].plot(some, places[1:], marker, color=color, mec="k", ms=9, label=dtype)
 axes[1].text(1e-15, places[0], "(the reference)", va="center")
 axes[0].set_yticks(places, list(programs))
 axes[0].set(title=f"Training time, {updates} updates", xlabel="milliseconds", ylabel="program")

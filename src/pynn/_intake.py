@@ -55,8 +55,14 @@ def array(x: Any, name: str, role: Role = "numbers") -> Array:
             f"{variable(name)}.toarray()"
         )
     x = unmasked(x, name)
-    if isinstance(x, np.ndarray) and x.dtype.kind in NUMBERS:
-        return np.asarray(x)
+    if isinstance(x, np.ndarray | list | tuple):
+        try:
+            values = np.asarray(x)
+        except (TypeError, ValueError, RuntimeError):
+            pass  # what is wrong is said below
+        else:
+            if values.dtype.kind in NUMBERS:
+                return values
     from pynn import _foreign  # (only where it is needed: `import pynn` is quick)
 
     return _foreign.numbers_of(x, name, role)

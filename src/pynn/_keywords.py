@@ -22,7 +22,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "beta_1": ("beta1",),
     "beta_2": ("beta2",),
     "beta": ("delta",),
-    "betas": ("beta1", "pass beta1= and beta2="),
+    "betas": ("pass beta1= and beta2= to pynn.Adam",),
     "bs": ("batch_size",),
     "clipnorm": ("clip_norm",),
     "class_weights": ("class_weight",),
@@ -108,18 +108,31 @@ PLACES: dict[str, tuple[str, ...]] = {
 }
 # What belongs to another call than the one that got it.
 ELSEWHERE = {
+    "activation": "pass activation= to pynn.MLP",
     "batch_size": "pass batch_size= to fit",
+    "bias": "pass bias= to pynn.MLP",
     "callbacks": "pass callbacks= to fit",
+    "class_weight": "pass class_weight= to fit",
+    "clip_norm": "pass an optimizer such as pynn.Adam(clip_norm=1.0)",
+    "dropout": "pass dropout= to pynn.MLP",
     "epochs": "pass epochs= to fit",
+    "init": "pass init= to pynn.MLP",
+    "l1": "pass l1= to pynn.MLP",
+    "l2": "pass l2= to pynn.MLP",
+    "layer_sizes": "pass layer_sizes to pynn.MLP",
     "loss": "pass loss= to pynn.MLP",
+    "max_norm": "pass max_norm= to pynn.MLP",
     "metrics": "pass metrics= to fit",
-    "momentum": "pass an optimizer such as pynn.SGD(0.1, momentum=0.9)",
+    "momentum": "pass an optimizer such as pynn.SGD(0.003, momentum=0.9)",
     "optimizer": "pass optimizer= to fit",
+    "output_activation": "pass output_activation= to pynn.MLP",
     "progress": "pass progress= to fit",
+    "sample_weight": "pass sample_weight= to fit",
     "seed": "pass seed= to pynn.MLP",
     "shuffle": "pass shuffle= to fit",
+    "validation_data": "pass validation_data= to fit",
+    "validation_split": "pass validation_split= to fit",
     "weight_decay": "pass an optimizer such as pynn.AdamW(weight_decay=0.01)",
-    "clip_norm": "pass an optimizer such as pynn.Adam(clip_norm=1.0)",
 }
 
 
@@ -246,13 +259,15 @@ def place(keyword: str, names: list[str]) -> str:
     str
         Empty where nothing is known.
     """
-    for each in PLACES.get(keyword, ()):
+    places = PLACES.get(keyword, ())
+    for each in places:
         if " " in each:
             return f": {each}"
         if each in names and each != keyword:
             return f"; pynn calls it {each!r}"
-    if keyword in ELSEWHERE:
-        return f": {ELSEWHERE[keyword]}"
+    for each in (keyword, *places):
+        if each in ELSEWHERE:
+            return f": {ELSEWHERE[each]}"
     return suggestion(keyword, names)
 
 

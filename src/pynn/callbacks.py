@@ -152,18 +152,17 @@ def check_callbacks(callbacks: Any) -> list[Any]:
     TypeError
         If one is a class, or has a method ``on_...`` that is never called.
     """
-    if callable(callbacks) or isinstance(callbacks, Callback):
-        callbacks = [callbacks]
-    try:
-        result = list(callbacks)
-    except TypeError:
-        raise TypeError(
-            "callbacks must be callables or objects with methods of pynn.Callback, "
-            f"got {callbacks!r}"
-        ) from None
+    if callable(callbacks) or not hasattr(callbacks, "__iter__") or _methods(callbacks):
+        _check_callback(callbacks, "callbacks")
+        return [callbacks]
+    result = list(callbacks)
     for i, callback in enumerate(result):
         _check_callback(callback, f"callbacks[{i}]")
     return result
+
+
+def _methods(callback: Any) -> list[str]:
+    return [m for m in dir(callback) if m.startswith("on_") and callable(getattr(callback, m))]
 
 
 def _check_callback(callback: Any, name: str) -> None:
@@ -172,7 +171,7 @@ def _check_callback(callback: Any, name: str) -> None:
             f"{name} must be an object, got the class {callback.__name__}: pass "
             f"{callback.__name__}(...)"
         )
-    methods = [m for m in dir(callback) if m.startswith("on_") and callable(getattr(callback, m))]
+    methods = _methods(callback)
     for method in methods:
         if method not in EVENTS:
             own = OTHER_EVENTS.get(method)

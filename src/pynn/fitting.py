@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pynn import _checks
+from pynn import _checks, staging
 from pynn._types import Array, TrainingResult
 from pynn.callbacks import ends, handlers
 from pynn.history import History
@@ -129,7 +129,9 @@ class Arrays(Source):
         split: float,
         rows: Array | None = None,
     ) -> None:
-        self._data, self._split, self._rows = data, split, rows
+        # (An object of this fit's: it may get a copy of the samples.)
+        self._data = Data(data.samples, data.targets, data.weights, data.names)
+        self._split, self._rows = split, rows
         count = len(data) if rows is None else len(rows)
         self.samples: int = count - (held_out_count(split, count) if split else 0)
         self._batch_size = min(batch_size, self.samples)
@@ -169,8 +171,18 @@ class Arrays(Source):
         drawn = np.ascontiguousarray(drawn, dtype=np.int64)
         return drawn if self._rows is None else self._rows[drawn]
 
+    def _stage(self, run: Run) -> None:
+        """Let the core read column-major samples from a row-major copy, if that is small."""
+        data = self._data
+        if not (self._shuffle or self._replacement):
+            return  # (In their own order the core stages few rows at a time.)
+        # (A callback may change X between two epochs.)
+        if data.row_major is None or run.has_foreign_callbacks:
+            data.row_major = staging.row_major(data.samples, run.net.dtype, data.row_major)
+
     def epoch(self, run: Run) -> float:
         """In the core as a whole, unless a callback wants every mini-batch."""
+        self._stage(run)
         order = self._order(run.net.rng)
         size = self._batch_size
         if not run.batch_callbacks:
@@ -195,6 +207,7 @@ class Arrays(Source):
         count = min(most, epochs_ahead(self.samples))
         if count < 2:
             return 0
+        self._stage(run)
         rng, size, history = run.net.rng, self._batch_size, run.history
         before, recorded = rng.bit_generator.state, len(history)
         steps = -(-self.samples // size)
@@ -249,7 +262,7 @@ class Batches(Source):
     ) -> None:
         self._net, self._batches, self._steps = net, batches, steps_per_epoch
         self.samples = None
-        once = iter(batches) is batches
+        self._once = once = iter(batches) is batches
         self.steps = steps_per_epoch
         if steps_per_epoch is None and not once:
             self.steps = length_hint(batches, 0) or None
@@ -274,18 +287,23 @@ class Batches(Source):
             iterator = iter(self._batches)
             if self._steps is not None:
                 self._running = iterator  # an epoch goes on where the last one ended
-        total, seen, done = 0.0, 0, 0
+        total, seen, done, begun = 0.0, 0, 0, 0
         while self._steps is None or done < self._steps:
             try:
                 batch = next(iterator)
             except StopIteration:
                 if self._steps is None and done > 0:
                     break
+                if self._steps is not None and not self._once and begun < done + 1:
+                    # (At its end it begins again, unless it gave nothing since it last began.)
+                    begun = done + 1
+                    self._running = iterator = iter(self._batches)
+                    continue
                 raise ValueError(
                     f"X gave only {done} mini-batches in epoch {run.epoch}"
                     + (f", expected {self._steps}" if self._steps else "")
                 ) from None
-            data = self._net._check_batch(batch, f"mini-batch {done + 1}")
+            data = self._net._check_batch(batch, f"mini-batch {done}")
             self._net._targets_1d = data.targets.flat
             loss = run.one_step(data, None, done)
             total += loss * len(data)
@@ -308,6 +326,9 @@ class Run:
     def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
         self.net, self._source, self._plan = net, source, plan
         self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
+        self.has_foreign_callbacks = any(
+            not type(callback).__module__.startswith("pynn.") for callback in plan.callbacks
+        )
         self.binding = Binding(plan.optimizer, net)
         self._validation_metrics = net._default_metrics() | plan.metrics
         self.epoch = 0
@@ -463,15 +484,17 @@ def choose_optimizer(
     return chosen, None
 
 
-def check_optimizer(optimizer: Any) -> Optimizer:
-    """Return `optimizer` as an object."""
-    return make_optimizer(optimizer)
-
-
 def is_batches(X: Any) -> bool:
-    """Whether `X` gives mini-batches rather than samples."""
-    is_array = isinstance(X, list | tuple) or hasattr(X, "__array__") or hasattr(X, "dtype")
+    """Whether `X`, without a `y`, gives mini-batches rather than samples."""
+    if isinstance(X, list | tuple):
+        return len(X) > 0 and all(isinstance(b, tuple) and _is_batch(b) for b in X)
+    is_array = hasattr(X, "__array__") or hasattr(X, "dtype")
     return not is_array and hasattr(X, "__iter__") and not isinstance(X, str | bytes | dict)
+
+
+def _is_batch(batch: tuple[Any, ...]) -> bool:
+    """Whether this is a pair (X, y) or (X, y, sample_weight), not a sample."""
+    return len(batch) in (2, 3) and np.ndim(batch[0]) == 2
 
 
 def check_sampling(sampling: Any) -> bool:

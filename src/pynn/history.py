@@ -23,12 +23,12 @@ class History:
         ``loss``, the mean over the epoch's mini-batches as they were seen, before their updates;
         ``learning_rate``; ``seconds``, the duration of the epoch; the metrics asked for; and, with
         validation data, ``val_loss`` and for classifiers ``val_accuracy``, after the epoch. All
-        are as long as `epoch`: where an epoch has not got a figure, NaN stands for it.
+        are as long as `epoch`: NaN where an epoch has no such metric.
 
     Notes
     -----
-    Two histories are equal if all their figures are, NaN being equal to NaN. (The seconds are
-    figures: of two fits, only the other figures can be equal.)
+    Two histories are equal if all their metrics are, NaN being equal to NaN. (The seconds count:
+    of two fits, only the other metrics can be equal.)
 
     Examples
     --------
@@ -40,7 +40,7 @@ class History:
     >>> len(history.loss)
     3
     >>> [row["learning_rate"] for row in history]
-    [0.01, 0.01, 0.01]
+    [0.001, 0.001, 0.001]
     """
 
     # Histories change while a network trains, so they have no hash.

@@ -113,7 +113,7 @@ class SoftmaxCrossEntropy(Loss):
     --------
     >>> import pynn
     >>> pynn.MLP([4, 8, 3], loss=pynn.SoftmaxCrossEntropy(label_smoothing=0.1), seed=0).loss
-    'softmax_cross_entropy'
+    SoftmaxCrossEntropy(label_smoothing=0.1)
     """
 
     name: ClassVar[str] = "softmax_cross_entropy"
@@ -140,7 +140,7 @@ class SigmoidCrossEntropy(Loss):
     --------
     >>> import pynn
     >>> pynn.MLP([4, 8, 1], loss=pynn.SigmoidCrossEntropy(label_smoothing=0.1), seed=0).loss
-    'sigmoid_cross_entropy'
+    SigmoidCrossEntropy(label_smoothing=0.1)
     """
 
     name: ClassVar[str] = "sigmoid_cross_entropy"
@@ -177,7 +177,7 @@ class Huber(Loss):
     --------
     >>> import pynn
     >>> pynn.MLP([4, 8, 1], loss=pynn.Huber(delta=0.5), seed=0).loss
-    'huber'
+    Huber(delta=0.5)
     """
 
     name: ClassVar[str] = "huber"
@@ -212,7 +212,7 @@ class Pinball(Loss):
     --------
     >>> import pynn
     >>> pynn.MLP([4, 8, 3], loss=pynn.Pinball([0.1, 0.5, 0.9]), seed=0).loss
-    'pinball'
+    Pinball(quantile=(0.1, 0.5, 0.9))
     """
 
     name: ClassVar[str] = "pinball"

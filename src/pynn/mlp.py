@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pynn import _checks, _core, _intake, architecture, fitting, initializers
+from pynn import _checks, _core, _intake, architecture, fitting, initializers, staging
 from pynn._attributes import Checked, Fixed, Views
 from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
 from pynn._interrupts import shorten
@@ -203,7 +203,7 @@ class MLP:
             l2=per_layer(l2, "l2", count),
             max_norm=per_layer(0.0 if max_norm is None else max_norm, "max_norm", count),
         )
-        if not (init is None or callable(init)):
+        if isinstance(init, type) or not (init is None or callable(init)):
             init = initializers.check_name(init)
         try:
             self.rng = np.random.default_rng(seed)
@@ -228,7 +228,7 @@ class MLP:
         if type(self) is MLP and foreign(name) and not hasattr(MLP, name):
             names = arguments(MLP.fit)
             own = name in names
-            cure = f": pass {name}= to fit" if own else place(name, [*names, "layer_sizes"])
+            cure = f": pass {name}= to fit" if own else place(name, arguments(MLP.__init__))
             raise AttributeError(f"MLP has no attribute {name!r}{cure}")
         object.__setattr__(self, name, value)
 
@@ -374,7 +374,7 @@ class MLP:
         for name in ("dropout", "l1", "l2", "max_norm"):
             values = getattr(self, name)
             if any(values):
-                first = 0.0 if name == "dropout" and len(values) > 1 else values[-1]
+                first = 0.0 if name == "dropout" else values[-1]
                 same = values == (first, *values[-1:] * (len(values) - 1))
                 arguments[name] = values[-1] if same else list(values)
         if not self._bias:
@@ -402,7 +402,7 @@ class MLP:
         """
         return [w.copy() for w in self._weights], [b.copy() for b in self._biases]
 
-    def set_weights(self, weights: Sequence[Any], biases: Sequence[ArrayLike] = ()) -> None:
+    def set_weights(self, weights: Sequence[Any], biases: Sequence[ArrayLike] | None = ()) -> None:
         """Copy weights and biases from arrays of any layout and type.
 
         Parameters
@@ -410,18 +410,19 @@ class MLP:
         weights : sequence of array_like
             One of shape (inputs, outputs) for each layer. Or what `get_weights` returns: a pair
             (weights, biases).
-        biases : sequence of array_like
-            One of shape (outputs,) for each layer; empty for a network without biases.
+        biases : sequence of array_like, optional
+            One of shape (outputs,) for each layer; empty or None for a network without biases.
 
         Raises
         ------
         ValueError, TypeError
             If a number or a shape is wrong; then nothing has changed.
         """
-        if not len(biases) and _is_pair(weights):
-            weights, biases = weights
+        given: Any = () if biases is None else biases
+        if isinstance(given, tuple | list) and not given and _is_pair(weights):
+            weights, given = weights
         new_weights = _check_arrays(weights, self._weights, "weights")
-        new_biases = _check_arrays(biases, self._biases, "biases")
+        new_biases = _check_arrays(given, self._biases, "biases")
         for old, new in zip(self._weights + self._biases, new_weights + new_biases, strict=True):
             old[...] = new
 
@@ -605,7 +606,8 @@ class MLP:
         """Outputs of a layer; with `noise` those of the next step of training."""
         samples = check_samples(X, self.layer_sizes[0], "X", vector=True)
         single = samples.ndim == 1
-        samples = np.atleast_2d(samples)
+        if single:
+            samples = samples[np.newaxis]
         columns = self.layer_sizes[layer + 1]
         shape = (columns,) if single else (len(samples), columns)
         if out is None:
@@ -702,7 +704,7 @@ class MLP:
             block: Any = slice(start, min(start + EVALUATION_ROWS, count))
             if rows is not None:
                 block = rows[block]
-            samples = data.samples[block]
+            samples = staging.rows_of(data.samples, block, self.dtype)
             outputs = np.empty((len(samples), self.layer_sizes[-1]), self.dtype)
             self._core.forward(samples, last, False, outputs)
             target = data.targets.rows(block)
@@ -1190,7 +1192,7 @@ class MLP:
         `update` is the compiled optimiser. `epoch`, `batch`: the numbers of the first.
         """
         result: TrainingResult = self._core.train(
-            data.samples,
+            data.samples if data.row_major is None else data.row_major,
             data.targets.values,
             data.targets.labels,
             data.weights,
@@ -1225,12 +1227,9 @@ class MLP:
         rows = np.arange(len(data))[piece] if order is None else order[piece]
         place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
         for name, array in zip(data.names, (data.samples, data.targets.values), strict=True):
-            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1)
+            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1).all(axis=1)
             if bad.any():
-                row, column = np.argwhere(bad)[0]
-                reason = f"{name} has a value that is not finite in row {rows[row]}"
-                if bad.shape[1] > 1:
-                    reason += f", column {column}"
+                reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
                 break
         else:
             if all(np.isfinite(w).all() for w in self._weights + self._biases):

@@ -1,4 +1,4 @@
-"""Optimisers: their settings, and their state for each network they train."""
+"""Optimizers: their settings, and their state for each network they train."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Rule(Frozen):
 
 
 class State:
-    """What an optimiser has made of a network so far.
+    """What an optimizer has made of a network so far.
 
     Attributes
     ----------
@@ -86,10 +86,10 @@ class State:
 
 
 class Optimizer(ABC):
-    """What `MLP.fit` and `MLP.train_on_batch` take as an optimiser.
+    """What `MLP.fit` and `MLP.train_on_batch` take as an optimizer.
 
     The settings are attributes and may be set between calls. The state (velocity, moments, the
-    number of steps) is kept in the optimiser, one for each network it has trained.
+    number of steps) is kept in the optimizer, one for each network it has trained.
     """
 
     learning_rate: LearningRate
@@ -147,7 +147,7 @@ class Optimizer(ABC):
         Parameters
         ----------
         net : MLP
-            Its updates by this optimiser are counted from 0.
+            Its updates by this optimizer are counted from 0.
         count : int
             Of how many updates.
 
@@ -206,7 +206,7 @@ class Optimizer(ABC):
     # -------------------------------------------------------------- the binding
 
     def _bind(self, net: MLP, count: int = 1) -> Any:
-        """The compiled optimiser that updates `net` with the present settings.
+        """The compiled optimizer that updates `net` with the present settings.
 
         It has the rates of the next `count` updates, at least 1; the last of them goes on.
         """
@@ -244,7 +244,7 @@ class Optimizer(ABC):
 
     def _state_of(self, net: MLP, rule: Rule) -> State:
         """The state for `net`, with the moments that the rule needs; they start at 0."""
-        # One optimiser may train several networks at once, in threads; the dictionary is shared.
+        # One optimizer may train several networks at once, in threads; the dictionary is shared.
         with self._lock:
             state = self._states.get(net)
             new = state is None
@@ -306,7 +306,7 @@ class Optimizer(ABC):
 
 
 class Binding:
-    """An optimiser bound to one network step after step, anew only where something has changed.
+    """An optimizer bound to one network, and bound again only where something has changed.
 
     Parameters
     ----------
@@ -320,7 +320,7 @@ class Binding:
         self._made_of: list[Any] = []
 
     def _present(self) -> list[Any]:
-        """What the compiled optimiser is made of. Settings may change between epochs."""
+        """What the compiled optimizer is made of. Settings may change between epochs."""
         optimizer, net = self._optimizer, self._net
         settings = [getattr(optimizer, name) for name in optimizer._CHECKS]
         with optimizer._lock:
@@ -353,7 +353,7 @@ class Binding:
         return self._optimizer.rates(self._net, count)
 
     def updates(self, count: int) -> Any:
-        """Give the compiled optimiser for the next `count` updates.
+        """Give the compiled optimizer for the next `count` updates.
 
         Parameters
         ----------
@@ -411,11 +411,12 @@ class SGD(Optimizer):
     ----------
     learning_rate : float, Schedule or callable, default 0.01
         A number greater than 0, or what gives one (or 0) when it is called with the number of the
-        update, from 0. May be set between calls.
+        update, from 0. May be set between calls. On standardized data try 0.01 first, and 0.003
+        with a momentum of 0.9.
     momentum : float, default 0.0
         In [0, 1).
     nesterov : bool, default False
-        Whether the momentum is Nesterov's.
+        Use Nesterov's momentum.
     weight_decay : float, default 0.0
         Each step also takes ``learning_rate * weight_decay`` times themselves off the parameters,
         past the momentum (decoupled, as in AdamW).
@@ -427,7 +428,7 @@ class SGD(Optimizer):
     -----
     With the gradient :math:`g` and the velocity :math:`v`, which starts at 0, a step is
     :math:`v \leftarrow \mu v - \eta g`, :math:`w \leftarrow w + v`, or with Nesterov's momentum
-    :math:`w \leftarrow w + \mu v - \eta g` [1]_. The velocity is kept in the optimiser, one for
+    :math:`w \leftarrow w + \mu v - \eta g` [1]_. The velocity is kept in the optimizer, one for
     each network it has trained.
 
     References
@@ -438,8 +439,8 @@ class SGD(Optimizer):
     Examples
     --------
     >>> import pynn
-    >>> pynn.SGD(0.1, momentum=0.9, nesterov=True)
-    SGD(learning_rate=0.1, momentum=0.9, nesterov=True)
+    >>> pynn.SGD(0.003, momentum=0.9, nesterov=True)
+    SGD(learning_rate=0.003, momentum=0.9, nesterov=True)
     """
 
     @refuses_unknown
@@ -577,7 +578,7 @@ class AdamW(Adam):
 
     Notes
     -----
-    A step is Adam's, and takes :math:`\eta \lambda w` off the parameters besides [1]_, biases
+    A step is Adam's, and takes :math:`\eta \lambda w` off the parameters, too [1]_, biases
     included, as torch's does.
 
     References
@@ -741,7 +742,7 @@ def make_optimizer(optimizer: Any = None, learning_rate: Any = None) -> Optimize
         elif kind.__name__ in OPTIMIZERS:
             cure = f"; pass pynn.{kind.__name__}(...)"
         raise TypeError(
-            "optimizer must be a name such as 'adam' or an optimizer such as pynn.SGD(0.1), "
+            "optimizer must be a name such as 'adam' or an optimizer such as pynn.SGD(0.01), "
             f"got {optimizer!r}{cure}"
         )
     chosen: Optimizer = optimizer
@@ -755,7 +756,7 @@ def make_optimizer(optimizer: Any = None, learning_rate: Any = None) -> Optimize
 def optimizer_from_settings(
     settings: dict[str, Any], learning_rate: LearningRate | None = None
 ) -> Optimizer:
-    """Make the optimiser that `Optimizer._settings` described, without the state.
+    """Make the optimizer that `Optimizer._settings` described, without the state.
 
     Parameters
     ----------
@@ -779,9 +780,9 @@ def optimizer_from_settings(
     SGD(learning_rate=0.1, momentum=0.9, nesterov=False)
     """
     if not isinstance(settings, dict):
-        raise TypeError(f"an optimiser's settings must be a dict, got {settings!r}")
+        raise TypeError(f"an optimizer's settings must be a dict, got {settings!r}")
     rest = dict(settings)
-    name = _checks.choice(rest.pop("name", None), "an optimiser's name", tuple(OPTIMIZERS))
+    name = _checks.choice(rest.pop("name", None), "an optimizer's name", tuple(OPTIMIZERS))
     make = OPTIMIZERS[name]
     if unknown := rest.keys() - make._CHECKS.keys():
         raise ValueError(f"{name} has no setting {', '.join(map(repr, sorted(unknown)))}")

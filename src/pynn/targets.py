@@ -36,6 +36,7 @@ class Data:
     ) -> None:
         self.samples, self.targets, self.weights = samples, targets, weights
         self.names = names  # of samples and targets, for messages
+        self.row_major: Array | None = None  # a copy of the samples that is read faster (staging)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -284,14 +285,13 @@ def _samples_cure(array: Array, x: Any, columns: int, name: str, targets: Any) -
             return f"; for a sample a row: {own}.T"
         if array.shape[1] == columns + 1:
             return "; is the target, or a number of the row, among the columns?"
-        return f"; the network has {columns} inputs, one for each column"
     return ""
 
 
 def _shape(x: Any) -> tuple[int, ...]:
     try:
         return np.shape(x)
-    except ValueError:  # rows of different lengths
+    except (ValueError, TypeError, RuntimeError):  # rows of different lengths, a tensor elsewhere
         return ()
 
 

@@ -233,7 +233,7 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_names_that_no_function_can_have(tmp_path, name):
     with pytest.raises(ValueError, match=f"name must .*{NAMES[name]}"):
-        to_c(pynn.MLP([2, 1]), tmp_path / "net.c", name)
+        to_c(pynn.MLP([2, 2]), tmp_path / "net.c", name)
     assert not list(tmp_path.iterdir())
 
 

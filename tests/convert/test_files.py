@@ -61,11 +61,11 @@ def test_mode_and_links(tmp_path):
 @pytest.mark.parametrize(
     ("package", "install", "call"),
     [
-        ("torch", "torch", lambda: convert.to_torch(pynn.MLP([2, 1]))),
+        ("torch", "torch", lambda: convert.to_torch(pynn.MLP([2, 2]))),
         ("torch", "torch", lambda: convert.from_torch(None)),
         ("sklearn.neural_network", "scikit-learn", lambda: convert.to_sklearn(pynn.MLP([2, 2]))),
         ("sklearn.neural_network", "scikit-learn", lambda: convert.from_sklearn(None)),
-        ("onnx", "onnx", lambda: convert.to_onnx(pynn.MLP([2, 1]))),
+        ("onnx", "onnx", lambda: convert.to_onnx(pynn.MLP([2, 2]))),
     ],
 )
 def test_a_missing_package_is_named(monkeypatch, package, install, call):

@@ -1,6 +1,7 @@
 """Networks from and for scikit-learn, compared with what scikit-learn predicts."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ def test_training_goes_on():
 
 def test_errors_of_from_sklearn():
     with pytest.raises(TypeError, match=r"estimator must be an MLPClassifier .*, got MLP"):
-        from_sklearn(pynn.MLP([2, 1]))
+        from_sklearn(pynn.MLP([2, 2]))
     with pytest.raises(ValueError, match=r"estimator is not fitted: MLPClassifier\(\)"):
         from_sklearn(neural.MLPClassifier())
     estimator = fitted(neural.MLPClassifier, CLASSES)
@@ -254,8 +255,8 @@ def test_errors_of_to_sklearn():
         to_sklearn(network(3, "mse", ["relu", "tanh"]))
     with pytest.raises(ValueError, match=r"output activation must be identity .* net has tanh"):
         to_sklearn(network(3, "mse", output_activation="tanh"))
-    with pytest.raises(ValueError, match="no softmax over one output"):
-        to_sklearn(network(1, "softmax_cross_entropy"))
+    with pytest.raises(ValueError, match="a softmax that is always 1"):
+        network(1, "softmax_cross_entropy")
     three = network(3, "softmax_cross_entropy")
     with pytest.raises(ValueError, match=r"classes has shape \(2,\), expected \(3,\)"):
         to_sklearn(three, [0, 1])
@@ -267,6 +268,12 @@ def test_errors_of_to_sklearn():
         to_sklearn(network(3, "mse"), [0, 1, 2])
     with pytest.raises(ValueError, match=r"classes must be None, .* independent labels"):
         to_sklearn(network(3, "sigmoid_cross_entropy"), [0, 1, 2])
+
+
+def test_softmax_over_one_output(make_layers):
+    layers = replace(make_layers((3, 1), output="softmax"), loss="softmax_cross_entropy")
+    with pytest.raises(ValueError, match="no softmax over one output"):
+        conversion._check_output(layers)
 
 
 def test_activations_that_scikit_learn_lacks(make_layers):

@@ -139,7 +139,7 @@ def test_errors_of_to_torch():
     with pytest.raises(TypeError, match=r"net must be a pynn\.MLP, got list"):
         to_torch([])
     with pytest.raises(TypeError, match="logits must be True or False"):
-        to_torch(pynn.MLP([2, 1]), logits=1)
+        to_torch(pynn.MLP([2, 2]), logits=1)
 
 
 # ----------------------------------------------------------------- from torch
@@ -236,7 +236,7 @@ def test_a_subclass_of_sequential_with_its_forward(assert_close):
 def test_biases_none_or_some(assert_close):
     none = nn.Sequential(nn.Linear(5, 4, bias=False), nn.ReLU(), nn.Linear(4, 3, bias=False))
     some = nn.Sequential(nn.Linear(5, 4, bias=False), nn.ReLU(), nn.Linear(4, 3))
-    assert from_torch(none).biases == []
+    assert from_torch(none).biases == ()
     net = from_torch(some)
     np.testing.assert_array_equal(net.biases[0], np.zeros(4))
     for module in (none, some):
@@ -383,7 +383,7 @@ def test_what_cannot_be_expressed(case):
 
 def test_other_errors_of_from_torch():
     with pytest.raises(TypeError, match=r"module must be a torch\.nn\.Sequential, got MLP"):
-        from_torch(pynn.MLP([2, 1]))
+        from_torch(pynn.MLP([2, 2]))
     with pytest.raises(ValueError, match="module is Bilinear"):
         from_torch(nn.Bilinear(2, 2, 2))
     module = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
@@ -392,6 +392,6 @@ def test_other_errors_of_from_torch():
     ):
         from_torch(module, "softmax_cross_entropy")
     with pytest.raises(ValueError, match="loss must be one of"):
-        from_torch(module, "cross_entropy")
+        from_torch(module, "hinge")
     with pytest.raises(ValueError, match="dtype must be float32 or float64"):
         from_torch(module, dtype="int8")

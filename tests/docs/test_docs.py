@@ -29,7 +29,7 @@ NEEDS = {
     r"\.(to|from)_sklearn\(|pynn\.sklearn": "sklearn",
 }
 RUN = ("python", "pycon")
-NOT_RUN = ("", "text", "bash", "c", "toml")
+NOT_RUN = ("", "text", "bash", "console", "c", "toml")
 
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="the pages are not beside the tests")
 

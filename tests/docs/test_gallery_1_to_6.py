@@ -99,7 +99,7 @@ class TestVanishingGradients:
 
         X, y = ran["X"][ran["train"]].astype(float), ran["y"][ran["train"]]
         for name in ran["LOOKS"]:
-            net = pynn.MLP([64, *[64] * 10, 10], name, seed=0)
+            net = pynn.MLP([64, *[64] * 10, 10], name, init=ran["INIT"][name], seed=0)
             weights = [W.astype(float) for W in net.weights]
             function, slope = {
                 "sigmoid": (sigmoid, lambda h: h * (1 - h)),

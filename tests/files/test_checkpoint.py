@@ -37,7 +37,7 @@ def saved_epochs(tmp_path, checkpoint, **figures):
     net, epochs = make(), []
     for epoch in range(1, 1 + len(next(iter(figures.values())))):
         net.biases[0][0] = epoch
-        checkpoint(net, history_of(**{k: v[:epoch] for k, v in figures.items()}))
+        checkpoint.on_epoch_end(net, history_of(**{k: v[:epoch] for k, v in figures.items()}))
         if pathlib.Path(checkpoint.path).exists():
             epochs.append(int(pynn.load(checkpoint.path).biases[0][0]))
     return sorted(set(epochs))
@@ -65,7 +65,7 @@ def test_one_file_for_each_epoch(tmp_path):
     ]
     whole = make()
     for epoch, name in enumerate(names(tmp_path), start=1):
-        whole.fit(X, Y, batch_size=8)
+        whole.fit(X, Y, epochs=1, batch_size=8)
         assert_same_bits(pynn.load(tmp_path / name), whole)
         assert len(pynn.load(tmp_path / name).history) == epoch
 
@@ -105,7 +105,7 @@ NAN, INF = float("nan"), float("inf")
     ],
 )
 def test_best_only(tmp_path, monitor, mode, values, expected):
-    checkpoint = pynn.Checkpoint(tmp_path / "net.npz", True, monitor, mode)
+    checkpoint = pynn.Checkpoint(tmp_path / "net.npz", best_only=True, monitor=monitor, mode=mode)
     assert saved_epochs(tmp_path, checkpoint, **{monitor: values}) == expected
 
 
@@ -153,10 +153,10 @@ def test_a_figure_that_is_not_recorded(tmp_path):
 def test_a_file_that_cannot_be_written_was_not_the_best(tmp_path):
     checkpoint = pynn.Checkpoint(tmp_path / "folder" / "net.npz", best_only=True)
     with pytest.raises(FileNotFoundError):
-        checkpoint(make(), history_of(val_loss=[1.0]))
+        checkpoint.on_epoch_end(make(), history_of(val_loss=[1.0]))
     assert checkpoint.best is None
     (tmp_path / "folder").mkdir()
-    checkpoint(make(), history_of(val_loss=[2.0]))
+    checkpoint.on_epoch_end(make(), history_of(val_loss=[2.0]))
     assert checkpoint.best == 2
     assert names(tmp_path / "folder") == ["net.npz"]
 
@@ -168,7 +168,7 @@ def test_braces_that_are_meant(tmp_path):
 
 def test_odd_figures(tmp_path):
     checkpoint = pynn.Checkpoint(f"{tmp_path}/{{f1-score:.1f}}.npz")
-    checkpoint(make(), history_of(**{"f1-score": [0.5]}))
+    checkpoint.on_epoch_end(make(), history_of(**{"f1-score": [0.5]}))
     assert names(tmp_path) == ["0.5.npz"]
 
 
@@ -207,6 +207,6 @@ def test_it_costs_no_speed():
 
 def test_repr():
     assert repr(pynn.Checkpoint("net.npz")) == "Checkpoint('net.npz')"
-    assert repr(pynn.Checkpoint(os.fsencode("a"), True, every=2)) == (
+    assert repr(pynn.Checkpoint(os.fsencode("a"), best_only=True, every=2)) == (
         "Checkpoint('a', best_only=True, monitor='val_loss', mode='min', every=2)"
     )

@@ -87,10 +87,10 @@ def test_a_network_and_its_optimizer_share_the_state(copied):
     for first in (True, False):
         twin, its = copied((net, adam)) if first else reversed(copied((adam, net)))
         twin.train_on_batch(X, Y, its)
-        twin.fit(X, Y)
+        twin.fit(X, Y, epochs=1)
         expected = copy.deepcopy(net)
         expected.train_on_batch(X, Y, expected.optimizer)
-        expected.fit(X, Y)
+        expected.fit(X, Y, epochs=1)
         assert_same_bits(twin, expected)
 
 
@@ -100,7 +100,7 @@ def test_networks_that_share_an_optimizer():
     for twin, net in zip(copy.deepcopy(nets), nets, strict=True):
         expected = copy.deepcopy(net)
         for each in (twin, expected):
-            each.fit(X, Y)
+            each.fit(X, Y, epochs=1)
         assert_same_bits(twin, expected)
 
 
@@ -110,7 +110,7 @@ class Named(pynn.MLP):
 
 def test_a_shallow_copy_shares_what_training_leaves_alone():
     net = Named([4, 3], loss="mse", seed=0)
-    net.fit(X, Y)
+    net.fit(X, Y, epochs=1)
     net.notes = ["made in autumn"]
     twin = copy.copy(net)
     assert type(twin) is Named
@@ -124,7 +124,7 @@ def test_a_shallow_copy_shares_what_training_leaves_alone():
 def test_copies_are_set_free(copied):
     net = trained(pynn.Adam(0.01))
     twin = copied(net)
-    twin.fit(X, Y)
+    twin.fit(X, Y, epochs=1)
     reference, memory = weakref.ref(twin), weakref.ref(twin._parameters)
     del twin
     gc.collect()

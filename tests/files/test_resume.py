@@ -105,7 +105,7 @@ def test_single_steps(again):
     x, y = make_samples("mse", 40, 5, 3)
     adams = pynn.Adam(0.01), pynn.Adam(0.01)
     for net, adam in zip((whole, half), adams, strict=True):
-        net.fit(x, y, batch_size=8, optimizer=adam)
+        net.fit(x, y, epochs=1, batch_size=8, optimizer=adam)
         net.train_on_batch(x[:10], y[:10], adam)
     twin = again(half)
     for net, adam in ((whole, adams[0]), (twin, twin.optimizer)):

@@ -31,7 +31,7 @@ def check(net, call, exception, says):
 @pytest.fixture
 def net():
     net = pynn.MLP([4, 6, 3], seed=0)
-    net.fit(X, Y)
+    net.fit(X, Y, epochs=1)
     return net
 
 
@@ -46,11 +46,21 @@ def net():
         ({"layer_sizes": [4, 2.5, 3]}, TypeError, ["layer_sizes[1]", "2.5"]),
         ({"layer_sizes": "43"}, TypeError, ["layer_sizes[0]", "'4'"]),
         ({"activation": "softmax"}, ValueError, ["activation", "relu", "tanh", "'softmax'"]),
-        ({"activation": "ReLU"}, ValueError, ["activation", "relu", "'ReLU'"]),
+        ({"activation": "relu7"}, ValueError, ["activation", "relu", "'relu7'"]),
         ({"activation": 3}, TypeError, ["activation", "3"]),
         ({"activation": ["relu", "relu"]}, ValueError, ["activation", "2 names", "1 hidden"]),
         ({"activation": ["gauss"]}, ValueError, ["activation[0]", "'gauss'"]),
         ({"activation": [None]}, TypeError, ["activation[0]", "None"]),
+        (
+            {"layer_sizes": [4, 1]},
+            ValueError,
+            ["1 output", "softmax", "sigmoid_cross_entropy", "mse"],
+        ),
+        (
+            {"layer_sizes": [4, 1], "loss": "mse", "output_activation": "softmax"},
+            ValueError,
+            ["1 output", "softmax", "output_activation"],
+        ),
         ({"loss": "hinge"}, ValueError, ["loss", "softmax_cross_entropy", "mse", "'hinge'"]),
         ({"loss": None}, TypeError, ["loss", "None"]),
         ({"output_activation": "relu"}, ValueError, ["output_activation", "softmax", "'relu'"]),
@@ -60,7 +70,7 @@ def net():
             ValueError,
             ["output_activation", "softplus", "'tanh'", "poisson"],
         ),
-        ({"init": "he"}, ValueError, ["init", "he_normal", "'he'"]),
+        ({"init": "normal"}, ValueError, ["init", "he_normal", "'normal'"]),
         ({"init": 0.1}, TypeError, ["init", "0.1"]),
         (
             {"init": lambda rng, shape, dtype: np.ones(shape[::-1])},
@@ -212,7 +222,12 @@ def changed(**settings):
     epochs_2_5=(lambda net: net.fit(X, Y, epochs=2.5), TypeError, ["epochs", "2.5"]),
     batch_size_0=(lambda net: net.fit(X, Y, batch_size=0), ValueError, ["batch_size", "0"]),
     batch_size_auto=(lambda net: net.fit(X, Y, batch_size="auto"), TypeError, ["batch_size"]),
-    optimizer_name=(lambda net: net.fit(X, Y, optimizer="sgd"), TypeError, ["optimizer", "'sgd'"]),
+    optimizer_name=(
+        lambda net: net.fit(X, Y, optimizer="nadam"),
+        ValueError,
+        ["optimizer", "adam, adamw, rmsprop, sgd", "'nadam'"],
+    ),
+    optimizer_number=(lambda net: net.fit(X, Y, optimizer=0.1), TypeError, ["optimizer", "0.1"]),
     optimizer_class=(lambda net: net.fit(X, Y, optimizer=pynn.SGD), TypeError, ["optimizer"]),
     shuffle=(lambda net: net.fit(X, Y, shuffle="yes"), TypeError, ["shuffle", "'yes'"]),
     progress=(lambda net: net.fit(X, Y, progress=2), TypeError, ["progress", "2"]),
@@ -309,7 +324,17 @@ def changed(**settings):
         ["sample_weight", "mini-batches"],
     ),
     training=(lambda net: net.gradients(X, Y, training=1), TypeError, ["training", "1"]),
-    no_optimizer=(lambda net: net.train_on_batch(X, Y, None), TypeError, ["optimizer", "None"]),
+    no_optimizer=(lambda net: net.train_on_batch(X, Y, False), TypeError, ["optimizer", "False"]),
+    rate=(
+        lambda net: net.fit(X, Y, learning_rate=0),
+        ValueError,
+        ["learning_rate", "(0, inf)", "0"],
+    ),
+    rate_of_a_step=(
+        lambda net: net.train_on_batch(X, Y, learning_rate="fast"),
+        TypeError,
+        ["learning_rate", "'fast'"],
+    ),
     rate_set=(
         lambda net: net.fit(X, Y, optimizer=changed(learning_rate=-1)),
         ValueError,

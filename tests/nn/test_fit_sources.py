@@ -33,6 +33,13 @@ class Loader:
         return batches(weights=self.weights)
 
 
+class EmptyLoader:
+    """An iterable without an item."""
+
+    def __iter__(self):
+        return iter(())
+
+
 @pytest.mark.parametrize("weights", [None, np.linspace(0.1, 2, len(X))])
 def test_an_iterable_of_mini_batches_is_the_same_as_arrays(weights):
     a, b = make_net(dropout=0.3), make_net(dropout=0.3)
@@ -74,11 +81,33 @@ def test_an_iterator_that_ends_too_soon():
     assert len(net.history) == 1
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_list_of_mini_batches_is_an_iterable_of_them(kind):
+    a, b = make_net(), make_net()
+    a.fit(X, Y, epochs=3, batch_size=8, optimizer=pynn.SGD(**SGD), shuffle=False)
+    b.fit(kind(batches()), epochs=3, optimizer=pynn.SGD(**SGD))
+    assert_same_bits(a, b)
+    assert len(b.fit(list(batches()))) == 100  # as many epochs as for arrays
+    for samples in ([], [[0.0, 1.0], [1.0, 0.0]], [(X, Y), X]):
+        with pytest.raises(TypeError, match="without y, X must give mini-batches"):
+            b.fit(samples)
+
+
+def test_steps_per_epoch_go_through_an_iterable_again_and_again():
+    a, b = make_net(), make_net()
+    a.fit(X, Y, epochs=3, batch_size=8, optimizer=pynn.SGD(**SGD), shuffle=False)
+    history = b.fit(Loader(), epochs=2, steps_per_epoch=12, optimizer=pynn.SGD(**SGD))
+    assert_same_bits(a, b)  # 3 times 8 mini-batches, and 2 times 12
+    assert len(history) == 2
+    with pytest.raises(ValueError, match="gave only 0 mini-batches in epoch 1, expected 3"):
+        b.fit(EmptyLoader(), epochs=2, steps_per_epoch=3)
+
+
 def test_a_bad_mini_batch_is_named():
     net = make_net()
-    with pytest.raises(ValueError, match=r"X of mini-batch 2 has shape \(4, 7\)"):
+    with pytest.raises(ValueError, match=r"X of mini-batch 1 has shape \(4, 7\)"):
         net.fit(iter([(X, Y), (np.zeros((4, 7)), Y[:4])]))
-    with pytest.raises(TypeError, match="mini-batch 1 must be a tuple"):
+    with pytest.raises(TypeError, match="mini-batch 0 must be a tuple"):
         net.fit(iter([X]))
 
 
@@ -132,7 +161,7 @@ def test_metrics_of_training_and_validation():
 
 def test_weighted_validation():
     net, weights = make_net(), np.linspace(0, 1, len(X))
-    history = net.fit(X, Y, validation_data=(X, Y, weights))
+    history = net.fit(X, Y, epochs=1, validation_data=(X, Y, weights))
     reference = NumpyMLP(net)
     assert history["val_loss"][-1] == pytest.approx(reference.mean_loss(X, Y, weights), rel=1e-12)
 
@@ -206,8 +235,7 @@ def test_backward_against_differences(loss, output, rows):
     rng = np.random.default_rng(0)
     x, dout = rng.normal(size=(rows, 5)), rng.normal(size=(rows, 3))
     before = parameters_of(net)
-    net(x)
-    dx, dw, db = net.backward(dout, parameters=True)
+    dx, dw, db = net.backward(dout, x, parameters=True)
     assert net.backward(dout, x).tobytes() == dx.tobytes()
     some = rng.integers(rows, size=4)
     for i, j in itertools.product(some, range(5)):
@@ -233,20 +261,25 @@ def test_backward_of_the_loss_is_the_input_gradient():
     x, y = make_samples("mse", 33, 5, 3)
     out = net(x)
     dout = 2 * (out - y) / y.size
-    np.testing.assert_allclose(net.backward(dout), net.input_gradient(x, y), rtol=1e-12)
+    np.testing.assert_allclose(net.backward(dout, x), net.input_gradient(x, y), rtol=1e-12)
     single = net(x[0])
-    assert net.backward(np.ones_like(single)).shape == (5,)
+    assert net.backward(np.ones_like(single), x[0]).shape == (5,)
 
 
 def test_backward_says_what_does_not_fit():
     net = make_net()
-    with pytest.raises(ValueError, match="no call net"):
+    with pytest.raises(TypeError, match="'X'"):
         net.backward(np.zeros((1, 3)))
-    net(X)
     with pytest.raises(ValueError, match=r"dout has shape \(2, 3\), expected \(60, 3\)"):
-        net.backward(np.zeros((2, 3)))
+        net.backward(np.zeros((2, 3)), X)
+    with pytest.raises(ValueError, match=r"dout has shape \(1, 3\), expected \(3,\)"):
+        net.backward(np.zeros((1, 3)), X[0])
+    with pytest.raises(ValueError, match=r"X has shape \(60, 4\), expected \(n, 5\)"):
+        net.backward(np.zeros((60, 3)), X[:, 1:])
+    with pytest.raises(ValueError, match="there are no samples"):
+        net.backward(np.zeros((0, 3)), X[:0])
     with pytest.raises(TypeError, match="dout must hold numbers"):
-        net.backward(np.full((60, 3), "a"))
+        net.backward(np.full((60, 3), "a"), X)
 
 
 # ---------------------------------------------------------------- initialisers
@@ -271,6 +304,6 @@ def test_zeros():
 @pytest.mark.parametrize("activation", pynn.ops.ACTIVATIONS)
 def test_default_initialisation(activation):
     net = pynn.MLP([400, 300, 3], activation, seed=0)
-    rectifies = activation in ("relu", "leaky_relu", "elu", "gelu", "silu")
-    std = np.sqrt(2 / 400) if rectifies else np.sqrt(2 / 700)
-    assert net.weights[0].std() == pytest.approx(std, rel=0.02)
+    limit = np.sqrt(6 / 700)
+    assert np.abs(net.weights[0]).max() == pytest.approx(limit, rel=1e-3)
+    assert net.weights[0].std() == pytest.approx(limit / np.sqrt(3), rel=0.02)

@@ -29,7 +29,7 @@ def history():
 def test_losses_are_the_means_over_the_mini_batches():
     net, x, y = make()
     numpy_net = NumpyMLP(net)
-    history = net.fit(x, y, **OPTIONS)
+    history = net.fit(x, y, **OPTIONS, optimizer=pynn.SGD())
     expected = numpy_net.fit(x, y, **OPTIONS, learning_rate=0.01)
     np.testing.assert_allclose(history.loss, expected, rtol=1e-12)
     assert net.history is history

@@ -148,12 +148,12 @@ def test_callbacks_and_optimizers_are_each_networks_own():
 def test_one_optimizer_for_each_network():
     optimizers = [pynn.SGD(0.1), pynn.Adam(0.01)]
     nets = networks(2)
-    fit_many(nets, X, Y, optimizer=optimizers)
+    fit_many(nets, X, Y, epochs=1, optimizer=optimizers)
     assert [net.optimizer for net in nets] == optimizers
     for net, twin, make in zip(
         nets, networks(2), (lambda: pynn.SGD(0.1), lambda: pynn.Adam(0.01)), strict=True
     ):
-        twin.fit(X, Y, optimizer=make())
+        twin.fit(X, Y, epochs=1, optimizer=make())
         assert_same_bits(net, twin)
 
 

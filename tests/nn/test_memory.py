@@ -116,7 +116,7 @@ with open(folder + "/x.dat", "wb") as file:
 x = np.memmap(folder + "/x.dat", np.uint8, "r", shape=(2**18, 2**10))
 y = np.zeros(len(x), np.int64)
 net = pynn.MLP([2**10, 4, 2], seed=0)
-net.fit(x[:256], y[:256], batch_size=128, optimizer=pynn.Adam())
+net.fit(x[:256], y[:256], epochs=1, batch_size=128, optimizer=pynn.Adam())
 with open("/proc/self/status") as status:
     kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmData"))
 limit = kilobytes * 1024 + 150 * 2**20
@@ -125,7 +125,8 @@ try:
     x.astype(np.float32)
 except MemoryError:
     print("limited")
-net.fit(x, y, batch_size=128, optimizer=pynn.Adam(), validation_data=(x[:20000], y[:20000]))
+some = x[:20000], y[:20000]
+net.fit(x, y, epochs=1, batch_size=128, optimizer=pynn.Adam(), validation_data=some)
 print(len(net.history), net.evaluate(x[:5000], y[:5000])["accuracy"])
 """
 
@@ -199,7 +200,7 @@ def test_x_is_not_converted_as_a_whole(dtype, monkeypatch):
             return self.core.train(samples, *rest)
 
     monkeypatch.setattr(net, "_core", Core(net._core))
-    net.fit(x, y)
+    net.fit(x, y, epochs=1)
     assert [np.shares_memory(samples, x) for samples in seen] == [True]
 
 
@@ -212,7 +213,7 @@ import pynn
 pynn.set_num_threads(1)
 net = pynn.MLP([64, 256, 8], "tanh", "mse", seed=0)
 x, y = (np.broadcast_to(np.float32(0.5), (10**7, n)) for n in (64, 8))
-net.fit(x[:100], y[:100])
+net.fit(x[:100], y[:100], epochs=1, optimizer=pynn.SGD())
 before, state = net._parameters.tobytes(), net.rng.bit_generator.state
 with open("/proc/self/status") as status:
     kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmSize"))
@@ -238,7 +239,7 @@ for name, call in calls.items():
         pass
     if net._parameters.tobytes() != before:
         print(name, "has changed the network")
-print(net.fit(x[:100], y[:100]).epoch)  # goes on
+print(net.fit(x[:100], y[:100], epochs=1).epoch)  # goes on
 """
 
 

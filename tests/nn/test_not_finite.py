@@ -34,7 +34,7 @@ def expect(net, x, y, message, **options):
 def test_bad_sample(activation, bad, dtype):
     net, x, y = make(activation, dtype=dtype)
     x[19, 2] = bad
-    expect(net, x, y, r"epoch 1, mini-batch 3; X has a value that is not finite in row 19\.")
+    expect(net, x, y, r"epoch 1, mini-batch 2; X has a value that is not finite in row 19\.")
     same, x, y = make(activation, dtype=dtype)
     fit(same, x[:16], y[:16], epochs=1)
     assert_same_bits(net, same)
@@ -44,7 +44,7 @@ def test_bad_sample(activation, bad, dtype):
 def test_bad_target(bad):
     net, x, y = make()
     y[8, 0] = bad
-    expect(net, x, y, r"epoch 1, mini-batch 2; y has a value that is not finite in row 8\.")
+    expect(net, x, y, r"epoch 1, mini-batch 1; y has a value that is not finite in row 8\.")
     same, x, y = make()
     fit(same, x[:8], y[:8], epochs=1)
     assert_same_bits(net, same)
@@ -56,7 +56,7 @@ def test_bad_sample_in_a_shuffled_fit():
     x[19] = np.nan
     order = numpy_net.rng.permutation(N)
     batch = int(np.flatnonzero(order == 19)[0]) // BATCH
-    expect(net, x, y, rf"epoch 1, mini-batch {batch + 1}; X .* in row 19\.", shuffle=True)
+    expect(net, x, y, rf"epoch 1, mini-batch {batch}; X .* in row 19\.", shuffle=True)
     for i in range(batch):
         rows = order[i * BATCH : (i + 1) * BATCH]
         numpy_net.train_on_batch(x[rows], y[rows], 0.05, momentum=0.5)
@@ -66,7 +66,7 @@ def test_bad_sample_in_a_shuffled_fit():
 def test_bad_sample_beyond_float32():
     net, x, y = make("relu", dtype="float32")
     x[0] = 1e300  # finite in float64, infinite in the network's type
-    expect(net, x, y, "epoch 1, mini-batch 1")
+    expect(net, x, y, "epoch 1, mini-batch 0")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -77,7 +77,7 @@ def test_divergence(dtype):
     with pytest.raises(FloatingPointError, match=r"smaller learning rate|not finite") as caught:
         net.fit(x, y, epochs=100, batch_size=BATCH, shuffle=False, optimizer=pynn.SGD(rate))
     place = re.search(r"the loss is (inf|nan) in epoch (\d+), mini-batch (\d+);", str(caught.value))
-    steps = (int(place[2]) - 1) * (N // BATCH) + int(place[3]) - 1
+    steps = (int(place[2]) - 1) * (N // BATCH) + int(place[3])
     assert steps > 0
     same, *_ = make("relu", dtype=dtype)
     sgd = pynn.SGD(rate)
@@ -123,7 +123,7 @@ def test_the_history_keeps_the_whole_epochs():
         if len(history) == 2:
             x[0] = np.nan
 
-    with pytest.raises(FloatingPointError, match="epoch 3, mini-batch 1"):
+    with pytest.raises(FloatingPointError, match="epoch 3, mini-batch 0"):
         fit(net, x, y, callbacks=spoil)
     assert net.history.epoch == [1, 2]
 
@@ -131,7 +131,7 @@ def test_the_history_keeps_the_whole_epochs():
 def test_the_fit_goes_on_without_the_bad_sample():
     net, x, y = make()
     x[39] = np.nan
-    expect(net, x, y, "epoch 1, mini-batch 5")
+    expect(net, x, y, "epoch 1, mini-batch 4")
     losses = fit(net, x[:39], y[:39], epochs=20).loss
     assert losses[-1] < losses[0]
 
@@ -142,7 +142,7 @@ def test_the_error_is_the_same_with_several_threads(n):
     x, y = make_samples("mse", 300, 200, 10)
     x[200, 7] = np.inf
     with pynn.threads(n):
-        expect(net, x, y, r"mini-batch 2; X .* in row 200", batch_size=128)
+        expect(net, x, y, r"mini-batch 1; X .* in row 200", batch_size=128)
     same = pynn.MLP([200, 300, 10], loss="mse", seed=0)
     x, y = make_samples("mse", 300, 200, 10)
     fit(same, x[:128], y[:128], batch_size=128, epochs=1)

@@ -219,7 +219,7 @@ def test_a_stopped_fit_has_counted_its_steps():
     train(whole, adam_whole, x[20:], y[20:], steps=3)
     bad = x.copy()
     bad[25] = np.nan
-    with pytest.raises(FloatingPointError, match="mini-batch 3"):
+    with pytest.raises(FloatingPointError, match="mini-batch 2"):
         train(stopped, adam_stopped, bad, y, steps=5)
     train(stopped, adam_stopped, x[20:], y[20:], steps=3)
     assert_same_bits(stopped, whole)
@@ -278,7 +278,9 @@ def test_epsilon_out_of_the_dtype_s_range():
     net = make_net("float32")
     with pytest.raises(ValueError, match="epsilon 1e-50 is out of range for float32"):
         net.fit(np.zeros((3, 7)), [0, 1, 2], optimizer=pynn.Adam(epsilon=1e-50))
-    make_net("float64").fit(np.zeros((3, 7)), [0, 1, 2], optimizer=pynn.Adam(epsilon=1e-50))
+    make_net("float64").fit(
+        np.zeros((3, 7)), [0, 1, 2], epochs=1, optimizer=pynn.Adam(epsilon=1e-50)
+    )
 
 
 def test_settings_may_change_between_calls():

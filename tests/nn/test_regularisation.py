@@ -151,7 +151,7 @@ def test_adam_with_an_l2_penalty_is_torchs():
         z = torch.tanh(torch.tensor(x) @ weights[0]) @ weights[1]
         torch.nn.functional.cross_entropy(z, torch.tensor(y)).backward()
         optimizer.step()
-    assert_close(net.weights, [w.detach().numpy() for w in weights], 1e-10)
+    assert_close(list(net.weights), [w.detach().numpy() for w in weights], 1e-10)
 
 
 # ---------------------------------------------------------------- weights
@@ -188,10 +188,18 @@ def test_a_mini_batch_without_weight_changes_nothing_but_the_velocity():
     x, y = make_samples("mse", 8, 5, 2)
     net = pynn.MLP([5, 6, 2], loss="mse", seed=0)
     before = parameters_of(net)
-    net.fit(x[:4], y[:4], sample_weight=[1, 0, 0, 0], batch_size=1, shuffle=False)
+    net.fit(
+        x[:4],
+        y[:4],
+        epochs=1,
+        sample_weight=[1, 0, 0, 0],
+        batch_size=1,
+        shuffle=False,
+        optimizer=pynn.SGD(),
+    )
     assert np.isfinite(net.history.loss[0])
     twin = pynn.MLP([5, 6, 2], loss="mse", seed=0)
-    twin.fit(x[:1], y[:1], batch_size=1)
+    twin.fit(x[:1], y[:1], epochs=1, batch_size=1, optimizer=pynn.SGD())
     assert_same_bits(net, twin)
     assert any((a != b).any() for a, b in zip(parameters_of(net), before, strict=True))
 
@@ -211,7 +219,7 @@ def test_class_weights(targets):
         net.fit(x, given, epochs=4, optimizer=pynn.SGD(0.1), **weights)
         return net
 
-    by_class = {0: 0.5, 1: 2.0, 2: 3.0}
+    by_class = {0: 0.5, 1: 2.0} | ({2: 3.0} if outputs == 3 else {})
     chosen = np.array([by_class[label] for label in y])
     assert_same_bits(trained(class_weight=by_class), trained(sample_weight=chosen))
     assert_same_bits(
@@ -233,10 +241,10 @@ def test_label_smoothing(cls, labels, outputs):
         pytest.skip("one class")
     net = pynn.MLP([5, 8, outputs], "tanh", cls(label_smoothing=0.2), dtype="float64", seed=0)
     if labels and outputs > 1:
-        x, y = make_samples(net.loss, 30, 5, outputs, labels=True)
+        x, y = make_samples(net._loss.name, 30, 5, outputs, labels=True)
         y = y % outputs
     else:
-        x, y = make_samples(net.loss, 30, 5, outputs)
+        x, y = make_samples(net._loss.name, 30, 5, outputs)
     check_fit(randomize_biases(net), x, y, STEPS["plain"])
     assert net.evaluate(x, y)["loss"] == pytest.approx(NumpyMLP(net).mean_loss(x, y), rel=1e-12)
 

@@ -32,7 +32,7 @@ def test_printed_table():
     assert table(text) == [
         {"layer": "input", "activation": "", "output shape": "(n, 784)", "parameters": "0"},
         {
-            "layer": "hidden 1",
+            "layer": "hidden 0",
             "activation": "tanh",
             "output shape": "(n, 300)",
             "parameters": f"{784 * 300 + 300:,}",
@@ -78,8 +78,7 @@ def test_memory_of_the_optimizer(optimizer, moments):
 
 
 def test_settings_have_columns_where_they_are_in_use():
-    net = pynn.MLP([4, 6, 3], seed=0)
-    net.dropout, net.l1, net.l2, net.max_norm = (0.2, 0.5), (0.0, 0.0), (1e-4, 0.0), (3.0, np.inf)
+    net = pynn.MLP([4, 6, 3], dropout=[0.2, 0.5], l2=[1e-4, 0.0], max_norm=[3.0, 0.0], seed=0)
     rows = table(str(summary(net)))
     assert [row["dropout"] for row in rows] == ["0.2", "0.5", ""]
     assert [row["L2"] for row in rows] == ["", "0.0001", ""]
@@ -105,7 +104,7 @@ def test_it_is_a_string_that_prints_itself():
 def test_notebooks_get_a_table():
     html = summary(pynn.MLP([4, 6, 3], seed=0))._repr_html_()
     assert html.count("<tr>") == 4
-    for part in ("<th>layer</th>", "<td>hidden 1</td>", "<td>(n, 6)</td>", "51 parameters"):
+    for part in ("<th>layer</th>", "<td>hidden 0</td>", "<td>(n, 6)</td>", "51 parameters"):
         assert part in html
 
 

@@ -43,7 +43,7 @@ x, y = rng.normal(size=(512, 300)), rng.integers(10, size=512)
 def trained(n=2):
     net = pynn.MLP([300, 200, 10], seed=0)
     with pynn.threads(n):
-        net.fit(x, y, batch_size=128)
+        net.fit(x, y, epochs=1, batch_size=128)
     return net
 
 def digest(net):
@@ -240,7 +240,7 @@ def long_fit():
 
 
 REFUSED = {
-    "fit": lambda net, x, y: net.fit(x[:100], y[:100]),
+    "fit": lambda net, x, y: net.fit(x[:100], y[:100], epochs=1),
     "train_on_batch": lambda net, x, y: net.train_on_batch(x[:9], y[:9], pynn.SGD()),
     "gradients": lambda net, x, y: net.gradients(x[:9], y[:9]),
 }
@@ -282,8 +282,8 @@ def test_the_core_itself_refuses_a_second_training():
     calls = {
         "train": lambda: train(net, bound, 9),
         "gradients": lambda: net._core.gradients(x[:9], y[:9], False, None, gradient, None),
-        "backward": lambda: net._core.backward(x[:9], y[:9].copy(), dx, None),
-        "input_gradient": lambda: net._core.input_gradient(x[:9], y[:9], False, None, dx),
+        "backward": lambda: net._core.backward(x[:9], y[:9].copy(), dx, None, None),
+        "input_gradient": lambda: net._core.input_gradient(x[:9], y[:9], False, None, dx, None),
     }
     inside, tried, refused = threading.Event(), threading.Event(), []
 

@@ -170,7 +170,7 @@ def test_labels_that_are_truth_values(labels):
     x, _ = make_samples("sigmoid_cross_entropy", 50, 6, 1)
     nets = [pynn.MLP([6, 1], loss="sigmoid_cross_entropy", seed=0) for _ in range(2)]
     for net, y in zip(nets, (labels, np.asarray(labels, dtype=float)), strict=True):
-        net.fit(x, y, batch_size=8)
+        net.fit(x, y, epochs=1, batch_size=8)
     assert_same_bits(*nets)
 
 
@@ -193,7 +193,7 @@ def test_train_on_batch_equals_a_fit_of_one_step(dtype, sgd):
     for _ in range(3):  # the velocity goes on
         expected = NumpyMLP(nets[0]).mean_loss(x, y)
         loss = nets[0].train_on_batch(x, y, optimizers[0])
-        history = nets[1].fit(x, y, batch_size=20, optimizer=optimizers[1], shuffle=False)
+        history = nets[1].fit(x, y, epochs=1, batch_size=20, optimizer=optimizers[1], shuffle=False)
         assert history.loss == [loss]
         assert loss == pytest.approx(expected, rel=1e-5)
         assert_same_bits(*nets)
@@ -232,11 +232,11 @@ def test_the_learning_rate_may_be_set_between_calls():
     assert_close(parameters_of(net), numpy_net, 1e-13)
 
 
-def test_the_default_optimizer_and_batch_size():
+def test_the_default_batch_size_and_rate_of_sgd():
     x, y = make_samples("mse", 100, 4, 2)
     net = pynn.MLP([4, 2], loss="mse", dtype="float64", seed=10)
     numpy_net = NumpyMLP(net)
-    net.fit(x, y)
+    net.fit(x, y, epochs=1, optimizer=pynn.SGD())
     numpy_net.fit(x, y, 1, 32, learning_rate=0.01)
     assert_close(parameters_of(net), numpy_net, 1e-12)
 
@@ -248,7 +248,7 @@ def test_the_seed_decides_weights_and_order(seed, same):
     x, y = make_samples("mse", 40, 4, 2)
     nets = [pynn.MLP([4, 5, 2], loss="mse", seed=seed) for _ in range(2)]
     for net in nets:
-        net.fit(x, y, batch_size=3)
+        net.fit(x, y, epochs=1, batch_size=3)
     assert (nets[0].weights[0].tobytes() == nets[1].weights[0].tobytes()) is same
 
 

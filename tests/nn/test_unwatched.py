@@ -111,7 +111,7 @@ def test_few_samples_have_no_more_epochs_drawn_ahead_than_an_interrupt_may_redra
 
 def test_a_fit_that_fails_at_once_records_nothing():
     net = make_net()
-    with pytest.raises(FloatingPointError, match="in epoch 1, mini-batch 1"):
+    with pytest.raises(FloatingPointError, match="in epoch 1, mini-batch 0"):
         net.fit(np.full_like(X, np.nan), Y, epochs=3, batch_size=BATCH)
     assert net.history.to_dict() == {"epoch": []}
 

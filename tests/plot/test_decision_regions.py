@@ -282,3 +282,9 @@ def test_errors(pyplot, arguments, exception, says):
     for word in says:
         assert word in str(caught.value)
     assert not pyplot.get_fignums()
+
+
+def test_tiny_samples_raise_no_flag(pyplot):
+    samples = np.array([[0.0, 0.0], [1.0, 0.5]]) * np.finfo(float).tiny
+    with np.errstate(all="raise"):
+        pynn.plot.decision_regions(pynn.MLP([2, 2], seed=0), samples, [0, 1])

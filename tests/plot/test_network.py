@@ -16,7 +16,7 @@ def lines(ax):
     """Of each connection: where from, where to, width, colour, dashed."""
     found = []
     for collection in ax.collections:
-        if isinstance(collection, collections.LineCollection):
+        if isinstance(collection, collections.LineCollection) and collection.get_segments():
             dashed = collection.get_linestyles()[0][1] is not None
             for segment, width, colour in zip(
                 collection.get_segments(),
@@ -209,3 +209,18 @@ def test_what_is_no_chain_of_matrices(weights):
     net.weights = weights
     with pytest.raises(ValueError, match="net must have a matrix of shape"):
         pynn.plot.network(net)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_of_all_sizes_raise_no_flag(pyplot, dtype):
+    info = np.finfo(dtype)
+    net = pynn.MLP([6, 5, 3], dtype=dtype, seed=0)
+    for weight in net.weights:
+        sizes = np.array([info.max, -info.max, info.tiny, -info.smallest_subnormal, 1, 0], dtype)
+        weight[...] = np.resize(sizes, weight.shape)
+    with np.errstate(all="raise"):
+        ax = pynn.plot.network(net)
+        ax.figure.canvas.draw()
+    net.weights[0][...] = np.resize(np.array([1, info.smallest_subnormal], dtype), (6, 5))
+    with np.errstate(all="raise"):
+        pynn.plot.network(net).figure.canvas.draw()

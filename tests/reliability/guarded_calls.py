@@ -170,7 +170,7 @@ def train(n, x, y, loss, dtype, optimizer, activation="relu"):
     check("a prediction", net(x), net(x, out=out), out, net.hidden(x), net.predict(x), net(x[:1]))
     check("evaluate", *net.evaluate(x, y).values())
     loss, dw, db = net.gradients(x, y)
-    check("gradients", loss, *dw, *db, net.backward(guarded(net(x))))
+    check("gradients", loss, *dw, *db, net.backward(guarded(net(x)), x))
     check("train_on_batch", net.train_on_batch(x, y, optimizer))
     net.set_weights([guarded(w) for w in net.weights], [guarded(b) for b in net.biases])
 

@@ -54,7 +54,7 @@ def networks(dtype):
                 )
             out = net(x)
             net.hidden(x), net.evaluate(x, y), net.gradients(x, y), net.input_gradient(x, y)
-            net.backward(out, parameters=True)
+            net.backward(out, x, parameters=True)
 
 
 def products(dtype):

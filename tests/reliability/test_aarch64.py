@@ -78,7 +78,8 @@ rng = np.random.default_rng(0)
 x, y = rng.normal(size=(300, 200)), rng.normal(size=(300, 5))
 net = pynn.MLP([200, 256, 64, 5], ["gelu", "relu"], pynn.Huber(0.5), dropout=0.1, l1=1e-5, l2=1e-4,
                max_norm=2.0, seed=3)
-net.fit(x, y, 3, 128, optimizer=pynn.SGD(0.05, momentum=0.9, nesterov=True, clip_norm=1.0))
+optimizer = pynn.SGD(0.05, momentum=0.9, nesterov=True, clip_norm=1.0)
+net.fit(x, y, epochs=3, batch_size=128, optimizer=optimizer)
 np.savez(sys.argv[1], net._parameters, net(x))
 """
 

@@ -41,8 +41,8 @@ def compiled_calls():
         "hidden": lambda: core.forward(x, 0, False, wide),
         "train": lambda: core.train(x, *y_and, None, 64, bound, net._noise, False, figures, None),
         "gradients": lambda: core.gradients(x, *y_and, gradient, None),
-        "backward": lambda: core.backward(x, y, out, None),
-        "input_gradient": lambda: core.input_gradient(x, *y_and, out),
+        "backward": lambda: core.backward(x, y, out, None, None),
+        "input_gradient": lambda: core.input_gradient(x, *y_and, out, None),
         "loss": lambda: pynn._core.loss_into(net._core_loss, few, y, None, dy),
         "predictions": lambda: pynn._core.predict_into(net._core_loss, few),
     }

@@ -28,7 +28,7 @@ expected = work(x, y, 2)
 PRE_FORK = """
 net = pynn.MLP([300, 200, 10], seed=3)
 with pynn.threads(2):
-    net.fit(x, y, batch_size=128)
+    net.fit(x, y, epochs=1, batch_size=128)
 answer = hashlib.sha256(net(x).tobytes()).hexdigest()
 listening = socket.create_server(("127.0.0.1", 0))
 workers = []

@@ -1,8 +1,8 @@
 """Networks from other libraries and for other run times.
 
 `from_torch`, `to_torch`, `from_sklearn` and `to_sklearn` move networks between pynn and PyTorch or
-scikit-learn; `to_onnx` writes an ONNX model and `to_c` one file of C. All of them copy: the
-original and the copy share no memory.
+scikit-learn; `to_onnx` writes an ONNX model and `to_c` one file of C. The last two and `to_torch`
+take fitted estimators too. All of them copy: the original and the copy share no memory.
 """
 
 from pynn.convert.c import to_c

@@ -294,8 +294,6 @@ def _check_output(layers: Layers) -> None:
             f"with loss={layers.loss!r}, the output activation must be {expected} for "
             f"scikit-learn, but net has {output}"
         )
-    if output == "softmax" and layers.sizes[-1] == 1:
-        raise ValueError("scikit-learn has no softmax over one output")
 
 
 def _check_classes(classes: Any, layers: Layers) -> Array | None:

@@ -137,7 +137,9 @@ def _lines(ax: Any, here: Array, there: Array, weights: Array) -> None:
     from matplotlib.colors import to_rgba
 
     largest = float(np.abs(weights).max(initial=0.0, where=np.isfinite(weights))) or 1.0
-    share = np.abs(np.nan_to_num(weights, posinf=largest, neginf=-largest)) / largest
+    with np.errstate(under="ignore"):
+        share = np.abs(np.nan_to_num(weights, posinf=largest, neginf=-largest)) / largest
+    share[share < np.finfo(np.float32).eps] = 0.0  # too small to be seen, and to multiply
     for sign, colour, style in ((1, BLUE, "solid"), (-1, VERMILION, (0, (4, 1.5)))):
         rows, columns = np.nonzero(np.sign(weights) == sign)
         rank = np.argsort(share[rows, columns])  # large weights lie on small ones

@@ -187,13 +187,14 @@ def _probabilities(model: Any, grid: Any) -> tuple[Array | None, Array | None]:
     sizes = model.layer_sizes
     if sizes[0] != 2:
         raise ValueError(f"model must have 2 inputs, got a network of {sizes[0]}")
-    if model._loss.name not in CROSS_ENTROPIES:
+    loss = model._loss.name
+    if loss not in CROSS_ENTROPIES:
         raise ValueError(
             f"model must be a classifier, with a loss of {' or '.join(CROSS_ENTROPIES)}; this "
-            f"network's is {model._loss.name}"
+            f"network's is {loss}"
         )
     outputs = np.asarray(model(grid), dtype=float)
-    if model._loss.name == "sigmoid_cross_entropy":
+    if loss == "sigmoid_cross_entropy":
         if sizes[-1] != 1:
             raise ValueError(
                 f"model must give one class a sample; this network has {sizes[-1]} independent "
@@ -219,7 +220,7 @@ def _draw_regions(ax: Any, regions: Regions) -> None:
     picture = 1 - strength[..., np.newaxis] * (1 - colours[regions.predicted])
     x, y = regions.x, regions.y
     # The grid's points are the pixels' centres.
-    dx, dy = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2
+    dx, dy = float(x[1] - x[0]) / 2, float(y[1] - y[0]) / 2
     extent = (x[0] - dx, x[-1] + dx, y[0] - dy, y[-1] + dy)
     ax.imshow(picture, origin="lower", extent=extent, aspect="auto", interpolation="nearest")
     for heights, level in _boundaries(regions):
@@ -344,4 +345,5 @@ def _line(values: Array, count: int, margin: float) -> Array:
     room = margin * (high - low)
     if low == high or low - room == high + room:
         room = 0.5 * max(abs(low), 1.0)
-    return np.linspace(low - room, high + room, count)
+    with np.errstate(under="ignore"):
+        return np.linspace(low - room, high + room, count)

@@ -142,9 +142,10 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             sample_weight = _check_sample_weight(sample_weight, X)
         class_weights = self._class_weights(given)
         if class_weights is not None:
-            sample_weight = (
-                class_weights if sample_weight is None else sample_weight * class_weights
-            )
+            with np.errstate(all="ignore"):
+                sample_weight = (
+                    class_weights if sample_weight is None else sample_weight * class_weights
+                )
         if y.ndim == 1:
             y = y.reshape((-1, 1))
         outputs = self._count_outputs(y)
@@ -225,7 +226,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _score_of(self, held_out: HeldOut) -> float:
         """The score that early stopping goes by."""
         if self.scoring is None:
-            return self._validation_score(self._link, held_out)
+            with np.errstate(all="ignore"):  # (errors and weights near the largest float)
+                return self._validation_score(self._link, held_out)
         extra = {} if held_out.weights is None else {"sample_weight": held_out.weights}
         scorer = check_scoring(self, self.scoring)
         with warnings.catch_warnings():

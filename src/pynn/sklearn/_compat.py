@@ -7,17 +7,28 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import numpy as np
 import sklearn
 
 VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 
 if VERSION >= (1, 6):
-    from sklearn.utils.validation import validate_data
+    from sklearn.utils.validation import validate_data as _validate_data
 else:
 
-    def validate_data(estimator: Any, *args: Any, **kwargs: Any) -> Any:
+    def _validate_data(estimator: Any, *args: Any, **kwargs: Any) -> Any:
         """The method that became a function in scikit-learn 1.6."""
         return estimator._validate_data(*args, **kwargs)
+
+
+def validate_data(*args: Any, **kwargs: Any) -> Any:
+    """scikit-learn's checks of samples and targets.
+
+    They find NaN and infinities by a sum, which overflows near the largest float. That is no
+    error of the caller's, whatever the caller's `numpy.errstate` says.
+    """
+    with np.errstate(all="ignore"):
+        return _validate_data(*args, **kwargs)
 
 
 def loss_by_keyword_before_1_7(init: Callable[..., None]) -> Callable[..., None]:

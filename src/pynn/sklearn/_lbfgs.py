@@ -50,6 +50,10 @@ class Objective:
 
     def __call__(self, packed: Array) -> tuple[float, Array]:
         """The loss as scikit-learn reports it, and the gradient packed."""
+        with np.errstate(all="ignore"):
+            return self._evaluate(packed)
+
+    def _evaluate(self, packed: Array) -> tuple[float, Array]:
         self.set(packed)
         samples = self._samples
         if samples.is_sparse:

@@ -11,6 +11,7 @@ import numpy as np
 from pynn._types import Array, TrainingResult
 from pynn.sklearn._link import Link
 from pynn.sklearn._optimizers import StochasticOptimizer
+from pynn.staging import row_major
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ class Samples:
     @property
     def total_weight(self) -> float:
         """What scikit-learn divides the penalties by: the sum of the weights."""
-        return float(self.X.shape[0] if self.weights is None else self.weights.sum())
+        if self.weights is None:
+            return float(self.X.shape[0])
+        with np.errstate(all="ignore"):
+            return float(self.weights.sum())
 
     def piece(self, rows: Any) -> Samples:
         """Those of some rows, dense."""
@@ -82,6 +86,10 @@ class Epochs:
     def __init__(
         self, link: Link, samples: Samples, batch_size: int, optimizer: StochasticOptimizer
     ) -> None:
+        if not samples.is_sparse:
+            X = row_major(samples.X, link.net.dtype)
+            if X is not None:
+                samples = Samples(X, samples.targets, samples.labels, samples.weights)
         self._link, self._samples = link, samples
         self._batch_size, self._optimizer = batch_size, optimizer
         self.report: Callable[[TrainingResult], None] | None = None  # called now and then

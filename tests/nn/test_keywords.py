@@ -1,0 +1,253 @@
+"""Keywords and attributes of other libraries are errors that name pynn's word."""
+
+import copy
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+from numpy_mlp import assert_same_bits, make_samples
+
+import pynn
+from pynn._keywords import ELSEWHERE, PLACES
+
+X, Y = make_samples("softmax_cross_entropy", 12, 4, 3, labels=True)
+
+
+def net():
+    return pynn.MLP([4, 5, 3], seed=0)
+
+
+CALLS = {
+    "MLP()": (pynn.MLP.__init__, lambda **k: pynn.MLP([4, 5, 3], **k)),
+    "MLP.fit()": (pynn.MLP.fit, lambda **k: net().fit(X, Y, **k)),
+    "MLP.train_on_batch()": (
+        pynn.MLP.train_on_batch,
+        lambda **k: net().train_on_batch(X, Y, **k),
+    ),
+    "EarlyStopping()": (pynn.EarlyStopping.__init__, pynn.EarlyStopping),
+    "Checkpoint()": (pynn.Checkpoint.__init__, lambda **k: pynn.Checkpoint("net.npz", **k)),
+    "SGD()": (pynn.SGD.__init__, pynn.SGD),
+    "Adam()": (pynn.Adam.__init__, pynn.Adam),
+    "AdamW()": (pynn.AdamW.__init__, pynn.AdamW),
+    "RMSprop()": (pynn.RMSprop.__init__, pynn.RMSprop),
+}
+EVERY = sorted({*PLACES, *ELSEWHERE})
+
+
+def arguments(function):
+    return [name for name in inspect.signature(function).parameters if name != "self"]
+
+
+@pytest.mark.parametrize("called", CALLS)
+def test_every_foreign_keyword_is_an_error(called):
+    function, call = CALLS[called]
+    names = arguments(function)
+    for keyword in (k for k in EVERY if k not in names):
+        with pytest.raises(TypeError) as caught:
+            call(**{keyword: 1})
+        message = str(caught.value)
+        assert message.startswith(f"{called} got an unexpected keyword argument {keyword!r}")
+        # What is named is an argument of this function, or a sentence says where to go.
+        if "; pynn calls it '" in message:
+            assert message.split("; pynn calls it ")[1].strip("'") in names
+        elif keyword in ELSEWHERE or any(
+            " " in each or each in ELSEWHERE for each in PLACES.get(keyword, ())
+        ):
+            assert ": " in message
+
+
+# What users of other libraries type, and what they are to read.
+KEYWORDS = [
+    ("MLP()", "hidden_layer_sizes", "'layer_sizes'"),
+    ("MLP()", "random_state", "'seed'"),
+    ("MLP()", "rng", "'seed'"),
+    ("MLP()", "alpha", "'l2'"),
+    ("MLP()", "kernel_regularizer", "'l2'"),
+    ("MLP()", "kernel_initializer", "'init'"),
+    ("MLP()", "use_bias", "'bias'"),
+    ("MLP()", "criterion", "'loss'"),
+    ("MLP()", "dropout_rate", "'dropout'"),
+    ("MLP()", "lr", "learning_rate= to fit"),
+    ("MLP()", "learning_rate", "learning_rate= to fit"),
+    ("MLP()", "learning_rate_init", "learning_rate= to fit"),
+    ("MLP()", "solver", "optimizer= to fit"),
+    ("MLP()", "optimizer", "optimizer= to fit"),
+    ("MLP()", "max_iter", "epochs= to fit"),
+    ("MLP()", "epochs", "epochs= to fit"),
+    ("MLP()", "verbose", "progress=True to fit"),
+    ("MLP()", "early_stopping", "pynn.EarlyStopping"),
+    ("MLP()", "warm_start", "a further call of fit"),
+    ("MLP()", "device", "CPU"),
+    ("MLP()", "activatoin", "did you mean 'activation'?"),
+    ("MLP.fit()", "lr", "'learning_rate'"),
+    ("MLP.fit()", "n_epochs", "'epochs'"),
+    ("MLP.fit()", "nb_epoch", "'epochs'"),
+    ("MLP.fit()", "max_iter", "'epochs'"),
+    ("MLP.fit()", "verbose", "'progress'"),
+    ("MLP.fit()", "bs", "'batch_size'"),
+    ("MLP.fit()", "validation_fraction", "'validation_split'"),
+    ("MLP.fit()", "class_weights", "'class_weight'"),
+    ("MLP.fit()", "sample_weights", "'sample_weight'"),
+    ("MLP.fit()", "scoring", "'metrics'"),
+    ("MLP.fit()", "random_state", "seed= to pynn.MLP"),
+    ("MLP.fit()", "momentum", "pynn.SGD(0.003, momentum=0.9)"),
+    ("MLP.fit()", "weight_decay", "pynn.AdamW(weight_decay=0.01)"),
+    ("MLP.fit()", "early_stopping", "pynn.EarlyStopping"),
+    ("MLP.fit()", "alpha", "l2= to pynn.MLP"),
+    ("MLP.fit()", "dropout_rate", "dropout= to pynn.MLP"),
+    ("MLP.fit()", "clipnorm", "pynn.Adam(clip_norm=1.0)"),
+    ("MLP()", "class_weight", "class_weight= to fit"),
+    ("MLP()", "validation_split", "validation_split= to fit"),
+    ("MLP.fit()", "tol", "min_delta=tol"),
+    ("MLP.fit()", "n_jobs", "pynn.set_num_threads(n)"),
+    ("MLP.fit()", "epoch", "did you mean 'epochs'?"),
+    ("MLP.train_on_batch()", "lr", "'learning_rate'"),
+    ("MLP.train_on_batch()", "sample_weights", "'sample_weight'"),
+    ("EarlyStopping()", "restore_best_weights", "'restore_best'"),
+    ("EarlyStopping()", "n_iter_no_change", "'patience'"),
+    ("EarlyStopping()", "tol", "'min_delta'"),
+    ("EarlyStopping()", "threshold", "'min_delta'"),
+    ("EarlyStopping()", "verbose", ""),
+    ("Checkpoint()", "save_best_only", "'best_only'"),
+    ("Checkpoint()", "filepath", "'path'"),
+    ("SGD()", "lr", "'learning_rate'"),
+    ("SGD()", "eta0", "'learning_rate'"),
+    ("SGD()", "nesterovs_momentum", "'nesterov'"),
+    ("SGD()", "decay", "'weight_decay'"),
+    ("SGD()", "clipnorm", "'clip_norm'"),
+    ("Adam()", "lr", "'learning_rate'"),
+    ("Adam()", "beta_1", "'beta1'"),
+    ("Adam()", "betas", "beta1= and beta2="),
+    ("Adam()", "eps", "'epsilon'"),
+    ("Adam()", "amsgrad", "no such variant"),
+    ("Adam()", "global_clipnorm", "'clip_norm'"),
+    ("AdamW()", "alpha", "'weight_decay'"),
+    ("RMSprop()", "lr", "'learning_rate'"),
+    ("RMSprop()", "eps", "'epsilon'"),
+]
+
+
+@pytest.mark.parametrize(("called", "keyword", "says"), KEYWORDS)
+def test_the_message_names_ours(called, keyword, says):
+    _, call = CALLS[called]
+    with pytest.raises(TypeError) as caught:
+        call(**{keyword: 0.5})
+    assert f"{keyword!r}" in str(caught.value)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("called", CALLS)
+def test_the_signature_shows_no_other_keywords(called):
+    function, _ = CALLS[called]
+    kinds = {p.kind for p in inspect.signature(function).parameters.values()}
+    assert kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    assert "unknown" not in str(inspect.signature(function))
+    if function.__name__ == "__init__":
+        made = getattr(pynn, called.strip("()"))
+        assert list(inspect.signature(made).parameters) == arguments(function)
+
+
+def test_it_is_the_first_argument_that_is_refused_and_nothing_has_changed():
+    one, before = net(), net()
+    with pytest.raises(TypeError, match="'lr'"):
+        one.fit(X, Y, lr=0.1, verbose=1, epochs=3)
+    assert_same_bits(one, before)
+    assert one.history is None
+
+
+POSITIONS = {
+    "fit": lambda: net().fit(X, Y, 32),
+    "fit, Keras' order": lambda: net().fit(X, Y, 32, 10),
+    "EarlyStopping": lambda: pynn.EarlyStopping("val_loss", 0),
+    "EarlyStopping, Keras' order": lambda: pynn.EarlyStopping("val_loss", 0, 5),
+    "Checkpoint": lambda: pynn.Checkpoint("net.npz", True),
+    "gradients": lambda: net().gradients(X, Y, None, True),
+    "backward": lambda: net().backward(np.ones((12, 3)), X, True),
+    "call": lambda: net()(X, None, True),
+}
+
+
+@pytest.mark.parametrize("name", POSITIONS)
+def test_positional_arguments_end(name):
+    with pytest.raises(TypeError, match="positional argument"):
+        POSITIONS[name]()
+
+
+# ------------------------------------------------------------------ attributes
+
+ATTRIBUTES = [
+    (net, "lr", "learning_rate= to fit"),
+    (net, "learning_rate", "learning_rate= to fit"),
+    (net, "epochs", "epochs= to fit"),
+    (net, "batch_size", "batch_size= to fit"),
+    (net, "alpha", "'l2'"),
+    (net, "random_state", "'seed'"),
+    (net, "verbose", "progress=True to fit"),
+    (net, "hidden_layer_sizes", "'layer_sizes'"),
+    (net, "activation", "activation= to pynn.MLP"),
+    (pynn.SGD, "lr", "'learning_rate'"),
+    (pynn.SGD, "l2", "l2= to pynn.MLP"),
+    (pynn.SGD, "decay", "'weight_decay'"),
+    (pynn.Adam, "beta_1", "'beta1'"),
+    (pynn.Adam, "eps", "'epsilon'"),
+    (pynn.Adam, "weight_decay", "AdamW"),
+    (pynn.AdamW, "clipnorm", "'clip_norm'"),
+    (pynn.RMSprop, "lr", "'learning_rate'"),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "says"), ATTRIBUTES)
+def test_foreign_attributes(make, name, says):
+    thing = make()
+    with pytest.raises(AttributeError) as caught:
+        setattr(thing, name, 0.1)
+    assert repr(name) in str(caught.value)
+    assert says in str(caught.value)
+    assert not hasattr(thing, name)
+
+
+def test_other_attributes_are_the_users():
+    thing = net()
+    thing.note, thing.my_lr = "mine", 0.1
+    assert (thing.note, thing.my_lr) == ("mine", 0.1)
+    sgd = pynn.SGD()
+    sgd.note = "mine"
+    assert sgd.note == "mine"
+
+
+class Own(pynn.MLP):
+    def __init__(self, lr):
+        super().__init__([4, 5, 3], seed=0)
+        self.lr, self.verbose, self.epochs = lr, True, 3
+
+
+class OwnSGD(pynn.SGD):
+    def __init__(self, lr):
+        self.lr = lr
+        super().__init__(lr)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, copy.copy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_subclasses_may_have_any_attribute_and_are_copied(copied):
+    thing, sgd = copied(Own(0.1)), copied(OwnSGD(0.1))
+    assert (thing.lr, thing.verbose, thing.epochs, sgd.lr) == (0.1, True, 3, 0.1)
+    thing.lr = sgd.lr = 0.2
+    twin = net()
+    thing.fit(X, Y, epochs=2, optimizer=sgd)
+    twin.fit(X, Y, epochs=2, optimizer=pynn.SGD(0.1))
+    assert_same_bits(thing, twin)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [net, pynn.SGD, pynn.Adam, pynn.AdamW, pynn.RMSprop, pynn.EarlyStopping,
+     lambda: pynn.Checkpoint("net.npz")],
+)  # fmt: skip
+def test_all_can_be_pickled(make):
+    thing = make()
+    for twin in (pickle.loads(pickle.dumps(thing)), copy.deepcopy(thing)):
+        assert type(twin) is type(thing)
+        assert repr(twin) == repr(thing)
