@@ -11,14 +11,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pynn import _checks, _core, _intake, architecture, fitting, initializers, staging
 from pynn._attributes import Checked, Fixed, Views
 from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
 from pynn._interrupts import shorten
 from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
-from pynn._types import Array, TrainingResult
+from pynn._types import Array, ArrayLike, DTypeLike, NDArray, TrainingResult
 from pynn.callbacks import check_callbacks
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss

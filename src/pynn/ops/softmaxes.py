@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from pynn._types import Array
+from pynn._types import Array, ArrayLike
 from pynn.ops._builtin import builtin
 from pynn.ops._operands import check_out, common, float_array
 
