@@ -9,9 +9,8 @@ import sys
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from pynn._types import Array
+from pynn._types import Array, DTypeLike
 
 # What an argument is for, which decides the cure that its errors name.
 Role = Literal["samples", "labels", "values", "numbers"]

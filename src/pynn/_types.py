@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from numpy.typing import NDArray
+import numpy as np
 
-Array = NDArray[Any]
+__all__ = ["Array", "ArrayLike", "DTypeLike", "NDArray", "TrainingResult"]
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    Array = NDArray[Any]
+else:
+    # At run time they stand in annotations only, and numpy.typing takes its time to import.
+    ArrayLike = DTypeLike = Any
+    Array = NDArray = np.ndarray
 
 
 class TrainingResult(TypedDict):

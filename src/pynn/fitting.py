@@ -9,10 +9,9 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pynn import _checks, staging
-from pynn._types import Array, TrainingResult
+from pynn._types import Array, NDArray, TrainingResult
 from pynn.callbacks import ends, handlers
 from pynn.history import History
 from pynn.metrics import Metric

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pynn import _checks, _core, _intake, architecture, fitting, initializers, staging
 from pynn._attributes import Checked, Fixed, Views
@@ -19,7 +18,7 @@ from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
 from pynn._interrupts import shorten
 from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
 from pynn._sparse import CsrRows, csr_rows, is_sparse
-from pynn._types import Array, TrainingResult
+from pynn._types import Array, ArrayLike, DTypeLike, NDArray, TrainingResult
 from pynn.callbacks import check_callbacks
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
@@ -63,6 +62,9 @@ def _check_optimizer(optimizer: Any) -> Optimizer | None:
 
 class MLP:
     """Multilayer perceptron: fully connected layers, trained by backpropagation.
+
+    `fit` trains, `predict` gives classes or values, `predict_proba` probabilities, `score` and
+    `evaluate` say how good they are, ``net(X)`` gives the outputs, `save` writes a file.
 
     Parameters
     ----------
@@ -146,6 +148,12 @@ class MLP:
     """
 
     layer_sizes: Fixed[tuple[int, ...]] = Fixed()
+    # What `help` lists first, in this order: pydoc sorts by `_fields` and then by name.
+    _fields = (
+        "fit", "predict", "predict_proba", "score", "evaluate", "__call__", "hidden", "summary",
+        "save", "train_on_batch", "gradients", "input_gradient", "backward",
+    )  # fmt: skip
+
     activations: Fixed[tuple[str, ...]] = Fixed()
     dtype: Fixed[np.dtype[Any]] = Fixed()
     dropout: Fixed[tuple[float, ...]] = Fixed()

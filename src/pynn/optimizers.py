@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pynn import _checks, _core
 from pynn._copies import own_array
 from pynn._frozen import Frozen
 from pynn._keywords import foreign, place, refuse, refuses_unknown
 from pynn._names import canonical, spelling
-from pynn._types import Array
+from pynn._types import Array, NDArray
 from pynn.schedules import Schedule, schedule_from_config
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, NoReturn, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pynn import _checks, _monitor
 from pynn._frozen import Frozen
 from pynn._keywords import refuse, refuses_unknown
+from pynn._types import NDArray
 
 if TYPE_CHECKING:
     from pynn.history import History
 
-Steps = NDArray[np.float64]
+    Steps = NDArray[np.float64]
 
 
 class Schedule(Frozen, ABC):

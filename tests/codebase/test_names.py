@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import pydoc
+import re
 
 import pytest
 
@@ -31,3 +33,11 @@ def test_of_its_packages(package):
     assert offered(module) == set(module.__all__)
     for name in dir(module):
         assert not inspect.ismodule(getattr(module, name))
+
+
+def test_help_begins_with_what_a_user_calls():
+    text = pydoc.render_doc(pynn.MLP, renderer=pydoc.plaintext)
+    assert "`fit` trains, `predict` gives" in text[: text.index("Parameters")]
+    methods = re.findall(r"^ \|  (\w+)\(", text[text.index("Methods defined here") :], re.M)
+    assert methods[:5] == ["fit", "predict", "predict_proba", "score", "evaluate"]
+    assert set(pynn.MLP._fields) <= set(methods)

@@ -393,3 +393,16 @@ def test_nothing_is_shown_of_a_hidden_bar(capsys, way):
     bar.close()
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
+
+
+def test_a_notebook_without_widgets(capsys, monkeypatch):
+    """The bar is text on stdout: stderr is red there. Nothing warns."""
+    pytest.importorskip("tqdm")
+    shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    net, x, y = make()
+    net.fit(x, y, **OPTIONS)
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert last_state(captured.out).startswith("epoch 3/3 100%|")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from pynn import _checks, _intake
-from pynn._types import Array
+from pynn._types import Array, ArrayLike
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 ACTIVATIONS = (

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from pynn._types import Array
+from pynn._types import Array, ArrayLike
 from pynn.ops._builtin import builtin
 from pynn.ops._operands import (
     check_alpha,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from pynn._types import Array
+from pynn._types import Array, ArrayLike
 from pynn.ops._builtin import builtin
 from pynn.ops._operands import ACTIVATIONS, check_ndim, check_out, common, store, usable
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from pynn import _core
-from pynn._types import Array
+from pynn._types import Array, ArrayLike
 from pynn.ops._builtin import builtin
 from pynn.ops._operands import (
     cast,
