@@ -557,17 +557,35 @@ class MLP:
             return
         row = int(np.flatnonzero(np.isnan(outputs).reshape(-1, outputs.shape[-1]).any(axis=1))[0])
         samples = np.atleast_2d(_intake.array(X, "X"))
-        raise FloatingPointError(f"the output is nan; {self._reason(samples[row], 'X', row)}")
+        reason = self._reason(samples[row : row + 1], "X", row, _intake.labels(X))
+        raise FloatingPointError(f"the output is nan; {reason}")
 
-    def _reason(self, sample: Array, name: str, row: int) -> str:
+    def _reason(self, sample: Array, name: str, row: int, columns: Sequence[Any] | None) -> str:
         """Why the output for a sample is not finite."""
-        with np.errstate(all="ignore"):
-            bad = ~np.isfinite(np.asarray(sample, dtype=self.dtype))
-        if bad.any():
-            return f"{name} has a value that is not finite in row {row}"
+        bad = self._bad_value(sample, np.array([row]), name, columns)
+        if bad is not None:
+            return bad
         if all(np.isfinite(w).all() for w in (*self._weights, *self._biases)):
             return f"it overflows for row {row} of {name}: scale the inputs"
         return f"the weights have values that are not finite (seen in row {row} of {name})"
+
+    def _bad_value(
+        self, array: Array, rows: Array, name: str, columns: Sequence[Any] | None = None
+    ) -> str | None:
+        """Where some rows of samples or targets have a value that is not finite, if they do."""
+        array = array.reshape(len(rows), -1)
+        with np.errstate(all="ignore"):
+            bad = ~np.isfinite(array.astype(self.dtype, copy=False))
+        if not bad.any():
+            return None
+        i, j = np.argwhere(bad)[0]
+        what = f"too large for {self.dtype}" if np.isfinite(array[i, j]) else "not finite"
+        place = f"row {rows[i]}"
+        if columns is not None:
+            place += f", column {list(columns)[j]!r}"
+        elif array.shape[1] > 1:
+            place += f", column {j}"
+        return f"{name} has a value that is {what} in {place}"
 
     def hidden(self, X: ArrayLike, layer: int = -1) -> Array:
         """Compute a hidden layer's representation of the samples.
@@ -722,14 +740,11 @@ class MLP:
         X, y = data.names
         bad = np.isnan(outputs).any(axis=1)
         if bad.any():
-            row = rows[bad][0]
-            return FloatingPointError(
-                f"the output is nan; {self._reason(data.samples[row], X, row)}"
-            )
-        row = rows[np.isnan(target).any(axis=1)][0]
-        return FloatingPointError(
-            f"the loss is nan; {y} has a value that is not finite in row {row}"
-        )
+            row = int(rows[bad][0])
+            reason = self._reason(data.samples[row : row + 1], X, row, data.columns)
+            return FloatingPointError(f"the output is nan; {reason}")
+        bad = np.isnan(target).any(axis=1)
+        return FloatingPointError(f"the loss is nan; {self._bad_value(target[bad], rows[bad], y)}")
 
     # --------------------------------------------------------------- gradients
 
@@ -1217,18 +1232,18 @@ class MLP:
         piece = slice(done * batch_size, (done + 1) * batch_size)
         rows = np.arange(len(data))[piece] if order is None else order[piece]
         place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
-        for name, array in zip(data.names, (data.samples, data.targets.values), strict=True):
-            bad = ~np.isfinite(array[rows]).reshape(len(rows), -1).all(axis=1)
-            if bad.any():
-                reason = f"{name} has a value that is not finite in row {rows[bad][0]}"
-                break
+        X, y = data.names
+        bad = self._bad_value(data.samples[rows], rows, X, data.columns)
+        if bad is None:
+            bad = self._bad_value(data.targets.values[rows], rows, y)
+        if bad is not None:
+            reason = bad
+        elif all(np.isfinite(w).all() for w in self._weights + self._biases):
+            reason = "training diverges: try a smaller learning rate, or scale the inputs" + (
+                "" if LOSSES[self._loss.name].classes else " and the targets"
+            )
         else:
-            if all(np.isfinite(w).all() for w in self._weights + self._biases):
-                reason = "training diverges: try a smaller learning rate, or scale the inputs" + (
-                    "" if LOSSES[self._loss.name].classes else " and the targets"
-                )
-            else:
-                reason = "the weights have values that are not finite"
+            reason = "the weights have values that are not finite"
         loss = result["bad_loss"]
         what = "the gradient is not finite" if np.isfinite(loss) else f"the loss is {loss}"
         return FloatingPointError(
@@ -1355,7 +1370,7 @@ class MLP:
             weights = by_class if weights is None else combined_weights(weights, by_class)
             if not (weights if rows is None else weights[rows]).any():
                 raise ValueError("class_weight leaves every sample a weight of 0")
-        return Data(samples, targets, weights, names[:2])
+        return Data(samples, targets, weights, names[:2], _intake.labels(X))
 
     def _check_batch(self, batch: Any, name: str) -> Data:
         """A mini-batch of an iterable."""
