@@ -469,7 +469,7 @@ RATES = {
     "object and rate": (
         {"optimizer": pynn.SGD(0.5, momentum=0.9), "learning_rate": 0.1},
         {},
-        lambda: pynn.SGD(0.1, momentum=0.9),
+        lambda: pynn.SGD(0.003, momentum=0.9),
     ),
     "rate for all": ({}, {"learning_rate": 0.02}, lambda: pynn.Adam(0.02)),
     "name for all": ({}, {"optimizer": "adamw"}, pynn.AdamW),
@@ -851,7 +851,11 @@ def call(**arguments):
         (call(models={**GRID, "alpha": [1]}), ValueError, ["'alpha'", "'l2'"]),
         (call(models={**GRID, "max_iter": [1]}), ValueError, ["'max_iter'", "'epochs'"]),
         (call(models=[{"hidden": 3, "random_state": 1}]), ValueError, ["models[0]", "'seed'"]),
-        (call(models={**GRID, "momentum": [0.9]}), ValueError, ["'momentum'", "SGD(0.1, momentum"]),
+        (
+            call(models={**GRID, "momentum": [0.9]}),
+            ValueError,
+            ["'momentum'", "SGD(0.003, momentum"],
+        ),
         (call(models={**GRID, "metrics": ["mse"]}), ValueError, ["'metrics'", "to fit_many"]),
         (call(models={**GRID, 3: [1]}), ValueError, ["key 3", "layer_sizes"]),
         (call(models={"hidden": 3}), TypeError, ["models['hidden']", "list", "3"]),
