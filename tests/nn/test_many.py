@@ -469,7 +469,7 @@ RATES = {
     "object and rate": (
         {"optimizer": pynn.SGD(0.5, momentum=0.9), "learning_rate": 0.1},
         {},
-        lambda: pynn.SGD(0.003, momentum=0.9),
+        lambda: pynn.SGD(0.1, momentum=0.9),
     ),
     "rate for all": ({}, {"learning_rate": 0.02}, lambda: pynn.Adam(0.02)),
     "name for all": ({}, {"optimizer": "adamw"}, pynn.AdamW),
