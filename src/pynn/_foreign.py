@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pynn._intake import NUMBERS, Role, variable
+from pynn._intake import NUMBERS, Role, is_table, variable
 from pynn._types import Array
 
 TEXT = "UST"
@@ -25,7 +25,7 @@ COLUMNS, ROWS = 8, 4096
 
 def numbers_of(x: Any, name: str, role: Role) -> Array:
     """Convert what is neither an array of numbers nor masked nor sparse; see `_intake.array`."""
-    if hasattr(x, "dtypes") and hasattr(x, "columns"):
+    if is_table(x):
         return _from_table(x, name, role)
     part = _Part(name, role, getattr(x, "index", None))
     if hasattr(x, "to_numpy") and not isinstance(getattr(x, "dtype", None), np.dtype):

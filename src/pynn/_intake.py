@@ -6,6 +6,7 @@ No package but NumPy is imported: tables, tensors and sparse matrices are known 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -65,6 +66,35 @@ def array(x: Any, name: str, role: Role = "numbers") -> Array:
     from pynn import _foreign  # (only where it is needed: `import pynn` is quick)
 
     return _foreign.numbers_of(x, name, role)
+
+
+def is_table(x: Any) -> bool:
+    """Return True for a DataFrame, whatever its library.
+
+    Parameters
+    ----------
+    x : object
+
+    Returns
+    -------
+    bool
+    """
+    return hasattr(x, "dtypes") and hasattr(x, "columns")
+
+
+def labels(x: Any) -> Sequence[Any] | None:
+    """Return the labels of a table's columns.
+
+    Parameters
+    ----------
+    x : array_like or DataFrame
+
+    Returns
+    -------
+    sequence or None
+        None for what is no table.
+    """
+    return x.columns if is_table(x) else None
 
 
 def cast(values: Array, dtype: DTypeLike) -> Array:

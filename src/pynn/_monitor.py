@@ -1,4 +1,4 @@
-"""A recorded figure that is watched: its latest value, and whether it has improved."""
+"""A recorded metric that is watched: its latest value, and whether it has improved."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 Direction = Literal["min", "max"]
 MODES = ("auto", "min", "max")
 
-# The last word of a figure's name says which way is better. Those of scikit-learn's functions
+# The last word of a metric's name says which way is better. Those of scikit-learn's functions
 # do by its convention: "score" is to be large; "error", "loss" and "deviance" are to be small.
 SMALLER_IS_BETTER = {"loss", "error", "deviance", "mse", "mae", "rmse"}
 LARGER_IS_BETTER = {"accuracy", "score", "r2", "precision", "recall", "f1", "auc"}
 
 
 def direction(monitor: Any, mode: Any) -> Direction:
-    """Whether the figure `monitor` is to become small or large.
+    """Whether the metric `monitor` is to become small or large.
 
     Parameters
     ----------
     monitor : str or callable
     mode : {"auto", "min", "max"}
-        "auto" goes by the last word of the figure's name.
+        "auto" goes by the last word of the metric's name.
 
     Returns
     -------
@@ -52,8 +52,8 @@ def direction(monitor: Any, mode: Any) -> Direction:
     )
 
 
-def figure(monitor: Any, history: History) -> float:
-    """The latest epoch's value of the figure `monitor`.
+def metric(monitor: Any, history: History) -> float:
+    """The latest epoch's value of the metric `monitor`.
 
     Parameters
     ----------

@@ -64,14 +64,6 @@ class CsrRows(_core.CsrMatrix):
         """The matrix itself, as SciPy's have it."""
         return self
 
-    def is_finite(self) -> Array:
-        """Whether all values of a row are finite, for each row."""
-        first, last = self.indptr[0], self.indptr[-1]
-        before = np.zeros(last - first + 1, np.int64)
-        np.cumsum(~np.isfinite(self.data[first:last]), out=before[1:])
-        at = self.indptr - first
-        return np.asarray(before[at[1:]] == before[at[:-1]])
-
 
 def csr_rows(x: Any, name: str) -> CsrRows:
     """Convert a sparse matrix to rows that the core reads.

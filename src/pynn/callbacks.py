@@ -241,18 +241,18 @@ def ends(answer: Any) -> bool:
 
 
 class EarlyStopping(Callback):
-    """Ends a fit when a recorded figure has stopped improving.
+    """Ends a fit when a recorded metric has stopped improving.
 
     Parameters
     ----------
     monitor : str or callable, default "val_loss"
-        The name of a figure of the history, or a function of the history that gives a number.
+        The name of a metric of the history, or a function of the history that gives a number.
     patience : int, default 10
         After how many epochs in a row without an improvement the fit ends.
     min_delta : float, default 0.0
-        An improvement is a figure better than the best so far by more than this (NaN never is).
+        An improvement is a metric better than the best so far by more than this (NaN never is).
     mode : {"auto", "min", "max"}, default "auto"
-        Whether the figure is to be small or large; "auto" goes by its name.
+        Whether the metric is to be small or large; "auto" goes by its name.
     restore_best : bool, default True
         Whether the network has the weights of the best epoch again at the end of the fit, whatever
         ended it but an exception.
@@ -260,7 +260,7 @@ class EarlyStopping(Callback):
     Attributes
     ----------
     best : float or None
-        The best figure of the fit; None before the first.
+        The best metric of the fit; None before the first.
     best_epoch : int or None
         Its epoch, from 1.
     stopped_epoch : int or None
@@ -298,7 +298,7 @@ class EarlyStopping(Callback):
         refuse(unknown, EarlyStopping.__init__, "EarlyStopping()")
         if not (isinstance(monitor, str) or callable(monitor)):
             raise TypeError(
-                "monitor must be the name of a figure or a function of the history, "
+                "monitor must be the name of a metric or a function of the history, "
                 f"got {monitor!r}"
             )
         self.monitor = monitor
@@ -327,7 +327,7 @@ class EarlyStopping(Callback):
         self._start()
 
     def on_epoch_end(self, net: MLP, history: History) -> bool:
-        """Look at an epoch's figure.
+        """Look at an epoch's metric.
 
         Parameters
         ----------
@@ -342,9 +342,9 @@ class EarlyStopping(Callback):
         Raises
         ------
         ValueError
-            If the figure is not recorded.
+            If the metric is not recorded.
         """
-        value = _monitor.figure(self.monitor, history)
+        value = _monitor.metric(self.monitor, history)
         epoch = history.epoch[-1]
         direction = _monitor.direction(self.monitor, self.mode)
         if _monitor.improves(value, self.best, direction, self.min_delta):
@@ -372,7 +372,7 @@ class EarlyStopping(Callback):
             net._parameters[...] = self._weights
         self._weights = None
         if self.best is None and len(history):
-            value = _monitor.figure(self.monitor, history)
+            value = _monitor.metric(self.monitor, history)
             warnings.warn(
                 f"EarlyStopping: monitor={self.monitor!r} was {value:g} to the end: there is no "
                 "best epoch, and the weights are those of the last one",

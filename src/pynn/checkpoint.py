@@ -20,15 +20,15 @@ class Checkpoint(Callback):
     Parameters
     ----------
     path : str or os.PathLike
-        As for `MLP.save`. Fields in braces stand for the epoch and the figures of the history:
+        As for `MLP.save`. Fields in braces stand for the epoch and the metrics of the history:
         ``"net-{epoch:03d}-{val_loss:.4f}.npz"``. Without any, each file takes the place of the one
         before. A brace that is meant is doubled.
     best_only : bool, default False
-        Whether to save only when the figure `monitor` has improved.
+        Whether to save only when the metric `monitor` has improved.
     monitor : str, default "val_loss"
-        The name of a figure that the history records.
+        The name of a metric that the history records.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether the figure is to become small or large; "auto" goes by its name: losses and errors
+        Whether the metric is to become small or large; "auto" goes by its name: losses and errors
         small; accuracy, top-k accuracy and r2 large.
     every : int, default 1
         Only every so many epochs.
@@ -36,13 +36,13 @@ class Checkpoint(Callback):
     Attributes
     ----------
     best : float or None
-        The best value of the figure `monitor` that was saved; with ``best_only=False``, None. A
+        The best value of the metric `monitor` that was saved; with ``best_only=False``, None. A
         checkpoint that goes on with an earlier one's file may be given that one's.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit. When called: if the history records no figure of the name
+        If an argument does not fit. When called: if the history records no metric of the name
         `monitor` or of a field in `path`.
     OSError
         When called, as `MLP.save`.
@@ -79,9 +79,9 @@ class Checkpoint(Callback):
         self.path = _check_path(path)
         self.best_only = _checks.flag(best_only, "best_only")
         if not isinstance(monitor, str):
-            raise TypeError(f"monitor must be a figure's name, got {monitor!r}")
+            raise TypeError(f"monitor must be a metric's name, got {monitor!r}")
         self.monitor = monitor
-        # Where the figure is not used, its name need not tell.
+        # Where the metric is not used, its name need not tell.
         self.mode = _checks.choice(mode, "mode", _monitor.MODES)
         if best_only:
             self.mode = _monitor.direction(monitor, mode)
@@ -101,20 +101,20 @@ class Checkpoint(Callback):
         if not self.best_only:
             net.save(self._name(history))
             return
-        value = _monitor.figure(self.monitor, history)
+        value = _monitor.metric(self.monitor, history)
         direction = _monitor.direction(self.monitor, self.mode)
         if _monitor.improves(value, self.best, direction, 0.0):
             net.save(self._name(history))
             self.best = value  # only now: a file that could not be written is not the best
 
     def _name(self, history: History) -> str:
-        figures = {name: values[-1] for name, values in history.history.items() if values}
+        metrics = {name: values[-1] for name, values in history.history.items() if values}
         try:
-            return self.path.format(**{**figures, "epoch": history.epoch[-1]})
+            return self.path.format(**{**metrics, "epoch": history.epoch[-1]})
         except KeyError as error:
             raise ValueError(
                 f"path {self.path!r} has the field {error}, but the history records "
-                f"epoch, {', '.join(figures)}"
+                f"epoch, {', '.join(metrics)}"
             ) from None
 
     def __repr__(self) -> str:
@@ -134,8 +134,8 @@ def _check_path(path: Any) -> str:
             if field is None:
                 continue
             if field.isdigit() or not field or set(field) & set(".["):
-                raise ValueError(f"{field!r} is not a figure's name")
-            # The epoch is an integer, and the figures are not.
+                raise ValueError(f"{field!r} is not a metric's name")
+            # The epoch is an integer, and the metrics are not.
             format(1 if field == "epoch" else 0.5, spec or "")
     except ValueError as error:
         raise ValueError(

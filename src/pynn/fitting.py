@@ -129,7 +129,7 @@ class Arrays(Source):
         rows: Array | None = None,
     ) -> None:
         # (An object of this fit's: it may get a copy of the samples.)
-        self._data = Data(data.samples, data.targets, data.weights, data.names)
+        self._data = Data(data.samples, data.targets, data.weights, data.names, data.columns)
         self._split, self._rows = split, rows
         count = len(data) if rows is None else len(rows)
         self.samples: int = count - (held_out_count(split, count) if split else 0)

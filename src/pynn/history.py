@@ -9,9 +9,9 @@ from typing import Any
 
 
 class History:
-    """The figures of a fit, one value an epoch.
+    """The metrics of a fit, one value an epoch.
 
-    ``history["val_loss"]`` and ``history.val_loss`` are the list of one figure, ``"val_loss" in
+    ``history["val_loss"]`` and ``history.val_loss`` are the list of one metric, ``"val_loss" in
     history`` asks for it, ``len(history)`` is the number of epochs, and a loop over a history goes
     through its epochs.
 
@@ -51,12 +51,12 @@ class History:
         self.history: dict[str, list[float]] = {}
 
     @classmethod
-    def from_dict(cls, figures: Mapping[str, Any]) -> History:
+    def from_dict(cls, history: Mapping[str, Any]) -> History:
         """Make a history of what `to_dict` gave.
 
         Parameters
         ----------
-        figures : dict of str to list of float
+        history : dict of str to list of float
             Lists of one length. ``epoch`` holds the numbers of the epochs, increasing; without it
             they are 1, 2, ... None is taken for NaN, which JSON has not got.
 
@@ -67,7 +67,7 @@ class History:
         Raises
         ------
         ValueError, TypeError
-            If `figures` does not fit.
+            If `history` does not fit.
 
         Examples
         --------
@@ -75,12 +75,12 @@ class History:
         >>> pynn.History.from_dict({"loss": [0.5, 0.25]})
         History(2 epochs; last: loss=0.25)
         """
-        if not isinstance(figures, Mapping):
-            raise TypeError(f"figures must be a dict of lists, got {figures!r}")
-        lists = {name: _figures(name, values) for name, values in figures.items()}
+        if not isinstance(history, Mapping):
+            raise TypeError(f"history must be a dict of lists, got {history!r}")
+        lists = {name: _values(name, values) for name, values in history.items()}
         lengths = {name: len(values) for name, values in lists.items()}
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"figures must hold lists of one length, got {lengths}")
+            raise ValueError(f"history must hold lists of one length, got {lengths}")
         count = next(iter(lengths.values()), 0)
         numbers = lists.pop("epoch", [float(i) for i in range(1, count + 1)])
         result = cls()
@@ -94,12 +94,12 @@ class History:
         return self.history.get("loss", [])
 
     def __getitem__(self, name: str) -> list[float]:
-        """The figures recorded under `name`."""
+        """The metrics recorded under `name`."""
         try:
             return self.history[name]
         except (KeyError, TypeError):
-            names = ", ".join(self.history) or "no figures"
-            raise KeyError(f"no figure {name!r}: this history has {names}") from None
+            names = ", ".join(self.history) or "no metrics"
+            raise KeyError(f"no metric {name!r}: this history has {names}") from None
 
     def __getattr__(self, name: str) -> list[float]:
         # Called for what is not found otherwise. A half-made copy has no `history` yet.
@@ -107,7 +107,7 @@ class History:
         if name in history:
             return history[name]
         raise AttributeError(
-            f"{type(self).__name__!r} has no attribute and no figure {name!r}; its figures are: "
+            f"{type(self).__name__!r} has no attribute and no metric {name!r}; its metrics are: "
             f"{', '.join(history) or 'none'}"
         )
 
@@ -118,7 +118,7 @@ class History:
         return name in self.history
 
     def __iter__(self) -> Iterator[dict[str, float]]:
-        """Go through the epochs: each is a dict of its figures, with its number as ``epoch``."""
+        """Go through the epochs: each is a dict of its metrics, with its number as ``epoch``."""
         for i, epoch in enumerate(self.epoch):
             yield {"epoch": epoch, **{name: values[i] for name, values in self.history.items()}}
 
@@ -131,25 +131,25 @@ class History:
             and all(_same(values, other.history[name]) for name, values in self.history.items())
         )
 
-    def _add(self, **figures: float) -> None:
+    def _add(self, **metrics: float) -> None:
         """Record an epoch; what has begun late or is missing now is filled up with NaN."""
         before = len(self.epoch)
         self.epoch.append(self.epoch[-1] + 1 if self.epoch else 1)
-        for name in figures:
+        for name in metrics:
             self.history.setdefault(name, [math.nan] * before)
         for name, values in self.history.items():
-            values.append(float(figures.get(name, math.nan)))
+            values.append(float(metrics.get(name, math.nan)))
 
-    def _extend(self, recorded: int, **figures: list[float]) -> None:
-        """Record several epochs, equally many of each figure, after the first `recorded`.
+    def _extend(self, recorded: int, **metrics: list[float]) -> None:
+        """Record several epochs, equally many of each metric, after the first `recorded`.
 
         The lists change all together, so that an interrupt finds all of it or nothing.
         """
-        names = dict.fromkeys((*self.history, *figures))
-        count = max(map(len, figures.values()))
+        names = dict.fromkeys((*self.history, *metrics))
+        count = max(map(len, metrics.values()))
         missing: list[float] = [math.nan] * recorded
         history = {
-            name: self.history.get(name, missing)[:recorded] + figures.get(name, [math.nan] * count)
+            name: self.history.get(name, missing)[:recorded] + metrics.get(name, [math.nan] * count)
             for name in names
         }
         epoch = self.epoch[:recorded]
@@ -158,7 +158,7 @@ class History:
         self.epoch, self.history = epoch, history
 
     def to_dict(self) -> dict[str, list[float]]:
-        """Return all figures as a dict of new lists, ``epoch`` included.
+        """Return all metrics as a dict of new lists, ``epoch`` included.
 
         Returns
         -------
@@ -173,7 +173,7 @@ class History:
         return {"epoch": list(self.epoch), **{k: list(v) for k, v in self.history.items()}}
 
     def to_pandas(self) -> Any:
-        """Return all figures as a table with the epoch as its index.
+        """Return all metrics as a table with the epoch as its index.
 
         Returns
         -------
@@ -217,7 +217,7 @@ class History:
 
         See Also
         --------
-        pynn.plot.learning_curve : The same for dicts of figures, with a choice of metrics.
+        pynn.plot.learning_curve : The same for dicts of metrics, with a choice of metrics.
 
         Examples
         --------
@@ -239,18 +239,18 @@ class History:
         return f"History({len(self.epoch)} epochs; last: {last})"
 
 
-def _figures(name: Any, values: Any) -> list[float]:
+def _values(name: Any, values: Any) -> list[float]:
     if not isinstance(name, str):
-        raise TypeError(f"figures must have names as keys, got {name!r}")
+        raise TypeError(f"history must have names as keys, got {name!r}")
     if isinstance(values, str | bytes | Mapping):
-        raise TypeError(f"figures[{name!r}] must be a list of numbers, got {values!r}")
+        raise TypeError(f"history[{name!r}] must be a list of numbers, got {values!r}")
     try:
         items = list(values)
     except TypeError:
-        raise TypeError(f"figures[{name!r}] must be a list of numbers, got {values!r}") from None
+        raise TypeError(f"history[{name!r}] must be a list of numbers, got {values!r}") from None
     for i, value in enumerate(items):
         if value is not None and not isinstance(value, Real):
-            raise TypeError(f"figures[{name!r}][{i}] must be a number, got {value!r}")
+            raise TypeError(f"history[{name!r}][{i}] must be a number, got {value!r}")
     return [math.nan if value is None else float(value) for value in items]
 
 
@@ -258,7 +258,7 @@ def _epochs(numbers: list[float]) -> list[int]:
     ints = [int(n) if math.isfinite(n) else 0 for n in numbers]
     rising = all(a < b for a, b in zip([0, *ints], ints, strict=False))
     if ints != numbers or not rising:
-        raise ValueError(f"figures['epoch'] must hold increasing integers from 1, got {numbers}")
+        raise ValueError(f"history['epoch'] must hold increasing integers from 1, got {numbers}")
     return ints
 
 

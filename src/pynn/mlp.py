@@ -566,16 +566,39 @@ class MLP:
             return
         row = int(np.flatnonzero(np.isnan(outputs).reshape(-1, outputs.shape[-1]).any(axis=1))[0])
         samples, _ = self._check_input(X)
-        reason = self._reason(samples[row : row + 1], "X", row)
+        reason = self._reason(samples[row : row + 1], "X", row, _intake.labels(X))
         raise FloatingPointError(f"the output is nan; {reason}")
 
-    def _reason(self, sample: Array | CsrRows, name: str, row: int) -> str:
+    def _reason(
+        self, sample: Array | CsrRows, name: str, row: int, columns: Sequence[Any] | None
+    ) -> str:
         """Why the output for a sample, a matrix of one row, is not finite."""
-        if not _finite_rows(sample).all():
-            return f"{name} has a value that is not finite in row {row}"
+        bad = self._bad_value(sample, np.array([row]), name, columns)
+        if bad is not None:
+            return bad
         if all(np.isfinite(w).all() for w in (*self._weights, *self._biases)):
             return f"it overflows for row {row} of {name}: scale the inputs"
         return f"the weights have values that are not finite (seen in row {row} of {name})"
+
+    def _bad_value(
+        self,
+        array: Array | CsrRows,
+        rows: Array,
+        name: str,
+        columns: Sequence[Any] | None = None,
+    ) -> str | None:
+        """Where some rows of samples or targets have a value that is not finite, if they do."""
+        found = _first_not_finite(array, self.dtype)
+        if found is None:
+            return None
+        i, j, value = found
+        what = f"too large for {self.dtype}" if np.isfinite(value) else "not finite"
+        place = f"row {rows[i]}"
+        if columns is not None:
+            place += f", column {list(columns)[j]!r}"
+        elif array.ndim == 2 and array.shape[1] > 1:
+            place += f", column {j}"
+        return f"{name} has a value that is {what} in {place}"
 
     def hidden(self, X: ArrayLike, layer: int = -1) -> Array:
         """Compute a hidden layer's representation of the samples.
@@ -737,13 +760,11 @@ class MLP:
         X, y = data.names
         bad = np.isnan(outputs).any(axis=1)
         if bad.any():
-            row = rows[bad][0]
-            reason = self._reason(data.samples[row : row + 1], X, row)
+            row = int(rows[bad][0])
+            reason = self._reason(data.samples[row : row + 1], X, row, data.columns)
             return FloatingPointError(f"the output is nan; {reason}")
-        row = rows[np.isnan(target).any(axis=1)][0]
-        return FloatingPointError(
-            f"the loss is nan; {y} has a value that is not finite in row {row}"
-        )
+        bad = np.isnan(target).any(axis=1)
+        return FloatingPointError(f"the loss is nan; {self._bad_value(target[bad], rows[bad], y)}")
 
     # --------------------------------------------------------------- gradients
 
@@ -1233,18 +1254,18 @@ class MLP:
         piece = slice(done * batch_size, (done + 1) * batch_size)
         rows = np.arange(len(data))[piece] if order is None else order[piece]
         place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
-        for name, array in zip(data.names, (data.samples, data.targets.values), strict=True):
-            finite = _finite_rows(array[rows])
-            if not finite.all():
-                reason = f"{name} has a value that is not finite in row {rows[~finite][0]}"
-                break
+        X, y = data.names
+        bad = self._bad_value(data.samples[rows], rows, X, data.columns)
+        if bad is None:
+            bad = self._bad_value(data.targets.values[rows], rows, y)
+        if bad is not None:
+            reason = bad
+        elif all(np.isfinite(w).all() for w in self._weights + self._biases):
+            reason = "training diverges: try a smaller learning rate, or scale the inputs" + (
+                "" if LOSSES[self._loss.name].classes else " and the targets"
+            )
         else:
-            if all(np.isfinite(w).all() for w in self._weights + self._biases):
-                reason = "training diverges: try a smaller learning rate, or scale the inputs" + (
-                    "" if LOSSES[self._loss.name].classes else " and the targets"
-                )
-            else:
-                reason = "the weights have values that are not finite"
+            reason = "the weights have values that are not finite"
         loss = result["bad_loss"]
         what = "the gradient is not finite" if np.isfinite(loss) else f"the loss is {loss}"
         return FloatingPointError(
@@ -1371,7 +1392,7 @@ class MLP:
             weights = by_class if weights is None else combined_weights(weights, by_class)
             if not (weights if rows is None else weights[rows]).any():
                 raise ValueError("class_weight leaves every sample a weight of 0")
-        return Data(samples, targets, weights, names[:2])
+        return Data(samples, targets, weights, names[:2], _intake.labels(X))
 
     def _check_batch(self, batch: Any, name: str) -> Data:
         """A mini-batch of an iterable."""
@@ -1423,11 +1444,23 @@ def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:
         return [array.astype(own.dtype) for array, own in zip(arrays, old, strict=True)]
 
 
-def _finite_rows(values: Array | CsrRows) -> Array:
-    """Whether all values of a row are finite, for each row."""
-    if isinstance(values, CsrRows):
-        return values.is_finite()
-    return np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))
+def _first_not_finite(array: Array | CsrRows, dtype: np.dtype[Any]) -> tuple[int, int, Any] | None:
+    """Row, column and value of the first one that is not finite in `dtype`."""
+    if isinstance(array, CsrRows):
+        first = int(array.indptr[0])
+        values = array.data[first : array.indptr[-1]]
+    else:
+        values = array.reshape(len(array), -1)
+    with np.errstate(all="ignore"):
+        bad = ~np.isfinite(values.astype(dtype, copy=False))
+    if not bad.any():
+        return None
+    at = np.argwhere(bad)[0]
+    if isinstance(array, CsrRows):
+        position = first + int(at[0])
+        row = int(np.searchsorted(array.indptr, position, "right")) - 1
+        return row, int(array.indices[position]), array.data[position]
+    return int(at[0]), int(at[1]), values[tuple(at)]
 
 
 def _refuse_sparse(X: Any) -> None:

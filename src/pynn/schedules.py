@@ -81,7 +81,7 @@ class Schedule(Frozen, ABC):
         """The rates of the updates of these numbers."""
 
     def observe(self, history: History) -> None:
-        """See an epoch's figures; `fit` calls it after every epoch.
+        """See an epoch's metrics; `fit` calls it after every epoch.
 
         Most schedules do not look at them.
 
@@ -92,7 +92,7 @@ class Schedule(Frozen, ABC):
 
     @property
     def _observes(self) -> bool:
-        """Whether the rates depend on the epochs' figures."""
+        """Whether the rates depend on the epochs' metrics."""
         return type(self).observe is not Schedule.observe
 
     def get_config(self) -> dict[str, Any]:
@@ -427,7 +427,7 @@ class WarmUp(Schedule):
         return self.schedule._observes
 
     def observe(self, history: History) -> None:
-        """Let the schedule see an epoch's figures.
+        """Let the schedule see an epoch's metrics.
 
         Parameters
         ----------
@@ -449,7 +449,7 @@ class _Plateau:
 
 
 class ReduceOnPlateau(Schedule):
-    """A learning rate that falls when a recorded figure has stopped improving.
+    """A learning rate that falls when a recorded metric has stopped improving.
 
     Parameters
     ----------
@@ -461,13 +461,13 @@ class ReduceOnPlateau(Schedule):
         How many epochs in a row without an improvement are let pass: after one more, the rate
         falls, and the count starts again.
     min_delta : float, default 1e-4
-        An improvement is a figure better than the best so far by more than this (NaN never is).
+        An improvement is a metric better than the best so far by more than this (NaN never is).
     min_rate : float, default 0.0
         The rate does not fall below it.
     monitor : str, default "val_loss"
-        The name of a figure of the history.
+        The name of a metric of the history.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether the figure is to be small or large; "auto" goes by its name.
+        Whether the metric is to be small or large; "auto" goes by its name.
 
     Attributes
     ----------
@@ -520,7 +520,7 @@ class ReduceOnPlateau(Schedule):
                 f"min_rate must be at most the rate, {self.rate:g}, got {self.min_rate:g}"
             )
         if not isinstance(self.monitor, str):
-            raise TypeError(f"monitor must be the name of a figure, got {self.monitor!r}")
+            raise TypeError(f"monitor must be the name of a metric, got {self.monitor!r}")
         _monitor.direction(self.monitor, self.mode)
         self._observe_from(_Plateau(self.rate))
 
@@ -537,7 +537,7 @@ class ReduceOnPlateau(Schedule):
         return np.full_like(steps, self._state.rate)
 
     def observe(self, history: History) -> None:
-        """See an epoch's figures; the rate falls if the one monitored has not improved for long.
+        """See an epoch's metrics; the rate falls if the one monitored has not improved for long.
 
         Parameters
         ----------
@@ -546,10 +546,10 @@ class ReduceOnPlateau(Schedule):
         Raises
         ------
         ValueError
-            If the figure is not recorded.
+            If the metric is not recorded.
         """
         state = self._state
-        value = _monitor.figure(self.monitor, history)
+        value = _monitor.metric(self.monitor, history)
         direction = _monitor.direction(self.monitor, self.mode)
         if _monitor.improves(value, state.best, direction, self.min_delta):
             state.best, state.wait = value, 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,11 @@ class Data:
         targets: Targets,
         weights: Array | None = None,
         names: tuple[str, str] = ("X", "y"),
+        columns: Sequence[Any] | None = None,
     ) -> None:
         self.samples, self.targets, self.weights = samples, targets, weights
         self.names = names  # of samples and targets, for messages
+        self.columns = columns  # the labels of a table's columns, for messages
         self.row_major: Array | None = None  # a copy of the samples that is read faster (staging)
 
     def __len__(self) -> int:

@@ -204,16 +204,16 @@ def test_from_dict():
 @pytest.mark.parametrize(
     ("figures", "exception", "says"),
     [
-        ([1.0], TypeError, ["figures", "[1.0]"]),
-        ({"loss": 3.0}, TypeError, ["figures['loss']", "3.0"]),
-        ({"loss": "abc"}, TypeError, ["figures['loss']", "'abc'"]),
-        ({"loss": [1.0, "a"]}, TypeError, ["figures['loss'][1]", "'a'"]),
-        ({1: [1.0]}, TypeError, ["figures", "1"]),
+        ([1.0], TypeError, ["history", "[1.0]"]),
+        ({"loss": 3.0}, TypeError, ["history['loss']", "3.0"]),
+        ({"loss": "abc"}, TypeError, ["history['loss']", "'abc'"]),
+        ({"loss": [1.0, "a"]}, TypeError, ["history['loss'][1]", "'a'"]),
+        ({1: [1.0]}, TypeError, ["history", "1"]),
         ({"loss": [1.0], "r2": [1.0, 2.0]}, ValueError, ["one length", "'loss': 1", "'r2': 2"]),
         ({"epoch": [1], "loss": [1.0, 2.0]}, ValueError, ["one length", "'epoch': 1"]),
-        ({"epoch": [1, 1], "loss": [1.0, 2.0]}, ValueError, ["figures['epoch']", "[1.0, 1.0]"]),
-        ({"epoch": [0.5], "loss": [1.0]}, ValueError, ["figures['epoch']", "0.5"]),
-        ({"epoch": [None], "loss": [1.0]}, ValueError, ["figures['epoch']", "nan"]),
+        ({"epoch": [1, 1], "loss": [1.0, 2.0]}, ValueError, ["history['epoch']", "[1.0, 1.0]"]),
+        ({"epoch": [0.5], "loss": [1.0]}, ValueError, ["history['epoch']", "0.5"]),
+        ({"epoch": [None], "loss": [1.0]}, ValueError, ["history['epoch']", "nan"]),
     ],
 )
 def test_from_dict_refuses(figures, exception, says):

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy_mlp import NumpyMLP, assert_close, assert_same_bits, make_samples, parameters_of
 
@@ -34,7 +35,9 @@ def expect(net, x, y, message, **options):
 def test_bad_sample(activation, bad, dtype):
     net, x, y = make(activation, dtype=dtype)
     x[19, 2] = bad
-    expect(net, x, y, r"epoch 1, mini-batch 2; X has a value that is not finite in row 19\.")
+    expect(
+        net, x, y, r"epoch 1, mini-batch 2; X has a value that is not finite in row 19, column 2\."
+    )
     same, x, y = make(activation, dtype=dtype)
     fit(same, x[:16], y[:16], epochs=1)
     assert_same_bits(net, same)
@@ -44,7 +47,7 @@ def test_bad_sample(activation, bad, dtype):
 def test_bad_target(bad):
     net, x, y = make()
     y[8, 0] = bad
-    expect(net, x, y, r"epoch 1, mini-batch 1; y has a value that is not finite in row 8\.")
+    expect(net, x, y, r"mini-batch 1; y has a value that is not finite in row 8, column 0\.")
     same, x, y = make()
     fit(same, x[:8], y[:8], epochs=1)
     assert_same_bits(net, same)
@@ -56,7 +59,7 @@ def test_bad_sample_in_a_shuffled_fit():
     x[19] = np.nan
     order = numpy_net.rng.permutation(N)
     batch = int(np.flatnonzero(order == 19)[0]) // BATCH
-    expect(net, x, y, rf"epoch 1, mini-batch {batch}; X .* in row 19\.", shuffle=True)
+    expect(net, x, y, rf"epoch 1, mini-batch {batch}; X .* in row 19, column 0\.", shuffle=True)
     for i in range(batch):
         rows = order[i * BATCH : (i + 1) * BATCH]
         numpy_net.train_on_batch(x[rows], y[rows], 0.05, momentum=0.5)
@@ -66,7 +69,9 @@ def test_bad_sample_in_a_shuffled_fit():
 def test_bad_sample_beyond_float32():
     net, x, y = make("relu", dtype="float32")
     x[0] = 1e300  # finite in float64, infinite in the network's type
-    expect(net, x, y, "epoch 1, mini-batch 0")
+    expect(
+        net, x, y, "mini-batch 0; X has a value that is too large for float32 in row 0, column 0"
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -90,6 +95,24 @@ def test_divergence(dtype):
     with np.errstate(all="ignore"):
         first = numpy_net.train_on_batch(x[:BATCH], y[:BATCH], rate)
     assert trail[0] == pytest.approx(first, rel=1e-5)
+
+
+@pytest.mark.parametrize("columns", ["abcd", range(10, 14)], ids=["names", "numbers"])
+def test_table_names_its_column(columns):
+    net, x, y = make()
+    table = pd.DataFrame(x, columns=list(columns)).assign(flag=y[:, 0] > 0)
+    table.iloc[19, 2] = np.nan
+    net = pynn.MLP([5, 6, 3], loss="mse", seed=0)
+    place = rf"X has a value that is not finite in row 19, column {columns[2]!r}(\.|$)"
+    for call in (net.fit, net.train_on_batch, net.gradients, net.evaluate, net.score):
+        with pytest.raises(FloatingPointError, match=place):
+            call(table, y)
+    classifier = pynn.MLP([5, 6, 3], seed=0)
+    for predict in (classifier.predict, classifier.predict_proba):
+        with pytest.raises(FloatingPointError, match=place):
+            predict(table)
+    with pytest.raises(FloatingPointError, match=place.replace("X", r"validation_data\[0\]")):
+        net.fit(table.fillna(0), y, epochs=1, validation_data=(table, y))
 
 
 def test_train_on_batch():

@@ -227,7 +227,9 @@ def test_nan_belongs_to_no_class(loss, outputs, bad):
         net.biases[0][...] = 0.0
     x[4711, 2] = bad
     for call in (net.predict, net.predict_proba):
-        with pytest.raises(FloatingPointError, match=r"^the output is nan; X .* in row 4711$"):
+        with pytest.raises(
+            FloatingPointError, match=r"^the output is nan; X .* in row 4711, column 2$"
+        ):
             call(x)
         with pytest.raises(FloatingPointError, match="in row 0"):
             call(x[4711])

@@ -109,7 +109,7 @@ def test_a_history_draws_itself(pyplot):
     ("arguments", "exception", "says"),
     [
         ({"history": 3}, TypeError, ["history", "3"]),
-        ({"history": {"loss": 3}}, TypeError, ["history", "figures['loss']"]),
+        ({"history": {"loss": 3}}, TypeError, ["history", "history['loss']"]),
         ({"history": {"loss": [1], "r2": []}}, ValueError, ["history", "one length"]),
         ({"metrics": ["mae"]}, ValueError, ["metrics", "accuracy, r2", "'mae'"]),
         ({"metrics": 3}, TypeError, ["metrics", "3"]),
