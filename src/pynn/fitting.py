@@ -448,9 +448,7 @@ class Run:
         return not self._call("on_epoch_end")
 
 
-def choose_optimizer(
-    optimizer: Any, learning_rate: Any, last: Optimizer | None
-) -> tuple[Optimizer, Any]:
+def choose_optimizer(optimizer: Any, learning_rate: Any, last: Optimizer | None) -> Optimizer:
     """Choose the optimizer of a fit or a step.
 
     Parameters
@@ -459,28 +457,23 @@ def choose_optimizer(
         None: `last`, or else Adam. A name: `last` if it has the settings that the name stands for,
         so that its state goes on.
     learning_rate : float, Schedule, callable or None
+        In place of the optimizer's own.
     last : Optimizer or None
         The network's optimizer so far.
 
     Returns
     -------
-    optimizer : Optimizer
-    rate : object or None
-        A learning rate that `last` is to have from now on.
+    Optimizer
+        With a `learning_rate`, a copy that shares the state: no other network's rate changes.
 
     Raises
     ------
     ValueError, TypeError
         If there is no such optimizer, or the learning rate is out of range.
     """
-    if optimizer is None and last is not None:
-        if learning_rate is not None:
-            make_optimizer("sgd", learning_rate)  # (checks the rate)
-        return last, learning_rate
-    chosen = make_optimizer(optimizer, learning_rate)
-    if isinstance(optimizer, str) and last is not None and chosen._equals(last):
-        return last, None
-    return chosen, None
+    chosen = make_optimizer(last if optimizer is None else optimizer, learning_rate)
+    same = isinstance(optimizer, str) and last is not None and chosen._equals(last)
+    return last if same and last is not None else chosen
 
 
 def is_batches(X: Any) -> bool:

@@ -963,10 +963,10 @@ class MLP:
         """
         refuse(unknown, MLP.train_on_batch, "MLP.train_on_batch()")
         data = self._check_data(X, y, sample_weight)
-        chosen, rate = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
+        chosen = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
         with self._trained_here():
             figures = np.empty((1, 3))
-            self._train(data, None, len(data), _bind(chosen, self, rate), figures)
+            self._train(data, None, len(data), chosen._bind(self), figures)
         self.optimizer, self._targets_1d = chosen, data.targets.flat
         return float(figures[0, 0]) / len(data)
 
@@ -1155,7 +1155,7 @@ class MLP:
             epochs = _checks.integer(epochs, "epochs", 1)
         if batch_size is not None:
             batch_size = _checks.integer(batch_size, "batch_size", 1)
-        optimizer, rate = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
+        optimizer = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
         plan = fitting.Plan(1, optimizer)
         shuffle = _checks.flag(shuffle, "shuffle")
         replacement = fitting.check_sampling(sampling)
@@ -1199,7 +1199,7 @@ class MLP:
             size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
             source = fitting.Arrays(data, size, shuffle, replacement, split, rows)
             plan.epochs = fitting.default_epochs(source.steps) if epochs is None else epochs
-        _bind(plan.optimizer, self, rate)  # its settings are checked before anything changes
+        plan.optimizer._bind(self)  # its settings are checked before anything changes
         return source, plan
 
     def _train(
@@ -1409,18 +1409,6 @@ class MLP:
         names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
         weights = data[2] if len(data) == 3 else None
         return self._check_data(data[0], data[1], weights, None, names), None
-
-
-def _bind(optimizer: Optimizer, net: MLP, rate: Any) -> Any:
-    """Bind an optimizer that has the rate `rate` from now on, unless that is None."""
-    if rate is None:
-        return optimizer._bind(net)
-    before, optimizer.learning_rate = optimizer.learning_rate, rate
-    try:
-        return optimizer._bind(net)
-    except BaseException:
-        optimizer.learning_rate = before
-        raise
 
 
 def _is_pair(weights: Any) -> bool:

@@ -275,6 +275,16 @@ def test_a_rate_alone_keeps_the_state():
     assert net.optimizer.learning_rate == 0.03
 
 
+def test_a_rate_alone_leaves_the_callers_optimizer():
+    """It may train other networks, too."""
+    net, adam = make(), pynn.Adam()
+    net.fit(X, Y, epochs=1, optimizer=adam)
+    net.fit(X, Y, epochs=1, learning_rate=0.03)
+    net.train_on_batch(X, Y, learning_rate=0.05)
+    assert adam.learning_rate == 0.001
+    assert net.optimizer.learning_rate == 0.05
+
+
 @pytest.mark.parametrize("options", [{"learning_rate": -1}, {"optimizer": "nadam"}], ids=str)
 def test_what_fails_changes_nothing(options):
     net = make()

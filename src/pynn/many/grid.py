@@ -15,7 +15,7 @@ from pynn._types import Array
 from pynn.fitting import choose_optimizer
 from pynn.losses import LOSSES, check_loss
 from pynn.mlp import MLP
-from pynn.optimizers import Optimizer, make_optimizer
+from pynn.optimizers import Optimizer
 
 Point = dict[str, Any]
 
@@ -244,5 +244,4 @@ def optimizer_of(optimizer: Any, learning_rate: Any, net: MLP | None = None) -> 
     last = None if net is None else net.optimizer
     if optimizer is None and learning_rate is None:
         return last
-    chosen, rate = choose_optimizer(optimizer, learning_rate, last)
-    return make_optimizer(chosen, rate)
+    return choose_optimizer(optimizer, learning_rate, last)
