@@ -288,6 +288,7 @@ private:
         out["batches"] = r.batches;
         out["finite"] = r.finite;
         out["bad_loss"] = r.bad_loss;
+        out["largest_loss"] = r.largest_loss;
         return out;
     }
 

@@ -70,8 +70,10 @@ void sparse_tile(const SparseProduct<T>& p, index_t j, int last) {
 
 // Columns [j, j + NV * width) of c and of the row, which stays in registers.
 template <class T, int NV, bool LastPart>
-void outer_tile(const SparseOuter<T>& p, index_t j, int last) {
+void outer_tile(const SparseOuter<T>& given, index_t j, int last) {
     constexpr int w = Vec<T>::width;
+    // (A copy: for all the compiler knows, a mark that is stored may lie in the caller's.)
+    const SparseOuter<T> p = given;
     Vec<T> row[NV];
     PYNN_UNROLL
     for (int i = 0; i < NV; ++i) {

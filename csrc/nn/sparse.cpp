@@ -12,11 +12,11 @@ namespace {
 template <class Index>
 const char* find_bad_columns(const Index* columns, Range positions, index_t count) {
     if (positions.size() == 0) return nullptr;
-    bool increasing = true;
+    Index faults = 0;  // (of the columns' own width: the loop fills vectors)
     for (index_t e = positions.begin + 1; e < positions.end; ++e) {
-        increasing &= columns[e - 1] < columns[e];
+        faults |= columns[e - 1] < columns[e] ? 0 : 1;
     }
-    if (!increasing) return "X has a row whose column indices do not increase";
+    if (faults) return "X has a row whose column indices do not increase";
     if (columns[positions.begin] < 0 || columns[positions.end - 1] >= count) {
         return "X has a column index that is out of range";
     }

@@ -150,7 +150,9 @@ private:
     Range advance(const SparseBatch<T>& x, index_t i, index_t end) {
         const index_t first = cursors_.data()[i], stop = x.positions(i).end;
         index_t at = first;
-        if (x.x->wide_columns) {
+        if (first < stop && x.x->column_at(stop - 1) < end) {
+            at = stop;
+        } else if (x.x->wide_columns) {
             while (at < stop && x.x->column_at(at) < end) ++at;
         } else {
             const int32_t* const columns = static_cast<const int32_t*>(x.x->column);

@@ -409,6 +409,10 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
         me.wait();
     }
     if (index == 0) {
+        if (update.rule == Rule::copy) {
+            const T* const losses = losses_.data();
+            result.largest_loss = *std::max_element(losses, losses + batch.rows);
+        }
         result.figures.loss += loss;
         result.figures.penalty += penalty;
         result.samples += batch.rows;

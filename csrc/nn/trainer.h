@@ -46,6 +46,7 @@ struct CourseResult {
     index_t steps = 0;     // done in all
     bool finite = true;    // false: the loss of the next mini-batch was not, and it was not applied
     double bad_loss = 0;
+    double largest_loss = 0;  // of a sample, times its weight; with Rule::copy only
 };
 
 template <class T>

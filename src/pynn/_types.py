@@ -22,7 +22,7 @@ class TrainingResult(TypedDict):
     """What the core's training loop has done so far, or in all.
 
     ``epochs`` are whole ones; ``loss`` (a sum), ``samples`` and ``batches`` are of the last one
-    begun.
+    begun. ``largest_loss`` is that of a sample, times its weight, where gradients were computed.
     """
 
     epochs: int
@@ -31,3 +31,4 @@ class TrainingResult(TypedDict):
     batches: int
     finite: bool
     bad_loss: float
+    largest_loss: float

@@ -12,7 +12,7 @@ from pynn._sparse import CsrRows
 def rows_of(x):
     """The dense `x` as a sparse matrix; SciPy is not needed."""
     starts = np.concatenate([[0], np.cumsum((x != 0).sum(axis=1))])
-    return CsrRows(starts, np.nonzero(x)[1], x[x != 0], x.shape[1])
+    return CsrRows(starts, np.nonzero(x)[1].copy(), x[x != 0], x.shape[1])
 
 
 def results(dtype):

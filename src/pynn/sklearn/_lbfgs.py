@@ -67,13 +67,14 @@ class Objective:
             self._gradient[...] = np.nan
             return float(result["bad_loss"])
         loss = float(result["loss"] / samples.X.shape[0])
-        return self._from_probabilities(samples) if self._differs(samples, loss) else loss
+        differs = self._differs(samples, float(result["largest_loss"]))
+        return self._from_probabilities(samples) if differs else loss
 
     # scikit-learn computes the loss from probabilities, clipped so that none is 0: of a sample
     # that is far on the wrong side it knows less than the core, which goes by logits. The gradient
     # does not show it, but SciPy's line search also goes by the loss.
 
-    def _differs(self, samples: Samples, loss: float) -> bool:
+    def _differs(self, samples: Samples, largest: float) -> bool:
         """Whether some sample may be so far on the wrong side."""
         output = self._link.output
         if output not in ("softmax", "logistic"):
@@ -83,7 +84,7 @@ class Objective:
         least = 1.0
         if samples.weights is not None:
             least = float(samples.weights.min(where=samples.weights > 0, initial=np.inf))
-        return bool(loss * samples.total_weight >= -np.log(smallest) * least)
+        return bool(largest >= -np.log(smallest) * least)
 
     def _from_probabilities(self, samples: Samples) -> float:
         from scipy.special import expit
