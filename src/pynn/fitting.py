@@ -479,12 +479,12 @@ def choose_optimizer(optimizer: Any, learning_rate: Any, last: Optimizer | None)
 def is_batches(X: Any) -> bool:
     """Whether `X`, without a `y`, gives mini-batches rather than samples."""
     if isinstance(X, list | tuple):
-        return len(X) > 0 and all(isinstance(b, tuple) and _is_batch(b) for b in X)
+        return len(X) > 0 and all(isinstance(b, tuple | list) and _is_batch(b) for b in X)
     is_array = hasattr(X, "__array__") or hasattr(X, "dtype")
     return not is_array and hasattr(X, "__iter__") and not isinstance(X, str | bytes | dict)
 
 
-def _is_batch(batch: tuple[Any, ...]) -> bool:
+def _is_batch(batch: tuple[Any, ...] | list[Any]) -> bool:
     """Whether this is a pair (X, y) or (X, y, sample_weight), not a sample."""
     return len(batch) in (2, 3) and np.ndim(batch[0]) == 2
 

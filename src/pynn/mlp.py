@@ -1191,7 +1191,8 @@ class MLP:
         else:
             if y is None:
                 raise TypeError(
-                    "y must hold numbers, got the object None; without y, X must give mini-batches"
+                    "y is missing: pass fit(X, y); without y, X must give mini-batches, "
+                    "pairs (X, y) or triples (X, y, sample_weight) of arrays"
                 )
             if steps_per_epoch is not None:
                 raise ValueError("steps_per_epoch needs an X that gives mini-batches")
@@ -1423,7 +1424,10 @@ def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:
     given = () if new is None else new
     arrays = [_intake.array(x, f"{name}[{i}]") for i, x in enumerate(given)]
     if len(arrays) != len(old):
-        raise ValueError(f"{name} has {len(arrays)} arrays, expected {len(old)}")
+        cure = ""
+        if name == "weights" and len(arrays) == 2 * len(old):
+            cure = "; where each layer's biases follow its weights: weights[::2], weights[1::2]"
+        raise ValueError(f"{name} has {len(arrays)} arrays, expected {len(old)}{cure}")
     for i, (array, own) in enumerate(zip(arrays, old, strict=True)):
         if array.shape != own.shape:
             raise ValueError(f"{name}[{i}] has shape {array.shape}, expected {own.shape}")

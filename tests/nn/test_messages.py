@@ -303,7 +303,7 @@ UNIQUE = r"classes, labels = np\.unique\({}, return_inverse=True\).*pynn\.sklear
     ),
     sparse_array=(fit_y(scipy.sparse.coo_array(np.eye(3)[Y])), TypeError, r"y\.toarray\(\)"),
     masked=(fit_y(masked(Y)), ValueError, r"^y has 7 masked values.*y\.compressed\(\)"),
-    none=(fit_y(None), TypeError, r"^y must hold numbers, got the object None"),
+    none=(fit_y(None), TypeError, r"^y is missing: pass fit\(X, y\)"),
     complex=(fit_y(Y * 1j), TypeError, r"^y holds complex numbers.*np\.real\(y\)"),
     whole_floats=(
         fit_y(Y * 1.0),

@@ -165,3 +165,13 @@ def test_no_setter(net, name):
     with pytest.raises(AttributeError):
         setattr(net, name, [])
     assert_same_bits(net, before)
+
+
+def test_weights_and_biases_in_turn_are_an_error_with_the_cure():
+    net = pynn.MLP([3, 4, 2], seed=0)
+    in_turn = [a for pair in zip(net.weights, net.biases, strict=True) for a in pair]
+    with pytest.raises(
+        ValueError, match=r"has 4 arrays, expected 2; .*weights\[::2\], weights\[1::2\]"
+    ):
+        net.set_weights(in_turn)
+    net.set_weights(in_turn[::2], in_turn[1::2])
