@@ -69,8 +69,9 @@ class Plan:
         callbacks: list[Any] | None = None,
         progress: bool | None = None,
         look: Callable[[], None] | None = None,  # raises what is to end the fit, from outside
+        rate: Any = None,  # the learning rate that the optimizer has from now on
     ) -> None:
-        self.epochs, self.optimizer = epochs, optimizer
+        self.epochs, self.optimizer, self.rate = epochs, optimizer, rate
         self.validation = validation
         self.metrics = metrics or {}
         self.callbacks = callbacks or []
@@ -265,7 +266,7 @@ class Batches(Source):
         self._once = once = iter(batches) is batches
         self.steps = steps_per_epoch
         if steps_per_epoch is None and not once:
-            self.steps = length_hint(batches, 0) or None
+            self.steps = _length(batches) or None
         # An iterator without an end of its own is one epoch.
         self.epochs = 1 if once and steps_per_epoch is None else default_epochs(self.steps)
         if once and epochs is not None and epochs > 1 and steps_per_epoch is None:
@@ -385,6 +386,8 @@ class Run:
         net, plan, history = self.net, self._plan, self.history
         net.history = history
         net.optimizer = plan.optimizer
+        if plan.rate is not None:
+            plan.optimizer.learning_rate = plan.rate
         plan.validation = self._source.hold_out(net.rng) or plan.validation
         data = self._source.training()
         if data is not None:
@@ -492,14 +495,29 @@ def check_optimizer(optimizer: Any) -> Optimizer:
 def is_batches(X: Any) -> bool:
     """Whether `X`, without a `y`, gives mini-batches rather than samples."""
     if isinstance(X, list | tuple):
-        return len(X) > 0 and all(isinstance(b, tuple) and _is_batch(b) for b in X)
+        return len(X) > 0 and all(map(_is_batch, X))
     is_array = hasattr(X, "__array__") or hasattr(X, "dtype")
     return not is_array and hasattr(X, "__iter__") and not isinstance(X, str | bytes | dict)
 
 
-def _is_batch(batch: tuple[Any, ...]) -> bool:
+def _is_batch(batch: Any) -> bool:
     """Whether this is a pair (X, y) or (X, y, sample_weight), not a sample."""
-    return len(batch) in (2, 3) and np.ndim(batch[0]) == 2
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        return False
+    first = batch[0]
+    if hasattr(first, "ndim"):
+        return bool(first.ndim == 2)
+    # (A list may be a sample of a deeper array.)
+    rows = isinstance(batch, tuple) and isinstance(first, list | tuple) and len(first) > 0
+    return rows and isinstance(first[0], list | tuple)
+
+
+def _length(batches: Any) -> int:
+    """How many there are, or 0 if that is not known."""
+    try:
+        return length_hint(batches, 0)
+    except (NotImplementedError, OverflowError):  # its ``__len__`` cannot tell
+        return 0
 
 
 def check_sampling(sampling: Any) -> bool:

@@ -22,7 +22,7 @@ from pynn.callbacks import check_callbacks
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
 from pynn.metrics import Metric, resolve, total_weight
-from pynn.optimizers import LearningRate, Optimizer, make_optimizer
+from pynn.optimizers import LearningRate, Optimizer, make_optimizer, with_rate
 from pynn.targets import (
     Data,
     check_parts,
@@ -297,6 +297,9 @@ class MLP:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({"_targets_1d": False, **state})
+        # (What earlier versions pickled: only the loss's name, and the samples of the last call.)
+        self.__dict__["loss"] = self._loss._given()
+        self.__dict__.pop("_last_input", None)
         self._training = threading.RLock()
         self._noise = own_array(self._noise)
         parameters = self._parameters
@@ -918,9 +921,12 @@ class MLP:
         refuse(unknown, MLP.train_on_batch, "MLP.train_on_batch()")
         data = self._check_data(X, y, sample_weight)
         chosen, rate = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
+        figures = np.empty((1, 3))
         with self._trained_here():
-            figures = np.empty((1, 3))
-            self._train(data, None, len(data), _bind(chosen, self, rate), figures)
+            update = with_rate(chosen, rate)._bind(self)
+            self._train(data, None, len(data), update, figures)
+            if rate is not None:
+                chosen.learning_rate = rate
         self.optimizer, self._targets_1d = chosen, data.targets.flat
         return float(figures[0, 0]) / len(data)
 
@@ -1106,7 +1112,7 @@ class MLP:
         if batch_size is not None:
             batch_size = _checks.integer(batch_size, "batch_size", 1)
         optimizer, rate = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
-        plan = fitting.Plan(1, optimizer)
+        plan = fitting.Plan(1, optimizer, rate=rate)
         shuffle = _checks.flag(shuffle, "shuffle")
         replacement = fitting.check_sampling(sampling)
         if replacement and not shuffle:
@@ -1149,7 +1155,8 @@ class MLP:
             size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
             source = fitting.Arrays(data, size, shuffle, replacement, split, rows)
             plan.epochs = fitting.default_epochs(source.steps) if epochs is None else epochs
-        _bind(plan.optimizer, self, rate)  # its settings are checked before anything changes
+        # (A check, of a copy: another thread may be training with the optimizer.)
+        with_rate(plan.optimizer, rate)._bind(self)
         return source, plan
 
     def _train(
@@ -1359,18 +1366,6 @@ class MLP:
         names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
         weights = data[2] if len(data) == 3 else None
         return self._check_data(data[0], data[1], weights, None, names), None
-
-
-def _bind(optimizer: Optimizer, net: MLP, rate: Any) -> Any:
-    """Bind an optimizer that has the rate `rate` from now on, unless that is None."""
-    if rate is None:
-        return optimizer._bind(net)
-    before, optimizer.learning_rate = optimizer.learning_rate, rate
-    try:
-        return optimizer._bind(net)
-    except BaseException:
-        optimizer.learning_rate = before
-        raise
 
 
 def _is_pair(weights: Any) -> bool:
