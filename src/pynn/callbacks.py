@@ -152,7 +152,7 @@ def check_callbacks(callbacks: Any) -> list[Any]:
     TypeError
         If one is a class, or has a method ``on_...`` that is never called.
     """
-    if callable(callbacks) or isinstance(callbacks, Callback):
+    if callable(callbacks) or any(hasattr(callbacks, event) for event in EVENTS):
         callbacks = [callbacks]
     try:
         result = list(callbacks)
