@@ -28,8 +28,11 @@ def numbers_of(x: Any, name: str, role: Role) -> Array:
     if is_table(x):
         return _from_table(x, name, role)
     part = _Part(name, role, getattr(x, "index", None))
-    if hasattr(x, "to_numpy") and not isinstance(getattr(x, "dtype", None), np.dtype):
+    dtype = getattr(x, "dtype", None)
+    if hasattr(x, "to_numpy") and not (dtype is None or isinstance(dtype, np.dtype)):
         return _from_series(x, part)
+    if dtype is None and hasattr(x, "is_null") and (missing := np.asarray(x.is_null())).any():
+        _refuse_missing(part, (int(missing.argmax()),))  # (of pyarrow)
     return _numbers(_converted(x, name), part, x)
 
 
@@ -85,7 +88,9 @@ class _Part:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy scalar as Python's own, which prints as a number."""
+    """A NumPy scalar as Python's own, which prints as a number; a tuple of them, too."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -231,6 +236,11 @@ def _refuse_type(dtype: Any, part: _Part) -> None:
             f"{part.name} holds {'durations' if difference else 'dates'}{part.in_column} (dtype "
             f"{name}), expected numbers, such as seconds: {seconds}{part.drop}"
         )
+    if word.startswith("interval"):
+        raise TypeError(
+            f"{part.name} holds intervals{part.in_column} (dtype {name}), expected numbers, such "
+            f"as their middles: {part.variable}{'' if part.of_table else '.array'}.mid{part.drop}"
+        )
     if kind == "c":
         raise TypeError(
             f"{part.name} holds complex numbers{part.in_column} (dtype {name}), expected real "
@@ -341,6 +351,8 @@ def _from_objects(values: Array, part: _Part, given: Any) -> Array:
         result = values.astype(np.float64)
     except OverflowError as error:
         raise ValueError(f"{part.name} holds a number beyond float64{part.in_column}") from error
+    except ValueError as error:  # a signaling NaN of Decimal
+        raise ValueError(f"{part.name}{part.in_column}: {error}") from error
     if part.of_table and np.isnan(result).any():
         _refuse_missing(part, (int(np.isnan(result).argmax()),), "NaN")
     return result

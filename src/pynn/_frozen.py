@@ -42,7 +42,10 @@ class Frozen:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self.__dict__ == other.__dict__
+        try:
+            return self.__dict__ == other.__dict__
+        except ValueError:  # arrays, in a class defined elsewhere
+            return NotImplemented
 
     def __hash__(self) -> int:
         return hash((type(self), *self._settings().values()))

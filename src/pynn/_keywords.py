@@ -207,6 +207,10 @@ class _Signature:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._made, name)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Copies and pickles are of the signature itself."""
+        return self._made.__reduce_ex__(protocol)
+
     def __str__(self) -> str:
         return str(self._made)
 

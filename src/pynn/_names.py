@@ -78,7 +78,7 @@ def canonical(
     names = tuple(choices)
     if isinstance(value, str):
         if value in names:
-            return value
+            return names[names.index(value)]  # (`value` may be of a subclass, such as np.str_)
         found = lookup(value, names, aliases)
         if found is not None:
             return found

@@ -264,7 +264,7 @@ class Batches(Source):
         self._once = once = iter(batches) is batches
         self.steps = steps_per_epoch
         if steps_per_epoch is None and not once:
-            self.steps = length_hint(batches, 0) or None
+            self.steps = _length(batches) or None
         # An iterator without an end of its own is one epoch.
         self.epochs = 1 if once and steps_per_epoch is None else default_epochs(self.steps)
         if once and epochs is not None and epochs > 1 and steps_per_epoch is None:
@@ -479,14 +479,29 @@ def choose_optimizer(optimizer: Any, learning_rate: Any, last: Optimizer | None)
 def is_batches(X: Any) -> bool:
     """Whether `X`, without a `y`, gives mini-batches rather than samples."""
     if isinstance(X, list | tuple):
-        return len(X) > 0 and all(isinstance(b, tuple | list) and _is_batch(b) for b in X)
+        return len(X) > 0 and all(map(_is_batch, X))
     is_array = hasattr(X, "__array__") or hasattr(X, "dtype")
     return not is_array and hasattr(X, "__iter__") and not isinstance(X, str | bytes | dict)
 
 
-def _is_batch(batch: tuple[Any, ...] | list[Any]) -> bool:
+def _is_batch(batch: Any) -> bool:
     """Whether this is a pair (X, y) or (X, y, sample_weight), not a sample."""
-    return len(batch) in (2, 3) and np.ndim(batch[0]) == 2
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        return False
+    first = batch[0]
+    if hasattr(first, "ndim"):
+        return bool(first.ndim == 2)
+    # (A list may be a sample of a deeper array.)
+    rows = isinstance(batch, tuple) and isinstance(first, list | tuple) and len(first) > 0
+    return rows and isinstance(first[0], list | tuple)
+
+
+def _length(batches: Any) -> int:
+    """How many there are, or 0 if that is not known."""
+    try:
+        return length_hint(batches, 0)
+    except (NotImplementedError, OverflowError):  # its ``__len__`` cannot tell
+        return 0
 
 
 def check_sampling(sampling: Any) -> bool:

@@ -131,7 +131,7 @@ class History:
             and all(_same(values, other.history[name]) for name, values in self.history.items())
         )
 
-    def _add(self, **metrics: float) -> None:
+    def _add(self, /, **metrics: float) -> None:
         """Record an epoch; what has begun late or is missing now is filled up with NaN."""
         before = len(self.epoch)
         self.epoch.append(self.epoch[-1] + 1 if self.epoch else 1)

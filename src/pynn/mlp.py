@@ -307,6 +307,9 @@ class MLP:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({"_targets_1d": False, **state})
+        # (What earlier versions pickled: only the loss's name, and the samples of the last call.)
+        self.__dict__["loss"] = self._loss._given()
+        self.__dict__.pop("_last_input", None)
         self._training = threading.RLock()
         self._noise = own_array(self._noise)
         parameters = self._parameters

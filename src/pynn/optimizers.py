@@ -744,10 +744,33 @@ def make_optimizer(optimizer: Any = None, learning_rate: Any = None) -> Optimize
             "optimizer must be a name such as 'adam' or an optimizer such as pynn.SGD(0.01), "
             f"got {optimizer!r}{cure}"
         )
-    chosen: Optimizer = optimizer
+    return with_rate(optimizer, learning_rate)
+
+
+def with_rate(optimizer: Optimizer, learning_rate: Any) -> Optimizer:
+    """Give an optimizer another learning rate.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        It stays as it is.
+    learning_rate : float, Schedule, callable or None
+
+    Returns
+    -------
+    Optimizer
+        `optimizer` itself without a rate. Otherwise a copy of it; what either of them makes of a
+        network is the state of both.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the learning rate is out of range.
+    """
     if learning_rate is None:
-        return chosen
-    changed = copy.copy(chosen)
+        return optimizer
+    changed = copy.copy(optimizer)
+    changed._states, changed._lock = optimizer._states, optimizer._lock
     changed.learning_rate = _learning_rate(learning_rate, "learning_rate")
     return changed
 

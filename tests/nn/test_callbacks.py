@@ -299,3 +299,13 @@ def test_a_callback_spoils_the_optimizer():
 
     with pytest.raises(ValueError, match="learning_rate"):
         make_net().fit(x, y, epochs=4, optimizer=pynn.SGD(0.1), callbacks=spoil)
+
+
+def test_one_object_is_as_good_as_a_list_of_it():
+    class Plain:
+        def on_epoch_end(self, net, history):
+            return len(history) == 2
+
+    X, y = make_samples("mse", 12, 3, 2)
+    for callbacks in (Plain(), [Plain()]):
+        assert len(pynn.MLP([3, 2], loss="mse").fit(X, y, epochs=5, callbacks=callbacks)) == 2

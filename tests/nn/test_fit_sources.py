@@ -312,3 +312,25 @@ def test_default_initialisation(activation):
     limit = np.sqrt(6 / 700)
     assert np.abs(net.weights[0]).max() == pytest.approx(limit, rel=1e-3)
     assert net.weights[0].std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+
+
+@pytest.mark.parametrize("error", [TypeError, NotImplementedError, OverflowError])
+def test_an_iterable_may_not_know_its_length(error):
+    class Endless(Loader):
+        def __len__(self):
+            raise error("of unknown length")
+
+    assert len(make_net().fit(Endless())) == 10
+    assert len(make_net().fit(Endless(), epochs=2)) == 2
+
+
+def test_mini_batches_may_be_lists():
+    """As torch's DataLoader makes them."""
+    a, b = make_net(), make_net()
+    a.fit(list(batches()), epochs=2)
+    b.fit([[x, y] for x, y in batches()], epochs=2)
+    assert_same_bits(a, b)
+    with pytest.raises(TypeError, match="without y, X must give mini-batches"):
+        b.fit([[[[0.0] * 5], [0]]])  # (an array of four dimensions might be meant)
+    with pytest.raises(ValueError, match="X of mini-batch 0 has rows of different lengths"):
+        b.fit([([[1.0, 2.0], [3.0]], [0, 1])])

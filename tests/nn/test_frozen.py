@@ -5,6 +5,7 @@ import inspect
 import pickle
 from dataclasses import FrozenInstanceError, make_dataclass
 
+import numpy as np
 import pytest
 
 import pynn
@@ -115,3 +116,19 @@ def test_a_subclass_has_attributes_of_its_own():
     assert Halved(0.1) == Halved(0.1) != Halved(0.2)
     with pytest.raises(FrozenInstanceError):
         halved.rate = 0.2
+
+
+def test_a_class_with_arrays():
+    class Table(pynn.Schedule):
+        def __init__(self, rates):
+            self.rates = rates
+
+        def _rates(self, steps):
+            return self.rates[steps.astype(int)]
+
+    a, b = (Table(np.linspace(0.1, 0.01, 60)) for _ in range(2))
+    assert (a == b, a != b, a in {a}) == (False, True, True)
+    net = pynn.MLP([2, 1], loss="mse", seed=0)
+    for schedule in (a, b):
+        net.fit(np.ones((8, 2)), np.ones(8), epochs=3, optimizer="sgd", learning_rate=schedule)
+    assert net.history["learning_rate"] == b.rates[:3].tolist()

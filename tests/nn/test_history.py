@@ -240,3 +240,10 @@ def test_callbacks_may_stop_the_fit():
 def test_only_true_stops():
     net, x, y = make()
     assert len(net.fit(x, y, epochs=3, callbacks=[lambda *_: 1, lambda *_: "stop"])) == 3
+
+
+def test_metrics_have_any_name():
+    net, x, y = make()
+    names = ("self", "recorded", "{}", "100 %")
+    history = net.fit(x, y, metrics={name: lambda y, p: 1.0 for name in names}, **OPTIONS)
+    assert all(history[name] == [1.0] * 3 for name in names)

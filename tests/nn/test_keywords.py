@@ -263,3 +263,13 @@ def test_all_can_be_pickled(make):
     for twin in (pickle.loads(pickle.dumps(thing)), copy.deepcopy(thing)):
         assert type(twin) is type(thing)
         assert repr(twin) == repr(thing)
+
+
+@pytest.mark.parametrize("function", [pynn.MLP, pynn.MLP.fit, pynn.EarlyStopping, pynn.Huber])
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_signatures_are_copied_and_pickled(function, copied):
+    signature = inspect.signature(function)
+    assert copied(signature) == signature
+    assert type(copied(signature)) is inspect.Signature

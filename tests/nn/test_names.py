@@ -255,3 +255,9 @@ def test_objects_of_torch():
     for value in (torch.optim.Adam, torch.optim.Adam([torch.zeros(1, requires_grad=True)])):
         with pytest.raises(TypeError, match=r"pass pynn\.Adam\(\.\.\.\)"):
             pynn.MLP([4, 5, 3]).fit(*VALUES, optimizer=value)
+
+
+def test_names_of_a_type_of_their_own_become_strings():
+    net = pynn.MLP([4, 5, 3], np.str_("tanh"), np.str_("mse"), np.str_("relu"))
+    assert repr(net) == repr(pynn.MLP([4, 5, 3], "tanh", "mse", "relu"))
+    assert {type(name) for name in (net.loss, *net.activations)} == {str}

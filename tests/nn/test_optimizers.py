@@ -636,3 +636,51 @@ def test_copies_keep_the_schedule_and_the_state():
 def test_the_optimizer_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         Optimizer()
+
+
+def test_a_fit_that_is_refused_leaves_the_learning_rate():
+    x, y = make_samples("mse", 30, 4, 3)
+    net = pynn.MLP([4, 3], loss="mse", seed=0)
+    refused = []
+
+    def elsewhere():
+        for call in (net.fit, net.train_on_batch):
+            with pytest.raises(RuntimeError, match="already being trained"):
+                call(x, y, learning_rate=5.0)
+            refused.append(call)
+
+    def callback(net, history):
+        if not refused:
+            thread = threading.Thread(target=elsewhere)
+            thread.start()
+            thread.join()
+
+    net.fit(x, y, epochs=1)
+    history = net.fit(x, y, epochs=3, callbacks=callback)
+    assert (len(refused), history["learning_rate"]) == (2, [0.001] * 3)
+    x[3] = np.nan
+    with pytest.raises(FloatingPointError):
+        net.train_on_batch(x, y, learning_rate=5.0)
+    assert net.optimizer.learning_rate == 0.001
+    net.train_on_batch(x[:3], y[:3], learning_rate=0.01)
+    assert net.optimizer.learning_rate == 0.01
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_the_state_goes_on_with_another_learning_rate(begun):
+    """As with the same optimizer whose rate is set between the fits."""
+    x, y = make_samples("mse", 30, 4, 3)
+    a, b = (pynn.MLP([4, 3], loss="mse", seed=0) for _ in range(2))
+    own, given = pynn.SGD(0.1, momentum=0.9), pynn.SGD(0.1, momentum=0.9)
+    if begun:
+        a.fit(x, y, epochs=1, optimizer=own)
+        b.fit(x, y, epochs=1, optimizer=given)
+    for rate in (0.05, 0.02):
+        own.learning_rate = rate
+        a.fit(x, y, epochs=2, optimizer=own)
+        b.fit(x, y, epochs=2, optimizer=given, learning_rate=rate)
+    b.train_on_batch(x, y, given, learning_rate=0.01)
+    own.learning_rate = 0.01
+    a.train_on_batch(x, y, own)
+    assert_same_bits(a, b)
+    assert given.learning_rate == 0.1

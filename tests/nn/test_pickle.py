@@ -97,3 +97,19 @@ def test_a_network_and_its_optimizer_together(copied):
     for each, optimizer in ((net, sgd), (twin, twin_sgd)):
         each.fit(x, y, **OPTIONS, optimizer=optimizer)
     assert_same_bits(twin, net)
+
+
+def test_what_earlier_versions_pickled():
+    """They kept the samples of the last call, and of the loss only the name."""
+    net = pynn.MLP([4, 6, 3], loss=pynn.Huber(0.5), seed=0)
+    x, y = make_samples("huber", 30, 4, 3)
+    net.fit(x, y, **OPTIONS)
+    state = net.__getstate__()
+    state |= {"loss": "huber", "_last_input": x}
+    del state["_targets_1d"]
+    other = pynn.MLP.__new__(pynn.MLP)
+    other.__setstate__(state)
+    assert (other.loss, repr(other)) == (pynn.Huber(0.5), repr(net))
+    assert not any(value is x for value in vars(other).values())
+    assert_same_bits(net, other)
+    assert_same_bits(net, copy.deepcopy(other))

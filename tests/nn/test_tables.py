@@ -199,3 +199,29 @@ def test_memory_of_a_conversion():
         tracemalloc.stop()
     # The result, and a few columns.
     assert peak < array.nbytes + 20 * rows * 8
+
+
+def test_arrays_of_pyarrow():
+    pa = pytest.importorskip("pyarrow")
+    for given in (pa.array([1, 2, 3]), pa.chunked_array([[1], [2, 3]])):
+        values = _intake.array(given, "y", "labels")
+        assert (values.dtype, values.tolist()) == (np.int64, [1, 2, 3])
+    for given in (pa.array([1, None, 3]), pa.chunked_array([[1], [None, 3]])):
+        with pytest.raises(ValueError, match=r"^y has a missing value in row 1, expected numbers"):
+            _intake.array(given, "y", "labels")
+
+
+def test_intervals_and_other_oddities():
+    frame = mixed()[:2].assign(i=pd.interval_range(0, 2))
+    with pytest.raises(TypeError, match=r"^X holds intervals in column 'i' .*: X\['i'\]\.mid, or"):
+        _intake.array(frame, "X", "samples")
+    with pytest.raises(TypeError, match=r"^X holds intervals .*: X\.array\.mid$"):
+        _intake.array(frame["i"], "X", "samples")
+    assert frame["i"].array.mid.tolist() == [0.5, 1.5]
+    with pytest.raises(ValueError, match=r"^X: cannot convert signaling NaN"):
+        _intake.array([[Decimal("sNaN")]], "X", "samples")
+    frame = pd.DataFrame(
+        {"a": pd.array([1, None], "Int64")}, index=pd.MultiIndex.from_tuples([(1, 2), (3, 4)])
+    )
+    with pytest.raises(ValueError, match=r"in row 1 \(index \(3, 4\)\), column 'a'"):
+        _intake.array(frame, "X", "samples")
