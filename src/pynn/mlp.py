@@ -704,6 +704,8 @@ class MLP:
                 weight_total += total_weight(outputs, weights)
             if metrics:
                 _core.predict_into(self._core_loss, outputs)
+                if np.isnan(outputs).any():  # (a softmax over infinities)
+                    raise self._nan_in_evaluation(data, block, outputs, target)
                 for metric in metrics.values():
                     metric.update(outputs, target, data.targets.labels, weights)
         figures = {"loss": total / weight_total if weight_total else np.nan} if loss else {}
