@@ -177,8 +177,8 @@ class Arrays(Source):
         data = self._data
         if not (self._shuffle or self._replacement):
             return  # (In their own order the core stages few rows at a time.)
-        # (A callback may change X between two epochs.)
-        if data.row_major is None or run.has_foreign_callbacks:
+        # (The user's functions may change X between two epochs.)
+        if data.row_major is None or run.calls_foreign:
             data.row_major = staging.row_major(data.samples, run.net.dtype, data.row_major)
 
     def epoch(self, run: Run) -> float:
@@ -327,9 +327,7 @@ class Run:
     def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
         self.net, self._source, self._plan = net, source, plan
         self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
-        self.has_foreign_callbacks = any(
-            not type(callback).__module__.startswith("pynn.") for callback in plan.callbacks
-        )
+        self.calls_foreign = _calls_foreign(plan)
         self.binding = Binding(plan.optimizer, net)
         self._validation_metrics = net._default_metrics() | plan.metrics
         self.epoch = 0
@@ -450,6 +448,17 @@ class Run:
             self.bar.end(**figures)
         plan.optimizer.observe(history)
         return not self._call("on_epoch_end")
+
+
+def _calls_foreign(plan: Plan) -> bool:
+    """Whether anything is called between two epochs that is not pynn's own."""
+    rate = plan.optimizer.learning_rate
+    called = [*plan.callbacks, plan.optimizer, getattr(rate, "schedule", rate)]
+    called += [getattr(callback, "monitor", "") for callback in plan.callbacks]
+    return any(metric.is_foreign for metric in plan.metrics.values()) or any(
+        not (isinstance(each, float | str) or type(each).__module__.startswith("pynn."))
+        for each in called
+    )
 
 
 def choose_optimizer(
