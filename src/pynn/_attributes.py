@@ -59,6 +59,17 @@ class Checked(_Attribute[V]):
         owner.__dict__[self._name] = self._check(value)
 
 
+class _Arrays(tuple[Array, ...]):
+    """A tuple that takes ``arrays[0] += 1``, which has changed the array already."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if value is not self[index]:
+            raise TypeError(
+                "a network's tuple of arrays does not support item assignment: write into the "
+                f"array, [{index}][...] = values, or call net.set_weights(weights, biases)"
+            )
+
+
 class Views:
     """A tuple of arrays that may be written into, but not replaced.
 
@@ -80,7 +91,7 @@ class Views:
     @overload
     def __get__(self, owner: object, kind: type) -> tuple[Array, ...]: ...
     def __get__(self, owner: Any, kind: type) -> Any:
-        return self if owner is None else tuple(getattr(owner, self._source))
+        return self if owner is None else _Arrays(getattr(owner, self._source))
 
     def __set__(self, owner: object, value: Any) -> NoReturn:
         name = self._name

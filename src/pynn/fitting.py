@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 # more samples, a call for each epoch costs nothing that could be measured; after an interrupt the
 # orders are drawn again, which must not take long.)
 DRAWN_AHEAD, EPOCHS_AHEAD = 2**16, 1000
-# The length of a fit without `epochs`: fewer epochs of large data, so that there are at most
-# DEFAULT_STEPS mini-batches, but at least LEAST_EPOCHS.
-DEFAULT_EPOCHS, DEFAULT_STEPS, LEAST_EPOCHS = 100, 20_000, 10
+# The length of a fit without `epochs`: more epochs of small data, for LEAST_STEPS mini-batches in
+# all; fewer of large data, for DEFAULT_STEPS, but at least LEAST_EPOCHS.
+DEFAULT_EPOCHS, DEFAULT_STEPS, LEAST_STEPS, LEAST_EPOCHS = 100, 20_000, 800, 10
 
 
 def default_epochs(steps: int | None) -> int:
@@ -43,12 +43,13 @@ def default_epochs(steps: int | None) -> int:
     Returns
     -------
     int
-        100, or for more than 200 mini-batches an epoch as many as make 20 000 in all; at least 10,
-        and 10 where the length of an epoch is unknown.
+        100. For fewer than 8 mini-batches an epoch as many as make 800 in all; for more than 200 as
+        many as make 20 000, but at least 10. 10 where the length of an epoch is unknown.
     """
     if steps is None:
         return LEAST_EPOCHS
-    return max(LEAST_EPOCHS, min(DEFAULT_EPOCHS, DEFAULT_STEPS // steps))
+    enough = max(DEFAULT_EPOCHS, -(-LEAST_STEPS // steps))
+    return max(LEAST_EPOCHS, min(enough, DEFAULT_STEPS // steps))
 
 
 def epochs_ahead(samples: int) -> int:
@@ -175,8 +176,8 @@ class Arrays(Source):
         data = self._data
         if not (self._shuffle or self._replacement):
             return  # (In their own order the core stages few rows at a time.)
-        # (A callback may change X between two epochs.)
-        if data.row_major is None or run.has_foreign_callbacks:
+        # (The user's functions may change X between two epochs.)
+        if data.row_major is None or run.calls_foreign:
             data.row_major = staging.row_major(data.samples, run.net.dtype, data.row_major)
 
     def epoch(self, run: Run) -> float:
@@ -325,9 +326,7 @@ class Run:
     def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
         self.net, self._source, self._plan = net, source, plan
         self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
-        self.has_foreign_callbacks = any(
-            not type(callback).__module__.startswith("pynn.") for callback in plan.callbacks
-        )
+        self.calls_foreign = _calls_foreign(plan)
         self.binding = Binding(plan.optimizer, net)
         self._validation_metrics = net._default_metrics() | plan.metrics
         self.epoch = 0
@@ -446,6 +445,17 @@ class Run:
             self.bar.end(**figures)
         plan.optimizer.observe(history)
         return not self._call("on_epoch_end")
+
+
+def _calls_foreign(plan: Plan) -> bool:
+    """Whether anything is called between two epochs that is not pynn's own."""
+    rate = plan.optimizer.learning_rate
+    called = [*plan.callbacks, plan.optimizer, getattr(rate, "schedule", rate)]
+    called += [getattr(callback, "monitor", "") for callback in plan.callbacks]
+    return any(metric.is_foreign for metric in plan.metrics.values()) or any(
+        not (isinstance(each, float | str) or type(each).__module__.startswith("pynn."))
+        for each in called
+    )
 
 
 def choose_optimizer(optimizer: Any, learning_rate: Any, last: Optimizer | None) -> Optimizer:

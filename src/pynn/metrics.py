@@ -27,6 +27,8 @@ class Metric(ABC):
     nothing as large as all samples is made, unless the figure needs all outputs at once.
     """
 
+    is_foreign = False  # whether it calls a function of the user's
+
     @abstractmethod
     def start(self) -> None:
         """Forget all rows."""
@@ -214,6 +216,8 @@ class _TwoClasses(Metric):
 
 class _Called(Metric):
     """What a function gives, which gets all targets and outputs at once."""
+
+    is_foreign = True
 
     def __init__(self, name: str, function: Function) -> None:
         self._name, self._function = name, function

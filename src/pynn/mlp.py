@@ -751,6 +751,8 @@ class MLP:
                 weight_total += total_weight(outputs, weights)
             if metrics:
                 _core.predict_into(self._core_loss, outputs)
+                if np.isnan(outputs).any():  # (a softmax over infinities)
+                    raise self._nan_in_evaluation(data, block, outputs, target)
                 for metric in metrics.values():
                     metric.update(outputs, target, data.targets.labels, weights)
         figures = {"loss": total / weight_total if weight_total else np.nan} if loss else {}
@@ -1009,8 +1011,9 @@ class MLP:
             Cross-entropies: integer class labels of shape (n,), or probabilities of shape
             (n, outputs). Otherwise values of shape (n, outputs), or (n,) for one output.
         epochs : int, optional
-            By default 100. Of large data fewer: as many as make 20 000 mini-batches, but at least
-            10. An iterator is gone through once; of an iterable that has no ``len`` there are 10.
+            By default 100. Of small data more: as many as make 800 mini-batches. Of large data
+            fewer: as many as make 20 000, but at least 10. An iterator is gone through once; of an
+            iterable that has no ``len`` there are 10.
         batch_size : int, optional
             By default 32. At most n is used: ``len(X)`` is gradient descent with the whole of X.
             The last mini-batch of an epoch may be smaller. Only where `X` holds samples.

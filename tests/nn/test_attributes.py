@@ -59,7 +59,7 @@ def test_read_only(name, kind):
 def test_views(name):
     net = make()
     views = getattr(net, name)
-    assert type(views) is tuple
+    assert isinstance(views, tuple)
     with pytest.raises(AttributeError, match=rf"MLP\.{name} is read-only.*net\.{name}\[0\]"):
         setattr(net, name, views)
     with pytest.raises(TypeError, match="item assignment"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy_mlp import run_python
+from numpy_mlp import assert_same_bits, make_samples, run_python
 from sanitizers import not_sanitized
 
 import pynn
@@ -195,3 +195,37 @@ print(len(net.history))
 @not_sanitized("its shadow memory is beyond any limit of the address space")
 def test_memory_is_bounded(tmp_path):
     assert run_python(BOUNDED, tmp_path, tmp_path, timeout=240).split() == ["1"]
+
+
+def test_whatever_is_called_between_epochs_may_change_the_samples():
+    start, y = make_samples("mse", 60, 40, 3)
+
+    class Halving(pynn.Schedule):
+        def __init__(self, half):
+            self.half = half
+
+        def observe(self, history):
+            self.half()
+
+        def _rates(self, steps):
+            return np.full_like(steps, 0.01)
+
+    for options in (
+        lambda half: {"callbacks": lambda net, history: half()},
+        lambda half: {"callbacks": pynn.EarlyStopping(lambda history: half(), mode="min")},
+        lambda half: {"metrics": {"half": lambda y_true, y_pred: half()}},
+        lambda half: {"learning_rate": Halving(half)},
+        lambda half: {"learning_rate": pynn.WarmUp(Halving(half), 2)},
+    ):
+        nets = []
+        for order in "CF":
+            X = np.array(start, order=order)
+
+            def half(X=X):
+                X /= 2
+                return 1.0
+
+            net = pynn.MLP([40, 3], loss="mse", seed=0)
+            net.fit(X, y, epochs=3, **options(half))
+            nets.append(net)
+        assert_same_bits(*nets)

@@ -215,9 +215,20 @@ def test_a_list_that_is_no_list_of_mini_batches_is_one_of_samples():
 
 @pytest.mark.parametrize(
     ("steps", "epochs"),
-    [(None, 10), (1, 100), (200, 100), (201, 99), (400, 50), (2000, 10), (10**9, 10)],
+    [
+        (None, 10),
+        (1, 800),
+        (3, 267),
+        (7, 115),
+        (8, 100),
+        (200, 100),
+        (201, 99),
+        (400, 50),
+        (2000, 10),
+        (10**9, 10),
+    ],
 )
-def test_epochs_of_large_data(steps, epochs):
+def test_epochs_of_small_and_large_data(steps, epochs):
     assert default_epochs(steps) == epochs
 
 

@@ -170,3 +170,16 @@ def test_the_error_is_the_same_with_several_threads(n):
     x, y = make_samples("mse", 300, 200, 10)
     fit(same, x[:128], y[:128], batch_size=128, epochs=1)
     assert_same_bits(net, same)
+
+
+@pytest.mark.parametrize("count", [2, 5000])
+def test_probabilities_that_are_nan_are_errors_in_an_evaluation(count):
+    """A softmax over infinities, which are finite weights' own."""
+    net = pynn.MLP([2, 3], seed=0)
+    net.set_weights([np.full((2, 3), 3e38)], [np.zeros(3)])
+    X, y = np.zeros((count, 2)), np.zeros(count, int)
+    X[-1] = 9
+    message = f"the output is nan; it overflows for row {count - 1} of X: scale the inputs"
+    for evaluate in (net.evaluate, net.score, lambda X, y: net.predict(X)):
+        with pytest.raises(FloatingPointError, match=message):
+            evaluate(X, y)

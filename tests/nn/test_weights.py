@@ -1,6 +1,8 @@
 """Weights and biases: live views, and copies in and out."""
 
+import copy
 import gc
+import pickle
 
 import numpy as np
 import pytest
@@ -63,7 +65,7 @@ def test_training_goes_on_from_what_was_written(net):
 def test_the_views_cannot_be_replaced(net):
     before = parameters_of(net)
     for views in (net.weights, net.biases):
-        assert type(views) is tuple
+        assert isinstance(views, tuple)
         with pytest.raises(TypeError, match="does not support item assignment"):
             views[0] = np.zeros_like(views[0])
         with pytest.raises(ValueError, match="could not broadcast"):
@@ -175,3 +177,19 @@ def test_weights_and_biases_in_turn_are_an_error_with_the_cure():
     ):
         net.set_weights(in_turn)
     net.set_weights(in_turn[::2], in_turn[1::2])
+
+
+def test_a_layers_weights_are_changed_in_place():
+    net = pynn.MLP([2, 3], seed=0)
+    expected = net(np.ones((1, 2)))
+    net.biases[0] += 1
+    net.weights[-1] *= 2
+    net.weights[0][0, 0] -= 0
+    assert net.biases[0].tolist() == [1, 1, 1]
+    assert not np.array_equal(net(np.ones((1, 2))), expected)
+    before = net.weights[0].copy()
+    with pytest.raises(TypeError, match=r"write into the array, \[0\]\[...\] = values"):
+        net.weights[0] = before * 0
+    assert np.array_equal(net.weights[0], before)
+    for copied in (copy.deepcopy(net.weights), pickle.loads(pickle.dumps(net.weights))):
+        assert np.array_equal(copied[0], before)
