@@ -851,7 +851,7 @@ def call(**arguments):
         (call(models={**GRID, "alpha": [1]}), ValueError, ["'alpha'", "'l2'"]),
         (call(models={**GRID, "max_iter": [1]}), ValueError, ["'max_iter'", "'epochs'"]),
         (call(models=[{"hidden": 3, "random_state": 1}]), ValueError, ["models[0]", "'seed'"]),
-        (call(models={**GRID, "momentum": [0.9]}), ValueError, ["'momentum'", "SGD(0.1, momentum"]),
+        (call(models={**GRID, "momentum": [0.9]}), ValueError, ["'momentum'", "SGD(0.003, mom"]),
         (call(models={**GRID, "metrics": ["mse"]}), ValueError, ["'metrics'", "to fit_many"]),
         (call(models={**GRID, 3: [1]}), ValueError, ["key 3", "layer_sizes"]),
         (call(models={"hidden": 3}), TypeError, ["models['hidden']", "list", "3"]),
