@@ -615,7 +615,7 @@ def test_masked(case, exception, says):
         X.astype(object),
         [[Decimal(str(value)) for value in row] for row in X.tolist()],
         X.tolist(),
-        np.matrix(X),
+        X.view(np.matrix),
     ],
     ids=["masked", "mask", "masked-rows", "frame", "objects", "decimals", "lists", "matrix"],
 )
