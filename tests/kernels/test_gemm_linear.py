@@ -76,11 +76,10 @@ class Labelled(np.ndarray):
 
 
 @pytest.mark.parametrize("beta", [0, 0.5])
-@pytest.mark.parametrize("make", [lambda x: x.view(Labelled), np.ma.masked_array])
-def test_gemm_out_of_a_subclass(make, beta):
+def test_gemm_out_of_a_subclass(beta):
     a, b, out = (reference.random(shape) for shape in ((3, 4), (4, 5), (3, 5)))
     expected = scaled(a, b, 2, beta, out)
-    out = make(out)
+    out = out.view(Labelled)
     assert pynn.gemm(a, b, alpha=2, beta=beta, out=out) is out
     reference.assert_within(np.asarray(out), *expected)
 

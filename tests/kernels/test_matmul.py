@@ -213,21 +213,15 @@ def matrix(x):
 
 @pytest.mark.parametrize(
     "make",
-    [
-        matrix,
-        lambda x: x.view(Labelled),
-        lambda x: np.ma.masked_less(x, -1),
-    ],
-    ids=["matrix", "subclass", "masked"],
+    [matrix, lambda x: x.view(Labelled)],
+    ids=["matrix", "subclass"],
 )
 def test_subclasses_get_numpys_answer(make):
-    # Square, since NumPy itself fails to combine masks of other shapes.
     a, b = reference.random((4, 4)), reference.random((4, 4), seed=1)
     for x, y in ((make(a), b), (a, make(b)), (make(a), make(b))):
         ours, numpys = pynn.matmul(x, y), np.matmul(x, y)
         assert type(ours) is type(numpys)
         np.testing.assert_array_equal(ours, numpys)
-        np.testing.assert_array_equal(np.ma.getmask(ours), np.ma.getmask(numpys))
 
 
 def test_foreign_operands_get_numpys_answer():
