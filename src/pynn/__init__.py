@@ -6,50 +6,14 @@ about the run time.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pynn import _interpreter as _interpreter  # first: it looks before the core is loaded
 from pynn._version import __version__
 from pynn.callbacks import Callback, EarlyStopping
-from pynn.checkpoint import Checkpoint
-from pynn.files import load
 from pynn.history import History
 from pynn.losses import Huber, Loss, Pinball, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pynn.mlp import MLP
-from pynn.ops import (
-    elu,
-    elu_backward,
-    gelu,
-    gelu_backward,
-    gemm,
-    huber,
-    leaky_relu,
-    leaky_relu_backward,
-    linear,
-    linear_backward,
-    log_softmax,
-    log_softmax_backward,
-    mae,
-    matmul,
-    mse,
-    pinball,
-    poisson,
-    relu,
-    relu_backward,
-    sigmoid,
-    sigmoid_backward,
-    sigmoid_cross_entropy,
-    silu,
-    silu_backward,
-    softmax,
-    softmax_backward,
-    softmax_cross_entropy,
-    softplus,
-    softplus_backward,
-    squared_error,
-    tanh,
-    tanh_backward,
-)
 from pynn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 from pynn.runtime import get_num_threads, set_num_threads, show_config, threads
 from pynn.schedules import (
@@ -63,6 +27,44 @@ from pynn.schedules import (
     StepDecay,
     WarmUp,
 )
+
+if TYPE_CHECKING:
+    from pynn.checkpoint import Checkpoint
+    from pynn.files import load
+    from pynn.ops import (
+        elu,
+        elu_backward,
+        gelu,
+        gelu_backward,
+        gemm,
+        huber,
+        leaky_relu,
+        leaky_relu_backward,
+        linear,
+        linear_backward,
+        log_softmax,
+        log_softmax_backward,
+        mae,
+        matmul,
+        mse,
+        pinball,
+        poisson,
+        relu,
+        relu_backward,
+        sigmoid,
+        sigmoid_backward,
+        sigmoid_cross_entropy,
+        silu,
+        silu_backward,
+        softmax,
+        softmax_backward,
+        softmax_cross_entropy,
+        softplus,
+        softplus_backward,
+        squared_error,
+        tanh,
+        tanh_backward,
+    )
 
 __all__ = [
     "MLP",
@@ -136,12 +138,50 @@ __all__ = [
 ]
 
 # Imported when they are asked for, so that `import pynn` stays quick.
+_OPS = (
+    "elu",
+    "elu_backward",
+    "gelu",
+    "gelu_backward",
+    "gemm",
+    "huber",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "mae",
+    "matmul",
+    "mse",
+    "pinball",
+    "poisson",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "sigmoid_cross_entropy",
+    "silu",
+    "silu_backward",
+    "softmax",
+    "softmax_backward",
+    "softmax_cross_entropy",
+    "softplus",
+    "softplus_backward",
+    "squared_error",
+    "tanh",
+    "tanh_backward",
+)
 _LAZY = {
+    **dict.fromkeys(_OPS, "pynn.ops"),
+    "Checkpoint": "pynn.checkpoint",
     "FitManyResult": "pynn.many",
     "convert": "pynn.convert",
     "fit_many": "pynn.many",
     "from_sklearn": "pynn.convert",
     "from_torch": "pynn.convert",
+    "load": "pynn.files",
+    "ops": "pynn.ops",
     "plot": "pynn.plot",
     "sklearn": "pynn.sklearn",
 }
@@ -151,9 +191,10 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(_LAZY[name])
-    return module if _LAZY[name] == f"pynn.{name}" else getattr(module, name)
+    value = module if _LAZY[name] == f"pynn.{name}" else getattr(module, name)
+    return globals().setdefault(name, value)
 
 
 def __dir__() -> list[str]:
     # The public names only. (`sklearn` is not in __all__: a star import would need scikit-learn.)
-    return sorted({*__all__, *_LAZY})
+    return sorted({*__all__, "sklearn"})

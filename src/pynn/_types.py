@@ -1,4 +1,4 @@
-"""Types that several modules name."""
+"""Types that several modules name: of arrays, of numbers, and the activations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-__all__ = ["Array", "ArrayLike", "DTypeLike", "NDArray", "TrainingResult"]
+__all__ = [
+    "ACTIVATIONS",
+    "FLOATS",
+    "Array",
+    "ArrayLike",
+    "DTypeLike",
+    "NDArray",
+    "TrainingResult",
+]
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -16,6 +24,20 @@ else:
     # At run time they stand in annotations only, and numpy.typing takes its time to import.
     ArrayLike = DTypeLike = Any
     Array = NDArray = np.ndarray
+
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+ACTIVATIONS = (
+    "identity",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "gelu",
+    "silu",
+    "softplus",
+    "sigmoid",
+    "tanh",
+)
 
 
 class TrainingResult(TypedDict):

@@ -11,8 +11,8 @@ import numpy as np
 from pynn import _checks
 from pynn._names import ACTIVATIONS as ALIASES
 from pynn._names import canonical
+from pynn._types import ACTIVATIONS, FLOATS
 from pynn.losses import LOSSES
-from pynn.ops import ACTIVATIONS, FLOATS
 
 # Beyond this, bytes cannot be counted in 64 bits.
 MOST_PARAMETERS = 2**58

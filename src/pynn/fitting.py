@@ -14,13 +14,12 @@ from pynn import _checks, staging
 from pynn._types import Array, NDArray, TrainingResult
 from pynn.callbacks import ends, handlers
 from pynn.history import History
-from pynn.metrics import Metric
 from pynn.optimizers import Binding, Optimizer, make_optimizer
-from pynn.progress import Progress
 from pynn.schedules import Schedule
 from pynn.targets import Data, held_out_count, last_rows, stratified_split
 
 if TYPE_CHECKING:
+    from pynn.metrics import Metric
     from pynn.mlp import MLP
 
 # Orders of so many samples, and of so many epochs, are drawn ahead for one call of the core. (Of
@@ -331,6 +330,8 @@ class Run:
         self._validation_metrics = net._default_metrics() | plan.metrics
         self.epoch = 0
         self.history = History()
+        from pynn.progress import Progress
+
         self.bar = Progress(plan.progress, plan.epochs, source.samples)
 
     def look(self) -> None:

@@ -10,7 +10,7 @@ from pynn._frozen import Frozen
 from pynn._keywords import refuse, refuses_unknown
 from pynn._names import BINARY_LOSSES, canonical, spelling
 from pynn._names import LOSSES as ALIASES
-from pynn.ops import ACTIVATIONS
+from pynn._types import ACTIVATIONS
 
 
 class LossInfo(Frozen):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -22,7 +21,6 @@ from pynn._types import Array, ArrayLike, DTypeLike, NDArray, TrainingResult
 from pynn.callbacks import check_callbacks
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
-from pynn.metrics import Metric, resolve, total_weight
 from pynn.optimizers import LearningRate, Optimizer, make_optimizer
 from pynn.targets import (
     Data,
@@ -36,6 +34,7 @@ from pynn.targets import (
 )
 
 if TYPE_CHECKING:
+    from pynn.metrics import Metric
     from pynn.summary import Summary
 
 # Rows that evaluate() takes at a time.
@@ -215,7 +214,7 @@ class MLP:
         self._penalty_by_weight = False
         # Whether the targets last trained on were a vector of values: predictions are one, too.
         self._targets_1d = False
-        self._training = threading.RLock()
+        self._training = _lock()
         self._build()
         self._initialize(init)
         # Dropout's key and the number of steps so far decide what is dropped.
@@ -310,7 +309,7 @@ class MLP:
         # (What earlier versions pickled: only the loss's name, and the samples of the last call.)
         self.__dict__["loss"] = self._loss._given()
         self.__dict__.pop("_last_input", None)
-        self._training = threading.RLock()
+        self._training = _lock()
         self._noise = own_array(self._noise)
         parameters = self._parameters
         self._build()
@@ -710,6 +709,8 @@ class MLP:
         return self._resolve(("accuracy",) if LOSSES[self._loss.name].classes else ())
 
     def _resolve(self, metrics: Any) -> dict[str, Metric]:
+        from pynn.metrics import resolve
+
         return resolve(metrics, self._loss.name, self.layer_sizes[-1])
 
     def _evaluate(
@@ -725,6 +726,8 @@ class MLP:
 
         `look` is called before each block.
         """
+        from pynn.metrics import total_weight
+
         count = len(data) if rows is None else len(rows)
         last = len(self._weights) - 1
         total, weight_total = 0.0, 0.0
@@ -1467,6 +1470,13 @@ def _refuse_sparse(X: Any) -> None:
             "X is a sparse matrix, but its gradient would be dense; pass X.toarray(), a few rows "
             "at a time"
         )
+
+
+def _lock() -> Any:
+    """A lock that the thread which holds it may take again."""
+    import threading  # (`import pynn` is quick without it)
+
+    return threading.RLock()
 
 
 def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:

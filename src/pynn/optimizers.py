@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import operator
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
@@ -84,6 +83,12 @@ class State:
             self.__dict__[name] = None if array is None else own_array(array)
 
 
+def _lock() -> Any:
+    import threading  # (`import pynn` is quick without it)
+
+    return threading.Lock()
+
+
 class Optimizer(ABC):
     """What `MLP.fit` and `MLP.train_on_batch` take as an optimizer.
 
@@ -101,7 +106,7 @@ class Optimizer(ABC):
 
     def __init__(self) -> None:
         self._states: WeakKeyDictionary[MLP, State] = WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._lock = _lock()
         settings = self._checked()
         self._rule(**settings)
         self.__dict__.update(settings)
@@ -301,7 +306,7 @@ class Optimizer(ABC):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._states = WeakKeyDictionary(state["_states"])
-        self._lock = threading.Lock()
+        self._lock = _lock()
 
 
 class Binding:

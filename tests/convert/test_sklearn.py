@@ -1,7 +1,6 @@
 """Networks from and for scikit-learn, compared with what scikit-learn predicts."""
 
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -268,12 +267,6 @@ def test_errors_of_to_sklearn():
         to_sklearn(network(3, "mse"), [0, 1, 2])
     with pytest.raises(ValueError, match=r"classes must be None, .* independent labels"):
         to_sklearn(network(3, "sigmoid_cross_entropy"), [0, 1, 2])
-
-
-def test_softmax_over_one_output(make_layers):
-    layers = replace(make_layers((3, 1), output="softmax"), loss="softmax_cross_entropy")
-    with pytest.raises(ValueError, match="no softmax over one output"):
-        conversion._check_output(layers)
 
 
 def test_activations_that_scikit_learn_lacks(make_layers):

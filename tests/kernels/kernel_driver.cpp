@@ -644,6 +644,80 @@ void check_products(const pynn::Kernels<T>& kernels) {
     check(29, 520, 1101, Layout::paged, Layout::paged, 2, false);
 }
 
+// Rows as tiles turn them, and what a sparse matrix needs.
+template <class T>
+void check_copies(const pynn::Kernels<T>& kernels) {
+    for (const index_t rows : {1, 3, 8, 17, 40}) {
+        for (const index_t columns : {1, 4, 15, 33}) {
+            const std::string name = title<T>("copy " + shape(rows, columns));
+            Random random(name);
+            std::vector<T> from(static_cast<std::size_t>(rows * columns));
+            for (T& x : from) x = random.uniform<T>();
+            std::vector<T> all;
+            for (const bool turned : {false, true}) {
+                std::vector<T> to = room<T>(rows * (columns + 2));
+                kernels.copy(from.data(), turned ? 1 : columns, turned ? rows : 1, rows, columns,
+                             to.data(), columns + 2);
+                append(all, to);
+            }
+            report(name, all);
+        }
+    }
+}
+
+template <class T>
+void check_sparse(const pynn::Kernels<T>& kernels) {
+    constexpr index_t width = 1600;  // beyond two cuts of a long sum
+    for (index_t n = 1; n <= 150; n += n < 36 ? 1 : 19) {
+        const std::string name = std::to_string(n);
+        Random random(name);
+        std::vector<T> b(static_cast<std::size_t>(width * n)), bias(static_cast<std::size_t>(n));
+        for (T& x : b) x = random.uniform<T>();
+        for (T& x : bias) x = random.uniform<T>();
+        std::vector<T> products, sums;
+        for (const index_t step : {1, 7, 90, 700}) {
+            std::vector<std::int32_t> columns;
+            std::vector<T> values;
+            for (index_t j = random.below(step); j < width; j += 1 + random.below(step)) {
+                columns.push_back(static_cast<std::int32_t>(j));
+                values.push_back(random.uniform<T>());
+            }
+            const auto count = static_cast<index_t>(columns.size());
+            for (const int kind : {0, 1, 2}) {  // alone, with bias, with bias and ReLU
+                std::vector<T> c = room<T>(n);
+                pynn::SparseProduct<T> p{};
+                p.n = n;
+                p.count = count;
+                p.columns = columns.data();
+                p.values = values.data();
+                p.b = b.data();
+                p.b_row = n;
+                p.b_is_far = kind == 1;
+                p.c = c.data();
+                p.bias = kind > 0 ? bias.data() : nullptr;
+                p.floor = kind > 1 ? T(0) : -std::numeric_limits<T>::infinity();
+                kernels.sparse_product(p);
+                append(products, c);
+            }
+            std::vector<T> c = room<T>(width * n);
+            std::vector<std::uint8_t> touched(static_cast<std::size_t>(width));
+            pynn::SparseOuter<T> p{};
+            p.n = n;
+            p.count = count;
+            p.columns = columns.data();
+            p.values = values.data();
+            p.row = bias.data();
+            p.c = c.data();
+            p.touched = touched.data();
+            kernels.sparse_outer(p);
+            append(sums, c);
+            for (const std::uint8_t mark : touched) sums.push_back(T(mark));
+        }
+        report(title<T>("sparse_product " + name), products);
+        report(title<T>("sparse_outer " + name), sums);
+    }
+}
+
 template <class T>
 void check_all(const pynn::Kernels<T>& kernels) {
     check_elementwise(kernels);
@@ -659,6 +733,8 @@ void check_all(const pynn::Kernels<T>& kernels) {
     check_loss<T>("poisson_of_mean", kernels.poisson_of_mean);
     check_updates(kernels);
     check_products(kernels);
+    check_copies(kernels);
+    check_sparse(kernels);
 }
 
 }  // namespace

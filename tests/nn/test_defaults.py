@@ -105,7 +105,7 @@ def numpy_adam(net, epochs, batch_size=32, rate=0.001):
 
 @pytest.mark.parametrize(
     ("options", "epochs", "rate"),
-    [({}, 100, 0.001), ({"epochs": 7}, 7, 0.001), ({"learning_rate": 0.02}, 100, 0.02)],
+    [({}, 267, 0.001), ({"epochs": 7}, 7, 0.001), ({"learning_rate": 0.02}, 267, 0.02)],
 )
 def test_adam_in_numpy(options, epochs, rate):
     net = make()
@@ -117,27 +117,27 @@ def test_adam_in_numpy(options, epochs, rate):
 
 # What is given, and the same with everything said.
 MEANINGS = {
-    "nothing": ({}, {"optimizer": pynn.Adam, "epochs": 100}),
+    "nothing": ({}, {"optimizer": pynn.Adam, "epochs": 267}),
     "epochs": ({"epochs": 3}, {"optimizer": pynn.Adam, "epochs": 3}),
     "batch_size": ({"batch_size": 7}, {"optimizer": pynn.Adam, "epochs": 100, "batch_size": 7}),
     "all samples": (
         {"batch_size": 1000},
-        {"optimizer": pynn.Adam, "epochs": 100, "batch_size": 80},
+        {"optimizer": pynn.Adam, "epochs": 800, "batch_size": 80},
     ),
-    "a rate": ({"learning_rate": 0.1}, {"optimizer": lambda: pynn.Adam(0.1), "epochs": 100}),
+    "a rate": ({"learning_rate": 0.1}, {"optimizer": lambda: pynn.Adam(0.1), "epochs": 267}),
     "a schedule": (
         {"learning_rate": pynn.CosineDecay(0.1, 50)},
-        {"optimizer": lambda: pynn.Adam(pynn.CosineDecay(0.1, 50)), "epochs": 100},
+        {"optimizer": lambda: pynn.Adam(pynn.CosineDecay(0.1, 50)), "epochs": 267},
     ),
-    "sgd": ({"optimizer": "sgd"}, {"optimizer": lambda: pynn.SGD(0.01), "epochs": 100}),
+    "sgd": ({"optimizer": "sgd"}, {"optimizer": lambda: pynn.SGD(0.01), "epochs": 267}),
     "AdamW": (
         {"optimizer": "AdamW"},
-        {"optimizer": lambda: pynn.AdamW(0.001, weight_decay=0.01), "epochs": 100},
+        {"optimizer": lambda: pynn.AdamW(0.001, weight_decay=0.01), "epochs": 267},
     ),
     "RMSprop": ({"optimizer": "RMSprop"}, {"optimizer": lambda: pynn.RMSprop(0.001, 0.9)}),
     "a name and a rate": (
         {"optimizer": "sgd", "learning_rate": 0.3},
-        {"optimizer": lambda: pynn.SGD(0.3), "epochs": 100},
+        {"optimizer": lambda: pynn.SGD(0.3), "epochs": 267},
     ),
     "an object": ({"optimizer": pynn.SGD(0.2)}, {"optimizer": lambda: pynn.SGD(0.2)}),
     "an object and a rate": (
@@ -150,7 +150,7 @@ MEANINGS = {
 @pytest.mark.parametrize("meaning", MEANINGS)
 def test_what_is_given_alone(meaning):
     given, said = MEANINGS[meaning]
-    said = {"epochs": 100, "batch_size": 32, **said, "optimizer": said["optimizer"]()}
+    said = {"epochs": 267, "batch_size": 32, **said, "optimizer": said["optimizer"]()}
     net, twin = make(), make()
     history = net.fit(X, Y, **given)
     assert len(history) == said["epochs"]
@@ -174,15 +174,15 @@ def test_a_rate_beside_an_object_leaves_the_object_as_it_was():
 SOURCES = {
     "an iterator": (lambda: iter(batches()), {}, 1),
     "a generator": (lambda: (batch for batch in batches()), {}, 1),
-    "a list": (batches, {}, 100),
-    "a tuple": (lambda: tuple(batches()), {}, 100),
-    "a loader with a length": (Sized, {}, 100),
+    "a list": (batches, {}, 267),
+    "a tuple": (lambda: tuple(batches()), {}, 267),
+    "a loader with a length": (Sized, {}, 267),
     "a loader without a length": (Loader, {}, 10),
     "a loader and epochs": (Loader, {"epochs": 4}, 4),
     "an endless generator": (
         lambda: itertools.cycle(batches()),
         {"steps_per_epoch": 3},
-        100,
+        267,
     ),
 }
 

@@ -134,7 +134,6 @@ BAD_LABELS = {
     "stack": (lambda: VALUES[None], ValueError, ["(1, 20, 3)"]),
     "not-probabilities": (lambda: VALUES * 2, ValueError, ["2.0", "between 0 and 1"]),
     "nan": (lambda: VALUES * np.nan, ValueError, ["nan", "between 0 and 1"]),
-    "none": (lambda: None, TypeError, ["object"]),
     "text": (lambda: Y.astype(str), TypeError, ["<U"]),
 }
 CALLS = {
@@ -156,6 +155,13 @@ def test_samples(net, call, exception, says):
 def test_targets(net, call, exception, says):
     for each in CALLS.values():
         check(net, lambda n, each=each: each(n, X, call()), exception, ["y", *says])
+
+
+@pytest.mark.parametrize("name", list(CALLS))
+def test_no_targets(net, name):
+    message = "^y is missing: pass fit" if name == "fit" else "^y must hold numbers, got .*None"
+    with pytest.raises(TypeError, match=message):
+        CALLS[name](net, X, None)
 
 
 @calls

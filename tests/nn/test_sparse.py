@@ -242,7 +242,7 @@ def test_a_value_that_is_not_finite(bad, threads, settings):
     x, y = make(64, 400, 0.1)
     x.data[x.indptr[19]] = bad
     net = net_of(400, **settings)
-    message = r"epoch 1, mini-batch 3; X has a value that is not finite in row 19\."
+    message = r"epoch 1, mini-batch 2; X has a value that is not finite in row 19, column 3\."
     with pynn.threads(threads), pytest.raises(FloatingPointError, match=message):
         net.fit(x, y, batch_size=8, epochs=1, shuffle=False, optimizer=pynn.SGD(0.1))
     same = net_of(400, **settings)

@@ -1,7 +1,5 @@
 """The kernels as NumPy functions."""
 
-from pynn.ops._operands import ACTIVATIONS as ACTIVATIONS
-from pynn.ops._operands import FLOATS as FLOATS
 from pynn.ops.activations import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
 from pynn.ops.gradients import (
     elu_backward,

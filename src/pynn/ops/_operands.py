@@ -7,20 +7,7 @@ from typing import Any
 import numpy as np
 
 from pynn import _checks, _intake
-from pynn._types import Array, ArrayLike
-
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-ACTIVATIONS = (
-    "identity",
-    "relu",
-    "leaky_relu",
-    "elu",
-    "gelu",
-    "silu",
-    "softplus",
-    "sigmoid",
-    "tanh",
-)
+from pynn._types import FLOATS, Array, ArrayLike
 
 
 def plain(x: Array, dtype: np.dtype[Any]) -> Array:

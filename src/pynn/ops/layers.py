@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from pynn._types import Array, ArrayLike
+from pynn._types import ACTIVATIONS, Array, ArrayLike
 from pynn.ops._builtin import builtin
-from pynn.ops._operands import ACTIVATIONS, check_ndim, check_out, common, store, usable
+from pynn.ops._operands import check_ndim, check_out, common, store, usable
 
 __all__ = ["linear", "linear_backward"]
 

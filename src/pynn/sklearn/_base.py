@@ -17,9 +17,8 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from pynn._types import Array
+from pynn._types import ACTIVATIONS, Array
 from pynn.architecture import check_per_layer
-from pynn.ops import ACTIVATIONS
 from pynn.sklearn import _lbfgs
 from pynn.sklearn._compat import validate_data
 from pynn.sklearn._link import Link
