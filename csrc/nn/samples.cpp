@@ -14,12 +14,17 @@ constexpr DType own_type = sizeof(T) == 4 ? DType::f32 : DType::f64;
 template <class T>
 void gather(const Matrix& m, const int64_t* order, index_t first, index_t count, T* out) {
     if (!order && is_column_major(m)) return copy_rows(m, first, count, own_type<T>, out);
-    with_source(m.dtype, [&](auto zero) {
+    with_source(m.dtype, [=](auto zero) {
         using Source = decltype(zero);
-        for (index_t i = 0; i < count; ++i) {
-            const index_t row = order ? static_cast<index_t>(order[first + i]) : first + i;
-            convert_row<T, Source>(m.data + row * m.row_stride, m.column_stride, m.columns,
-                                   out + i * m.columns);
+        // (Copies: for all the compiler knows, a row that is written may lie in the closure.)
+        const char* const data = m.data;
+        const index_t row_stride = m.row_stride, column_stride = m.column_stride;
+        const index_t columns = m.columns, rows = count;
+        const int64_t* const named = order ? order + first : nullptr;
+        T* to = out;
+        for (index_t i = 0; i < rows; ++i, to += columns) {
+            const index_t row = named ? static_cast<index_t>(named[i]) : first + i;
+            convert_row<T, Source>(data + row * row_stride, column_stride, columns, to);
         }
     });
 }

@@ -430,7 +430,7 @@ class MLP:
 
     # ------------------------------------------------------------- predictions
 
-    def __call__(self, X: ArrayLike, out: Any = None, *, training: bool = False) -> Array:
+    def __call__(self, X: ArrayLike, out: Any = None, training: bool = False) -> Array:
         """Compute the network's outputs.
 
         Parameters
