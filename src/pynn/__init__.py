@@ -137,43 +137,8 @@ __all__ = [
     "threads",
 ]
 
-# Imported when they are asked for, so that `import pynn` stays quick.
-_OPS = (
-    "elu",
-    "elu_backward",
-    "gelu",
-    "gelu_backward",
-    "gemm",
-    "huber",
-    "leaky_relu",
-    "leaky_relu_backward",
-    "linear",
-    "linear_backward",
-    "log_softmax",
-    "log_softmax_backward",
-    "mae",
-    "matmul",
-    "mse",
-    "pinball",
-    "poisson",
-    "relu",
-    "relu_backward",
-    "sigmoid",
-    "sigmoid_backward",
-    "sigmoid_cross_entropy",
-    "silu",
-    "silu_backward",
-    "softmax",
-    "softmax_backward",
-    "softmax_cross_entropy",
-    "softplus",
-    "softplus_backward",
-    "squared_error",
-    "tanh",
-    "tanh_backward",
-)
+# Imported at their first use, so that `import pynn` stays quick.
 _LAZY = {
-    **dict.fromkeys(_OPS, "pynn.ops"),
     "Checkpoint": "pynn.checkpoint",
     "FitManyResult": "pynn.many",
     "convert": "pynn.convert",
@@ -188,10 +153,12 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    # What else is public, and not there, is a kernel.
+    place = _LAZY.get(name, "pynn.ops" if name in __all__ else None)
+    if place is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(_LAZY[name])
-    value = module if _LAZY[name] == f"pynn.{name}" else getattr(module, name)
+    module = importlib.import_module(place)
+    value = module if place == f"pynn.{name}" else getattr(module, name)
     return globals().setdefault(name, value)
 
 

@@ -75,7 +75,7 @@ def batches(size=32, x=X, y=Y):
 
 
 class Loader:
-    """Mini-batches without a length, anew for each epoch."""
+    """Mini-batches without a length, the same in each epoch."""
 
     def __iter__(self):
         return iter(batches())

@@ -283,7 +283,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_arrays_that_are_no_matrix(broken):
-    """Somebody's, or changed in place since."""
+    """The caller's, or changed in place since."""
     indptr, indices, message = BROKEN[broken]
     net = net_of(4)
     for kind in (np.int32, np.int64):
