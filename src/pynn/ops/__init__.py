@@ -1,5 +1,7 @@
 """The kernels as NumPy functions."""
 
+from pynn._types import ACTIVATIONS as ACTIVATIONS
+from pynn._types import FLOATS as FLOATS
 from pynn.ops.activations import elu, gelu, leaky_relu, relu, sigmoid, silu, softplus, tanh
 from pynn.ops.gradients import (
     elu_backward,
