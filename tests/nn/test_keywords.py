@@ -176,7 +176,6 @@ POSITIONS = {
     "Checkpoint": lambda: pynn.Checkpoint("net.npz", True),
     "gradients": lambda: net().gradients(X, Y, None, True),
     "backward": lambda: net().backward(np.ones((12, 3)), X, True),
-    "call": lambda: net()(X, None, True),
 }
 
 
