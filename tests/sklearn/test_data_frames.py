@@ -99,7 +99,11 @@ def test_checks_are_scikit_learns(case, fitted, monkeypatch):
         expected = np.eye(3)[result.argmax(axis=1)]
         expected_messages = []
     assert messages == expected_messages
-    if isinstance(expected, tuple):
+    if isinstance(expected, tuple) and "can't multiply sequence" in expected[1]:
+        assert case == "text"  # scikit-learn 1.5 does not look, and its product fails
+        assert result[0] is TypeError
+        assert "text in row 0, column 0" in result[1]
+    elif isinstance(expected, tuple):
         assert result == expected
     else:
         assert result.dtype == expected.dtype
