@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pynn._sparse import is_sparse
 from pynn._types import Array, DTypeLike
 
 # What an argument is for, which decides the cure that its errors name.
@@ -112,21 +113,6 @@ def cast(values: Array, dtype: DTypeLike) -> Array:
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return np.ascontiguousarray(values, dtype=dtype)
-
-
-def is_sparse(x: Any) -> bool:
-    """Return True for a sparse matrix or array of SciPy's.
-
-    Parameters
-    ----------
-    x : object
-
-    Returns
-    -------
-    bool
-    """
-    sparse = sys.modules.get("scipy.sparse")
-    return sparse is not None and bool(sparse.issparse(x))
 
 
 def is_masked(x: Any) -> bool:

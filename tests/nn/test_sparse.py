@@ -141,6 +141,17 @@ def test_validation_data_and_mini_batches():
     assert_equal(a, c)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_training_mode_has_the_bits_of_the_dense_one(threads):
+    """Dropout of inputs and of hidden units; more rows than the core takes at a time."""
+    x, y = make(2500, 600, 0.02)
+    net = net_of(600, dropout=[0.3, 0.2])
+    net.train_on_batch(x[:50], y[:50])  # (the masks are those of a later step)
+    with pynn.threads(threads):
+        np.testing.assert_array_equal(net(x, training=True), net(x.toarray(), training=True))
+    assert not np.array_equal(net(x, training=True), net(x))
+
+
 def test_what_a_network_answers():
     x, y = make(1030, 700, 0.02)
     for dtype in ("float32", "float64"):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pynn import _checks, _intake
+from pynn._sparse import is_sparse
 from pynn._types import FLOATS, Array, ArrayLike
 
 
@@ -36,7 +37,7 @@ def dense(x: Any, name: str) -> Any:
     """`x` unless it is sparse or hides values; a mask that hides nothing is taken off."""
     if type(x) is np.ndarray:
         return x
-    if _intake.is_sparse(x):
+    if is_sparse(x):
         raise TypeError(
             f"{name} is sparse (shape {x.shape}), expected a dense array: {name}.toarray()"
         )
