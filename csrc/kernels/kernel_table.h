@@ -110,8 +110,9 @@ struct SparseProduct {
     T floor;
 };
 
-// c[columns[e] - first] (n values) += values[e] row, for each stored value e of a row of a sparse
-// matrix, and touched[columns[e] - first] = 1.
+// Row columns[e] - first of c (n values) += values[e] row, for each stored value e of a row of a
+// sparse matrix, and touched[columns[e] - first] = 1. Rows of c fill cache lines: what follows the
+// n values is overwritten.
 template <class T>
 struct SparseOuter {
     index_t n, count;
@@ -120,6 +121,7 @@ struct SparseOuter {
     const T* row;  // n values
     index_t first;
     T* c;
+    index_t c_row;
     uint8_t* touched;
 };
 

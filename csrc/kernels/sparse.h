@@ -83,20 +83,13 @@ void outer_tile(const SparseOuter<T>& given, index_t j, int last) {
     for (index_t e = 0; e < p.count; ++e) {
         const index_t column = p.columns[e] - p.first;
         const Vec<T> factor = set1(p.values[e]);
-        T* const c = p.c + column * p.n + j;
+        T* const c = p.c + column * p.c_row + j;
         if (j == 0) p.touched[column] = 1;
         PYNN_UNROLL
         for (int i = 0; i < NV; ++i) {
-            T* const at = c + i * w;
-            if (LastPart && i == NV - 1) {
-                Vec<T> sum = load_part(at, last);
-                add_product(sum, factor, row[i]);
-                store_part(at, sum, last);
-            } else {
-                Vec<T> sum = load(at);
-                add_product(sum, factor, row[i]);
-                store(at, sum);
-            }
+            Vec<T> sum = load(c + i * w);
+            add_product(sum, factor, row[i]);
+            store(c + i * w, sum);
         }
     }
 }

@@ -92,15 +92,13 @@ public:
                         Scratch<T>& scratch) const override {
         scratch.sparse.space.reserve(longest_row);
         scratch.sparse.columns.reserve(rows, stored, longest_row, threads);
-        const index_t columns = block_columns(rows), n = columns * outputs_;
-        T* const gradient = scratch.sparse.gradient.reserve(n);
-        std::fill(gradient, gradient + n, T(0));
+        const index_t columns = block_columns(rows);
+        T* const gradient = scratch.sparse.gradient.reserve(columns * block_row());
+        std::fill(gradient, gradient + columns * block_row(), T(0));
         uint8_t* const touched = scratch.sparse.touched.reserve(columns);
         std::fill(touched, touched + columns, uint8_t(0));
-        if (rows > k_chunk) {
-            T* const sum = scratch.sparse.sum.reserve(n);
-            std::fill(sum, sum + n, T(0));
-        }
+        T* const sum = scratch.sparse.sum.reserve(columns * outputs_);
+        std::fill(sum, sum + columns * outputs_, T(0));
         scratch.gradient.reserve(outputs_);
     }
 
@@ -318,10 +316,10 @@ private:
                             const Update<T>& update, Scratch<T>& scratch) const {
         SparseScratch<T>& s = scratch.sparse;
         const index_t width = block_columns(x.rows);
-        const bool in_pieces = x.rows > k_chunk;
-        T* const gradient = in_pieces ? s.sum.data() : s.gradient.data();
+        T* const gradient = s.sum.data();
         SparseOuter<T> p{};
         p.n = outputs_;
+        p.c_row = block_row();
         p.c = s.gradient.data();
         p.touched = s.touched.data();
         s.columns.begin(x, own.begin);
@@ -337,39 +335,42 @@ private:
             for (index_t row = 0; row < x.rows; row += k_chunk) {
                 const Range rows{row, std::min(x.rows, row + k_chunk)};
                 const bool any = s.columns.each_row(x, rows, block.end, scratch.place, add);
-                if (in_pieces && any) take_touched(s, block.size(), s.sum.data());
+                if (any) take_touched(s, block.size());
             }
             kernels<T>().update(update, gradient, w_ + block.begin * outputs_,
                                 block.size() * outputs_);
-            if (in_pieces) {
-                std::fill(gradient, gradient + block.size() * outputs_, T(0));
-            } else {
-                take_touched(s, block.size(), nullptr);
-            }
+            std::fill(gradient, gradient + block.size() * outputs_, T(0));
         }
     }
 
-    // The gradient of the touched columns is added to `sum` (or none), and is 0 again.
-    void take_touched(SparseScratch<T>& s, index_t columns, T* sum) const {
+    // Adds the gradient of the touched columns to the sum, and sets it to 0.
+    void take_touched(SparseScratch<T>& s, index_t columns) const {
+        T* const sum = s.sum.data();
         uint8_t* const touched = s.touched.data();
         uint8_t* const end = touched + columns;
         for (uint8_t* at = touched; (at = std::find(at, end, uint8_t(1))) != end; ++at) {
             *at = 0;
-            const index_t first = (at - touched) * outputs_;
-            T* const gradient = s.gradient.data() + first;
-            if (sum) {
-                for (index_t j = 0; j < outputs_; ++j) sum[first + j] += gradient[j];
-            }
-            std::fill(gradient, gradient + outputs_, T(0));
+            T* const total = sum + (at - touched) * outputs_;
+            T* const gradient = s.gradient.data() + (at - touched) * block_row();
+            for (index_t j = 0; j < outputs_; ++j) total[j] += gradient[j];
+            std::fill(gradient, gradient + block_row(), T(0));
         }
     }
 
-    // Rows of W whose gradient stays in the L2 cache. (Every row of x is looked at for each block,
-    // so many rows have larger ones.)
+    // Rows of W whose gradient is formed together: all of them where it is small, or as many as stay
+    // in the L2 cache. (Each block reads every row of x, so a mini-batch of many rows has larger
+    // blocks.)
     index_t block_columns(index_t rows) const {
-        constexpr index_t block = 128 * 1024 / sizeof(T), many = 4096;
+        constexpr index_t small = 1024 * 1024 / sizeof(T), block = 128 * 1024 / sizeof(T);
+        constexpr index_t many = 4096;
+        if (inputs_ * block_row() <= small) return inputs_;
         const index_t values = block * std::clamp<index_t>(rows / many, 1, 8);
-        return std::clamp<index_t>(values / outputs_, 1, inputs_);
+        return std::clamp<index_t>(values / std::max(outputs_, line / 4), 1, inputs_);
+    }
+    static constexpr index_t line = 64 / sizeof(T);
+    // A column's gradient in a block fills whole cache lines, so that no access crosses one.
+    index_t block_row() const {
+        return (outputs_ + line - 1) / line * line;
     }
 
     static constexpr index_t penalty_piece = 4096;

@@ -16,6 +16,9 @@ from pynn._types import Array
 
 LINE = 64  # bytes
 
+# Of a copy that lasts as long as the fit. (The core's stage, for larger samples, takes fewer.)
+COPIED_BYTES = 2**28
+
 
 def is_column_major(samples: Array) -> bool:
     """Return True where rows lie on cache lines that they share with other rows.
@@ -51,7 +54,7 @@ def staged_dtype(samples: Array, dtype: np.dtype[Any]) -> np.dtype[Any]:
 def row_major(
     samples: Array | CsrRows, dtype: np.dtype[Any], into: Array | None = None
 ) -> Array | None:
-    """Copy column-major samples to rows, unless the copy is larger than ``STAGED_BYTES``.
+    """Copy column-major samples to rows, unless the copy is larger than ``COPIED_BYTES``.
 
     The network reads the same values from it. (Larger samples are staged in the core, a run of
     mini-batches at a time.)
@@ -72,7 +75,7 @@ def row_major(
     if isinstance(samples, CsrRows):
         return None
     kept = staged_dtype(samples, dtype)
-    if samples.size * kept.itemsize > _core.STAGED_BYTES or not is_column_major(samples):
+    if samples.size * kept.itemsize > COPIED_BYTES or not is_column_major(samples):
         return None
     out = np.empty(samples.shape, kept) if into is None else into
     _core.gather_rows(samples, None, out)

@@ -116,7 +116,6 @@ def test_runs_of_mini_batches_give_the_same_bits(threads, source, dtype):
     x[:, :5] = table(len(x), 5, "i1")
     y = (np.arange(len(x)) % 2)[:, None] * np.ones((1, 9))
     order = np.random.default_rng(0).permutation(len(x))
-    assert staging.row_major(x, np.dtype(dtype)) is None
 
     def trained(x, y):
         net = pynn.MLP([columns, 2, 9], seed=0, dtype=dtype, loss="mse")
