@@ -357,9 +357,9 @@ private:
         }
     }
 
-    // Rows of W whose gradient is formed together: all of them where it is small, or as many as stay
-    // in the L2 cache. (Each block reads every row of x, so a mini-batch of many rows has larger
-    // blocks.)
+    // Rows of W whose gradient is formed together: all of them where it is small, or as many as
+    // stay in the L2 cache. (Each block reads every row of x, so a mini-batch of many rows has
+    // larger blocks.)
     index_t block_columns(index_t rows) const {
         constexpr index_t small = 1024 * 1024 / sizeof(T), block = 128 * 1024 / sizeof(T);
         constexpr index_t many = 4096;
@@ -369,9 +369,7 @@ private:
     }
     static constexpr index_t line = 64 / sizeof(T);
     // A column's gradient in a block fills whole cache lines, so that no access crosses one.
-    index_t block_row() const {
-        return (outputs_ + line - 1) / line * line;
-    }
+    index_t block_row() const { return (outputs_ + line - 1) / line * line; }
 
     static constexpr index_t penalty_piece = 4096;
 

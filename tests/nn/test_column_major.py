@@ -103,6 +103,18 @@ def test_column_major_samples_give_the_same_bits(threads, source, dtype, layout)
             assert bits(lay_out(x), target, dtype, "mse", **arguments) == expected
 
 
+@LAYOUT
+def test_samples_too_large_for_a_copy_give_the_same_bits(layout, monkeypatch):
+    """The core stages them."""
+    x, y = table(300, 21, "f4"), np.arange(300) % 3
+    given = LAYOUTS[layout](x)
+    assert staging.row_major(given, np.dtype("f4")) is not None
+    monkeypatch.setattr(staging, "COPIED_BYTES", 0)
+    assert staging.row_major(given, np.dtype("f4")) is None
+    expected = bits(x, y, "float32", "softmax_cross_entropy")
+    assert bits(given, y, "float32", "softmax_cross_entropy") == expected
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("source", ["f4", "f8", "u1"])
 @pytest.mark.parametrize("threads", [1, 2])
