@@ -120,8 +120,8 @@ template <class T>
 typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, const int64_t* order,
                                                       index_t first, index_t rows,
                                                       const RowStage& stage) const {
-    const double weight = samples.weights ? weight_of(samples.weights, order, first, rows)
-                                          : static_cast<double>(rows);
+    const WeightSum weight = samples.weights ? sum_weights(samples.weights, order, first, rows)
+                                             : WeightSum{static_cast<double>(rows)};
     const RowSource targets = stage.targets({&samples.targets, order, first});
     if (sparse_) {
         const bool drops = network_.stages().front().layer > 0;
@@ -198,14 +198,12 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
         gather(*from.m, from.order, from.first + own.begin, rows, values);
         target.values = values;
     }
-    RowWeights<T> weights{batch.weight};
+    RowWeights<T> weights{batch.weight.scaled};
     if (samples.weights) {
-        const int exponent = weight_exponent(batch.weight);
-        weights.total = std::ldexp(batch.weight, -exponent);
         T* const values = weights_.data() + own.begin;
         for (index_t i = 0; i < rows; ++i) {
             const double weight = samples.weights[order ? order[at + i] : at + i];
-            values[i] = static_cast<T>(exponent ? std::ldexp(weight, -exponent) : weight);
+            values[i] = static_cast<T>(batch.weight.of(weight));
         }
         weights.weights = values;
     }
@@ -444,11 +442,14 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     const double rows = static_cast<double>(batch.rows);
     double loss = kernels<T>().sum(losses_.data(), batch.rows), penalty = 0, factor = 1;
     if (c.samples.weights) {
-        const double weight = std::ldexp(batch.weight, -weight_exponent(batch.weight));
+        const double weight = batch.weight.scaled;
         loss = weight > 0 ? loss / weight * rows : 0 * loss;
     }
     if (c.penalty_pieces > 0) {
-        if (course.penalty_by_weight) factor = batch.weight > 0 ? 1 / batch.weight : 0;
+        if (course.penalty_by_weight) {
+            const double weight = batch.weight.value();
+            factor = weight > 0 ? 1 / weight : 0;
+        }
         penalty = sum_in_order(penalties_.data(), c.penalty_pieces) * factor * rows;
         loss += penalty;
     }
@@ -503,7 +504,8 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     if (index == 0) {
         if (update.rule == Rule::copy) {
             const T* const losses = losses_.data();
-            result.largest_loss = *std::max_element(losses, losses + batch.rows);
+            const double largest = *std::max_element(losses, losses + batch.rows);
+            result.largest_loss = std::ldexp(largest, batch.weight.exponent);
         }
         result.figures.loss += loss;
         result.figures.penalty += penalty;
@@ -653,8 +655,8 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
                                    network_.parts(block), worth_a_thread_in_training);
     prepare(block, !in_place<T>(samples.x, 0), wanted);
     const RowStage no_stage;
-    const double weight = samples.weights ? weight_of(samples.weights, nullptr, 0, count)
-                                          : static_cast<double>(count);
+    const WeightSum weight = samples.weights ? sum_weights(samples.weights, nullptr, 0, count)
+                                             : WeightSum{static_cast<double>(count)};
     Barrier barrier;
     run_team(wanted, [&](int index, int threads) {
         const Member me{index, threads, barrier};

@@ -85,7 +85,7 @@ private:
     struct MiniBatch {
         index_t first, rows;  // in the epoch's order
         const T* x;           // x_, or where the rows are; null for sparse samples
-        double weight;        // of all its samples
+        WeightSum weight;     // of all its samples
         RowSource x_from, targets_from;
         SparseBatch<T> sparse;
         index_t before;  // rows of the same mini-batch that come before these

@@ -30,6 +30,7 @@ from pynn.targets import (
     check_weights,
     class_weights,
     combined_weights,
+    near_one,
     predictions,
 )
 
@@ -730,6 +731,9 @@ class MLP:
 
         count = len(data) if rows is None else len(rows)
         last = len(self._weights) - 1
+        weights_of_all = data.weights
+        if weights_of_all is not None:
+            weights_of_all = near_one(weights_of_all if rows is None else weights_of_all[rows])
         total, weight_total = 0.0, 0.0
         for metric in metrics.values():
             metric.start()
@@ -737,6 +741,7 @@ class MLP:
             if look is not None:
                 look()
             block: Any = slice(start, min(start + EVALUATION_ROWS, count))
+            weights = None if weights_of_all is None else weights_of_all[block]
             if rows is not None:
                 block = rows[block]
             samples = staging.rows_of(data.samples, block, self.dtype)
@@ -747,7 +752,6 @@ class MLP:
                 target = _intake.cast(target, self.dtype)
             if np.isnan(outputs).any() or (not data.targets.labels and np.isnan(target).any()):
                 raise self._nan_in_evaluation(data, block, outputs, target)
-            weights = None if data.weights is None else data.weights[block]
             if loss:
                 room = np.empty_like(outputs)
                 total += _core.loss_into(self._core_loss, outputs, target, weights, room)

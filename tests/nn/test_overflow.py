@@ -218,7 +218,7 @@ def test_weights_that_are_not_finite_do_not_hide(value, where):
             lambda net=net, x=x, y=y: net.fit(x, y, epochs=2, optimizer=pynn.SGD(1e-3)),
         )
         for call in calls:
-            with pytest.raises(FloatingPointError, match="weights .* not finite"):
+            with pytest.raises(FloatingPointError, match=r"weights .* not finite"):
                 call()
             assert_same_bits(net, before)
 
