@@ -40,7 +40,7 @@ double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::
             Buffer<T> losses, room, own_weights;
             RowWeights<T> w{static_cast<double>(m)};
             if (of_rows) {
-                w.total = weight_of(of_rows, nullptr, 0, m);
+                w.total = sum_weights(of_rows, nullptr, 0, m).value();
                 T* const rounded = own_weights.reserve(m);
                 for (index_t i = 0; i < m; ++i) rounded[i] = static_cast<T>(of_rows[i]);
                 w.weights = rounded;

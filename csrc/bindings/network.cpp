@@ -280,13 +280,32 @@ private:
         }
     }
 
+    static const char* name_of(Failure failure) {
+        switch (failure) {
+            case Failure::loss:
+                return "loss";
+            case Failure::gradient:
+                return "gradient";
+            case Failure::parameters:
+                return "parameters";
+            case Failure::rate:
+                return "rate";
+            case Failure::update:
+                return "update";
+            case Failure::none:
+                break;
+        }
+        return "";
+    }
+
     static py::dict dict_of(const CourseResult& r) {
         py::dict out;
         out["epochs"] = r.epochs;
         out["loss"] = r.figures.loss;
         out["samples"] = r.samples;
         out["batches"] = r.batches;
-        out["finite"] = r.finite;
+        out["finite"] = r.failure == Failure::none;
+        out["failure"] = name_of(r.failure);
         out["bad_loss"] = r.bad_loss;
         out["largest_loss"] = r.largest_loss;
         return out;

@@ -37,10 +37,26 @@ double sum_abs_kernel(const T* x, index_t n) {
 // 0 x is 0 for a finite x and NaN otherwise.
 template <class T>
 bool all_finite_kernel(const T* x, index_t n) {
-    Lanes<T> total = set_lanes(T(0));
-    by_lanes(n, [&](index_t i, int count) {
-        const Lanes<T> v = count == lanes ? load_lanes(x + i) : load_lanes(x + i, count, T(0));
-        total = each(v, total, [](Vec<T> a, Vec<T> b) { return fma(a, set1(T(0)), b); });
+    // (Four chains of vectors: an addition takes four cycles.)
+    constexpr int chains = Lanes<T>::count < 4 ? 4 / Lanes<T>::count : 1;
+    const auto add = [](Vec<T> a, Vec<T> b) { return fma(a, set1(T(0)), b); };
+    Lanes<T> totals[chains];
+    PYNN_UNROLL
+    for (int c = 0; c < chains; ++c) totals[c] = set_lanes(T(0));
+    index_t start = 0;
+    for (; start + chains * lanes <= n; start += chains * lanes) {
+        PYNN_UNROLL
+        for (int c = 0; c < chains; ++c) {
+            totals[c] = each(load_lanes(x + start + c * lanes), totals[c], add);
+        }
+    }
+    Lanes<T> total = totals[0];
+    PYNN_UNROLL
+    for (int c = 1; c < chains; ++c) total = total + totals[c];
+    by_lanes(n - start, [&](index_t i, int count) {
+        const T* const rest = x + start + i;
+        const Lanes<T> v = count == lanes ? load_lanes(rest) : load_lanes(rest, count, T(0));
+        total = each(v, total, add);
     });
     return tree_sum(total) == T(0);
 }
@@ -93,8 +109,20 @@ PYNN_INLINE void limit_vector(T most, T* x, index_t x_row, index_t m, Load load_
         const Vec<T> v = load_at(x + i * x_row);
         squares = fma(v, v, squares);
     }
-    const Vec<T> limit = set1(most), length = sqrt(squares);
-    const Vec<T> factor = select_less(limit, length, limit / length, set1(T(1)));
+    const Vec<T> limit = set1(most);
+    Vec<T> factor = limit / max(limit, sqrt(squares));
+    if (fold_max(squares) > Float<T>::most) {
+        // Squares of finite values overflow: the column's as parts of its largest do not. (A column
+        // with an infinity becomes NaN.)
+        Vec<T> largest = set1(T(1)), parts = set1(T(0));
+        for (index_t i = 0; i < m; ++i) largest = max(largest, abs(load_at(x + i * x_row)));
+        for (index_t i = 0; i < m; ++i) {
+            const Vec<T> v = load_at(x + i * x_row) / largest;
+            parts = fma(v, v, parts);
+        }
+        const Vec<T> of_parts = (limit / largest) / sqrt(parts);
+        factor = select_less(set1(Float<T>::most), squares, of_parts, factor);
+    }
     for (index_t i = 0; i < m; ++i) {
         store_at(x + i * x_row, load_at(x + i * x_row) * factor);
     }

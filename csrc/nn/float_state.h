@@ -7,6 +7,8 @@
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <cstdint>
+#else
+#include <cfenv>
 #endif
 
 namespace pynn {
@@ -48,6 +50,49 @@ private:
     UsualFloatState() {}
     ~UsualFloatState() {}
 #endif
+};
+
+// The flags that arithmetic leaves behind on this thread: of finite operands a result is infinite
+// or NaN only with an overflow, a division by zero or an invalid operation. The processor keeps
+// them at no cost, for vectors too. They may be raised where no result is bad; one look tells what
+// need not be looked at more closely.
+class OverflowFlags {
+public:
+    // Whether one was raised since the last call. (The register is written only then.)
+    static bool take() {
+#if defined(__x86_64__) || defined(_M_X64)
+        constexpr unsigned invalid = 1, by_zero = 4, overflow = 8;
+        constexpr unsigned mask = invalid | by_zero | overflow;
+        const unsigned state = _mm_getcsr();
+        if ((state & mask) == 0) return false;
+        _mm_setcsr(state & ~mask);
+        return true;
+#elif defined(__aarch64__) && !defined(_MSC_VER)
+        constexpr std::uint64_t invalid = 1, by_zero = 2, overflow = 4;
+        constexpr std::uint64_t mask = invalid | by_zero | overflow;
+        std::uint64_t state;
+        __asm__ __volatile__("mrs %0, fpsr" : "=r"(state) : : "memory");
+        if ((state & mask) == 0) return false;
+        __asm__ __volatile__("msr fpsr, %0" : : "r"(state & ~mask) : "memory");
+        return true;
+#else
+        constexpr int mask = FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW;
+        if (std::fetestexcept(mask) == 0) return false;
+        std::feclearexcept(mask);
+        return true;
+#endif
+    }
+
+    // False where nothing keeps them: some emulators (valgrind's) leave them out.
+    static bool are_kept() {
+        static const bool kept = [] {
+            take();
+            volatile double large = 1e300;
+            large = large * large;
+            return take();
+        }();
+        return kept;
+    }
 };
 
 }  // namespace pynn

@@ -182,16 +182,29 @@ std::unique_ptr<Loss<T>> make_loss(const LossSettings& s) {
     throw std::invalid_argument("unknown loss '" + s.name + "'");
 }
 
-double weight_of(const double* weights, const int64_t* order, index_t first, index_t count) {
-    double total = 0;
-    for (index_t i = first; i < first + count; ++i) total += weights[order ? order[i] : i];
-    return total;
+double WeightSum::of(double weight) const {
+    return exponent == 0 ? weight : std::ldexp(weight, -exponent);
 }
+double WeightSum::value() const { return std::ldexp(scaled, exponent); }
 
-int weight_exponent(double total) {
+WeightSum sum_weights(const double* weights, const int64_t* order, index_t first, index_t count) {
+    const auto sum_of = [&](auto taken) {
+        double total = 0;
+        for (index_t i = first; i < first + count; ++i)
+            total += taken(weights[order ? order[i] : i]);
+        return total;
+    };
     constexpr double far = 0x1p60;
-    const bool is_near = total >= 1 / far && total <= far;
-    return is_near || total <= 0 || !std::isfinite(total) ? 0 : std::ilogb(total);
+    double total = sum_of([](double weight) { return weight; });
+    if (total >= 1 / far && total <= far) return {total, 0};
+    if (total <= 0 || std::isnan(total)) return {total, 0};
+    int exponent = 0;
+    if (std::isinf(total)) {  // of finite weights, at most 2**63 of them
+        exponent = 64;
+        total = sum_of([](double weight) { return std::ldexp(weight, -64); });
+    }
+    const int further = std::ilogb(total);
+    return {std::ldexp(total, -further), exponent + further};
 }
 
 template class Loss<float>;

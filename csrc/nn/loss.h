@@ -61,13 +61,18 @@ protected:
 template <class T>
 std::unique_ptr<Loss<T>> make_loss(const LossSettings& settings);
 
-// The sum of weights in a fixed order, of samples order[first .. first + count) if there is an
-// order.
-double weight_of(const double* weights, const int64_t* order, index_t first, index_t count);
+// A sum of weights, times 2 to the power of minus `exponent`. Weights count by their ratios, and
+// float holds few of double's values: where a sum is far from 1, its weights are taken times the
+// same power, and else as they are (0).
+struct WeightSum {
+    double scaled = 0;
+    int exponent = 0;
 
-// Weights count by their ratios, and float holds few of double's values: where a mini-batch's total
-// is far from 1, its weights are taken times 2 to the power of minus this, and else as they are
-// (0).
-int weight_exponent(double total);
+    double of(double weight) const;  // as it is taken
+    double value() const;            // of the sum, which may overflow
+};
+
+// In a fixed order, of samples order[first .. first + count) if there is an order.
+WeightSum sum_weights(const double* weights, const int64_t* order, index_t first, index_t count);
 
 }  // namespace pynn

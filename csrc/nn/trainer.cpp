@@ -1,12 +1,14 @@
 #include "nn/trainer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <limits>
 
 #include "dispatch/dispatch.h"
 #include "nn/crowd.h"
+#include "nn/float_state.h"
 
 namespace pynn {
 namespace {
@@ -52,6 +54,16 @@ constexpr index_t clip_piece = 4096;
 double sum_in_order(const double* x, index_t n) {
     double total = 0;
     for (index_t i = 0; i < n; ++i) total += x[i];
+    return total;
+}
+
+template <class T>
+double small_squares(const T* x, index_t n, double factor) {
+    double total = 0;
+    for (index_t i = 0; i < n; ++i) {
+        const double small = static_cast<double>(x[i]) * factor;
+        total += small * small;
+    }
     return total;
 }
 
@@ -108,8 +120,8 @@ template <class T>
 typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, const int64_t* order,
                                                       index_t first, index_t rows,
                                                       const RowStage& stage) const {
-    const double weight = samples.weights ? weight_of(samples.weights, order, first, rows)
-                                          : static_cast<double>(rows);
+    const WeightSum weight = samples.weights ? sum_weights(samples.weights, order, first, rows)
+                                             : WeightSum{static_cast<double>(rows)};
     const RowSource targets = stage.targets({&samples.targets, order, first});
     if (sparse_) {
         const bool drops = network_.stages().front().layer > 0;
@@ -186,14 +198,12 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
         gather(*from.m, from.order, from.first + own.begin, rows, values);
         target.values = values;
     }
-    RowWeights<T> weights{batch.weight};
+    RowWeights<T> weights{batch.weight.scaled};
     if (samples.weights) {
-        const int exponent = weight_exponent(batch.weight);
-        weights.total = std::ldexp(batch.weight, -exponent);
         T* const values = weights_.data() + own.begin;
         for (index_t i = 0; i < rows; ++i) {
             const double weight = samples.weights[order ? order[at + i] : at + i];
-            values[i] = static_cast<T>(exponent ? std::ldexp(weight, -exponent) : weight);
+            values[i] = static_cast<T>(batch.weight.of(weight));
         }
         weights.weights = values;
     }
@@ -264,15 +274,62 @@ bool Trainer<T>::follow_clipped(MiniBatch batch, const Member& me, Update<T> upd
         squares_.data()[i] = kernels<T>().sum_squares(gradient + i * clip_piece, size(i));
     }
     me.wait();
-    const double length = std::sqrt(sum_in_order(squares_.data(), pieces));
-    if (!std::isfinite(length)) return false;
+    double length = std::sqrt(sum_in_order(squares_.data(), pieces)), limit = most;
+    if (!std::isfinite(length)) {
+        // The squares of finite values may overflow: those of so small a part of them do not.
+        constexpr double small = 0x1p-600;
+        me.wait();
+        for (index_t i = own.begin; i < own.end; ++i) {
+            squares_.data()[i] = small_squares(gradient + i * clip_piece, size(i), small);
+        }
+        me.wait();
+        length = std::sqrt(sum_in_order(squares_.data(), pieces));
+        limit *= small;
+        if (!std::isfinite(length)) return false;
+    }
     update.l1 = update.l2 = T(0);  // (They are in the gradient.)
     for (index_t i = own.begin; i < own.end; ++i) {
         T* const g = gradient + i * clip_piece;
-        if (length > most) kernels<T>().scale(static_cast<T>(most / length), g, g, size(i));
+        if (length > limit) kernels<T>().scale(static_cast<T>(limit / length), g, g, size(i));
         kernels<T>().update(update, g, i * clip_piece, size(i));
     }
     return true;
+}
+
+// A product with something infinite or NaN has no finite element, so these are the gradients whose
+// parameters must not follow them. (The first layer's x has been looked at.)
+template <class T>
+bool Trainer<T>::sources_are_finite(MiniBatch batch, const Member& me) {
+    const Range own = part(batch.rows, me.index, me.count);
+    if (own.size() == 0) return true;
+    const auto is_finite = [&](const T* rows, index_t n) {
+        return kernels<T>().all_finite(rows, own.size() * n);
+    };
+    const index_t lowest = network_.stages().front().layer;
+    for (const auto& stage : network_.stages()) {
+        const index_t l = stage.layer;
+        if (!is_finite(deltas(l, own.begin), network_.layer(l).outputs())) return false;
+        if (l > 0 && !(sparse_ && l == lowest) &&
+            !is_finite(outputs(l - 1, own.begin), network_.layer(l).inputs())) {
+            return false;
+        }
+    }
+    return true;
+}
+
+template <class T>
+bool Trainer<T>::parameters_are_finite(const Optimizer<T>& optimizer, const Member& me) const {
+    const Range own = part(network_.parameter_count(), me.index, me.count, 16);
+    return kernels<T>().all_finite(optimizer.w + own.begin, own.size());
+}
+
+template <class T>
+bool Trainer<T>::state_is_finite(const Optimizer<T>& optimizer, const Member& me) const {
+    const Range own = part(network_.parameter_count(), me.index, me.count, 16);
+    const auto is_finite = [&](const T* x) {
+        return !x || kernels<T>().all_finite(x + own.begin, own.size());
+    };
+    return is_finite(optimizer.w) && is_finite(optimizer.m) && is_finite(optimizer.v);
 }
 
 template <class T>
@@ -298,6 +355,14 @@ struct Trainer<T>::Common {
     bool ended = false;  // before the last step
     bool free = false;   // other threads have been, since `freed`
     Stopwatch freed{};
+
+    // What the threads found, for all of them behind the next barrier: the last step whose gradient
+    // or whose update may not be finite (-1: none), and what is not.
+    const bool flags_are_kept = OverflowFlags::are_kept();
+    std::atomic<index_t> suspect_gradient{-1}, suspect_update{-1};
+    std::atomic<bool> bad_parameters{false}, bad_gradient{false}, bad_update{false};
+
+    bool takes_flags() const { return OverflowFlags::take() || !flags_are_kept; }
 
     // By the first thread, before step `number`: whether all part here.
     bool parts(index_t number, int threads) {
@@ -358,6 +423,8 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
                                       next.size(), c.step_work / threads);
     }
     const Range own = part(batch.rows, index, threads);
+    const bool updates = c.optimizer.rule != Rule::copy;
+    if (updates && number == 0 && !parameters_are_finite(c.optimizer, me)) c.bad_parameters = true;
     scratch(me).place = {course.training, course.key,
                          course.first_step + static_cast<uint64_t>(number)};
     forward(batch, me);
@@ -367,6 +434,7 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     for (index_t i = pieces.begin; i < pieces.end; ++i) {
         penalties_.data()[i] = network_.penalty(i);
     }
+    if (updates && c.takes_flags()) c.suspect_gradient = number;
     me.wait();
     // What follows is the same for every thread: thread 0 wrote `leave` before the meeting and will
     // not until the next, and the sums have one order.
@@ -374,44 +442,70 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     const double rows = static_cast<double>(batch.rows);
     double loss = kernels<T>().sum(losses_.data(), batch.rows), penalty = 0, factor = 1;
     if (c.samples.weights) {
-        const double weight = std::ldexp(batch.weight, -weight_exponent(batch.weight));
+        const double weight = batch.weight.scaled;
         loss = weight > 0 ? loss / weight * rows : 0 * loss;
     }
-    if (course.penalty_by_weight) factor = batch.weight > 0 ? 1 / batch.weight : 0;
     if (c.penalty_pieces > 0) {
+        if (course.penalty_by_weight) {
+            const double weight = batch.weight.value();
+            factor = weight > 0 ? 1 / weight : 0;
+        }
         penalty = sum_in_order(penalties_.data(), c.penalty_pieces) * factor * rows;
         loss += penalty;
     }
     Update<T> update = c.optimizer.step(number);
     update.p = network_.parameters();
     update.l1 = update.l2 = static_cast<T>(factor);
-    bool finite = std::isfinite(loss);
-    if (finite) {
+    Failure failure = Failure::none;
+    if (!std::isfinite(loss)) {
+        failure = Failure::loss;
+    } else if (c.bad_parameters) {
+        failure = Failure::parameters;
+    } else if (!std::isfinite(update.rate) || !std::isfinite(update.keep)) {
+        failure = Failure::rate;
+    } else if (c.suspect_gradient == number) {
+        if (!sources_are_finite(batch, me)) c.bad_gradient = true;
+        me.wait();
+        if (c.bad_gradient) failure = Failure::gradient;
+    }
+    if (failure == Failure::none) {
         if (c.optimizer.clip_norm > 0) {
-            finite = follow_clipped(batch, me, update, c.optimizer.clip_norm);
+            if (!follow_clipped(batch, me, update, c.optimizer.clip_norm)) {
+                failure = Failure::gradient;
+            }
         } else {
             follow_gradients(batch, me, update);
         }
     }
-    if (!finite) {
+    if (failure == Failure::none) {
+        if (c.constrained) {
+            me.wait();
+            for (const auto& stage : network_.stages()) {
+                network_.layer(stage.layer).constrain(c.optimizer.w, index, threads);
+            }
+        }
+        if (updates && c.takes_flags()) c.suspect_update = number;
+        me.wait();
+        if (c.suspect_update == number) {
+            if (!state_is_finite(c.optimizer, me)) c.bad_update = true;
+            me.wait();
+            if (c.bad_update) failure = Failure::update;
+        }
+    }
+    if (failure != Failure::none) {
         if (index == 0) {
-            result.finite = false;
+            result.failure = failure;
             result.bad_loss = loss / rows;
+            if (failure == Failure::update) result.steps += 1;
             c.ended = true;
         }
         return false;
     }
-    me.wait();
-    if (c.constrained) {
-        for (const auto& stage : network_.stages()) {
-            network_.layer(stage.layer).constrain(c.optimizer.w, index, threads);
-        }
-        me.wait();
-    }
     if (index == 0) {
         if (update.rule == Rule::copy) {
             const T* const losses = losses_.data();
-            result.largest_loss = *std::max_element(losses, losses + batch.rows);
+            const double largest = *std::max_element(losses, losses + batch.rows);
+            result.largest_loss = std::ldexp(largest, batch.weight.exponent);
         }
         result.figures.loss += loss;
         result.figures.penalty += penalty;
@@ -485,6 +579,7 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
     const index_t batches = (count + batch_size - 1) / batch_size;
     const auto go_on = [&](int index, int threads) {
         const Member me{index, threads, common.barrier};
+        OverflowFlags::take();  // (those of before)
         index_t i = common.begin % batches;
         for (index_t epoch = common.begin / batches; epoch < course.epochs; ++epoch, i = 0) {
             const int64_t* const order = course.order ? course.order + epoch * count : nullptr;
@@ -560,8 +655,8 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
                                    network_.parts(block), worth_a_thread_in_training);
     prepare(block, !in_place<T>(samples.x, 0), wanted);
     const RowStage no_stage;
-    const double weight = samples.weights ? weight_of(samples.weights, nullptr, 0, count)
-                                          : static_cast<double>(count);
+    const WeightSum weight = samples.weights ? sum_weights(samples.weights, nullptr, 0, count)
+                                             : WeightSum{static_cast<double>(count)};
     Barrier barrier;
     run_team(wanted, [&](int index, int threads) {
         const Member me{index, threads, barrier};

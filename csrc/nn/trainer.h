@@ -38,15 +38,25 @@ struct EpochFigures {
     double seconds = 0;
 };
 
+// Why a mini-batch was the last one.
+enum class Failure : int {
+    none,
+    loss,        // not finite; as the next three: the mini-batch was not applied
+    gradient,    // not finite
+    parameters,  // not finite when the course began
+    rate,        // or the decay: out of the type's range
+    update       // applied, and parameters or moments are not finite since
+};
+
 struct CourseResult {
-    index_t epochs = 0;    // whole ones
-    EpochFigures figures;  // of the last one begun
-    index_t samples = 0;   // seen in it
-    index_t batches = 0;   // done in it
-    index_t steps = 0;     // done in all
-    bool finite = true;    // false: the loss of the next mini-batch was not, and it was not applied
-    double bad_loss = 0;
-    double largest_loss = 0;  // of a sample, times its weight; with Rule::copy only
+    index_t epochs = 0;               // whole ones
+    EpochFigures figures;             // of the last one begun
+    index_t samples = 0;              // seen in it
+    index_t batches = 0;              // done in it
+    index_t steps = 0;                // done in all
+    Failure failure = Failure::none;  // of the next mini-batch
+    double bad_loss = 0;              // its mean loss then
+    double largest_loss = 0;          // of a sample, times its weight; with Rule::copy only
 };
 
 template <class T>
@@ -75,7 +85,7 @@ private:
     struct MiniBatch {
         index_t first, rows;  // in the epoch's order
         const T* x;           // x_, or where the rows are; null for sparse samples
-        double weight;        // of all its samples
+        WeightSum weight;     // of all its samples
         RowSource x_from, targets_from;
         SparseBatch<T> sparse;
         index_t before;  // rows of the same mini-batch that come before these
@@ -98,7 +108,12 @@ private:
     void back(index_t lowest, MiniBatch batch, T* dx, const Member& me);
     // The thread's part of all layers' parameters follow their gradients.
     void follow_gradients(MiniBatch batch, const Member& me, const Update<T>& update);
-    // The same with the whole gradient's length limited; false if that is not finite.
+    // Whether what the thread's rows add to the gradients is finite.
+    bool sources_are_finite(MiniBatch batch, const Member& me);
+    // Whether the thread's part of the parameters is finite; with its part of the moments.
+    bool parameters_are_finite(const Optimizer<T>& optimizer, const Member& me) const;
+    bool state_is_finite(const Optimizer<T>& optimizer, const Member& me) const;
+    // The same with the whole gradient's length limited; false if the gradient is not finite.
     bool follow_clipped(MiniBatch batch, const Member& me, Update<T> update, double most);
     // The course's step `number`, on the samples from `first` on; false: it ends there.
     bool step(Common& common, const int64_t* order, index_t number, index_t first,

@@ -44,7 +44,9 @@ class TrainingResult(TypedDict):
     """What the core's training loop has done so far, or in all.
 
     ``epochs`` are whole ones; ``loss`` (a sum), ``samples`` and ``batches`` are of the last one
-    begun. ``largest_loss`` is that of a sample, times its weight, where gradients were computed.
+    begun. ``failure``: why the next mini-batch was the last ("loss", "gradient", "parameters" or
+    "rate": it was not applied; "update": it was, and the result is not finite). ``largest_loss`` is
+    that of a sample, times its weight, where gradients were computed.
     """
 
     epochs: int
@@ -52,5 +54,6 @@ class TrainingResult(TypedDict):
     samples: int
     batches: int
     finite: bool
+    failure: str
     bad_loss: float
     largest_loss: float

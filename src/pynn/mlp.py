@@ -30,6 +30,7 @@ from pynn.targets import (
     check_weights,
     class_weights,
     combined_weights,
+    near_one,
     predictions,
 )
 
@@ -578,7 +579,7 @@ class MLP:
         bad = self._bad_value(sample, np.array([row]), name, columns)
         if bad is not None:
             return bad
-        if all(np.isfinite(w).all() for w in (*self._weights, *self._biases)):
+        if self._weights_are_finite():
             return f"it overflows for row {row} of {name}: scale the inputs"
         return f"the weights have values that are not finite (seen in row {row} of {name})"
 
@@ -730,6 +731,9 @@ class MLP:
 
         count = len(data) if rows is None else len(rows)
         last = len(self._weights) - 1
+        weights_of_all = data.weights
+        if weights_of_all is not None:
+            weights_of_all = near_one(weights_of_all if rows is None else weights_of_all[rows])
         total, weight_total = 0.0, 0.0
         for metric in metrics.values():
             metric.start()
@@ -737,6 +741,7 @@ class MLP:
             if look is not None:
                 look()
             block: Any = slice(start, min(start + EVALUATION_ROWS, count))
+            weights = None if weights_of_all is None else weights_of_all[block]
             if rows is not None:
                 block = rows[block]
             samples = staging.rows_of(data.samples, block, self.dtype)
@@ -747,7 +752,6 @@ class MLP:
                 target = _intake.cast(target, self.dtype)
             if np.isnan(outputs).any() or (not data.targets.labels and np.isnan(target).any()):
                 raise self._nan_in_evaluation(data, block, outputs, target)
-            weights = None if data.weights is None else data.weights[block]
             if loss:
                 room = np.empty_like(outputs)
                 total += _core.loss_into(self._core_loss, outputs, target, weights, room)
@@ -967,14 +971,17 @@ class MLP:
         Raises
         ------
         FloatingPointError
-            If the loss or `X` is not finite; then the weights have not changed.
+            If the loss, the gradient, `X` or the weights are not finite: the weights have not
+            changed. Also if weights or moments overflow in the update itself; the message says
+            that they are lost.
         """
         refuse(unknown, MLP.train_on_batch, "MLP.train_on_batch()")
         data = self._check_data(X, y, sample_weight)
         chosen = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
         with self._trained_here():
             figures = np.empty((1, 3))
-            self._train(data, None, len(data), chosen._bind(self), figures)
+            bound = chosen._bind(self)
+            self._train(data, None, len(data), bound, figures, optimizer=chosen)
         self.optimizer, self._targets_1d = chosen, data.targets.flat
         return float(figures[0, 0]) / len(data)
 
@@ -1064,8 +1071,10 @@ class MLP:
         ValueError, TypeError
             If an argument does not fit; then nothing has changed.
         FloatingPointError
-            If a mini-batch's loss or inputs are not finite. That mini-batch was not applied. Also
-            if an output or a target is NaN in the evaluation after an epoch.
+            If a mini-batch's loss, gradient or inputs are not finite, or the weights are not when
+            it begins. That mini-batch was not applied. Also if weights or moments overflow in the
+            update itself, which the message says: those before are lost. Also if an output or a
+            target is NaN in the evaluation after an epoch.
         RuntimeError
             If another thread is training this network.
         KeyboardInterrupt
@@ -1222,12 +1231,14 @@ class MLP:
         report: Callable[[TrainingResult], None] | None = None,
         epoch: int | None = None,
         batch: int = 0,
+        optimizer: Optimizer | None = None,
     ) -> TrainingResult:
         """Go through the samples, once for each row of `figures`.
 
         Those are the loss's sum, the penalties' part of it and the seconds of each whole epoch;
         rows of others stay as they were. `order`: of the samples in one epoch after another.
-        `update` is the compiled optimiser. `epoch`, `batch`: the numbers of the first.
+        `update` is the compiled form of `optimizer`, by default the network's. `epoch`, `batch`:
+        the numbers of the first.
         """
         result: TrainingResult = self._core.train(
             data.samples if data.row_major is None else data.row_major,
@@ -1248,7 +1259,7 @@ class MLP:
                 order = order.reshape(len(figures), -1)[done]
             if epoch is not None:
                 epoch += done
-            raise self._not_finite(result, data, order, batch_size, epoch, batch)
+            raise self._not_finite(result, data, order, batch_size, epoch, batch, optimizer)
         return result
 
     def _not_finite(
@@ -1259,28 +1270,60 @@ class MLP:
         batch_size: int,
         epoch: int | None,
         first_batch: int = 0,
+        optimizer: Optimizer | None = None,
     ) -> FloatingPointError:
         done = result["batches"]
+        place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
+        targets = "" if LOSSES[self._loss.name].classes else " and the targets"
+        cure = f"try a smaller learning rate, or scale the inputs{targets}"
+        failure = result["failure"]
+        if failure == "update":
+            return self._lost(optimizer or self.optimizer, place, cure)
         piece = slice(done * batch_size, (done + 1) * batch_size)
         rows = np.arange(len(data))[piece] if order is None else order[piece]
-        place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
         X, y = data.names
         bad = self._bad_value(data.samples[rows], rows, X, data.columns)
         if bad is None:
             bad = self._bad_value(data.targets.values[rows], rows, y)
         if bad is not None:
             reason = bad
-        elif all(np.isfinite(w).all() for w in self._weights + self._biases):
-            reason = "training diverges: try a smaller learning rate, or scale the inputs" + (
-                "" if LOSSES[self._loss.name].classes else " and the targets"
-            )
+        elif not self._weights_are_finite():
+            reason = "the weights have values that are not finite: set others, or load a checkpoint"
         else:
-            reason = "the weights have values that are not finite"
-        loss = result["bad_loss"]
-        what = "the gradient is not finite" if np.isfinite(loss) else f"the loss is {loss}"
+            reason = f"training diverges: {cure}"
+        what = {
+            "loss": f"the loss is {result['bad_loss']}",
+            "parameters": "the weights are not finite",
+            "rate": f"the learning rate or the decay overflows {self.dtype}",
+        }.get(failure, "the gradient is not finite")
         return FloatingPointError(
             f"{what}{place}; {reason}. The weights are those before this mini-batch."
         )
+
+    def _lost(self, optimizer: Optimizer | None, place: str, cure: str) -> FloatingPointError:
+        """What to raise after an update that has left values that are not finite."""
+        state = None if optimizer is None else optimizer._states.get(self)
+        lost, update = [], ""
+        if not self._weights_are_finite():
+            lost.append("the weights")
+        if state is not None:
+            update = f", update {state.steps[0] - 1} of the optimizer (from 0)"
+            state.may_be_lost = True
+            if not state.is_finite():
+                lost.append("the optimizer's moments")
+        what = " and ".join(lost)
+        if lost == ["the optimizer's moments"]:
+            after = "the weights are those after it. Pass a new optimizer"
+        else:
+            after = "those before it are lost. Load a checkpoint, or set new weights"
+            if len(lost) == 2:
+                after += " and pass a new optimizer"
+        return FloatingPointError(
+            f"{what} overflowed in the update{place}{update}; {after}, and {cure}."
+        )
+
+    def _weights_are_finite(self) -> bool:
+        return all(np.isfinite(w).all() for w in (*self._weights, *self._biases))
 
     def summary(self) -> Summary:
         """Describe the layers: shapes, parameters, memory.

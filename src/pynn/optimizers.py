@@ -73,14 +73,32 @@ class State:
     steps : ndarray of int64, shape (1,)
     m, v : ndarray or None
         As long as the network's parameters.
+    may_be_lost : bool
+        Whether moments may be infinite or NaN: they come from elsewhere, or from an update that
+        overflowed.
     """
 
     def __init__(self, steps: Array, m: Array | None = None, v: Array | None = None) -> None:
         self.steps, self.m, self.v = steps, m, v
+        self.may_be_lost = True
+
+    def is_finite(self) -> bool:
+        """Whether the moments are, looked at in pieces that stay in the cache."""
+        piece = 2**16
+        return all(
+            np.isfinite(array[i : i + piece]).all()
+            for array in (self.m, self.v)
+            if array is not None
+            for i in range(0, len(array), piece)
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"steps": self.steps, "m": self.m, "v": self.v}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, array in state.items():
             self.__dict__[name] = None if array is None else own_array(array)
+        self.may_be_lost = True
 
 
 def _lock() -> Any:
@@ -228,6 +246,13 @@ class Optimizer(ABC):
         if rule.v and rule.epsilon < np.finfo(net.dtype).tiny:
             raise ValueError(f"epsilon {rule.epsilon:g} is out of range for {net.dtype}")
         state = self._state_of(net, rule)
+        if state.may_be_lost:
+            if not state.is_finite():
+                raise FloatingPointError(
+                    "the optimizer's moments of this network are not finite, after an update that "
+                    "overflowed: pass a new optimizer, or load a checkpoint"
+                )
+            state.may_be_lost = False
         further = {"clip_norm": rule.clip_norm} if rule.clip_norm else {}
         make: Callable[..., Any] = (
             _core.optimizer_F32 if net.dtype == np.float32 else _core.optimizer_F64
@@ -254,6 +279,7 @@ class Optimizer(ABC):
             new = state is None
             if state is None:
                 state = State(np.zeros(1, np.int64))
+                state.may_be_lost = False  # (its moments begin at 0)
             if rule.m and state.m is None:
                 state.m = np.zeros_like(net._parameters)
             if rule.v and state.v is None:

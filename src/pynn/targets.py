@@ -306,8 +306,6 @@ def _shape(x: Any) -> tuple[int, ...]:
 def check_weights(weights: Any, rows: int, name: str) -> Array | None:
     """Check weights of samples: not negative, finite, and not all 0.
 
-    Very large and very small ones are scaled by a power of two, which changes no result.
-
     Parameters
     ----------
     weights : array_like of shape (rows,) or None
@@ -348,7 +346,7 @@ def check_weights(weights: Any, rows: int, name: str) -> Array | None:
         )
     if not result.any():
         raise ValueError(f"{name} is 0 everywhere")
-    return _near_one(result)
+    return result
 
 
 def combined_weights(weights: Array, factors: Array) -> Array:
@@ -363,12 +361,30 @@ def combined_weights(weights: Array, factors: Array) -> Array:
     -------
     ndarray of float64
     """
-    with np.errstate(under="ignore"):
-        return _near_one(weights * factors)
+    with np.errstate(over="ignore", under="ignore"):
+        product = weights * factors
+        counted = product[(weights > 0) & (factors > 0)]
+        if not counted.size or (
+            counted.max() < np.inf and counted.min() >= np.finfo(np.float64).tiny
+        ):
+            return product
+        return near_one(weights) * near_one(factors)
 
 
-def _near_one(weights: Array) -> Array:
-    """Weights in the range of float32, by a power of two: only their ratios count."""
+def near_one(weights: Array) -> Array:
+    """Scale weights into the range of float32, by a power of two.
+
+    Only the ratios count in a mean, and those far below the largest do not show.
+
+    Parameters
+    ----------
+    weights : ndarray of float64
+
+    Returns
+    -------
+    ndarray of float64
+        `weights` itself where the largest is near 1.
+    """
     largest = float(weights.max(initial=0.0))
     if largest == 0 or 2.0**-60 <= largest <= 2.0**60:
         return weights
@@ -457,7 +473,7 @@ def class_weights(
                 f"class_weight has the key {key}, expected classes from 0 to {count - 1}"
             )
         weights[key] = _checks.number(value, f"class_weight[{key}]", low=0.0, open_low=False)
-    return _near_one(weights[labels])
+    return weights[labels]
 
 
 def held_out_count(fraction: float, rows: int) -> int:
