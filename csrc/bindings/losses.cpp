@@ -22,8 +22,9 @@ double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::
         const index_t m = outputs.shape(0), n = outputs.shape(1);
         const T* const z = contiguous<T>(outputs, "outputs");
         Target<T> t;
+        const int64_t* given_labels = nullptr;
         if (py::isinstance<py::array_t<int64_t>>(target)) {
-            t.labels = vector_of<int64_t>(target, m, "labels");
+            given_labels = vector_of<int64_t>(target, m, "labels");
         } else {
             require(target.size() == m * n, "expected targets of the outputs' shape");
             t.values = contiguous<T>(target, "target");
@@ -38,6 +39,16 @@ double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::
         double sum = 0;
         without_gil(operations_per_element * static_cast<double>(m) * static_cast<double>(n), [&] {
             Buffer<T> losses, room, own_weights;
+            Buffer<int64_t> own_labels;
+            if (given_labels) {
+                int64_t* const labels = own_labels.reserve(m);
+                const index_t classes = loss->classes(n);
+                if (!read_labels(given_labels, nullptr, 0, m, classes, labels)) {
+                    const index_t row = find_bad_label(labels, m, classes);
+                    throw py::value_error(bad_label("target", labels[row], row, classes));
+                }
+                t.labels = labels;
+            }
             RowWeights<T> w{static_cast<double>(m)};
             if (of_rows) {
                 w.total = weight_of(of_rows, nullptr, 0, m);

@@ -66,7 +66,7 @@ public:
         UsualFloatState usual;
         py::gil_scoped_release release;
         if (sparse) {
-            network_.forward(*sparse, layers, predictions, result);
+            refuse_changed(network_.forward(*sparse, layers, predictions, result), classes());
         } else {
             network_.forward(m, layers, predictions, result);
         }
@@ -86,7 +86,7 @@ public:
         const Busy busy(busy_);
         UsualFloatState usual;
         py::gil_scoped_release release;
-        trainer_.predict_in_training(samples, place, result);
+        refuse_changed(trainer_.predict_in_training(samples, place, result), classes());
     }
 
     // `self` is this object in Python, which the builtin keeps alive.
@@ -103,7 +103,10 @@ public:
         Course course;
         course.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
         take_noise(noise, course);
-        return dict_of(run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none()));
+        const CourseResult result =
+            run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none());
+        refuse_changed(result.changed, classes());
+        return dict_of(result);
     }
 
     // `figures` has a row for each epoch to be trained: its loss's and its penalties' sums and its
@@ -132,6 +135,9 @@ public:
         *optimizer.steps += result.steps;
         *steps += static_cast<uint64_t>(result.steps);
         if (failure) std::rethrow_exception(failure);
+        refuse_changed(result.changed, classes(),
+                       result.changed.applied ? " The weights are those after a step on such data."
+                                              : " The weights are those before this mini-batch.");
         return dict_of(result);
     }
 
@@ -189,6 +195,8 @@ private:
         return layers;
     }
 
+    index_t classes() const { return network_.loss().classes(network_.outputs()); }
+
     // Where random layers are in their streams; without `noise` they let everything pass.
     static Place place_of(const std::optional<py::array>& noise) {
         if (!noise) return {};
@@ -226,13 +234,14 @@ private:
         require(!samples.sparse, "the gradient of a sparse X is dense: pass X.toarray()");
         require(samples.x.rows >= 1, "there are no samples");
         require(dx.size() == samples.x.rows * network_.inputs(), "dx has the wrong size");
-        check_labels(samples, nullptr, samples.x.rows, network_.outputs());
+        check_labels(samples, nullptr, samples.x.rows, classes());
         T* const to = writable<T>(dx, "dx");
         const Place place = place_of(noise);
         Busy busy(busy_);
         UsualFloatState usual;
         py::gil_scoped_release release;
-        trainer_.differentiate_inputs(samples, dout, to, gradient, place);
+        refuse_changed(trainer_.differentiate_inputs(samples, dout, to, gradient, place),
+                       classes());
     }
 
     // The caller is `Busy`. What `report` raised, if that ended it, goes to `failure`.
@@ -256,7 +265,7 @@ private:
             }
         }
         require(course.count >= 1, "there are no samples");
-        check_labels(samples, course.order, all, network_.outputs());
+        check_labels(samples, course.order, all, classes());
         if (samples.sparse) check_sparse(*samples.sparse, course.order, all);
 
         UsualFloatState usual;

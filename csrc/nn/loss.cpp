@@ -46,6 +46,7 @@ template <class T>
 class SoftmaxCrossEntropy final : public CrossEntropy<T> {
 public:
     using CrossEntropy<T>::CrossEntropy;
+    index_t classes(index_t outputs) const override { return outputs; }
     void predict(T* outputs, index_t rows, index_t n) const override {
         kernels<T>().softmax(outputs, outputs, rows, n);
     }
@@ -180,6 +181,24 @@ std::unique_ptr<Loss<T>> make_loss(const LossSettings& s) {
     if (s.name == "pinball") return over_outputs(k.pinball, 1, true);
     if (s.name == "poisson") return std::make_unique<Poisson<T>>(s.of_mean);
     throw std::invalid_argument("unknown loss '" + s.name + "'");
+}
+
+bool read_labels(const int64_t* labels, const int64_t* order, index_t first, index_t count,
+                 index_t classes, int64_t* copies) {
+    bool fit = true;
+    for (index_t i = 0; i < count; ++i) {
+        const int64_t label = labels[order ? order[first + i] : first + i];
+        copies[i] = label;
+        fit &= label >= 0 && label < classes;
+    }
+    return fit;
+}
+
+index_t find_bad_label(const int64_t* labels, index_t count, index_t classes) {
+    const int64_t* const end = labels + count;
+    const int64_t* const found =
+        std::find_if(labels, end, [=](int64_t label) { return label < 0 || label >= classes; });
+    return found == end ? -1 : found - labels;
 }
 
 double weight_of(const double* weights, const int64_t* order, index_t first, index_t count) {

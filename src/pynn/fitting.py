@@ -168,6 +168,8 @@ class Arrays(Source):
         else:
             return self._rows
         drawn = np.ascontiguousarray(drawn, dtype=np.int64)
+        if type(rng) is not np.random.Generator:
+            drawn = drawn.copy()  # (Another class may keep its array, and write into it.)
         return drawn if self._rows is None else self._rows[drawn]
 
     def _stage(self, run: Run) -> None:

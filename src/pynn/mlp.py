@@ -742,7 +742,7 @@ class MLP:
             samples = staging.rows_of(data.samples, block, self.dtype)
             outputs = np.empty((len(samples), self.layer_sizes[-1]), self.dtype)
             self._core.forward(samples, last, False, outputs)
-            target = data.targets.rows(block)
+            target = data.targets.rows(block, self.layer_sizes[-1], data.names[1])
             if not data.targets.labels:
                 target = _intake.cast(target, self.dtype)
             if np.isnan(outputs).any() or (not data.targets.labels and np.isnan(target).any()):
