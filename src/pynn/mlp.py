@@ -1267,7 +1267,7 @@ class MLP:
         X, y = data.names
         bad = self._bad_value(data.samples[rows], rows, X, data.columns)
         if bad is None:
-            bad = self._bad_value(data.targets.values[rows], rows, y)
+            bad = self._bad_value(data.targets.values[rows], rows, y) or _bad_weight(data, rows)
         if bad is not None:
             reason = bad
         elif all(np.isfinite(w).all() for w in self._weights + self._biases):
@@ -1462,6 +1462,18 @@ def _first_not_finite(array: Array | CsrRows, dtype: np.dtype[Any]) -> tuple[int
         row = int(np.searchsorted(array.indptr, position, "right")) - 1
         return row, int(array.indices[position]), array.data[position]
     return int(at[0]), int(at[1]), values[tuple(at)]
+
+
+def _bad_weight(data: Data, rows: Array) -> str | None:
+    """Where some rows have a weight that was changed to none, if they do."""
+    if data.weights is None:
+        return None
+    weights = data.weights[rows]
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if not bad.any():
+        return None
+    at = int(bad.argmax())
+    return f"sample_weight is {weights[at]} in row {rows[at]}, expected a finite one of at least 0"
 
 
 def _refuse_sparse(X: Any) -> None:

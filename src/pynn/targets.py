@@ -85,9 +85,10 @@ def _owners(*arrays: Array | CsrRows | None) -> Iterator[Array]:
         if isinstance(array, CsrRows):
             yield from _owners(array.indptr, array.indices, array.data)
         elif array is not None:
-            while isinstance(array.base, np.ndarray):
-                array = array.base
-            yield array
+            owner = array
+            while isinstance(owner.base, np.ndarray):
+                owner = owner.base
+            yield owner
 
 
 def check_targets(
