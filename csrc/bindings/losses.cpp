@@ -37,7 +37,15 @@ double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::
             "expected a quantile for each output");
         const std::unique_ptr<Loss<T>> loss = make_loss<T>(settings);
         double sum = 0;
-        without_gil(operations_per_element * static_cast<double>(m) * static_cast<double>(n), [&] {
+        const double operations =
+            operations_per_element * static_cast<double>(m) * static_cast<double>(n);
+        Pins pins;
+        if (operations > worth_a_release) {
+            pins.add(outputs.ptr());
+            pins.add(target.ptr());
+            if (weights) pins.add(weights->ptr());
+        }
+        without_gil(operations, [&] {
             Buffer<T> losses, room, own_weights;
             Buffer<int64_t> own_labels;
             if (given_labels) {

@@ -63,6 +63,7 @@ public:
                 "out has the wrong shape");
         if (sparse) check_sparse(*sparse, nullptr, sparse->rows);
         T* const result = writable<T>(out, "out");
+        const Pins pins = pins_of(x, nullptr, std::nullopt);
         UsualFloatState usual;
         py::gil_scoped_release release;
         if (sparse) {
@@ -84,6 +85,7 @@ public:
         T* const result = writable<T>(out, "out");
         const Place place = place_of(noise);
         const Busy busy(busy_);
+        const Pins pins = pins_of(x, nullptr, std::nullopt);
         UsualFloatState usual;
         py::gil_scoped_release release;
         refuse_changed(trainer_.predict_in_training(samples, place, result), classes());
@@ -152,6 +154,7 @@ public:
             require(gradient->size() == network_.parameter_count(), "gradient has the wrong size");
             copy = Optimizer<T>{Rule::copy, writable<T>(*gradient, "gradient")};
         }
+        const Pins pins = pins_of(x, &dout, std::nullopt);
         differentiate(samples, contiguous<T>(dout, "dout"), dx, copy ? &*copy : nullptr, noise);
     }
 
@@ -159,6 +162,7 @@ public:
     void input_gradient(const py::array& x, const py::array& y, bool labels,
                         const std::optional<py::array>& weights, py::array dx,
                         const std::optional<py::array>& noise) {
+        const Pins pins = pins_of(x, &y, weights);
         differentiate(samples_of(x, y, labels, weights, network_.inputs(), network_.outputs()),
                       nullptr, dx, nullptr, noise);
     }
@@ -267,6 +271,7 @@ private:
         require(course.count >= 1, "there are no samples");
         check_labels(samples, course.order, all, classes());
         if (samples.sparse) check_sparse(*samples.sparse, course.order, all);
+        const Pins pins = pins_of(x, &y, weights);
 
         UsualFloatState usual;
         py::gil_scoped_release release;

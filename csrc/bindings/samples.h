@@ -73,6 +73,7 @@ public:
         for (const py::array* a : {&starts_, &columns_, &values_}) {
             require(a->ndim() == 1 && PyArray_ISCARRAY_RO(as_array(a->ptr())),
                     "the arrays of a sparse matrix must be contiguous vectors");
+            pins_.add(a->ptr());
         }
         require(starts_.size() >= 1 && columns_.size() == values_.size(),
                 "the arrays of a sparse matrix differ in length");
@@ -98,6 +99,7 @@ private:
         return type == DType::i64;
     }
     py::array starts_, columns_, values_;
+    Pins pins_;
     CsrMatrix csr_;
 };
 
@@ -133,6 +135,15 @@ inline Matrix x_of(const py::object& x, index_t inputs, const CsrMatrix*& sparse
     shape.rows = sparse->rows;
     shape.columns = inputs;
     return shape;
+}
+
+inline Pins pins_of(const py::object& x, const py::array* y,
+                    const std::optional<py::array>& weights) {
+    Pins pins;
+    if (PyArray_Check(x.ptr())) pins.add(x.ptr());
+    if (y) pins.add(y->ptr());
+    if (weights) pins.add(weights->ptr());
+    return pins;
 }
 
 // y: labels or values; weights: one a sample, or none.

@@ -185,13 +185,19 @@ std::unique_ptr<Loss<T>> make_loss(const LossSettings& s) {
 
 bool read_labels(const int64_t* labels, const int64_t* order, index_t first, index_t count,
                  index_t classes, int64_t* copies) {
-    bool fit = true;
-    for (index_t i = 0; i < count; ++i) {
-        const int64_t label = labels[order ? order[first + i] : first + i];
+    // (The sign of the label or of what is left to the last class.)
+    uint64_t signs = 0;
+    const uint64_t last = static_cast<uint64_t>(classes - 1);
+    const auto take = [&](index_t i, int64_t label) {
         copies[i] = label;
-        fit &= label >= 0 && label < classes;
+        signs |= static_cast<uint64_t>(label) | (last - static_cast<uint64_t>(label));
+    };
+    if (order) {
+        for (index_t i = 0; i < count; ++i) take(i, labels[order[first + i]]);
+    } else {
+        for (index_t i = 0; i < count; ++i) take(i, labels[first + i]);
     }
-    return fit;
+    return signs >> 63 == 0;
 }
 
 index_t find_bad_label(const int64_t* labels, index_t count, index_t classes) {

@@ -731,6 +731,7 @@ class MLP:
         count = len(data) if rows is None else len(rows)
         last = len(self._weights) - 1
         total, weight_total = 0.0, 0.0
+        pinned = data.pinned()
         for metric in metrics.values():
             metric.start()
         for start in range(0, count, EVALUATION_ROWS):
@@ -758,6 +759,7 @@ class MLP:
                     raise self._nan_in_evaluation(data, block, outputs, target)
                 for metric in metrics.values():
                     metric.update(outputs, target, data.targets.labels, weights)
+        del pinned
         figures = {"loss": total / weight_total if weight_total else np.nan} if loss else {}
         return figures | {name: metric.result() for name, metric in metrics.items()}
 

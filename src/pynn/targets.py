@@ -72,19 +72,23 @@ class Data:
         self.names = names  # of samples and targets, for messages
         self.columns = columns  # the labels of a table's columns, for messages
         self.row_major: Array | None = None  # a copy of the samples that is read faster (staging)
-        # NumPy refuses to resize an array in place that a weak reference points to.
-        self._owners = [ref(owner) for owner in _owners(samples, targets.values, weights)]
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def pinned(self) -> list[ref[Array]]:
+        """Weak references to the arrays whose memory is read.
+
+        NumPy refuses to resize an array in place while one exists. (The core makes its own, which
+        do not outlast a call.)
+        """
+        return [*map(ref, _owners(self.samples, self.targets.values, self.weights))]
 
 
 def _owners(*arrays: Array | CsrRows | None) -> Iterator[Array]:
     """The arrays whose memory these are read from."""
     for array in arrays:
-        if isinstance(array, CsrRows):
-            yield from _owners(array.indptr, array.indices, array.data)
-        elif array is not None:
+        if isinstance(array, np.ndarray):  # (A sparse matrix has its own.)
             owner = array
             while isinstance(owner.base, np.ndarray):
                 owner = owner.base

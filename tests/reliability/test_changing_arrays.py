@@ -99,17 +99,15 @@ print(flush=True)
 for i in range(10**9):
     y[:] = [10**6, -(10**6)][i % 2]
     y[:] = good
-    time.sleep(1e-4 * (i % 3))
 '''
 np.save("y.npy", y)
 y = np.load("y.npy", mmap_mode="r")
 other = subprocess.Popen([sys.executable, "-c", writer, "y.npy"], stdout=subprocess.PIPE)
 other.stdout.readline()
 try:
-    print(outcomes(lambda: net.fit(X, y, epochs=2, batch_size=256)),
-          outcomes(lambda: net.evaluate(X, y)),
-          outcomes(lambda: net.gradients(X, y)),
-          outcomes(lambda: pynn.softmax_cross_entropy(outputs, y)))
+    for call in (lambda: net.fit(X, y, epochs=2, batch_size=256), lambda: net.evaluate(X, y),
+                 lambda: net.gradients(X, y), lambda: pynn.softmax_cross_entropy(outputs, y)):
+        print(outcomes(call), flush=True)
 finally:
     other.kill()
     other.wait()
@@ -117,7 +115,8 @@ finally:
 
 
 def test_another_process_that_writes_labels(tmp_path):
-    assert run_python(START + LABELS + ANOTHER_PROCESS, tmp_path, 1, 3)
+    done = run_python(START + LABELS + ANOTHER_PROCESS, tmp_path, 1, 3)
+    assert len(done.splitlines()) == 4
 
 
 SPARSE = """
@@ -325,6 +324,46 @@ except ValueError as error:
 @pytest.mark.parametrize("array", ["X", "y", "w"])
 def test_arrays_of_a_fit_cannot_be_resized(array, tmp_path):
     assert "cannot resize an array" in run_python(RESIZE, tmp_path, array)
+
+
+# Another thread may resize an array while the core reads it without the GIL.
+RESIZE_THREAD = """
+sys.setswitchinterval(0.005)
+n = 10**6
+net = pynn.MLP([8, 16, 3], seed=0)
+made, refused, stop = [], 0, threading.Event()
+
+def resize():
+    global refused
+    while not stop.is_set():
+        for array in made:
+            try:
+                array.resize((0,) * array.ndim, refcheck=False)
+            except ValueError as error:
+                refused += "cannot resize" in str(error)
+        time.sleep(1e-3)
+
+thread = threading.Thread(target=resize)
+thread.start()
+try:
+    for call in (net, net.hidden, lambda X, y: net.gradients(X, y), lambda X, y: net.score(X, y),
+                 lambda X, y: net.train_on_batch(X, y),
+                 lambda z, y: pynn.softmax_cross_entropy(z, y)):
+        arrays = np.zeros((n, 8), "f4"), np.zeros(n, int)
+        made[:] = arrays
+        try:
+            call(*(arrays if call not in (net, net.hidden) else arrays[:1]))
+        except ValueError:
+            pass  # (resized before the call has taken it)
+finally:
+    stop.set()
+    thread.join()
+print(refused)
+"""
+
+
+def test_a_thread_that_resizes(tmp_path):
+    assert int(run_python(START + RESIZE_THREAD, tmp_path)) > 0
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
