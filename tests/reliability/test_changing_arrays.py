@@ -123,8 +123,11 @@ SPARSE = """
 from scipy import sparse
 pynn.set_num_threads(int(sys.argv[1]))
 rows, columns = 3000, int(sys.argv[3])
-X = sparse.random(rows, columns, 0.01, "csr", np.float32, random_state=0)
-X.indices, X.indptr = X.indices.astype(sys.argv[2]), X.indptr.astype(sys.argv[2])
+stored = columns // 100
+indices = np.arange(0, columns, 100) + rng.integers(100, size=(rows, stored))
+X = sparse.csr_matrix((rows, columns), dtype="f4")
+X.indices, X.data = indices.ravel().astype(sys.argv[2]), rng.random(indices.size, "f4")
+X.indptr = np.arange(0, indices.size + 1, stored, sys.argv[2])
 assert X.has_canonical_format
 y = rng.integers(3, size=rows)
 net = pynn.MLP([columns, 8, 3], seed=0, dropout=0.1)
