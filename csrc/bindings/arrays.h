@@ -96,6 +96,23 @@ inline bool same_type(const py::array& a, const py::array& b) {
     return PyArray_TYPE(as_array(a.ptr())) == PyArray_TYPE(as_array(b.ptr()));
 }
 
+// Keeps arrays' memory where it is while a call reads it without the GIL: NumPy refuses to resize
+// an array in place that a weak reference points to. (A view has none: its owner is held.)
+class Pins {
+public:
+    void add(PyObject* array) {
+        PyObject* base;
+        while ((base = PyArray_BASE(as_array(array))) && PyArray_Check(base)) array = base;
+        PyObject* const made = PyWeakref_NewRef(array, nullptr);
+        if (!made) throw py::error_already_set();
+        references_[count_++] = py::reinterpret_steal<py::object>(made);
+    }
+
+private:
+    py::object references_[3];
+    int count_ = 0;
+};
+
 // The Python layer prepares operands; these say so if it did not.
 inline void require(bool condition, const char* message) {
     if (!condition) throw py::value_error(message);

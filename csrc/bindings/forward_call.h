@@ -45,9 +45,11 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
         ndim == 2 ? PyArray_STRIDE(x, 0) : network.inputs() * static_cast<index_t>(sizeof(T));
     m.column_stride = PyArray_STRIDE(x, ndim - 1);
     T* const to = static_cast<T*>(PyArray_DATA(as_array(out)));
+    const double operations = network.forward_operations() * static_cast<double>(m.rows);
     try {
-        without_gil(network.forward_operations() * static_cast<double>(m.rows),
-                    [&] { network.forward(m, network.layer_count(), true, to); });
+        Pins pins;
+        if (operations > worth_a_release) pins.add(args[0]);
+        without_gil(operations, [&] { network.forward(m, network.layer_count(), true, to); });
     } catch (...) {
         pass_on_exception();
         return nullptr;

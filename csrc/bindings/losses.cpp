@@ -22,8 +22,9 @@ double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::
         const index_t m = outputs.shape(0), n = outputs.shape(1);
         const T* const z = contiguous<T>(outputs, "outputs");
         Target<T> t;
+        const int64_t* given_labels = nullptr;
         if (py::isinstance<py::array_t<int64_t>>(target)) {
-            t.labels = vector_of<int64_t>(target, m, "labels");
+            given_labels = vector_of<int64_t>(target, m, "labels");
         } else {
             require(target.size() == m * n, "expected targets of the outputs' shape");
             t.values = contiguous<T>(target, "target");
@@ -36,8 +37,26 @@ double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::
             "expected a quantile for each output");
         const std::unique_ptr<Loss<T>> loss = make_loss<T>(settings);
         double sum = 0;
-        without_gil(operations_per_element * static_cast<double>(m) * static_cast<double>(n), [&] {
+        const double operations =
+            operations_per_element * static_cast<double>(m) * static_cast<double>(n);
+        Pins pins;
+        if (operations > worth_a_release) {
+            pins.add(outputs.ptr());
+            pins.add(target.ptr());
+            if (weights) pins.add(weights->ptr());
+        }
+        without_gil(operations, [&] {
             Buffer<T> losses, room, own_weights;
+            Buffer<int64_t> own_labels;
+            if (given_labels) {
+                int64_t* const labels = own_labels.reserve(m);
+                const index_t classes = loss->classes(n);
+                if (!read_labels(given_labels, nullptr, 0, m, classes, labels)) {
+                    const index_t row = find_bad_label(labels, m, classes);
+                    throw py::value_error(bad_label("target", labels[row], row, classes));
+                }
+                t.labels = labels;
+            }
             RowWeights<T> w{static_cast<double>(m)};
             if (of_rows) {
                 w.total = sum_weights(of_rows, nullptr, 0, m).value();

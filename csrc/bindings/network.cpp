@@ -63,10 +63,11 @@ public:
                 "out has the wrong shape");
         if (sparse) check_sparse(*sparse, nullptr, sparse->rows);
         T* const result = writable<T>(out, "out");
+        const Pins pins = pins_of(x, nullptr, std::nullopt);
         UsualFloatState usual;
         py::gil_scoped_release release;
         if (sparse) {
-            network_.forward(*sparse, layers, predictions, result);
+            refuse_changed(network_.forward(*sparse, layers, predictions, result), classes());
         } else {
             network_.forward(m, layers, predictions, result);
         }
@@ -84,9 +85,10 @@ public:
         T* const result = writable<T>(out, "out");
         const Place place = place_of(noise);
         const Busy busy(busy_);
+        const Pins pins = pins_of(x, nullptr, std::nullopt);
         UsualFloatState usual;
         py::gil_scoped_release release;
-        trainer_.predict_in_training(samples, place, result);
+        refuse_changed(trainer_.predict_in_training(samples, place, result), classes());
     }
 
     // `self` is this object in Python, which the builtin keeps alive.
@@ -103,7 +105,10 @@ public:
         Course course;
         course.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
         take_noise(noise, course);
-        return dict_of(run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none()));
+        const CourseResult result =
+            run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none());
+        refuse_changed(result.changed, classes());
+        return dict_of(result);
     }
 
     // `figures` has a row for each epoch to be trained: its loss's and its penalties' sums and its
@@ -132,6 +137,9 @@ public:
         *optimizer.steps += result.steps;
         *steps += static_cast<uint64_t>(result.steps);
         if (failure) std::rethrow_exception(failure);
+        refuse_changed(result.changed, classes(),
+                       result.changed.applied ? " The weights are those after a step on such data."
+                                              : " The weights are those before this mini-batch.");
         return dict_of(result);
     }
 
@@ -146,6 +154,7 @@ public:
             require(gradient->size() == network_.parameter_count(), "gradient has the wrong size");
             copy = Optimizer<T>{Rule::copy, writable<T>(*gradient, "gradient")};
         }
+        const Pins pins = pins_of(x, &dout, std::nullopt);
         differentiate(samples, contiguous<T>(dout, "dout"), dx, copy ? &*copy : nullptr, noise);
     }
 
@@ -153,6 +162,7 @@ public:
     void input_gradient(const py::array& x, const py::array& y, bool labels,
                         const std::optional<py::array>& weights, py::array dx,
                         const std::optional<py::array>& noise) {
+        const Pins pins = pins_of(x, &y, weights);
         differentiate(samples_of(x, y, labels, weights, network_.inputs(), network_.outputs()),
                       nullptr, dx, nullptr, noise);
     }
@@ -188,6 +198,8 @@ private:
         }
         return layers;
     }
+
+    index_t classes() const { return network_.loss().classes(network_.outputs()); }
 
     // Where random layers are in their streams; without `noise` they let everything pass.
     static Place place_of(const std::optional<py::array>& noise) {
@@ -226,13 +238,14 @@ private:
         require(!samples.sparse, "the gradient of a sparse X is dense: pass X.toarray()");
         require(samples.x.rows >= 1, "there are no samples");
         require(dx.size() == samples.x.rows * network_.inputs(), "dx has the wrong size");
-        check_labels(samples, nullptr, samples.x.rows, network_.outputs());
+        check_labels(samples, nullptr, samples.x.rows, classes());
         T* const to = writable<T>(dx, "dx");
         const Place place = place_of(noise);
         Busy busy(busy_);
         UsualFloatState usual;
         py::gil_scoped_release release;
-        trainer_.differentiate_inputs(samples, dout, to, gradient, place);
+        refuse_changed(trainer_.differentiate_inputs(samples, dout, to, gradient, place),
+                       classes());
     }
 
     // The caller is `Busy`. What `report` raised, if that ended it, goes to `failure`.
@@ -256,8 +269,9 @@ private:
             }
         }
         require(course.count >= 1, "there are no samples");
-        check_labels(samples, course.order, all, network_.outputs());
+        check_labels(samples, course.order, all, classes());
         if (samples.sparse) check_sparse(*samples.sparse, course.order, all);
+        const Pins pins = pins_of(x, &y, weights);
 
         UsualFloatState usual;
         py::gil_scoped_release release;

@@ -73,6 +73,7 @@ public:
         for (const py::array* a : {&starts_, &columns_, &values_}) {
             require(a->ndim() == 1 && PyArray_ISCARRAY_RO(as_array(a->ptr())),
                     "the arrays of a sparse matrix must be contiguous vectors");
+            pins_.add(a->ptr());
         }
         require(starts_.size() >= 1 && columns_.size() == values_.size(),
                 "the arrays of a sparse matrix differ in length");
@@ -98,6 +99,7 @@ private:
         return type == DType::i64;
     }
     py::array starts_, columns_, values_;
+    Pins pins_;
     CsrMatrix csr_;
 };
 
@@ -135,6 +137,15 @@ inline Matrix x_of(const py::object& x, index_t inputs, const CsrMatrix*& sparse
     return shape;
 }
 
+inline Pins pins_of(const py::object& x, const py::array* y,
+                    const std::optional<py::array>& weights) {
+    Pins pins;
+    if (PyArray_Check(x.ptr())) pins.add(x.ptr());
+    if (y) pins.add(y->ptr());
+    if (weights) pins.add(weights->ptr());
+    return pins;
+}
+
 // y: labels or values; weights: one a sample, or none.
 inline Samples samples_of(const py::object& x, const py::array& y, bool labels,
                           const std::optional<py::array>& weights, index_t inputs,
@@ -151,15 +162,33 @@ inline Samples samples_of(const py::object& x, const py::array& y, bool labels,
     return s;
 }
 
+inline std::string bad_label(const char* name, int64_t label, index_t row, index_t classes) {
+    return std::string(name) + " holds the label " + std::to_string(label) + " in row " +
+           std::to_string(row) + ", which is not a class: expected 0 to " +
+           std::to_string(classes - 1);
+}
+
 // Refuses labels that are no classes, of the `count` samples that an order names (null: of all).
-inline void check_labels(const Samples& s, const int64_t* order, index_t count, index_t outputs) {
+inline void check_labels(const Samples& s, const int64_t* order, index_t count, index_t classes) {
     if (!s.labels) return;
-    // (One output tells two classes apart.)
-    const int64_t classes = std::max<index_t>(outputs, 2);
     for (index_t i = 0; i < count; ++i) {
-        const int64_t label = s.labels[order ? order[i] : i];
-        require(label >= 0 && label < classes, "a label is not a class of the network");
+        const index_t row = order ? static_cast<index_t>(order[i]) : i;
+        const int64_t label = s.labels[row];
+        if (label < 0 || label >= classes) {
+            throw py::value_error(bad_label("y", label, row, classes));
+        }
     }
+}
+
+// Raises what a call has found changed, if anything; `weights`: what it has left of the weights.
+inline void refuse_changed(const Changed& changed, index_t classes, const char* weights = "") {
+    if (changed.row < 0) return;
+    const char* const name = changed.is_label ? "y" : "X";
+    const std::string what = changed.is_label
+                                 ? bad_label(name, changed.label, changed.row, classes)
+                                 : "X has row pointers or column indices that do not fit in row " +
+                                       std::to_string(changed.row);
+    throw py::value_error(what + "; " + name + " was changed during the call." + weights);
 }
 
 }  // namespace pynn

@@ -107,11 +107,13 @@ public:
         SparseProduct<T> p = sparse_product(parameters + w_, inputs_);
         if (bias_) p.bias = parameters + b_;
         p.floor = activation_ == Activation::relu ? T(0) : -std::numeric_limits<T>::infinity();
-        scratch.sparse.finite = true;
+        RowSpace<T>& space = scratch.sparse.space;
+        bool& finite = scratch.sparse.finite;
+        finite = true;
         p.c = y;
         for (index_t i = own.begin; i < own.end; ++i, p.c += outputs_) {
-            multiply(p, x.read(i, x.positions(i), scratch.place, scratch.sparse.space,
-                               &scratch.sparse.finite));
+            const Range positions = x.take(i, space);
+            multiply(p, x.read(i, positions, {0, inputs_}, scratch.place, space, &finite));
         }
         activate_settled<T>(pending_activation(activation_, bias_), y, y, own.size() * outputs_);
     }
@@ -334,7 +336,7 @@ private:
             };
             for (index_t row = 0; row < x.rows; row += k_chunk) {
                 const Range rows{row, std::min(x.rows, row + k_chunk)};
-                const bool any = s.columns.each_row(x, rows, block.end, scratch.place, add);
+                const bool any = s.columns.each_row(x, rows, block, scratch.place, add);
                 if (any) take_touched(s, block.size());
             }
             kernels<T>().update(update, gradient, w_ + block.begin * outputs_,

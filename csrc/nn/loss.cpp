@@ -46,6 +46,7 @@ template <class T>
 class SoftmaxCrossEntropy final : public CrossEntropy<T> {
 public:
     using CrossEntropy<T>::CrossEntropy;
+    index_t classes(index_t outputs) const override { return outputs; }
     void predict(T* outputs, index_t rows, index_t n) const override {
         kernels<T>().softmax(outputs, outputs, rows, n);
     }
@@ -180,6 +181,30 @@ std::unique_ptr<Loss<T>> make_loss(const LossSettings& s) {
     if (s.name == "pinball") return over_outputs(k.pinball, 1, true);
     if (s.name == "poisson") return std::make_unique<Poisson<T>>(s.of_mean);
     throw std::invalid_argument("unknown loss '" + s.name + "'");
+}
+
+bool read_labels(const int64_t* labels, const int64_t* order, index_t first, index_t count,
+                 index_t classes, int64_t* copies) {
+    // (The sign of the label or of what is left to the last class.)
+    uint64_t signs = 0;
+    const uint64_t last = static_cast<uint64_t>(classes - 1);
+    const auto take = [&](index_t i, int64_t label) {
+        copies[i] = label;
+        signs |= static_cast<uint64_t>(label) | (last - static_cast<uint64_t>(label));
+    };
+    if (order) {
+        for (index_t i = 0; i < count; ++i) take(i, labels[order[first + i]]);
+    } else {
+        for (index_t i = 0; i < count; ++i) take(i, labels[first + i]);
+    }
+    return signs >> 63 == 0;
+}
+
+index_t find_bad_label(const int64_t* labels, index_t count, index_t classes) {
+    const int64_t* const end = labels + count;
+    const int64_t* const found =
+        std::find_if(labels, end, [=](int64_t label) { return label < 0 || label >= classes; });
+    return found == end ? -1 : found - labels;
 }
 
 double WeightSum::of(double weight) const {

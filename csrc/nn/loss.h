@@ -1,6 +1,7 @@
 // Losses: what a network's outputs are worth, and the gradient to send back.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,6 +45,9 @@ public:
     // d (the predictions' gradient) becomes the outputs' gradient.
     virtual void predict_backward(const T*, T*, index_t, index_t) const {}
 
+    // Labels are below it. (One output tells two classes apart.)
+    virtual index_t classes(index_t outputs) const { return std::max<index_t>(outputs, 2); }
+
     // Each row's loss, times its weight; and the gradient of the weighted mean over the mini-batch
     // with respect to the last layer's outputs, which may take their place. `room` (rows x n) is
     // used where targets have to be made.
@@ -60,6 +64,13 @@ protected:
 // Throws std::invalid_argument for an unknown name.
 template <class T>
 std::unique_ptr<Loss<T>> make_loss(const LossSettings& settings);
+
+// Copies labels order[first .. first + count), or first .. if order is null: the caller's memory
+// may change between two reads. False: one of the copies is not below `classes`.
+bool read_labels(const int64_t* labels, const int64_t* order, index_t first, index_t count,
+                 index_t classes, int64_t* copies);
+// The first of `count` labels that is not below `classes`, or -1.
+index_t find_bad_label(const int64_t* labels, index_t count, index_t classes);
 
 // A sum of weights, times 2 to the power of minus `exponent`. Weights count by their ratios, and
 // float holds few of double's values: where a sum is far from 1, its weights are taken times the

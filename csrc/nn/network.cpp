@@ -170,7 +170,7 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
 }
 
 template <class T>
-void Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions, T* out) const {
+Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions, T* out) const {
     const bool far = has_far_parameters(true);
     const index_t block_bytes = (far ? 1024 : 256) * 1024;
     const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_output_;
@@ -184,8 +184,8 @@ void Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions, T
         std::max<index_t>(1, std::min(share, std::clamp<index_t>(fitting, 28, 512)));
     const index_t longest = most_stored_in_row(x);
     const index_t lowest = stages_.front().layer, n_out = layer(layers - 1).outputs();
-    const SparseBatch<T> batch{&x, nullptr, 0, x.rows, nullptr};
-    std::atomic<index_t> next{0};
+    const SparseBatch<T> batch{&x, nullptr, 0, x.rows, nullptr, nullptr};
+    std::atomic<index_t> next{0}, bad_row{-1};
     const auto work = [&](int, int) {
         Scratch<T> scratch;
         scratch.far_parameters = far;
@@ -213,8 +213,10 @@ void Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions, T
             }
             if (predictions) loss_->predict(result, rows, n_out);
         }
+        if (scratch.sparse.space.bad_row >= 0) bad_row = scratch.sparse.space.bad_row;
     };
     run_team(threads, work);
+    return {bad_row};
 }
 
 template class Network<float>;

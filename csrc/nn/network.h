@@ -65,7 +65,7 @@ public:
     // out (rows x outputs of layer `layers` - 1) = the first `layers` layers' outputs, turned into
     // predictions if asked.
     void forward(const Matrix& x, index_t layers, bool predictions, T* out) const;
-    void forward(const CsrMatrix& x, index_t layers, bool predictions, T* out) const;
+    Changed forward(const CsrMatrix& x, index_t layers, bool predictions, T* out) const;
 
 private:
     // The parameters that every row needs: with sparse samples not the first layer's.

@@ -16,6 +16,15 @@ struct Matrix {
     index_t row_stride = 0, column_stride = 0;
 };
 
+// An index that fitted when a call began and does not where it is read: the caller's arrays may
+// change meanwhile.
+struct Changed {
+    index_t row = -1;       // of the samples; -1: none
+    bool is_label = false;  // false: the row of a sparse matrix
+    int64_t label = 0;
+    bool applied = false;  // found by a step that was not refused
+};
+
 // Rows order[first .. first + count) of m (or first .. if order is null) to out, contiguous.
 template <class T>
 void gather(const Matrix& m, const int64_t* order, index_t first, index_t count, T* out);

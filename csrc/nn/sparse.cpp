@@ -35,6 +35,19 @@ auto with_columns(const CsrMatrix& m, F f) {
                           : f(static_cast<const int32_t*>(m.column));
 }
 
+// Copies n columns; false: one of the copies is not in `range`.
+template <class Index>
+bool copy_columns(const Index* columns, index_t n, Range range, int32_t* copies) {
+    const Index begin = static_cast<Index>(range.begin), end = static_cast<Index>(range.end);
+    Index faults = 0;  // (of the columns' own width: the loop fills vectors)
+    for (index_t e = 0; e < n; ++e) {
+        const Index column = columns[e];
+        copies[e] = static_cast<int32_t>(column);
+        faults |= (column < begin ? 1 : 0) | (column >= end ? 1 : 0);
+    }
+    return faults == 0;
+}
+
 }  // namespace
 
 const char* find_fault(const CsrMatrix& m, const int64_t* order, index_t count) {
@@ -54,23 +67,32 @@ const char* find_fault(const CsrMatrix& m, const int64_t* order, index_t count) 
 }
 
 template <class T>
-Range SparseBatch<T>::positions(index_t i) const {
+Range SparseBatch<T>::take(index_t i, RowSpace<T>& space) const {
     const index_t at = row(i);
-    return {x->start(at), x->start(at + 1)};
+    Range positions{x->start(at), x->start(at + 1)};
+    if (positions.begin < 0 || positions.size() < 0 || positions.end > x->stored ||
+        positions.size() > space.room) {
+        space.bad_row = at;
+        positions = {0, 0};
+    }
+    if (taken) taken[i] = positions;
+    return positions;
 }
 
 template <class T>
-SparseRow<T> SparseBatch<T>::read(index_t i, Range own, const Place& place, RowSpace<T>& space,
-                                  bool* finite) const {
+SparseRow<T> SparseBatch<T>::read(index_t i, Range own, Range range, const Place& place,
+                                  RowSpace<T>& space, bool* finite) const {
     constexpr DType own_type = sizeof(T) == 4 ? DType::f32 : DType::f64;
     const index_t n = own.size();
-    SparseRow<T> row{n, static_cast<const int32_t*>(x->column) + own.begin,
-                     reinterpret_cast<const T*>(x->values) + own.begin};
-    if (x->wide_columns) {
-        const int64_t* const columns = static_cast<const int64_t*>(x->column) + own.begin;
-        int32_t* const narrow = space.columns.data();
-        for (index_t e = 0; e < n; ++e) narrow[e] = static_cast<int32_t>(columns[e]);
-        row.columns = narrow;
+    int32_t* const copies = space.columns.data();
+    SparseRow<T> row{n, copies, reinterpret_cast<const T*>(x->values) + own.begin};
+    const bool fits = n <= space.room && with_columns(*x, [=](auto columns) {
+                          return copy_columns(columns + own.begin, n, range, copies);
+                      });
+    if (!fits) {
+        space.bad_row = this->row(i);
+        row.count = 0;
+        return row;
     }
     if (x->dtype != own_type) {
         Matrix stored;
@@ -102,7 +124,7 @@ index_t most_stored_in_row(const CsrMatrix& m) {
     for (index_t row = 0; row < m.rows; ++row) {
         most = std::max(most, m.start(row + 1) - m.start(row));
     }
-    return most;
+    return std::min({most, m.columns, m.stored});
 }
 
 index_t most_stored(const CsrMatrix& m, const int64_t* order, index_t count, index_t size) {
@@ -130,7 +152,7 @@ void ColumnReader<T>::reserve(index_t rows, index_t stored, index_t longest_row,
     constexpr index_t few = 1 << 18;
     constexpr index_t parts = 32;
     most_ = std::max<index_t>({few, stored / (parts * threads), rows});
-    const index_t room = std::min(most_, stored);
+    const index_t room = room_ = std::clamp<index_t>(stored, 0, most_);
     cursors_.reserve(rows);
     first_.reserve(room);
     second_.reserve(room);
@@ -149,12 +171,18 @@ index_t ColumnReader<T>::find(const SparseBatch<T>& x, index_t i, index_t column
 }
 
 template <class T>
-void ColumnReader<T>::count(const SparseBatch<T>& x, Range own, Histogram& h) const {
+void ColumnReader<T>::count(const SparseBatch<T>& x, Range own, Histogram& h) {
     with_columns(*x.x, [&](auto columns) {
         for (index_t i = 0; i < x.rows; ++i) {
             const index_t end = x.positions(i).end;
-            for (index_t e = cursors_.data()[i]; e < end && columns[e] < own.end; ++e) {
-                ++h.counts[(static_cast<index_t>(columns[e]) - h.begin) >> h.shift];
+            for (index_t e = cursors_.data()[i]; e < end; ++e) {
+                const index_t column = static_cast<index_t>(columns[e]);
+                if (column >= own.end) break;
+                if (column < h.begin) {
+                    space_.bad_row = x.row(i);
+                    break;
+                }
+                ++h.counts[(column - h.begin) >> h.shift];
             }
         }
     });
@@ -196,7 +224,11 @@ template <class T>
 void ColumnReader<T>::collect(const SparseBatch<T>& x, Range group, const Place& place) {
     group_begin_ = group.begin;
     index_t n = 0;
-    each_row(x, {0, x.rows}, group.end, place, [&](index_t i, const SparseRow<T>& row) {
+    each_row(x, {0, x.rows}, group, place, [&](index_t i, const SparseRow<T>& row) {
+        if (row.count > room_ - n) {
+            space_.bad_row = x.row(i);
+            return;
+        }
         for (index_t e = 0; e < row.count; ++e, ++n) {
             const uint64_t column = static_cast<uint64_t>(row.columns[e] - group.begin);
             first_.data()[n] = column << 32 | static_cast<uint64_t>(n);

@@ -5,6 +5,8 @@
 // values at a time.
 #pragma once
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "nn/buffer.h"
@@ -41,7 +43,7 @@ struct CsrMatrix {
 // arrays are the caller's, so they are looked at whenever they are used.
 const char* find_fault(const CsrMatrix& m, const int64_t* order, index_t count);
 
-// Stored values of a row, in place or converted.
+// Stored values of a row, in place or converted, and a copy of their columns.
 template <class T>
 struct SparseRow {
     index_t count;
@@ -49,13 +51,16 @@ struct SparseRow {
     const T* values;
 };
 
-// Room for a row that has to be converted.
+// Room for a row, and what was found in the rows read with it.
 template <class T>
 struct RowSpace {
     Buffer<int32_t> columns;
     Buffer<T> values, raw;
+    index_t room = 0;      // stored values
+    index_t bad_row = -1;  // of the matrix: one whose positions or columns do not fit
 
     void reserve(index_t stored) {
+        room = std::max(room, stored);
         columns.reserve(stored);
         values.reserve(stored);
         raw.reserve(stored);
@@ -64,22 +69,27 @@ struct RowSpace {
 
 // Rows of a matrix as a mini-batch: row i is the matrix's order[first + i], or first + i. A layer
 // that maps 0 to 0, dropout, may stand before the first one with parameters.
+//
+// The arrays are the caller's, who may change them meanwhile. So positions and columns are read
+// once, and looked at where they are read; a row that does not fit is empty, and is noted.
 template <class T>
 struct SparseBatch {
     const CsrMatrix* x;
     const int64_t* order;
     index_t first, rows;
     const Layer<T>* before;  // or null
+    Range* taken;            // by row: the positions that `take` has read; or null
 
     index_t row(index_t i) const {
         return order ? static_cast<index_t>(order[first + i]) : first + i;
     }
     // Positions of row i in the matrix's arrays.
-    Range positions(index_t i) const;
-    // Those positions of row i, in T, and as `before` passes them on. `finite` is set to false
-    // where one of them is not.
-    SparseRow<T> read(index_t i, Range positions, const Place& place, RowSpace<T>& space,
-                      bool* finite = nullptr) const;
+    Range take(index_t i, RowSpace<T>& space) const;
+    Range positions(index_t i) const { return taken[i]; }
+    // Those positions of row i, in T, and as `before` passes them on; `columns` are those that may
+    // be there. `finite` is set to false where a value is not.
+    SparseRow<T> read(index_t i, Range positions, Range columns, const Place& place,
+                      RowSpace<T>& space, bool* finite = nullptr) const;
     // All stored values.
     index_t stored() const;
 };
@@ -102,18 +112,18 @@ public:
     // and `column_cost` for each column.
     Range divide(const SparseBatch<T>& x, double column_cost, int index, int count);
 
-    // f(i, row) for what each row of `rows` stores in columns from where the last call for it, or
-    // begin(), ended up to `end`; whether there was any.
+    // f(i, row) for what each row of `rows` stores in `columns`, which begin where those of the
+    // last call for it, or of begin(), ended; whether there was any.
     void begin(const SparseBatch<T>& x, index_t column) {
         for (index_t i = 0; i < x.rows; ++i) cursors_.data()[i] = find(x, i, column);
     }
     template <class F>
-    bool each_row(const SparseBatch<T>& x, Range rows, index_t end, const Place& place, F f) {
+    bool each_row(const SparseBatch<T>& x, Range rows, Range columns, const Place& place, F f) {
         bool any = false;
         for (index_t i = rows.begin; i < rows.end; ++i) {
-            const Range positions = advance(x, i, end);
+            const Range positions = advance(x, i, columns.end);
             if (positions.size() == 0) continue;
-            f(i, x.read(i, positions, place, space_));
+            f(i, x.read(i, positions, columns, place, space_));
             any = true;
         }
         return any;
@@ -134,6 +144,9 @@ public:
             }
         });
     }
+
+    // A row of the matrix whose columns have changed since begin(), or -1; -1 from here on.
+    index_t take_bad_row() { return std::exchange(space_.bad_row, -1); }
 
 private:
     static constexpr int buckets = 1024;
@@ -163,7 +176,7 @@ private:
     }
 
     static index_t find(const SparseBatch<T>& x, index_t i, index_t column);
-    void count(const SparseBatch<T>& x, Range columns, Histogram& h) const;
+    void count(const SparseBatch<T>& x, Range columns, Histogram& h);
     template <class F>
     void by_groups(const SparseBatch<T>& x, Range columns, const Place& place, const F& f) {
         Histogram h(columns);
@@ -190,7 +203,7 @@ private:
         return group_begin_ + static_cast<index_t>(keys_[entry] >> 32);
     }
 
-    index_t most_ = 0, entries_ = 0, group_begin_ = 0;
+    index_t most_ = 0, room_ = 0, entries_ = 0, group_begin_ = 0;
     Buffer<index_t> cursors_;          // by row: positions
     Buffer<uint64_t> first_, second_;  // keys: column and number, in the order of the rows
     const uint64_t* keys_ = nullptr;   // sorted: one of the two

@@ -104,6 +104,8 @@ template <class T>
 void Trainer<T>::prepare_sparse(const Samples& samples, const Course& course, index_t batch,
                                 int threads) {
     const CsrMatrix& x = *samples.sparse;
+    taken_.reserve(batch);
+    bad_row_ = -1;
     index_t stored = 0;
     for (index_t epoch = 0; epoch < (course.order ? course.epochs : 1); ++epoch) {
         const int64_t* const order = course.order ? course.order + epoch * course.count : nullptr;
@@ -111,6 +113,8 @@ void Trainer<T>::prepare_sparse(const Samples& samples, const Course& course, in
     }
     const index_t longest = most_stored_in_row(x);
     for (Scratch<T>& scratch : scratch_) {
+        scratch.sparse.space.bad_row = -1;
+        scratch.sparse.columns.take_bad_row();
         network_.layer(network_.stages().front().layer)
             .reserve_sparse(batch, stored, longest, threads, scratch);
     }
@@ -119,14 +123,15 @@ void Trainer<T>::prepare_sparse(const Samples& samples, const Course& course, in
 template <class T>
 typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, const int64_t* order,
                                                       index_t first, index_t rows,
-                                                      const RowStage& stage) const {
+                                                      const RowStage& stage) {
     const WeightSum weight = samples.weights ? sum_weights(samples.weights, order, first, rows)
                                              : WeightSum{static_cast<double>(rows)};
     const RowSource targets = stage.targets({&samples.targets, order, first});
     if (sparse_) {
         const bool drops = network_.stages().front().layer > 0;
-        const SparseBatch<T> sparse{samples.sparse, order, first, rows,
-                                    drops ? &network_.layer(0) : nullptr};
+        const SparseBatch<T> sparse{
+            samples.sparse, order, first, rows, drops ? &network_.layer(0) : nullptr,
+            taken_.data()};
         return {first, rows, nullptr, weight, {}, targets, sparse, 0};
     }
     const RowSource x = stage.x({&samples.x, order, first});
@@ -146,6 +151,7 @@ void Trainer<T>::forward(MiniBatch batch, const Member& me) {
         T* const output = outputs(first, own.begin);
         network_.layer(first).forward_sparse(network_.parameters(), batch.sparse, own, output,
                                              scratch(me));
+        if (scratch(me).sparse.space.bad_row >= 0) bad_row_ = scratch(me).sparse.space.bad_row;
         whole = outputs(first);
         input = output;
         ++first;
@@ -185,13 +191,17 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
     const index_t last = network_.layer_count() - 1, n_out = network_.outputs();
     Target<T> target;
     if (samples.labels) {
-        if (order) {
-            int64_t* const labels = labels_.data() + own.begin;
-            for (index_t i = 0; i < rows; ++i) labels[i] = samples.labels[order[at + i]];
-            target.labels = labels;
-        } else {
-            target.labels = samples.labels + at;
+        int64_t* const labels = labels_.data() + own.begin;
+        const index_t classes = network_.loss().classes(n_out);
+        if (!read_labels(samples.labels, order, at, rows, classes, labels)) {
+            // (A loss of NaN: the step will be refused.)
+            label_bad_ = true;
+            std::fill(deltas(last, own.begin), deltas(last, own.end), T(0));
+            std::fill(losses_.data() + own.begin, losses_.data() + own.end,
+                      std::numeric_limits<T>::quiet_NaN());
+            return;
         }
+        target.labels = labels;
     } else {
         T* const values = targets_.data() + own.begin * n_out;
         const RowSource& from = batch.targets_from;
@@ -199,10 +209,12 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
         target.values = values;
     }
     RowWeights<T> weights{batch.weight.scaled};
+    bool usable = true;
     if (samples.weights) {
         T* const values = weights_.data() + own.begin;
         for (index_t i = 0; i < rows; ++i) {
             const double weight = samples.weights[order ? order[at + i] : at + i];
+            usable &= weight >= 0;
             values[i] = static_cast<T>(batch.weight.of(weight));
         }
         weights.weights = values;
@@ -212,10 +224,21 @@ void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniB
                          smoothed_.data() + own.begin * n_out);
     // An infinite input can give a finite loss (a saturated sigmoid, a ReLU that is off), but its
     // gradient is NaN.
-    const bool finite = sparse_ ? scratch(me).sparse.finite
+    const bool finite = sparse_ ? scratch(me).sparse.finite && scratch(me).sparse.space.bad_row < 0
                                 : kernels<T>().all_finite(batch.x + own.begin * network_.inputs(),
                                                           rows * network_.inputs());
-    if (!finite) losses_.data()[own.begin] = std::numeric_limits<T>::quiet_NaN();
+    if (!finite || !usable) losses_.data()[own.begin] = std::numeric_limits<T>::quiet_NaN();
+}
+
+template <class T>
+Changed Trainer<T>::find_changed_label(const Samples& samples, const int64_t* order,
+                                       const MiniBatch& batch) const {
+    if (!samples.labels) return {};
+    const index_t classes = network_.loss().classes(network_.outputs());
+    const index_t i = find_bad_label(labels_.data(), batch.rows, classes);
+    if (i < 0) return {};
+    const index_t at = batch.first + i;
+    return {order ? static_cast<index_t>(order[at]) : at, true, labels_.data()[i]};
 }
 
 template <class T>
@@ -251,6 +274,8 @@ void Trainer<T>::follow_gradients(MiniBatch batch, const Member& me, const Updat
         if (sparse_ && l == network_.stages().front().layer) {
             network_.layer(l).follow_sparse_gradient(batch.sparse, deltas(l), me.index, me.count,
                                                      update, scratch(me));
+            const index_t bad_row = scratch(me).sparse.columns.take_bad_row();
+            if (bad_row >= 0) bad_row_ = bad_row;
             continue;
         }
         const T* const x = l == 0 ? batch.x : outputs(l - 1);
@@ -354,6 +379,7 @@ struct Trainer<T>::Common {
     bool leave = false;  // the team, which may come together again
     bool ended = false;  // before the last step
     bool free = false;   // other threads have been, since `freed`
+    WeightSum weight;    // of the mini-batch, as thread 0 has read it: what all of them decide by
     Stopwatch freed{};
 
     // What the threads found, for all of them behind the next barrier: the last step whose gradient
@@ -435,19 +461,20 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
         penalties_.data()[i] = network_.penalty(i);
     }
     if (updates && c.takes_flags()) c.suspect_gradient = number;
+    if (index == 0) c.weight = batch.weight;
     me.wait();
-    // What follows is the same for every thread: thread 0 wrote `leave` before the meeting and will
-    // not until the next, and the sums have one order.
+    // What follows is the same for every thread: thread 0 wrote `leave` and `weight` before the
+    // meeting and will not until the next, and the sums have one order.
     if (c.leave) return false;
     const double rows = static_cast<double>(batch.rows);
     double loss = kernels<T>().sum(losses_.data(), batch.rows), penalty = 0, factor = 1;
     if (c.samples.weights) {
-        const double weight = batch.weight.scaled;
+        const double weight = c.weight.scaled;
         loss = weight > 0 ? loss / weight * rows : 0 * loss;
     }
     if (c.penalty_pieces > 0) {
         if (course.penalty_by_weight) {
-            const double weight = batch.weight.value();
+            const double weight = c.weight.value();
             factor = weight > 0 ? 1 / weight : 0;
         }
         penalty = sum_in_order(penalties_.data(), c.penalty_pieces) * factor * rows;
@@ -497,6 +524,8 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
             result.failure = failure;
             result.bad_loss = loss / rows;
             if (failure == Failure::update) result.steps += 1;
+            result.changed =
+                label_bad_ ? find_changed_label(c.samples, order, batch) : Changed{bad_row_};
             c.ended = true;
         }
         return false;
@@ -512,6 +541,11 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
         result.samples += batch.rows;
         result.batches += 1;
         result.steps += 1;
+        if (bad_row_ >= 0) {
+            result.changed = {bad_row_};
+            result.changed.applied = true;
+            c.ended = true;
+        }
     }
     return true;
 }
@@ -539,6 +573,8 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
                              const Report& report) {
     const index_t count = course.count, batch_size = std::min(course.batch_size, count);
     sparse_ = samples.sparse != nullptr;
+    bad_row_ = -1;
+    label_bad_ = false;
     const double operations = operations_of_step(samples, optimizer, batch_size);
     const int wanted =
         threads_for(operations, network_.parts(batch_size, sparse_), worth_a_thread_in_training);
@@ -609,7 +645,7 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
 }
 
 template <class T>
-void Trainer<T>::predict_in_training(const Samples& samples, const Place& place, T* out) {
+Changed Trainer<T>::predict_in_training(const Samples& samples, const Place& place, T* out) {
     sparse_ = samples.sparse != nullptr;
     const index_t count = samples.x.rows, n_out = network_.outputs();
     const index_t block = sparse_ ? count : std::min(block_rows, count);
@@ -641,16 +677,19 @@ void Trainer<T>::predict_in_training(const Samples& samples, const Place& place,
             me.wait();
         }
     });
+    return {sparse_ ? bad_row_.load() : -1};
 }
 
 template <class T>
-void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* dx,
-                                      const Optimizer<T>* gradient, const Place& place) {
+Changed Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* dx,
+                                         const Optimizer<T>* gradient, const Place& place) {
     // The parameters' gradient is a sum over all rows at once; without it a block of rows will do.
     const index_t count = samples.x.rows, n_in = network_.inputs(), n_out = network_.outputs();
     const index_t block = gradient ? count : std::min(block_rows, count);
     const index_t last = network_.layer_count() - 1;
     sparse_ = false;
+    label_bad_ = false;
+    Changed changed;
     const int wanted = threads_for(network_.step_operations() * static_cast<double>(block),
                                    network_.parts(block), worth_a_thread_in_training);
     prepare(block, !in_place<T>(samples.x, 0), wanted);
@@ -682,10 +721,15 @@ void Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* 
             }
             back(0, batch, dx + first * n_in, me);
             me.wait();
+            if (label_bad_) {  // (No thread sets it before the next meeting.)
+                if (index == 0) changed = find_changed_label(samples, nullptr, batch);
+                return;
+            }
             if (gradient) follow_gradients(batch, me, gradient->step(0));
             me.wait();
         }
     });
+    return changed;
 }
 
 template class Trainer<float>;

@@ -1,6 +1,7 @@
 // Training: the loop over mini-batches.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <vector>
 
@@ -57,6 +58,7 @@ struct CourseResult {
     Failure failure = Failure::none;  // of the next mini-batch
     double bad_loss = 0;              // its mean loss then
     double largest_loss = 0;          // of a sample, times its weight; with Rule::copy only
+    Changed changed;                  // what ended it, if that did
 };
 
 template <class T>
@@ -73,13 +75,13 @@ public:
                      EpochFigures* figures, const Report& report);
 
     // The predictions (rows x outputs) as a step of training at `place` makes them.
-    void predict_in_training(const Samples& samples, const Place& place, T* out);
+    Changed predict_in_training(const Samples& samples, const Place& place, T* out);
 
     // dx (rows x inputs) from the gradient `dout` of the predictions, or, if that is null, of the
     // mean loss; random layers act as `place` says. With an optimizer of Rule::copy also the
     // parameters' gradient.
-    void differentiate_inputs(const Samples& samples, const T* dout, T* dx,
-                              const Optimizer<T>* gradient, const Place& place);
+    Changed differentiate_inputs(const Samples& samples, const T* dout, T* dx,
+                                 const Optimizer<T>* gradient, const Place& place);
 
 private:
     struct MiniBatch {
@@ -97,7 +99,7 @@ private:
     // What the first layer needs for sparse samples.
     void prepare_sparse(const Samples& samples, const Course& course, index_t batch, int threads);
     MiniBatch mini_batch(const Samples& samples, const int64_t* order, index_t first, index_t rows,
-                         const RowStage& stage) const;
+                         const RowStage& stage);
     double operations_of_step(const Samples& samples, const Optimizer<T>& optimizer,
                               index_t batch_size) const;
     // The thread's part of a mini-batch: gathered and forward; its losses; and back from the last
@@ -105,6 +107,9 @@ private:
     void forward(MiniBatch batch, const Member& me);
     void find_losses(const Samples& samples, const int64_t* order, MiniBatch batch,
                      const Member& me);
+    // The first sample of the mini-batch whose label, as it was read, is no class.
+    Changed find_changed_label(const Samples& samples, const int64_t* order,
+                               const MiniBatch& batch) const;
     void back(index_t lowest, MiniBatch batch, T* dx, const Member& me);
     // The thread's part of all layers' parameters follow their gradients.
     void follow_gradients(MiniBatch batch, const Member& me, const Update<T>& update);
@@ -135,6 +140,9 @@ private:
     // Of the mini-batch; `smoothed_` are targets that the loss makes.
     Buffer<T> x_, targets_, smoothed_, weights_, losses_;
     Buffer<int64_t> labels_;
+    Buffer<Range> taken_;                 // of a sparse one, by row
+    std::atomic<index_t> bad_row_{-1};    // a sample whose indices have changed; of a sparse one
+    std::atomic<bool> label_bad_{false};  // one of `labels_` is no class
     Buffer<T> gradient_;                  // of all parameters, where it is needed as a whole
     Buffer<double> penalties_, squares_;  // by piece
     std::vector<Scratch<T>> scratch_;     // by thread

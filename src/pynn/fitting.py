@@ -168,6 +168,8 @@ class Arrays(Source):
         else:
             return self._rows
         drawn = np.ascontiguousarray(drawn, dtype=np.int64)
+        if type(rng) is not np.random.Generator:
+            drawn = drawn.copy()  # (Another class may keep its array, and write into it.)
         return drawn if self._rows is None else self._rows[drawn]
 
     def _stage(self, run: Run) -> None:
@@ -388,6 +390,8 @@ class Run:
         data = self._source.training()
         if data is not None:
             net._targets_1d = data[0].targets.flat
+        read = [each[0] for each in (data, plan.validation) if each is not None]
+        pinned = [each.pinned() for each in read]
         try:
             ended = self._call("on_train_begin")
             unwatched = self._is_unwatched()
@@ -403,6 +407,7 @@ class Run:
                 self.epoch += done
             self._call("on_train_end")
         finally:
+            del pinned
             self.bar.close()
         return history
 

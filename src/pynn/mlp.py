@@ -735,6 +735,7 @@ class MLP:
         if weights_of_all is not None:
             weights_of_all = near_one(weights_of_all if rows is None else weights_of_all[rows])
         total, weight_total = 0.0, 0.0
+        pinned = data.pinned()
         for metric in metrics.values():
             metric.start()
         for start in range(0, count, EVALUATION_ROWS):
@@ -747,7 +748,7 @@ class MLP:
             samples = staging.rows_of(data.samples, block, self.dtype)
             outputs = np.empty((len(samples), self.layer_sizes[-1]), self.dtype)
             self._core.forward(samples, last, False, outputs)
-            target = data.targets.rows(block)
+            target = data.targets.rows(block, self.layer_sizes[-1], data.names[1])
             if not data.targets.labels:
                 target = _intake.cast(target, self.dtype)
             if np.isnan(outputs).any() or (not data.targets.labels and np.isnan(target).any()):
@@ -762,6 +763,7 @@ class MLP:
                     raise self._nan_in_evaluation(data, block, outputs, target)
                 for metric in metrics.values():
                     metric.update(outputs, target, data.targets.labels, weights)
+        del pinned
         figures = {"loss": total / weight_total if weight_total else np.nan} if loss else {}
         return figures | {name: metric.result() for name, metric in metrics.items()}
 
@@ -1284,7 +1286,7 @@ class MLP:
         X, y = data.names
         bad = self._bad_value(data.samples[rows], rows, X, data.columns)
         if bad is None:
-            bad = self._bad_value(data.targets.values[rows], rows, y)
+            bad = self._bad_value(data.targets.values[rows], rows, y) or _bad_weight(data, rows)
         if bad is not None:
             reason = bad
         elif not self._weights_are_finite():
@@ -1505,6 +1507,18 @@ def _first_not_finite(array: Array | CsrRows, dtype: np.dtype[Any]) -> tuple[int
         row = int(np.searchsorted(array.indptr, position, "right")) - 1
         return row, int(array.indices[position]), array.data[position]
     return int(at[0]), int(at[1]), values[tuple(at)]
+
+
+def _bad_weight(data: Data, rows: Array) -> str | None:
+    """Where some rows have a weight that was changed to none, if they do."""
+    if data.weights is None:
+        return None
+    weights = data.weights[rows]
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if not bad.any():
+        return None
+    at = int(bad.argmax())
+    return f"sample_weight is {weights[at]} in row {rows[at]}, expected a finite one of at least 0"
 
 
 def _refuse_sparse(X: Any) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -21,9 +22,39 @@ class Targets:
         self.values, self.labels = values, labels
         self.flat = flat  # values that came as a vector; predictions have the same shape
 
-    def rows(self, index: Any) -> Array:
-        """Those of some samples, contiguous."""
-        return np.ascontiguousarray(self.values[index])
+    def rows(self, index: Any, classes: int, name: str) -> Array:
+        """Return those of some samples, contiguous.
+
+        Parameters
+        ----------
+        index : slice or ndarray of int64
+        classes : int
+            Labels are below it.
+        name : str
+            The argument's name, for the message.
+
+        Returns
+        -------
+        ndarray
+            Labels as a copy: the caller may write into the array meanwhile.
+
+        Raises
+        ------
+        ValueError
+            If a label has changed since it was checked, and is no class.
+        """
+        if not self.labels:
+            return np.ascontiguousarray(self.values[index])
+        labels = np.array(self.values[index], np.int64)
+        # (A negative one is a large one there.)
+        if labels.size and labels.view(np.uint64).max() >= classes:
+            at = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
+            row = np.arange(len(self.values))[index][at]
+            raise ValueError(
+                f"{name} holds the label {labels[at]} in row {row}, which is not a class: expected "
+                f"0 to {classes - 1}; {name} was changed during the call"
+            )
+        return labels
 
 
 class Data:
@@ -44,6 +75,24 @@ class Data:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def pinned(self) -> list[ref[Array]]:
+        """Weak references to the arrays whose memory is read.
+
+        NumPy refuses to resize an array in place while one exists. (The core makes its own, which
+        do not outlast a call.)
+        """
+        return [*map(ref, _owners(self.samples, self.targets.values, self.weights))]
+
+
+def _owners(*arrays: Array | CsrRows | None) -> Iterator[Array]:
+    """The arrays whose memory these are read from."""
+    for array in arrays:
+        if isinstance(array, np.ndarray):  # (A sparse matrix has its own.)
+            owner = array
+            while isinstance(owner.base, np.ndarray):
+                owner = owner.base
+            yield owner
 
 
 def check_targets(

@@ -91,7 +91,8 @@ def stratified_folds(
 
 
 def _indices(value: Any, name: str, rows: int) -> Array:
-    array = _intake.array(value, name)
+    # (A copy: the caller's array may change during the fits.)
+    array = np.array(_intake.array(value, name))
     if array.ndim != 1 or array.dtype.kind not in "biu":
         raise TypeError(
             f"{name} must be a vector of indices or a mask, got shape {array.shape} and dtype "
