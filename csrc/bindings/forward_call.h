@@ -48,7 +48,7 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
     try {
         without_gil(network.forward_operations() * static_cast<double>(m.rows),
                     [&] { network.forward(m, network.layer_count(), true, to); });
-    } catch (...) {
+    } catch (const std::exception&) {
         pass_on_exception();
         return nullptr;
     }

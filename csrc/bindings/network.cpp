@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "bindings/forward_call.h"
+#include "bindings/gil.h"
 #include "bindings/loss.h"
 #include "bindings/module.h"
 #include "bindings/optimizer.h"
@@ -64,7 +65,7 @@ public:
         if (sparse) check_sparse(*sparse, nullptr, sparse->rows);
         T* const result = writable<T>(out, "out");
         UsualFloatState usual;
-        py::gil_scoped_release release;
+        GilRelease release;
         if (sparse) {
             network_.forward(*sparse, layers, predictions, result);
         } else {
@@ -85,7 +86,7 @@ public:
         const Place place = place_of(noise);
         const Busy busy(busy_);
         UsualFloatState usual;
-        py::gil_scoped_release release;
+        GilRelease release;
         trainer_.predict_in_training(samples, place, result);
     }
 
@@ -231,7 +232,7 @@ private:
         const Place place = place_of(noise);
         Busy busy(busy_);
         UsualFloatState usual;
-        py::gil_scoped_release release;
+        GilRelease release;
         trainer_.differentiate_inputs(samples, dout, to, gradient, place);
     }
 
@@ -260,21 +261,25 @@ private:
         if (samples.sparse) check_sparse(*samples.sparse, course.order, all);
 
         UsualFloatState usual;
-        py::gil_scoped_release release;
+        GilRelease release;
         return trainer_.run(samples, course, optimizer, figures, [&](const CourseResult& so_far) {
-            return failure && reported(report, so_far, *failure);
+            return failure && reported(report, so_far, *failure, release);
         });
     }
 
     // Lets Python see signals (Ctrl-C) and the progress; an exception stops the epoch.
     static bool reported(const py::object& report, const CourseResult& so_far,
-                         std::exception_ptr& failure) {
-        py::gil_scoped_acquire acquire;
+                         std::exception_ptr& failure, GilRelease& release) {
+        const GilRelease::Taken taken(release);
         try {
             if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-            if (!report.is_none()) report(dict_of(so_far));
+            if (report.is_none()) return false;
+            const py::dict state = dict_of(so_far);
+            PyObject* const answer = call_python(report.ptr(), state.ptr());
+            if (!answer) throw py::error_already_set();
+            Py_DECREF(answer);
             return false;
-        } catch (...) {
+        } catch (const std::exception&) {
             failure = std::current_exception();
             return true;
         }
@@ -351,7 +356,7 @@ void gather_rows(const py::array& x, const std::optional<py::array>& rows, py::a
     char* const to = static_cast<char*>(out.mutable_data());
     const index_t row_bytes = m.columns * item_size(type);
     UsualFloatState usual;
-    py::gil_scoped_release release;
+    GilRelease release;
     const int threads = threads_for(4.0 * static_cast<double>(count * m.columns), count / 64);
     if (!order) {
         run_team(threads, [&](int index, int team) {

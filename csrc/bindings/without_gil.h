@@ -1,10 +1,9 @@
 // Arithmetic on the caller's thread: other Python threads go on meanwhile if it takes long.
 #pragma once
 
-#include <pybind11/pybind11.h>
-
 #include <optional>
 
+#include "bindings/gil.h"
 #include "nn/float_state.h"
 
 namespace pynn {
@@ -18,7 +17,7 @@ constexpr double worth_a_release = 200000;
 template <class F>
 void without_gil(double operations, F f) {
     UsualFloatState usual;
-    std::optional<pybind11::gil_scoped_release> release;
+    std::optional<GilRelease> release;
     if (operations > worth_a_release) release.emplace();
     f();
 }
