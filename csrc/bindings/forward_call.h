@@ -46,8 +46,13 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
     m.column_stride = PyArray_STRIDE(x, ndim - 1);
     T* const to = static_cast<T*>(PyArray_DATA(as_array(out)));
     try {
-        without_gil(network.forward_operations() * static_cast<double>(m.rows),
-                    [&] { network.forward(m, network.layer_count(), true, to); });
+        if (network.forward_operations() * static_cast<double>(m.rows) > worth_a_release) {
+            watched_without_gil(
+                [&](Watch& watch) { network.forward(m, network.layer_count(), true, to, &watch); });
+        } else {
+            const UsualFloatState usual;
+            network.forward(m, network.layer_count(), true, to);
+        }
     } catch (const std::exception&) {
         pass_on_exception();
         return nullptr;

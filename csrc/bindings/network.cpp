@@ -12,6 +12,7 @@
 #include "bindings/module.h"
 #include "bindings/optimizer.h"
 #include "bindings/samples.h"
+#include "bindings/without_gil.h"
 #include "nn/dense.h"
 #include "nn/dropout.h"
 #include "nn/float_state.h"
@@ -64,13 +65,13 @@ public:
                 "out has the wrong shape");
         if (sparse) check_sparse(*sparse, nullptr, sparse->rows);
         T* const result = writable<T>(out, "out");
-        UsualFloatState usual;
-        GilRelease release;
-        if (sparse) {
-            network_.forward(*sparse, layers, predictions, result);
-        } else {
-            network_.forward(m, layers, predictions, result);
-        }
+        watched_without_gil([&](Watch& watch) {
+            if (sparse) {
+                network_.forward(*sparse, layers, predictions, result, &watch);
+            } else {
+                network_.forward(m, layers, predictions, result, &watch);
+            }
+        });
     }
 
     // The predictions as the next step of training makes them; `noise`: dropout's key and step.
@@ -85,9 +86,8 @@ public:
         T* const result = writable<T>(out, "out");
         const Place place = place_of(noise);
         const Busy busy(busy_);
-        UsualFloatState usual;
-        GilRelease release;
-        trainer_.predict_in_training(samples, place, result);
+        watched_without_gil(
+            [&](Watch& watch) { trainer_.predict_in_training(samples, place, result, &watch); });
     }
 
     // `self` is this object in Python, which the builtin keeps alive.
@@ -104,7 +104,12 @@ public:
         Course course;
         course.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
         take_noise(noise, course);
-        return dict_of(run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none()));
+        std::exception_ptr failure;
+        const CourseResult result =
+            run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none(), failure);
+        if (failure) std::rethrow_exception(failure);
+        warn_of_shortage();
+        return dict_of(result);
     }
 
     // `figures` has a row for each epoch to be trained: its loss's and its penalties' sums and its
@@ -129,10 +134,11 @@ public:
         uint64_t* const steps = static_cast<uint64_t*>(noise.mutable_data()) + 1;
         std::exception_ptr failure;
         const CourseResult result =
-            run(x, y, labels, weights, order, course, from_here, rows, report, &failure);
+            run(x, y, labels, weights, order, course, from_here, rows, report, failure);
         *optimizer.steps += result.steps;
         *steps += static_cast<uint64_t>(result.steps);
         if (failure) std::rethrow_exception(failure);
+        warn_of_shortage();
         return dict_of(result);
     }
 
@@ -231,16 +237,16 @@ private:
         T* const to = writable<T>(dx, "dx");
         const Place place = place_of(noise);
         Busy busy(busy_);
-        UsualFloatState usual;
-        GilRelease release;
-        trainer_.differentiate_inputs(samples, dout, to, gradient, place);
+        watched_without_gil([&](Watch& watch) {
+            trainer_.differentiate_inputs(samples, dout, to, gradient, place, &watch);
+        });
     }
 
     // The caller is `Busy`. What `report` raised, if that ended it, goes to `failure`.
     CourseResult run(const py::object& x, const py::array& y, bool labels,
                      const std::optional<py::array>& weights, const std::optional<py::array>& order,
                      Course course, const Optimizer<T>& optimizer, EpochFigures* figures,
-                     const py::object& report, std::exception_ptr* failure = nullptr) {
+                     const py::object& report, std::exception_ptr& failure) {
         const Samples samples =
             samples_of(x, y, labels, weights, network_.inputs(), network_.outputs());
         require(course.batch_size >= 1, "batch_size must be at least 1");
@@ -263,7 +269,7 @@ private:
         UsualFloatState usual;
         GilRelease release;
         return trainer_.run(samples, course, optimizer, figures, [&](const CourseResult& so_far) {
-            return failure && reported(report, so_far, *failure, release);
+            return reported(report, so_far, failure, release);
         });
     }
 
