@@ -53,10 +53,10 @@ except KeyboardInterrupt:
 same = net._parameters.tobytes() == before.tobytes()
 print(json.dumps([seconds, same, np.isfinite(net(row)).all().item()]))
 """
-CALLS = (
-    "call predict predict_proba hidden training evaluate gradients input_gradient backward "
-    "backward_parameters fit"
-).split()
+CALLS = [
+    *("call", "predict", "predict_proba", "hidden", "training", "evaluate"),
+    *("gradients", "input_gradient", "backward", "backward_parameters", "fit"),
+]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")

@@ -50,7 +50,7 @@ print(answers == {expected}, [(w.category.__name__, limit_of in str(w.message)) 
 
 
 @pytest.mark.parametrize(
-    "limit, named, stack",
+    ("limit", "named", "stack"),
     [
         ("processes", "ulimit -u", None),
         ("memory", "ulimit -v", None),
