@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstddef>
+#include <exception>
 
 namespace pynn {
 
@@ -57,7 +58,7 @@ PyObject* call(PyObject*, PyObject* const* values, Py_ssize_t by_place, PyObject
     PyObject* result = nullptr;
     try {
         result = answer({values, by_place, names});
-    } catch (...) {
+    } catch (const std::exception&) {
         pass_on_exception();
     }
     if (result || PyErr_Occurred()) return result;

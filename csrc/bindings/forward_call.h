@@ -18,6 +18,15 @@ bool is_input(PyObject* x, index_t inputs) {
            PyArray_DIM(a, n - 1) == inputs && PyArray_SIZE(a) > 0;
 }
 
+// For a contiguous array.
+template <class T>
+bool is_apart_from_parameters(const Network<T>& network, PyArrayObject* out) {
+    const char* const parameters = reinterpret_cast<const char*>(network.parameters());
+    const char* const end =
+        parameters + network.parameter_count() * static_cast<index_t>(sizeof(T));
+    return PyArray_BYTES(out) >= end || PyArray_BYTES(out) + PyArray_NBYTES(out) <= parameters;
+}
+
 template <class T>
 PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t nargs) {
     const auto& network = *static_cast<const Network<T>*>(PyCapsule_GetPointer(capsule, nullptr));
@@ -30,7 +39,8 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
     if (out == Py_None) {
         out = PyArray_SimpleNew(ndim, shape, PyArray_TYPE(x));
         if (!out) return nullptr;
-    } else if (takes(out, PyArray_TYPE(x), ndim, shape) && are_apart(as_array(out), x)) {
+    } else if (takes(out, PyArray_TYPE(x), ndim, shape) && are_apart(as_array(out), x) &&
+               is_apart_from_parameters(network, as_array(out))) {
         Py_INCREF(out);
     } else {
         Py_RETURN_NONE;
@@ -47,9 +57,15 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
     T* const to = static_cast<T*>(PyArray_DATA(as_array(out)));
     const double operations = network.forward_operations() * static_cast<double>(m.rows);
     try {
-        Pins pins;
-        if (operations > worth_a_release) pins.add(args[0]);
-        without_gil(operations, [&] { network.forward(m, network.layer_count(), true, to); });
+        if (operations > worth_a_release) {
+            Pins pins;
+            pins.add(args[0]);
+            watched_without_gil(
+                [&](Watch& watch) { network.forward(m, network.layer_count(), true, to, &watch); });
+        } else {
+            const UsualFloatState usual;
+            network.forward(m, network.layer_count(), true, to);
+        }
     } catch (...) {
         pass_on_exception();
         return nullptr;

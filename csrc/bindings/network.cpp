@@ -7,10 +7,12 @@
 #include <optional>
 
 #include "bindings/forward_call.h"
+#include "bindings/gil.h"
 #include "bindings/loss.h"
 #include "bindings/module.h"
 #include "bindings/optimizer.h"
 #include "bindings/samples.h"
+#include "bindings/without_gil.h"
 #include "nn/dense.h"
 #include "nn/dropout.h"
 #include "nn/float_state.h"
@@ -64,13 +66,15 @@ public:
         if (sparse) check_sparse(*sparse, nullptr, sparse->rows);
         T* const result = writable<T>(out, "out");
         const Pins pins = pins_of(x, nullptr, std::nullopt);
-        UsualFloatState usual;
-        py::gil_scoped_release release;
-        if (sparse) {
-            refuse_changed(network_.forward(*sparse, layers, predictions, result), classes());
-        } else {
-            network_.forward(m, layers, predictions, result);
-        }
+        Changed changed;
+        watched_without_gil([&](Watch& watch) {
+            if (sparse) {
+                changed = network_.forward(*sparse, layers, predictions, result, &watch);
+            } else {
+                network_.forward(m, layers, predictions, result, &watch);
+            }
+        });
+        refuse_changed(changed, classes());
     }
 
     // The predictions as the next step of training makes them; `noise`: dropout's key and step.
@@ -86,9 +90,11 @@ public:
         const Place place = place_of(noise);
         const Busy busy(busy_);
         const Pins pins = pins_of(x, nullptr, std::nullopt);
-        UsualFloatState usual;
-        py::gil_scoped_release release;
-        refuse_changed(trainer_.predict_in_training(samples, place, result), classes());
+        Changed changed;
+        watched_without_gil([&](Watch& watch) {
+            changed = trainer_.predict_in_training(samples, place, result, &watch);
+        });
+        refuse_changed(changed, classes());
     }
 
     // `self` is this object in Python, which the builtin keeps alive.
@@ -105,9 +111,12 @@ public:
         Course course;
         course.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
         take_noise(noise, course);
+        std::exception_ptr failure;
         const CourseResult result =
-            run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none());
+            run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none(), failure);
+        if (failure) std::rethrow_exception(failure);
         refuse_changed(result.changed, classes());
+        warn_of_shortage();
         return dict_of(result);
     }
 
@@ -133,13 +142,14 @@ public:
         uint64_t* const steps = static_cast<uint64_t*>(noise.mutable_data()) + 1;
         std::exception_ptr failure;
         const CourseResult result =
-            run(x, y, labels, weights, order, course, from_here, rows, report, &failure);
+            run(x, y, labels, weights, order, course, from_here, rows, report, failure);
         *optimizer.steps += result.steps;
         *steps += static_cast<uint64_t>(result.steps);
         if (failure) std::rethrow_exception(failure);
         refuse_changed(result.changed, classes(),
                        result.changed.applied ? " The weights are those after a step on such data."
                                               : " The weights are those before this mini-batch.");
+        warn_of_shortage();
         return dict_of(result);
     }
 
@@ -242,17 +252,18 @@ private:
         T* const to = writable<T>(dx, "dx");
         const Place place = place_of(noise);
         Busy busy(busy_);
-        UsualFloatState usual;
-        py::gil_scoped_release release;
-        refuse_changed(trainer_.differentiate_inputs(samples, dout, to, gradient, place),
-                       classes());
+        Changed changed;
+        watched_without_gil([&](Watch& watch) {
+            changed = trainer_.differentiate_inputs(samples, dout, to, gradient, place, &watch);
+        });
+        refuse_changed(changed, classes());
     }
 
     // The caller is `Busy`. What `report` raised, if that ended it, goes to `failure`.
     CourseResult run(const py::object& x, const py::array& y, bool labels,
                      const std::optional<py::array>& weights, const std::optional<py::array>& order,
                      Course course, const Optimizer<T>& optimizer, EpochFigures* figures,
-                     const py::object& report, std::exception_ptr* failure = nullptr) {
+                     const py::object& report, std::exception_ptr& failure) {
         const Samples samples =
             samples_of(x, y, labels, weights, network_.inputs(), network_.outputs());
         require(course.batch_size >= 1, "batch_size must be at least 1");
@@ -274,21 +285,25 @@ private:
         const Pins pins = pins_of(x, &y, weights);
 
         UsualFloatState usual;
-        py::gil_scoped_release release;
+        GilRelease release;
         return trainer_.run(samples, course, optimizer, figures, [&](const CourseResult& so_far) {
-            return failure && reported(report, so_far, *failure);
+            return reported(report, so_far, failure, release);
         });
     }
 
     // Lets Python see signals (Ctrl-C) and the progress; an exception stops the epoch.
     static bool reported(const py::object& report, const CourseResult& so_far,
-                         std::exception_ptr& failure) {
-        py::gil_scoped_acquire acquire;
+                         std::exception_ptr& failure, GilRelease& release) {
+        const GilRelease::Taken taken(release);
         try {
             if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-            if (!report.is_none()) report(dict_of(so_far));
+            if (report.is_none()) return false;
+            const py::dict state = dict_of(so_far);
+            PyObject* const answer = call_python(report.ptr(), state.ptr());
+            if (!answer) throw py::error_already_set();
+            Py_DECREF(answer);
             return false;
-        } catch (...) {
+        } catch (const std::exception&) {
             failure = std::current_exception();
             return true;
         }
@@ -384,7 +399,7 @@ void gather_rows(const py::array& x, const std::optional<py::array>& rows, py::a
     char* const to = static_cast<char*>(out.mutable_data());
     const index_t row_bytes = m.columns * item_size(type);
     UsualFloatState usual;
-    py::gil_scoped_release release;
+    GilRelease release;
     const int threads = threads_for(4.0 * static_cast<double>(count * m.columns), count / 64);
     if (!order) {
         run_team(threads, [&](int index, int team) {

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "bindings/module.h"
+#include "bindings/without_gil.h"
 #include "dispatch/dispatch.h"
 #include "nn/parallel.h"
 
@@ -46,6 +47,10 @@ void bind_runtime(py::module_& m) {
     m.def("set_num_threads", &set_num_threads, py::arg("n"));
     m.def("get_num_threads", &get_num_threads);
     m.def("chosen_num_threads", &chosen_num_threads);
+    m.def("warn_of_thread_shortage", [] {
+        note_thread_shortage(ThreadShortage::no_threads);
+        warn_of_shortage();
+    });
     m.def("limit_threads_here", &limit_threads_here, py::arg("n"));
 }
 

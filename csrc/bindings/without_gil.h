@@ -1,11 +1,12 @@
 // Arithmetic on the caller's thread: other Python threads go on meanwhile if it takes long.
 #pragma once
 
-#include <pybind11/pybind11.h>
-
 #include <optional>
 
+#include "bindings/gil.h"
 #include "nn/float_state.h"
+#include "nn/thread_supply.h"
+#include "nn/watch.h"
 
 namespace pynn {
 
@@ -15,12 +16,55 @@ constexpr double operations_per_element = 30;
 // Below this many operations another thread would wait less for the GIL than the release costs.
 constexpr double worth_a_release = 200000;
 
+// Warns, once in a process, if there were fewer threads than were asked for. With the GIL.
+inline void warn_of_shortage() {
+    const char* message = nullptr;
+    switch (take_thread_shortage()) {
+        case ThreadShortage::none:
+            return;
+        case ThreadShortage::no_threads:
+            message =
+                "the system has no more threads for pynn, which goes on with fewer, more slowly; "
+                "raise the limits of processes or of memory (ulimit -u, ulimit -v, a container's "
+                "pids.max), make OMP_STACKSIZE smaller, or call pynn.set_num_threads(1)";
+            break;
+        case ThreadShortage::small_stacks:
+            message =
+                "OMP_STACKSIZE is too small for pynn's threads, so pynn goes on with one, more "
+                "slowly; set it to 64K or more, or call pynn.set_num_threads(1)";
+            break;
+    }
+    if (PyErr_WarnEx(PyExc_RuntimeWarning, message, 1) != 0) throw pybind11::error_already_set();
+}
+
+// Runs f(watch) without the GIL. Signals such as Ctrl-C end it early, with what their handler
+// raised.
+template <class F>
+void watched_without_gil(F f) {
+    bool stopped = false;
+    {
+        UsualFloatState usual;
+        GilRelease release;
+        Watch watch([&release] {
+            const GilRelease::Taken taken(release);
+            return PyErr_CheckSignals() != 0;
+        });
+        f(watch);
+        stopped = watch.stopped();
+    }
+    if (stopped) throw pybind11::error_already_set();
+    warn_of_shortage();
+}
+
 template <class F>
 void without_gil(double operations, F f) {
-    UsualFloatState usual;
-    std::optional<pybind11::gil_scoped_release> release;
-    if (operations > worth_a_release) release.emplace();
-    f();
+    {
+        UsualFloatState usual;
+        std::optional<GilRelease> release;
+        if (operations > worth_a_release) release.emplace();
+        f();
+    }
+    warn_of_shortage();
 }
 
 }  // namespace pynn

@@ -3,6 +3,8 @@
 
 #include <atomic>
 
+#include "nn/watch.h"
+
 namespace pynn {
 
 // The processor's hint that a loop waits for another thread.
@@ -25,8 +27,16 @@ private:
 struct Member {
     int index, count;
     Barrier& barrier;
+    Watch* watch = nullptr;  // of a long call
 
     void wait() const { barrier.wait(count); }
+
+    // False once the call is to end early; to be asked between pieces of work.
+    bool goes_on() const {
+        if (!watch) return true;
+        if (index == 0) watch->look();
+        return !watch->stopped();
+    }
 };
 
 }  // namespace pynn

@@ -44,6 +44,7 @@ public:
                                                         Activation::identity, nullptr, rows)),
                       k.gemm_workspace(dw)}));
         scratch.gradient.reserve(std::max(gradient_rows(inputs_) * outputs_, outputs_));
+        if (rows > watched_rows) scratch.column_sums.reserve(outputs_);
     }
 
     void forward(const T* parameters, const T* x, T* y, index_t rows,
@@ -100,6 +101,7 @@ public:
         T* const sum = scratch.sparse.sum.reserve(columns * outputs_);
         std::fill(sum, sum + columns * outputs_, T(0));
         scratch.gradient.reserve(outputs_);
+        if (rows > watched_rows) scratch.column_sums.reserve(outputs_);
     }
 
     void forward_sparse(const T* parameters, const SparseBatch<T>& x, Range own, T* y,
@@ -215,6 +217,25 @@ private:
         product_serial(g, scratch.workspace);
     }
 
+    // The same for a sum over rows, which may end early where that leaves no parameter half
+    // updated (the caller's `watcher`). The pieces of the sum are added as within one product.
+    static void multiply_sum(const Gemm<T>& g, Scratch<T>& scratch) {
+        if (!scratch.watcher || g.k <= watched_rows || g.epilogue != Epilogue::store) {
+            multiply(g, scratch);
+            return;
+        }
+        Gemm<T> piece = g;
+        for (index_t first = 0; first < g.k; first += k_chunk) {
+            if (!scratch.watcher->goes_on()) return;
+            piece.k = std::min(k_chunk, g.k - first);
+            piece.a = g.a + first * g.a_col;
+            piece.b = g.b + first * g.b_row;
+            multiply(piece, scratch);
+            piece.epilogue = Epilogue::scale;
+            piece.alpha = piece.beta = T(1);
+        }
+    }
+
     // As many rows of W at a time as leave the gradient in the L2 cache until it is taken.
     index_t gradient_rows(index_t own) const {
         constexpr index_t piece = 128 * 1024 / sizeof(T);
@@ -252,7 +273,7 @@ private:
                 g.epilogue = Epilogue::update;
                 g.update = &update;
             }
-            multiply(g, scratch);
+            multiply_sum(g, scratch);
             return;
         }
         const index_t step = gradient_rows(own.size());
@@ -261,7 +282,7 @@ private:
         for (index_t i = own.begin; i < own.end; i += step) {
             g.m = std::min(step, own.end - i);
             g.a = x + i;
-            multiply(g, scratch);
+            multiply_sum(g, scratch);
             kernels<T>().update(update, gradient, w_ + i * outputs_, g.m * outputs_);
         }
     }
@@ -271,10 +292,27 @@ private:
         const Range columns = part(outputs_, index, count, 16);
         if (!bias_ || columns.size() == 0) return;
         T* const gradient = scratch.gradient.reserve(columns.size());
-        kernels<T>().column_sums(delta + columns.begin, outputs_, gradient, rows, columns.size());
+        sum_columns(delta + columns.begin, gradient, rows, columns.size(), scratch);
         Update<T> of_biases = update;  // which are never penalised
         of_biases.l1 = of_biases.l2 = T(0);
         kernels<T>().update(of_biases, gradient, b_ + columns.begin, columns.size());
+    }
+
+    void sum_columns(const T* delta, T* sums, index_t rows, index_t columns,
+                     Scratch<T>& scratch) const {
+        if (!scratch.watcher || rows <= watched_rows) {
+            kernels<T>().column_sums(delta, outputs_, sums, rows, columns);
+            return;
+        }
+        T* const piece = scratch.column_sums.reserve(columns);
+        std::fill(sums, sums + columns, T(0));
+        for (index_t first = 0; first < rows; first += k_chunk) {
+            if (!scratch.watcher->goes_on()) return;
+            T* const to = first == 0 ? sums : piece;
+            kernels<T>().column_sums(delta + first * outputs_, outputs_, to,
+                                     std::min(k_chunk, rows - first), columns);
+            for (index_t j = 0; first > 0 && j < columns; ++j) sums[j] += piece[j];
+        }
     }
 
     // A row of a sparse matrix times b (rows x outputs).

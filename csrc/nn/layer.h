@@ -10,11 +10,15 @@
 #pragma once
 
 #include "nn/activation.h"
+#include "nn/barrier.h"
 #include "nn/buffer.h"
 #include "nn/parallel.h"
 #include "nn/sparse.h"
 
 namespace pynn {
+
+// Work on more rows than this is done in pieces, between which it may end early.
+constexpr index_t watched_rows = 8192;
 
 // Where in which mini-batch a thread's rows are: what random layers decide by.
 struct Place {
@@ -41,9 +45,11 @@ struct Scratch {
     SparseScratch<T> sparse;
     Buffer<char> workspace;  // of the products
     Buffer<T> gradient;      // a piece of a layer's gradient
+    Buffer<T> column_sums;   // a piece of a long sum of biases' gradients
     Ahead ahead{};           // what the products ask memory for
     Place place{};
-    bool far_parameters = false;  // all of the network's together leave the L2 cache meanwhile
+    const Member* watcher = nullptr;  // who looks for an early end during long sums, or null
+    bool far_parameters = false;      // all of the network's together leave the L2 cache meanwhile
 };
 
 template <class T>

@@ -111,7 +111,8 @@ void Network<T>::forward_divided(const Matrix& x, index_t layers, bool predictio
 }
 
 template <class T>
-void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* out) const {
+void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* out,
+                         Watch* watch) const {
     // Blocks of rows go through all layers while they are in the L2 cache, beside the weights.
     // Those that are not there are fetched again for each block, so the blocks are large.
     const bool far = has_far_parameters();
@@ -141,8 +142,9 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
         scratch.far_parameters = far;
         index_t done = 0;
         for (;;) {
+            if (watch && index == 0) watch->look();
             const index_t first = next.fetch_add(block, std::memory_order_relaxed);
-            if (first >= x.rows) break;
+            if (first >= x.rows || (watch && watch->stopped())) break;
             const index_t rows = std::min(block, x.rows - first);
             const T* input = in_place<T>(x, first);
             if (!input) {
@@ -170,7 +172,8 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
 }
 
 template <class T>
-Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions, T* out) const {
+Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions, T* out,
+                            Watch* watch) const {
     const bool far = has_far_parameters(true);
     const index_t block_bytes = (far ? 1024 : 256) * 1024;
     const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_output_;
@@ -186,14 +189,15 @@ Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions
     const index_t lowest = stages_.front().layer, n_out = layer(layers - 1).outputs();
     const SparseBatch<T> batch{&x, nullptr, 0, x.rows, nullptr, nullptr};
     std::atomic<index_t> next{0}, bad_row{-1};
-    const auto work = [&](int, int) {
+    const auto work = [&](int index, int) {
         Scratch<T> scratch;
         scratch.far_parameters = far;
         scratch.sparse.space.reserve(longest);
         Buffer<T> buffers[2];
         for (;;) {
+            if (watch && index == 0) watch->look();
             const index_t first = next.fetch_add(block, std::memory_order_relaxed);
-            if (first >= x.rows) break;
+            if (first >= x.rows || (watch && watch->stopped())) break;
             const index_t rows = std::min(block, x.rows - first);
             T* const result = out + first * n_out;
             int turn = 0;

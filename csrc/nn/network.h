@@ -63,9 +63,11 @@ public:
     bool is_constrained() const;
 
     // out (rows x outputs of layer `layers` - 1) = the first `layers` layers' outputs, turned into
-    // predictions if asked.
-    void forward(const Matrix& x, index_t layers, bool predictions, T* out) const;
-    Changed forward(const CsrMatrix& x, index_t layers, bool predictions, T* out) const;
+    // predictions if asked. A watch may end it early.
+    void forward(const Matrix& x, index_t layers, bool predictions, T* out,
+                 Watch* watch = nullptr) const;
+    Changed forward(const CsrMatrix& x, index_t layers, bool predictions, T* out,
+                    Watch* watch = nullptr) const;
 
 private:
     // The parameters that every row needs: with sparse samples not the first layer's.

@@ -22,6 +22,7 @@
 #include "nn/barrier.h"
 #include "nn/crowd.h"
 #include "nn/float_state.h"
+#include "nn/thread_supply.h"
 
 namespace pynn {
 namespace {
@@ -66,6 +67,42 @@ public:
 
     int count;
 };
+
+// How many threads of its own OpenMP's runtime keeps for this thread's next team: as many as the
+// last one had.
+thread_local int pool = 1;
+// After a team could not be had, none is asked for until then.
+std::atomic<double> next_attempt{0};
+std::atomic<bool> stacks_are_small{false}, stacks_checked{false};
+
+// How many threads a team of `count` can have. OpenMP's runtime would end the process for want of a
+// thread, and the kernels overflow a small OMP_STACKSIZE.
+int threads_that_come(int count) {
+    const bool nested = omp_in_parallel() != 0;  // (whose threads are new each time)
+#if _OPENMP >= 200805
+    if (nested && omp_get_max_active_levels() <= omp_get_active_level()) return count;
+#endif
+    const int kept = nested ? 1 : pool;
+    if (count > kept) {
+        constexpr double pause = 1;  // seconds
+        const double now = seconds_now();
+        if (now < next_attempt.load(std::memory_order_relaxed)) return kept;
+        const int further = threads_to_be_had(count - kept);
+        if (kept + further < count) {
+            next_attempt.store(now + pause, std::memory_order_relaxed);
+            note_thread_shortage(ThreadShortage::no_threads);
+            count = kept + further;
+        }
+    }
+    if (!nested) pool = count;
+    if (count > 1 && !stacks_checked.load(std::memory_order_acquire)) {
+#pragma omp parallel num_threads(count)
+        if (omp_get_thread_num() > 0 && stack_left() < stack_needed) stacks_are_small.store(true);
+        if (stacks_are_small.load()) note_thread_shortage(ThreadShortage::small_stacks);
+        stacks_checked.store(true, std::memory_order_release);
+    }
+    return stacks_are_small.load(std::memory_order_relaxed) ? 1 : count;
+}
 #endif
 
 #if defined(_OPENMP) && defined(__linux__)
@@ -181,7 +218,8 @@ void run_threads(int threads, const std::function<void(int, int)>& work) {
     if (threads > 1) {
         watch_forks();
         const Share share(crowd_keeps_alone() ? 1 : threads);
-        if (share.count == 1) {
+        const int team = share.count > 1 ? threads_that_come(share.count) : 1;
+        if (team == 1) {
             work(0, 1);
             return;
         }
@@ -190,9 +228,9 @@ void run_threads(int threads, const std::function<void(int, int)>& work) {
         std::mutex failure_mutex;
         Places places;
         Barrier end;  // (OpenMP's own would be spun at for milliseconds)
-        const Stint stint(share.count);
+        const Stint stint(team);
         std::optional<Waiting> meeting(std::in_place);  // OpenMP's threads meet before and after
-#pragma omp parallel num_threads(share.count)
+#pragma omp parallel num_threads(team)
         {
             const UsualFloatState usual;
             const int index = omp_get_thread_num(), count = omp_get_num_threads();

@@ -51,6 +51,16 @@ private:
 // The gradient as a whole is squared, scaled and applied in pieces of so many values.
 constexpr index_t clip_piece = 4096;
 
+// f(first, rows) for all rows of a range; in pieces that may end early where there is a watch.
+template <class F>
+void in_pieces(Range own, const Member& me, F f) {
+    const index_t piece = me.watch ? watched_rows : own.size();
+    for (index_t first = own.begin; first < own.end; first += piece) {
+        if (!me.goes_on()) return;
+        f(first, std::min(piece, own.end - first));
+    }
+}
+
 double sum_in_order(const double* x, index_t n) {
     double total = 0;
     for (index_t i = 0; i < n; ++i) total += x[i];
@@ -142,51 +152,55 @@ typename Trainer<T>::MiniBatch Trainer<T>::mini_batch(const Samples& samples, co
 template <class T>
 void Trainer<T>::forward(MiniBatch batch, const Member& me) {
     const Range own = part(batch.rows, me.index, me.count);
-    const index_t rows = own.size();
     const bool gathers = sparse_ || batch.x == x_.data();
-    const T *whole = batch.x, *input = whole;  // of the first layer that is not yet done
-    index_t first = 0;
+    const index_t first = sparse_ ? network_.stages().front().layer + 1 : 0;
+    const T* const whole = sparse_ ? outputs(first - 1) : batch.x;  // of layer `first`
     if (sparse_) {
-        first = network_.stages().front().layer;
-        T* const output = outputs(first, own.begin);
-        network_.layer(first).forward_sparse(network_.parameters(), batch.sparse, own, output,
-                                             scratch(me));
+        bool finite = true;
+        in_pieces(own, me, [&](index_t row, index_t rows) {
+            network_.layer(first - 1).forward_sparse(network_.parameters(), batch.sparse,
+                                                     {row, row + rows}, outputs(first - 1, row),
+                                                     scratch(me));
+            finite = finite && scratch(me).sparse.finite;
+        });
+        scratch(me).sparse.finite = finite;
         if (scratch(me).sparse.space.bad_row >= 0) bad_row_ = scratch(me).sparse.space.bad_row;
-        whole = outputs(first);
-        input = output;
-        ++first;
-    } else {
-        input += own.begin * network_.inputs();
-        if (gathers && rows > 0) {
+    } else if (gathers) {
+        in_pieces(own, me, [&](index_t row, index_t rows) {
             const RowSource& from = batch.x_from;
-            gather(*from.m, from.order, from.first + own.begin, rows,
-                   x_.data() + own.begin * network_.inputs());
-        }
+            gather(*from.m, from.order, from.first + row, rows,
+                   x_.data() + row * network_.inputs());
+        });
     }
     if (network_.divides_layers(me.count, sparse_)) {
         scratch(me).place.first_row = batch.before;
         if (gathers) me.wait();
-        input = whole;
+        const T* input = whole;
         for (index_t l = first; l < network_.layer_count(); ++l) {
-            network_.layer(l).forward_part(network_.parameters(), input, outputs(l), batch.rows,
-                                           me.index, me.count, scratch(me));
+            if (me.goes_on()) {
+                network_.layer(l).forward_part(network_.parameters(), input, outputs(l), batch.rows,
+                                               me.index, me.count, scratch(me));
+            }
             me.wait();
             input = outputs(l);
         }
-    } else if (rows > 0) {
-        scratch(me).place.first_row = batch.before + own.begin;
-        for (index_t l = first; l < network_.layer_count(); ++l) {
-            T* const output = outputs(l, own.begin);
-            network_.layer(l).forward(network_.parameters(), input, output, rows, scratch(me));
-            input = output;
-        }
+    } else {
+        in_pieces(own, me, [&](index_t row, index_t rows) {
+            scratch(me).place.first_row = batch.before + row;
+            const T* input =
+                whole + row * (first > 0 ? network_.layer(first - 1).outputs() : network_.inputs());
+            for (index_t l = first; l < network_.layer_count() && me.goes_on(); ++l) {
+                T* const output = outputs(l, row);
+                network_.layer(l).forward(network_.parameters(), input, output, rows, scratch(me));
+                input = output;
+            }
+        });
     }
 }
 
 template <class T>
 void Trainer<T>::find_losses(const Samples& samples, const int64_t* order, MiniBatch batch,
-                             const Member& me) {
-    const Range own = part(batch.rows, me.index, me.count);
+                             Range own, const Member& me) {
     const index_t rows = own.size(), at = batch.first + own.begin;
     const index_t last = network_.layer_count() - 1, n_out = network_.outputs();
     Target<T> target;
@@ -244,27 +258,44 @@ Changed Trainer<T>::find_changed_label(const Samples& samples, const int64_t* or
 template <class T>
 void Trainer<T>::back(index_t lowest, MiniBatch batch, T* dx, const Member& me) {
     const Range own = part(batch.rows, me.index, me.count);
-    const index_t last = network_.layer_count() - 1, rows = own.size();
-    differentiate_settled(network_.layer(last).activation(), outputs(last, own.begin),
-                          deltas(last, own.begin), rows * network_.outputs());
+    const index_t last = network_.layer_count() - 1;
     const bool divides_layers = network_.divides_layers(me.count, sparse_);
-    for (index_t l = last; dx ? l >= 0 : l > lowest; --l) {
-        const Layer<T>& layer = network_.layer(l);
-        const bool is_first = l == 0;
-        const Activation below =
-            is_first ? Activation::identity : network_.layer(l - 1).activation();
-        const T* const x = is_first ? batch.x : outputs(l - 1);
-        T* const target = is_first ? dx : deltas(l - 1);
-        if (divides_layers) {
+    const auto differentiate = [&](index_t row, index_t rows) {
+        differentiate_settled(network_.layer(last).activation(), outputs(last, row),
+                              deltas(last, row), rows * network_.outputs());
+    };
+    // (f: of a layer, and what it reads and writes.)
+    const auto each_layer = [&](auto f) {
+        for (index_t l = last; dx ? l >= 0 : l > lowest; --l) {
+            const Layer<T>& layer = network_.layer(l);
+            const bool is_first = l == 0;
+            const Activation below =
+                is_first ? Activation::identity : network_.layer(l - 1).activation();
+            const T* const x = is_first ? batch.x : outputs(l - 1);
+            T* const target = is_first ? dx : deltas(l - 1);
+            f(l, layer, below, x, target);
+        }
+    };
+    if (divides_layers) {
+        differentiate(own.begin, own.size());
+        each_layer([&](index_t l, const Layer<T>& layer, Activation below, const T* x, T* target) {
             me.wait();
+            if (!me.goes_on()) return;
             layer.backward_part(network_.parameters(), deltas(l), x, below, target, batch.rows,
                                 me.index, me.count, scratch(me));
-        } else if (rows > 0) {
-            const index_t before = own.begin * layer.inputs();
-            layer.backward(network_.parameters(), deltas(l, own.begin), x + before, below,
-                           target + before, rows, scratch(me));
-        }
+        });
+        return;
     }
+    in_pieces(own, me, [&](index_t row, index_t rows) {
+        differentiate(row, rows);
+        scratch(me).place.first_row = batch.before + row;
+        each_layer([&](index_t l, const Layer<T>& layer, Activation below, const T* x, T* target) {
+            if (!me.goes_on()) return;
+            const index_t before = row * layer.inputs();
+            layer.backward(network_.parameters(), deltas(l, row), x + before, below,
+                           target + before, rows, scratch(me));
+        });
+    });
 }
 
 template <class T>
@@ -373,6 +404,11 @@ struct Trainer<T>::Common {
 
     CourseResult result{};
     ReportTimer timer{};
+    Watch watch{[this] {  // of a step on many rows
+        const bool ends = report && report(result);
+        if (pace) pace->restart();
+        return ends;
+    }};
     Stopwatch epoch{};
     Barrier barrier{};
     index_t begin = 0;   // the team's first step
@@ -433,7 +469,8 @@ struct Trainer<T>::Common {
 // divided, the first phase has a meeting after each of them.)
 template <class T>
 bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t first,
-                      const Member& me) {
+                      const Member& team) {
+    Member me = team;
     const Course& course = c.course;
     const int index = me.index, threads = me.count;
     CourseResult& result = c.result;
@@ -451,10 +488,13 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     const Range own = part(batch.rows, index, threads);
     const bool updates = c.optimizer.rule != Rule::copy;
     if (updates && number == 0 && !parameters_are_finite(c.optimizer, me)) c.bad_parameters = true;
+    if (batch.rows > watched_rows) me.watch = &c.watch;
     scratch(me).place = {course.training, course.key,
                          course.first_step + static_cast<uint64_t>(number)};
     forward(batch, me);
-    if (own.size() > 0) find_losses(c.samples, order, batch, me);
+    in_pieces(own, me, [&](index_t row, index_t rows) {
+        find_losses(c.samples, order, batch, {row, row + rows}, me);
+    });
     back(c.lowest, batch, nullptr, me);
     const Range pieces = part(c.penalty_pieces, index, threads);
     for (index_t i = pieces.begin; i < pieces.end; ++i) {
@@ -462,6 +502,7 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
     }
     if (updates && c.takes_flags()) c.suspect_gradient = number;
     if (index == 0) c.weight = batch.weight;
+    if (index == 0 && c.watch.stopped()) c.leave = c.ended = true;
     me.wait();
     // What follows is the same for every thread: thread 0 wrote `leave` and `weight` before the
     // meeting and will not until the next, and the sums have one order.
@@ -501,7 +542,11 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
                 failure = Failure::gradient;
             }
         } else {
+            // (A gradient may be left half done, an update may not.)
+            scratch(me).watcher = me.watch && update.rule == Rule::copy ? &me : nullptr;
             follow_gradients(batch, me, update);
+            scratch(me).watcher = nullptr;
+            if (index == 0 && c.watch.stopped()) c.ended = true;
         }
     }
     if (failure == Failure::none) {
@@ -645,7 +690,8 @@ CourseResult Trainer<T>::run(const Samples& samples, const Course& course,
 }
 
 template <class T>
-Changed Trainer<T>::predict_in_training(const Samples& samples, const Place& place, T* out) {
+Changed Trainer<T>::predict_in_training(const Samples& samples, const Place& place, T* out,
+                                        Watch* watch) {
     sparse_ = samples.sparse != nullptr;
     const index_t count = samples.x.rows, n_out = network_.outputs();
     const index_t block = sparse_ ? count : std::min(block_rows, count);
@@ -660,8 +706,9 @@ Changed Trainer<T>::predict_in_training(const Samples& samples, const Place& pla
     }
     const RowStage no_stage;  // (Rows in their own order are copied by tiles as they are.)
     Barrier barrier;
+    bool leave[2] = {};  // after a block of even or odd number: written before they meet
     run_team(wanted, [&](int index, int threads) {
-        const Member me{index, threads, barrier};
+        const Member me{index, threads, barrier, watch};
         scratch(me).ahead = {};
         scratch(me).place = place;
         for (index_t first = 0; first < count; first += block) {
@@ -674,7 +721,10 @@ Changed Trainer<T>::predict_in_training(const Samples& samples, const Place& pla
             T* const to = out + (first + own.begin) * n_out;
             std::copy(rows, rows + own.size() * n_out, to);
             if (own.size() > 0) network_.loss().predict(to, own.size(), n_out);
+            bool& leaves = leave[first / block % 2];
+            if (index == 0) leaves = !me.goes_on();
             me.wait();
+            if (leaves) return;
         }
     });
     return {sparse_ ? bad_row_.load() : -1};
@@ -682,7 +732,8 @@ Changed Trainer<T>::predict_in_training(const Samples& samples, const Place& pla
 
 template <class T>
 Changed Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, T* dx,
-                                         const Optimizer<T>* gradient, const Place& place) {
+                                         const Optimizer<T>* gradient, const Place& place,
+                                         Watch* watch) {
     // The parameters' gradient is a sum over all rows at once; without it a block of rows will do.
     const index_t count = samples.x.rows, n_in = network_.inputs(), n_out = network_.outputs();
     const index_t block = gradient ? count : std::min(block_rows, count);
@@ -697,8 +748,9 @@ Changed Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, 
     const WeightSum weight = samples.weights ? sum_weights(samples.weights, nullptr, 0, count)
                                              : WeightSum{static_cast<double>(count)};
     Barrier barrier;
+    bool leave = false;  // written before they meet after each block
     run_team(wanted, [&](int index, int threads) {
-        const Member me{index, threads, barrier};
+        const Member me{index, threads, barrier, watch};
         scratch(me).ahead = {};
         scratch(me).place = place;
         for (index_t first = 0; first < count; first += block) {
@@ -707,25 +759,32 @@ Changed Trainer<T>::differentiate_inputs(const Samples& samples, const T* dout, 
             batch.weight = weight;
             batch.before = first;
             const Range own = part(batch.rows, index, threads);
-            const index_t rows = own.size();
             forward(batch, me);
-            if (rows > 0 && dout) {
-                const T* const given = dout + (first + own.begin) * n_out;
-                T* const out = outputs(last, own.begin);
-                T* const delta = deltas(last, own.begin);
+            in_pieces(own, me, [&](index_t row, index_t rows) {
+                if (!dout) {
+                    find_losses(samples, nullptr, batch, {row, row + rows}, me);
+                    return;
+                }
+                const T* const given = dout + (first + row) * n_out;
+                T* const out = outputs(last, row);
+                T* const delta = deltas(last, row);
                 network_.loss().predict(out, rows, n_out);
                 std::copy(given, given + rows * n_out, delta);
                 network_.loss().predict_backward(out, delta, rows, n_out);
-            } else if (rows > 0) {
-                find_losses(samples, nullptr, batch, me);
-            }
+            });
             back(0, batch, dx + first * n_in, me);
+            if (index == 0) leave = !me.goes_on();
             me.wait();
+            if (leave) return;
             if (label_bad_) {  // (No thread sets it before the next meeting.)
                 if (index == 0) changed = find_changed_label(samples, nullptr, batch);
                 return;
             }
-            if (gradient) follow_gradients(batch, me, gradient->step(0));
+            if (gradient) {
+                scratch(me).watcher = &me;
+                follow_gradients(batch, me, gradient->step(0));
+                scratch(me).watcher = nullptr;
+            }
             me.wait();
         }
     });

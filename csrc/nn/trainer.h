@@ -74,14 +74,15 @@ public:
     CourseResult run(const Samples& samples, const Course& course, const Optimizer<T>& optimizer,
                      EpochFigures* figures, const Report& report);
 
-    // The predictions (rows x outputs) as a step of training at `place` makes them.
-    Changed predict_in_training(const Samples& samples, const Place& place, T* out);
+    // The predictions (rows x outputs) as a step of training at `place` makes them. `watch`, here
+    // and below, may end the call early.
+    Changed predict_in_training(const Samples& samples, const Place& place, T* out, Watch* watch);
 
     // dx (rows x inputs) from the gradient `dout` of the predictions, or, if that is null, of the
     // mean loss; random layers act as `place` says. With an optimizer of Rule::copy also the
     // parameters' gradient.
     Changed differentiate_inputs(const Samples& samples, const T* dout, T* dx,
-                                 const Optimizer<T>* gradient, const Place& place);
+                                 const Optimizer<T>* gradient, const Place& place, Watch* watch);
 
 private:
     struct MiniBatch {
@@ -105,7 +106,7 @@ private:
     // The thread's part of a mini-batch: gathered and forward; its losses; and back from the last
     // delta to that of layer `lowest`, and to dx, the inputs', if that is not null.
     void forward(MiniBatch batch, const Member& me);
-    void find_losses(const Samples& samples, const int64_t* order, MiniBatch batch,
+    void find_losses(const Samples& samples, const int64_t* order, MiniBatch batch, Range own,
                      const Member& me);
     // The first sample of the mini-batch whose label, as it was read, is no class.
     Changed find_changed_label(const Samples& samples, const int64_t* order,

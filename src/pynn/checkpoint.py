@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from pynn import _checks, _monitor
@@ -12,6 +13,9 @@ from pynn.callbacks import Callback
 if TYPE_CHECKING:
     from pynn.history import History
     from pynn.mlp import MLP
+
+# Characters: no file system takes a longer one.
+LONGEST_NAME = 255
 
 
 class Checkpoint(Callback):
@@ -135,6 +139,8 @@ def _check_path(path: Any) -> str:
                 continue
             if field.isdigit() or not field or set(field) & set(".["):
                 raise ValueError(f"{field!r} is not a metric's name")
+            if any(int(number) > LONGEST_NAME for number in re.findall(r"\d+", spec or "")):
+                raise ValueError(f"{spec!r} is wider than a file's name may be, {LONGEST_NAME}")
             # The epoch is an integer, and the metrics are not.
             format(1 if field == "epoch" else 0.5, spec or "")
     except ValueError as error:

@@ -643,6 +643,11 @@ class MLP:
             )
         elif not out.flags.carray:
             raise ValueError("out must be C-contiguous, aligned and writable")
+        elif np.may_share_memory(out, self._parameters):
+            raise ValueError(
+                "out shares memory with the network's own parameters, which would change while "
+                "they are in use; pass another array, and copy it there afterwards"
+            )
         elif isinstance(samples, np.ndarray) and np.may_share_memory(out, samples):
             samples = samples.copy()
         result_rows = out.reshape(-1, columns)

@@ -8,11 +8,12 @@ or unpickled and the sizes can be checked before anything is allocated.
 from __future__ import annotations
 
 import errno
+import io
 import math
 import re
 import sys
 import zipfile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -32,6 +33,53 @@ ZIP64_BYTES = 2**31 - 2**16
 CHUNK_BYTES = 2**20
 
 
+class WholeWrites:
+    """A file object whose `write` writes all that it is given.
+
+    That of an unbuffered file or of a socket may write less, and returns how much.
+
+    Parameters
+    ----------
+    file : binary file object
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def write(self, data: Any) -> int:
+        """Write all bytes.
+
+        Parameters
+        ----------
+        data : bytes-like
+
+        Returns
+        -------
+        int
+            How many there were.
+
+        Raises
+        ------
+        OSError
+            If the file takes no more.
+        """
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while left:
+            written = self._file.write(left)
+            if written is None:
+                if isinstance(self._file, io.RawIOBase):  # it does not block
+                    raise BlockingIOError(errno.EAGAIN, "the file object takes no more bytes now")
+                break  # (It does not say; then it is all.)
+            if written <= 0:
+                raise OSError(errno.EIO, f"the file object wrote {written} of {len(left)} bytes")
+            left = left[written:]
+        return size
+
+
 def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
     """Write the header and the arrays.
 
@@ -43,7 +91,7 @@ def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
         Little-endian, of any layout.
     """
     # ZipInfo's own date, not today's: the same model gives the same bytes.
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(WholeWrites(file), "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(HEADER), header)
         for name, array in arrays.items():
             large = array.nbytes > ZIP64_BYTES

@@ -68,8 +68,15 @@ def run_all(tasks: Sequence[Task], threads: int, finished: Callable[[int, Any], 
         for i in range(min(threads, len(tasks)))
     ]
     try:
-        for thread in pool:
-            thread.start()
+        started = _start(pool)
+        del pool[started:]
+        if not pool:
+            before = _core.limit_threads_here(1)
+            try:
+                _run_here(tasks, look, finished)
+            finally:
+                _core.limit_threads_here(before)
+            return
         for _ in tasks:
             finished(*_next(done, pool))
     except BaseException:
@@ -77,6 +84,29 @@ def run_all(tasks: Sequence[Task], threads: int, finished: Callable[[int, Any], 
         raise
     finally:
         _join(pool, stop)
+
+
+def _start(pool: list[threading.Thread]) -> int:
+    """Start the threads that the system has room for; return how many."""
+    for started, thread in enumerate(pool):
+        try:
+            thread.start()
+        except RuntimeError:  # "can't start new thread"
+            _core.warn_of_thread_shortage()
+            return started
+    return len(pool)
+
+
+def _run_here(
+    tasks: Sequence[Task], look: Callable[[], None], finished: Callable[[int, Any], None]
+) -> None:
+    """Run tasks one after another in the calling thread."""
+    for index, task in enumerate(tasks):
+        try:
+            outcome = task(look)
+        except Exception as error:
+            outcome = error
+        finished(index, outcome)
 
 
 def _next(done: queue.SimpleQueue[tuple[int, Any]], pool: list[threading.Thread]) -> Any:
