@@ -2,6 +2,7 @@
 // arithmetic; anything else it answers with None, and src/pynn/mlp.py does it.
 #pragma once
 
+#include "bindings/access.h"
 #include "bindings/arrays.h"
 #include "bindings/builtin.h"
 #include "bindings/without_gil.h"
@@ -18,9 +19,17 @@ bool is_input(PyObject* x, index_t inputs) {
            PyArray_DIM(a, n - 1) == inputs && PyArray_SIZE(a) > 0;
 }
 
+// A network, and who may use it.
+template <class T>
+struct Shared {
+    const Network<T>& network;
+    Access& access;
+};
+
 template <class T>
 PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t nargs) {
-    const auto& network = *static_cast<const Network<T>*>(PyCapsule_GetPointer(capsule, nullptr));
+    const auto& shared = *static_cast<const Shared<T>*>(PyCapsule_GetPointer(capsule, nullptr));
+    const Network<T>& network = shared.network;
     if (nargs != 2 || !is_input<T>(args[0], network.inputs())) Py_RETURN_NONE;
     PyArrayObject* const x = as_array(args[0]);
     const int ndim = PyArray_NDIM(x);
@@ -46,6 +55,7 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
     m.column_stride = PyArray_STRIDE(x, ndim - 1);
     T* const to = static_cast<T*>(PyArray_DATA(as_array(out)));
     try {
+        const Access::Reading reading(shared.access);
         without_gil(network.forward_operations() * static_cast<double>(m.rows),
                     [&] { network.forward(m, network.layer_count(), true, to); });
     } catch (...) {
@@ -57,12 +67,12 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
 
 // The builtin keeps `owner`, which the network belongs to, alive.
 template <class T>
-py::object make_forward_call(const Network<T>& network, py::handle owner) {
+py::object make_forward_call(const Shared<T>& shared, py::handle owner) {
     static PyMethodDef definition = {
         "forward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(forward_call<T>)),
         METH_FASTCALL, nullptr};
     py::object capsule = py::reinterpret_steal<py::object>(PyCapsule_New(
-        const_cast<Network<T>*>(&network), nullptr,
+        const_cast<Shared<T>*>(&shared), nullptr,
         [](PyObject* c) { Py_DECREF(static_cast<PyObject*>(PyCapsule_GetContext(c))); }));
     if (!capsule) throw py::error_already_set();
     PyCapsule_SetContext(capsule.ptr(), owner.inc_ref().ptr());

@@ -418,6 +418,8 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
         result.samples += batch.rows;
         result.batches += 1;
         result.steps += 1;
+        if (course.optimizer_counter) *course.optimizer_counter += 1;
+        if (course.noise_counter) *course.noise_counter += 1;
     }
     return true;
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynn import _interpreter as _interpreter  # first: it looks before the core is loaded
 from pynn._version import __version__
-from pynn.callbacks import Callback, EarlyStopping
+from pynn.callbacks import Callback, EarlyStopping, StopOnSignal
 from pynn.history import History
 from pynn.losses import Huber, Loss, Pinball, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pynn.mlp import MLP
@@ -91,6 +91,7 @@ __all__ = [
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "StepDecay",
+    "StopOnSignal",
     "WarmUp",
     "__version__",
     "convert",

@@ -125,11 +125,14 @@ def _check_path(path: Any) -> Any:
 
 
 def _load(file: BinaryIO, name: Any) -> MLP:
+    from pynn._interrupts import interrupts
     from pynn.files import model
 
     try:
         return model.rebuild(_container(file))
     except ValueError as error:
+        if interrupts(error):
+            raise
         reason = str(error)
         if len(reason) > MOST_CHARACTERS:  # it quotes the file
             reason = reason[:MOST_CHARACTERS] + "..."

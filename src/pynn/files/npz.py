@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pynn._interrupts import interrupts
 from pynn._types import Array
 from pynn.files.container import MOST_HEADER_BYTES, ArrayInfo
 
@@ -102,7 +103,7 @@ class NpzContainer:
         try:
             return zipfile.ZipFile(file)
         except OSError as error:
-            if error.errno == errno.EINVAL:  # a position before the file's beginning
+            if error.errno == errno.EINVAL and not interrupts(error):  # a position before the file's beginning
                 raise ValueError("the zip file's directory is damaged") from None
             raise
         except MemoryError:
@@ -110,6 +111,8 @@ class NpzContainer:
         # zipfile trusts what it reads, and fails in many ways: BadZipFile, NotImplementedError,
         # UnicodeDecodeError, struct.error, ...
         except Exception as error:
+            if interrupts(error):
+                raise
             raise ValueError(f"the zip file's directory is damaged: {error}") from None
 
     def _bytes(self, info: zipfile.ZipInfo, out: memoryview, skip: int = 0) -> None:
@@ -126,12 +129,14 @@ class NpzContainer:
                     out[position : position + len(chunk)] = chunk
                     position += len(chunk)
         except OSError as error:
-            if error.errno == errno.EINVAL:
+            if error.errno == errno.EINVAL and not interrupts(error):
                 raise ValueError(f"member {info.filename!r} is damaged") from None
             raise
         except MemoryError:
             raise
         except Exception as error:  # as above
+            if interrupts(error):
+                raise
             raise ValueError(f"member {info.filename!r} is damaged: {error}") from None
 
     def _start(self, info: zipfile.ZipInfo, count: int) -> bytes:
@@ -147,6 +152,8 @@ class NpzContainer:
         try:
             return self._start(info, info.file_size).decode()
         except UnicodeDecodeError as error:
+            if interrupts(error):
+                raise
             raise ValueError(f"the header is not UTF-8: {error}") from None
 
     def _add(self, info: zipfile.ZipInfo) -> None:
