@@ -85,7 +85,8 @@ void Access::notice_fork() {
     const unsigned now = forks.load(std::memory_order_relaxed);
     if (seen == now || !forks_.compare_exchange_strong(seen, now)) return;
     int own = 0;
-    for (const Reading* r = reading_here; r; r = r->outer_) own += r->counted_ && &r->access_ == this;
+    for (const Reading* r = reading_here; r; r = r->outer_)
+        own += r->counted_ && &r->access_ == this;
     readers_.store(own);
     waiting_readers_.store(0);
     waiting_writers_.store(0);
@@ -210,9 +211,8 @@ Access::Writing::Writing(Access& access, Writer kind) : access_(access) {
         return access.owner_.compare_exchange_strong(none, me);
     };
     // (A thread that trains in a loop lets the others have their turn.)
-    const bool yields =
-        access.last_owner_.load() == me &&
-        (access.waiting_writers_.load() != 0 || access.waiting_readers_.load() != 0);
+    const bool yields = access.last_owner_.load() == me && (access.waiting_writers_.load() != 0 ||
+                                                            access.waiting_readers_.load() != 0);
     if (yields || !take()) {
         bool fits = false;
         const auto turn = Clock::now() + milliseconds(yields ? 3 : 0);
@@ -281,8 +281,9 @@ Access::Opened::~Opened() {
 
 namespace {
 
-// A guard as a `with` statement takes it. The interpreter looks for signals neither between entering
-// and the block's first instruction nor before leaving, so that no exception can lose a guard.
+// A guard as a `with` statement takes it. The interpreter looks for signals neither between
+// entering and the block's first instruction nor before leaving, so that no exception can lose a
+// guard.
 template <class Guard>
 struct Block {
     std::optional<Guard> guard;
@@ -310,9 +311,9 @@ void bind_block(py::module_& m, const char* name, Enter enter, Leave leave) {
 
 void bind_access(py::module_& m) {
     watch_forks();
-    bind_block<Access::Reading>(m, "Reading",
-                                [](ReadingBlock& b) { b.guard.emplace(*b.access, b.flag); },
-                                [](ReadingBlock&) {});
+    bind_block<Access::Reading>(
+        m, "Reading", [](ReadingBlock& b) { b.guard.emplace(*b.access, b.flag); },
+        [](ReadingBlock&) {});
     bind_block<Access::Writing>(
         m, "Writing",
         [](WritingBlock& b) {

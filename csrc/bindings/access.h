@@ -1,7 +1,7 @@
 // Who may use a network: readers share it, a writer has it alone.
 //
-// Nothing here is a mutex: a child forked while another thread held one could never take it. Waiting
-// is sleeping and looking again, with the GIL released.
+// Nothing here is a mutex: a child forked while another thread held one could never take it.
+// Waiting is sleeping and looking again, with the GIL released.
 #pragma once
 
 #include <pybind11/pybind11.h>

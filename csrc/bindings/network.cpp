@@ -108,8 +108,8 @@ public:
         Course course;
         course.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
         take_noise(noise, course);
-        return dict_of(run(*trainer, x, y, labels, weights, std::nullopt, course, copy, nullptr,
-                           py::none()));
+        return dict_of(
+            run(*trainer, x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none()));
     }
 
     // `figures` has a row for each epoch to be trained: its loss's and its penalties' sums and its
@@ -351,14 +351,19 @@ void bind_network_of(py::module_& m, const char* name) {
              py::arg("l1"), py::arg("l2"), py::arg("max_norm"), py::arg("loss"))
         .def_property_readonly("parameter_count", &Net::parameter_count)
         .def_property_readonly("offsets", &Net::offsets)
-        .def("reading", [](py::object net, bool copies) {
-                 return reading_block(net.cast<Net&>().access(), net, copies);
-             }, py::arg("copies") = false)
-        .def("writing", [](py::object net, bool fits) {
-                 return writing_block(net.cast<Net&>().access(), net, fits);
-             }, py::arg("fits") = false)
-        .def("opened",
-             [](py::object net) { return opened_block(net.cast<Net&>().access(), net); })
+        .def(
+            "reading",
+            [](py::object net, bool copies) {
+                return reading_block(net.cast<Net&>().access(), net, copies);
+            },
+            py::arg("copies") = false)
+        .def(
+            "writing",
+            [](py::object net, bool fits) {
+                return writing_block(net.cast<Net&>().access(), net, fits);
+            },
+            py::arg("fits") = false)
+        .def("opened", [](py::object net) { return opened_block(net.cast<Net&>().access(), net); })
         .def("user_here", [](Net& net) { return static_cast<int>(net.access().user_here()); })
         .def("set_parameters", &Net::set_parameters, py::arg("parameters"))
         .def("forward", &Net::forward, py::arg("x"), py::arg("stage"), py::arg("predictions"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynn import _interpreter as _interpreter  # first: it looks before the core is loaded
 from pynn._version import __version__
-from pynn.callbacks import Callback, EarlyStopping, StopOnSignal
+from pynn.callbacks import Callback, EarlyStopping
 from pynn.history import History
 from pynn.losses import Huber, Loss, Pinball, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pynn.mlp import MLP
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         tanh,
         tanh_backward,
     )
+    from pynn.stopping import StopOnSignal
 
 __all__ = [
     "MLP",
@@ -142,6 +143,7 @@ __all__ = [
 _LAZY = {
     "Checkpoint": "pynn.checkpoint",
     "FitManyResult": "pynn.many",
+    "StopOnSignal": "pynn.stopping",
     "convert": "pynn.convert",
     "fit_many": "pynn.many",
     "from_sklearn": "pynn.convert",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType, TracebackType
@@ -36,26 +35,53 @@ def shorten(error: BaseException) -> None:
     error.__context__ = context
 
 
-def interrupts(error: BaseException) -> bool:
-    """Tell whether an exception is no failure of the code that it has left, but ends it.
+def pass_on(error: BaseException) -> None:
+    """Raise the exception from outside that an exception is or was made from, if there is one.
 
-    Those are exceptions of signals' handlers, whatever their class, and those whose class is
-    neither Python's nor pynn's nor NumPy's (a time limit's, raised from another thread).
+    From outside are exceptions of signals' handlers, whatever their class, and those whose class is
+    neither Python's nor pynn's nor that of a package it uses (a time limit's, raised by another
+    thread). Code that such an exception ends may take it for a failure of its own and raise
+    another one in its place.
 
     Parameters
     ----------
     error : BaseException
         As code of pynn's has caught it, in which no function of the caller's is called.
 
+    Raises
+    ------
+    BaseException
+    """
+    found = interrupt_in(error)
+    if found is not None:
+        raise found
+
+
+def interrupt_in(error: BaseException) -> BaseException | None:
+    """Find the exception of `pass_on`.
+
+    Parameters
+    ----------
+    error : BaseException
+
     Returns
     -------
-    bool
+    BaseException or None
     """
-    if not isinstance(error, Exception):
-        return True
-    if type(error).__module__.partition(".")[0] not in INTERNAL | PACKAGES:
-        return True
-    return comes_from_a_handler(error)
+    each: BaseException | None = error
+    seen = set()
+    # (What was being handled before pynn was called is no cause of this.)
+    while each is not None and id(each) not in seen and _began_in_pynn(each.__traceback__):
+        if _is_from_outside(each):
+            return each
+        seen.add(id(each))
+        each = each.__cause__ or each.__context__
+    return None
+
+
+def _is_from_outside(error: BaseException) -> bool:
+    is_known = type(error).__module__.partition(".")[0] in INTERNAL | PACKAGES
+    return not isinstance(error, Exception) or not is_known or comes_from_a_handler(error)
 
 
 def comes_from_a_handler(error: BaseException) -> bool:
@@ -79,6 +105,8 @@ def comes_from_a_handler(error: BaseException) -> bool:
 
 
 def _handlers() -> Iterator[Any]:
+    import signal  # (`import pynn` is quick without it)
+
     for number in signal.valid_signals():
         try:
             yield signal.getsignal(number)
@@ -109,7 +137,7 @@ class Suppressed:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> bool:
-        return isinstance(error, self._kinds) and not interrupts(error)
+        return isinstance(error, self._kinds) and not _is_from_outside(error)
 
 
 def stack_level() -> int:

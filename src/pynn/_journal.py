@@ -134,8 +134,8 @@ class Scratch:
     def __init__(self, rng: np.random.Generator, state: Any) -> None:
         self._source, self._state = rng, state
         self._kind = type(rng.bit_generator)
-        self._is_numpys = (
-            type(rng) is np.random.Generator and self._kind.__module__.startswith("numpy.random")
+        self._is_numpys = type(rng) is np.random.Generator and self._kind.__module__.startswith(
+            "numpy.random"
         )
 
     def __enter__(self) -> np.random.Generator:

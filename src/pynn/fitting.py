@@ -13,7 +13,7 @@ import numpy as np
 from pynn import _checks, staging
 from pynn._journal import Drawn, Epochs, Scratch
 from pynn._types import Array, NDArray, TrainingResult
-from pynn.callbacks import StopOnSignal, ends, handlers
+from pynn.callbacks import ends, handlers
 from pynn.history import History
 from pynn.optimizers import Binding, Optimizer, make_optimizer
 from pynn.schedules import Schedule
@@ -55,6 +55,7 @@ def default_epochs(steps: int | None) -> int:
 def epochs_ahead(samples: int) -> int:
     """How many epochs of so many samples one call of the core may do; at least 1."""
     return max(1, min(EPOCHS_AHEAD, DRAWN_AHEAD // samples))
+
 
 # Callbacks of these moments take every epoch through Python.
 EPOCH_EVENTS = ("on_epoch_begin", "on_batch_end", "on_epoch_end")
@@ -138,7 +139,7 @@ class Arrays(Source):
         count = len(data) if rows is None else len(rows)
         self.samples: int = count - (held_out_count(split, count) if split else 0)
         self._batch_size = min(batch_size, self.samples)
-        self.steps = -(-self.samples // self._batch_size)
+        self.steps: int = -(-self.samples // self._batch_size)
         self._shuffle, self._replacement = shuffle, replacement
 
     def hold_out(self, rng: np.random.Generator) -> tuple[Data, Array] | None:
@@ -339,7 +340,7 @@ class Run:
     def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
         self.net, self._source, self._plan = net, source, plan
         self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
-        self.stops = [each for each in plan.callbacks if isinstance(each, StopOnSignal)]
+        self.stops = [each for each in plan.callbacks if getattr(each, "_stops_on_signal", False)]
         self.calls_foreign = _calls_foreign(plan)
         self.binding = Binding(plan.optimizer, net)
         self._validation_metrics = net._default_metrics() | plan.metrics

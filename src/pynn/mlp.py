@@ -13,7 +13,7 @@ import numpy as np
 from pynn import _checks, _core, _intake, architecture, fitting, initializers, staging
 from pynn._attributes import Fixed, Settled, Views
 from pynn._copies import deep_copy, own_array, present_state, shallow_copy, snapshot
-from pynn._interrupts import shorten
+from pynn._interrupts import pass_on, shorten
 from pynn._journal import Journal, Step
 from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
 from pynn._sparse import CsrRows, csr_rows, is_sparse
@@ -343,10 +343,14 @@ class MLP:
         ImportError
             For ".safetensors", if that package is not installed.
         RuntimeError
-            If another thread is training this network.
+            If another thread is in the middle of one mini-batch for 10 s, or was so when this
+            process was forked.
 
         Notes
         -----
+        During a fit (in a callback, a signal's handler, or another thread) the file is that of the
+        last whole mini-batch: weights, optimizer, generator and history belong together.
+
         The file is written beside `path`, flushed to the disk and then renamed, so that after a
         failure or a loss of power there is the old file or the new one. A process that is killed
         meanwhile leaves a file ``.pynn-*.tmp``, which the next `save` to that path removes. A
@@ -1145,6 +1149,13 @@ class MLP:
                 steps_per_epoch=steps_per_epoch,
                 progress=progress,
             )
+        except (TypeError, ValueError) as error:
+            pass_on(error)
+            raise
+        except KeyboardInterrupt as error:
+            shorten(error)
+            raise error
+        try:
             with self._core.writing(fits=True):
                 return fitting.Run(self, source, plan).run()
         except KeyboardInterrupt as error:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from pynn._interrupts import Suppressed, interrupts
+from pynn._interrupts import Suppressed
 
 if sys.platform != "win32":
     import fcntl

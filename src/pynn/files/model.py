@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pynn import optimizers
-from pynn._interrupts import interrupts
+from pynn._interrupts import pass_on
 from pynn._types import Array
 from pynn._version import __version__
 from pynn.files.container import MOST_HEADER_BYTES, ArrayInfo, Container, parse_json
@@ -260,8 +260,7 @@ def _network(config: dict[str, Any]) -> MLP:
     except MemoryError:
         raise
     except Exception as error:  # the configuration may hold anything
-        if interrupts(error):
-            raise
+        pass_on(error)
         raise ValueError(f"config: {error}") from error
 
 
@@ -275,8 +274,7 @@ def _optimizer(
     try:
         optimizer = optimizer_from_settings(settings, learning_rate=lost)
     except Exception as error:  # the settings may be anything
-        if interrupts(error):
-            raise
+        pass_on(error)
         raise ValueError(f"optimizer: {error}") from error
     if described["steps"] is None:
         return optimizer

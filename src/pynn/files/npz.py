@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from pynn._interrupts import interrupts
+from pynn._interrupts import interrupt_in, pass_on
 from pynn._types import Array
 from pynn.files.container import MOST_HEADER_BYTES, ArrayInfo
 
@@ -33,6 +33,13 @@ ZIP64_BYTES = 2**31 - 2**16
 CHUNK_BYTES = 2**20
 
 
+class Archive(zipfile.ZipFile):
+    """A zip file that does nothing when it is collected: an exception may have ended it anywhere."""
+
+    def __del__(self) -> None:
+        pass
+
+
 def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
     """Write the header and the arrays.
 
@@ -44,7 +51,8 @@ def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
         Little-endian, of any layout.
     """
     # ZipInfo's own date, not today's: the same model gives the same bytes.
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    archive = Archive(file, "w", zipfile.ZIP_STORED)
+    try:
         archive.writestr(zipfile.ZipInfo(HEADER), header)
         for name, array in arrays.items():
             large = array.nbytes > ZIP64_BYTES
@@ -52,6 +60,11 @@ def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
                 np.lib.format.write_array(
                     member, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
                 )
+        archive.close()
+    except BaseException:
+        # (Closing a file that is not finished would raise an exception of its own in place of this.)
+        archive.fp = None
+        raise
 
 
 class NpzContainer:
@@ -101,9 +114,11 @@ class NpzContainer:
     @staticmethod
     def _open(file: BinaryIO) -> zipfile.ZipFile:
         try:
-            return zipfile.ZipFile(file)
+            return Archive(file)
         except OSError as error:
-            if error.errno == errno.EINVAL and not interrupts(error):  # a position before the file's beginning
+            if (
+                error.errno == errno.EINVAL and interrupt_in(error) is None
+            ):  # a position before the file's beginning
                 raise ValueError("the zip file's directory is damaged") from None
             raise
         except MemoryError:
@@ -111,8 +126,7 @@ class NpzContainer:
         # zipfile trusts what it reads, and fails in many ways: BadZipFile, NotImplementedError,
         # UnicodeDecodeError, struct.error, ...
         except Exception as error:
-            if interrupts(error):
-                raise
+            pass_on(error)
             raise ValueError(f"the zip file's directory is damaged: {error}") from None
 
     def _bytes(self, info: zipfile.ZipInfo, out: memoryview, skip: int = 0) -> None:
@@ -129,14 +143,13 @@ class NpzContainer:
                     out[position : position + len(chunk)] = chunk
                     position += len(chunk)
         except OSError as error:
-            if error.errno == errno.EINVAL and not interrupts(error):
+            if error.errno == errno.EINVAL and interrupt_in(error) is None:
                 raise ValueError(f"member {info.filename!r} is damaged") from None
             raise
         except MemoryError:
             raise
         except Exception as error:  # as above
-            if interrupts(error):
-                raise
+            pass_on(error)
             raise ValueError(f"member {info.filename!r} is damaged: {error}") from None
 
     def _start(self, info: zipfile.ZipInfo, count: int) -> bytes:
@@ -152,8 +165,7 @@ class NpzContainer:
         try:
             return self._start(info, info.file_size).decode()
         except UnicodeDecodeError as error:
-            if interrupts(error):
-                raise
+            pass_on(error)
             raise ValueError(f"the header is not UTF-8: {error}") from None
 
     def _add(self, info: zipfile.ZipInfo) -> None:
