@@ -69,8 +69,8 @@ class StopOnSignal(Callback):
 
     def __init__(self, *signals: int) -> None:
         chosen = signals or (signal.SIGTERM,)
-        for i, number in enumerate(chosen):
-            number = _checks.integer(number, f"signals[{i}]", 1)
+        for i, given in enumerate(chosen):
+            number = _checks.integer(given, f"signals[{i}]", 1)
             if number not in signal.valid_signals() or number in UNCATCHABLE:
                 raise ValueError(f"signals[{i}] must be a signal that can be handled, got {number}")
         self.signals = tuple(signal.Signals(number) for number in chosen)

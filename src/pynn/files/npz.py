@@ -34,7 +34,7 @@ CHUNK_BYTES = 2**20
 
 
 class Archive(zipfile.ZipFile):
-    """A zip file that does nothing when it is collected: an exception may have ended it anywhere."""
+    """A zip file that writes nothing when it is collected, after an exception."""
 
     def __del__(self) -> None:
         pass
@@ -62,7 +62,7 @@ def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
                 )
         archive.close()
     except BaseException:
-        # (Closing a file that is not finished would raise an exception of its own in place of this.)
+        # (Closing an unfinished file would raise an exception of its own instead.)
         archive.fp = None
         raise
 
