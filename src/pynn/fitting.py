@@ -90,6 +90,7 @@ class Source(ABC):
 
     samples: int | None  # in an epoch, if that is known
     steps: int | None  # mini-batches in an epoch, if that is known
+    holds_out = False  # samples for validation
 
     @abstractmethod
     def epoch(self, run: Run) -> float:
@@ -136,6 +137,7 @@ class Arrays(Source):
         # (An object of this fit's: it may get a copy of the samples.)
         self._data = Data(data.samples, data.targets, data.weights, data.names, data.columns)
         self._split, self._rows = split, rows
+        self.holds_out = split > 0
         count = len(data) if rows is None else len(rows)
         self.samples: int = count - (held_out_count(split, count) if split else 0)
         self._batch_size = min(batch_size, self.samples)
@@ -438,11 +440,10 @@ class Run:
         net, plan = self.net, self._plan
         net._clear()
         attributes: dict[str, Any] = {"history": self.history, "optimizer": plan.optimizer}
-        rng = net.__dict__["rng"]
-        with Scratch(rng, rng.bit_generator.state) as scratch:
-            held_out = self._source.hold_out(scratch)
-            if held_out is not None:
-                plan.validation = held_out
+        if self._source.holds_out:
+            rng = net.__dict__["rng"]
+            with Scratch(rng, rng.bit_generator.state) as scratch:
+                plan.validation = self._source.hold_out(scratch)
                 attributes["_journal"] = Drawn(rng, scratch.bit_generator.state)
         data = self._source.training()
         if data is not None:
@@ -480,14 +481,16 @@ class Run:
         except Stopped:
             return False
         training = self._source.training()
-        with net._core.opened():
-            if plan.metrics and training is not None:
-                measured = net._evaluate(*training, plan.metrics, loss=False, look=plan.look)
-                figures.update(measured)
-            if plan.validation is not None:
-                measured = net._evaluate(*plan.validation, self._validation_metrics, look=plan.look)
-                for name, value in measured.items():
-                    figures[f"val_{name}"] = value
+        if plan.metrics or plan.validation is not None:
+            with net._core.opened():
+                if plan.metrics and training is not None:
+                    measured = net._evaluate(*training, plan.metrics, loss=False, look=plan.look)
+                    figures.update(measured)
+                if plan.validation is not None:
+                    metrics = self._validation_metrics
+                    measured = net._evaluate(*plan.validation, metrics, look=plan.look)
+                    for name, value in measured.items():
+                        figures[f"val_{name}"] = value
         seconds = time.perf_counter() - start
         history._add(**figures, learning_rate=rate, seconds=seconds)
         if self.bar.shown:
