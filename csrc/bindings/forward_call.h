@@ -2,6 +2,7 @@
 // arithmetic; anything else it answers with None, and src/pynn/mlp.py does it.
 #pragma once
 
+#include "bindings/access.h"
 #include "bindings/arrays.h"
 #include "bindings/builtin.h"
 #include "bindings/without_gil.h"
@@ -26,10 +27,17 @@ bool is_apart_from_parameters(const Network<T>& network, PyArrayObject* out) {
         parameters + network.parameter_count() * static_cast<index_t>(sizeof(T));
     return PyArray_BYTES(out) >= end || PyArray_BYTES(out) + PyArray_NBYTES(out) <= parameters;
 }
+// A network, and who may use it.
+template <class T>
+struct Shared {
+    const Network<T>& network;
+    Access& access;
+};
 
 template <class T>
 PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t nargs) {
-    const auto& network = *static_cast<const Network<T>*>(PyCapsule_GetPointer(capsule, nullptr));
+    const auto& shared = *static_cast<const Shared<T>*>(PyCapsule_GetPointer(capsule, nullptr));
+    const Network<T>& network = shared.network;
     if (nargs != 2 || !is_input<T>(args[0], network.inputs())) Py_RETURN_NONE;
     PyArrayObject* const x = as_array(args[0]);
     const int ndim = PyArray_NDIM(x);
@@ -57,6 +65,7 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
     T* const to = static_cast<T*>(PyArray_DATA(as_array(out)));
     const double operations = network.forward_operations() * static_cast<double>(m.rows);
     try {
+        const Access::Reading reading(shared.access);
         if (operations > worth_a_release) {
             Pins pins;
             pins.add(args[0]);
@@ -75,12 +84,12 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
 
 // The builtin keeps `owner`, which the network belongs to, alive.
 template <class T>
-py::object make_forward_call(const Network<T>& network, py::handle owner) {
+py::object make_forward_call(const Shared<T>& shared, py::handle owner) {
     static PyMethodDef definition = {
         "forward", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(forward_call<T>)),
         METH_FASTCALL, nullptr};
     py::object capsule = py::reinterpret_steal<py::object>(PyCapsule_New(
-        const_cast<Network<T>*>(&network), nullptr,
+        const_cast<Shared<T>*>(&shared), nullptr,
         [](PyObject* c) { Py_DECREF(static_cast<PyObject*>(PyCapsule_GetContext(c))); }));
     if (!capsule) throw py::error_already_set();
     PyCapsule_SetContext(capsule.ptr(), owner.inc_ref().ptr());

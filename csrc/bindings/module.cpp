@@ -23,5 +23,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     pynn::bind_losses(m);
     pynn::bind_builtins(m);
     pynn::bind_optimizers(m);
+    pynn::bind_access(m);
     pynn::bind_network(m);
 }

@@ -12,6 +12,7 @@ void bind_activations(pybind11::module_& m);
 void bind_losses(pybind11::module_& m);
 void bind_builtins(pybind11::module_& m);
 void bind_optimizers(pybind11::module_& m);
+void bind_access(pybind11::module_& m);
 void bind_network(pybind11::module_& m);
 
 }  // namespace pynn

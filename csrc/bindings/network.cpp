@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "bindings/access.h"
 #include "bindings/forward_call.h"
 #include "bindings/gil.h"
 #include "bindings/loss.h"
@@ -40,6 +41,7 @@ public:
                 "expected a quantile for each output");
     }
 
+    Access& access() { return access_; }
     index_t parameter_count() const { return network_.parameter_count(); }
     std::vector<index_t> offsets() const {
         std::vector<index_t> out;
@@ -54,7 +56,7 @@ public:
     }
 
     // The output of layer `stage` (of those with weights); predictions: of the last one, as such.
-    void forward(const py::object& x, index_t stage, bool predictions, py::array out) const {
+    void forward(const py::object& x, index_t stage, bool predictions, py::array out) {
         const auto& stages = network_.stages();
         require(stage >= 0 && stage < static_cast<index_t>(stages.size()), "no such layer");
         const index_t layers = stages[static_cast<std::size_t>(stage)].stop;
@@ -66,6 +68,7 @@ public:
         if (sparse) check_sparse(*sparse, nullptr, sparse->rows);
         T* const result = writable<T>(out, "out");
         const Pins pins = pins_of(x, nullptr, std::nullopt);
+        const Access::Reading reading(access_);
         Changed changed;
         watched_without_gil([&](Watch& watch) {
             if (sparse) {
@@ -87,33 +90,35 @@ public:
             "out has the wrong shape");
         if (samples.sparse) check_sparse(*samples.sparse, nullptr, samples.x.rows);
         T* const result = writable<T>(out, "out");
+        const Access::Reading reading(access_);
         const Place place = place_of(noise);
-        const Busy busy(busy_);
+        const Lease trainer(*this);
         const Pins pins = pins_of(x, nullptr, std::nullopt);
         Changed changed;
         watched_without_gil([&](Watch& watch) {
-            changed = trainer_.predict_in_training(samples, place, result, &watch);
+            changed = trainer->predict_in_training(samples, place, result, &watch);
         });
         refuse_changed(changed, classes());
     }
 
     // `self` is this object in Python, which the builtin keeps alive.
-    py::object forward_call(py::handle self) const { return make_forward_call(network_, self); }
+    py::object forward_call(py::handle self) const { return make_forward_call(shared_, self); }
 
     // The loss's sum over the rows; the parameters' gradient of its mean, laid out as they are,
     // goes to `gradient`. `noise`: dropout's key and step, or none.
     py::dict gradients(const py::object& x, const py::array& y, bool labels,
                        const std::optional<py::array>& weights, py::array gradient,
                        const std::optional<py::array>& noise) {
-        const Busy busy(busy_);
+        const Access::Reading reading(access_);
+        const Lease trainer(*this);
         require(gradient.size() == network_.parameter_count(), "gradient has the wrong size");
         Optimizer<T> copy{Rule::copy, writable<T>(gradient, "gradient")};
         Course course;
         course.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
         take_noise(noise, course);
         std::exception_ptr failure;
-        const CourseResult result =
-            run(x, y, labels, weights, std::nullopt, course, copy, nullptr, py::none(), failure);
+        const CourseResult result = run(*trainer, x, y, labels, weights, std::nullopt, course, copy,
+                                        nullptr, py::none(), failure);
         if (failure) std::rethrow_exception(failure);
         refuse_changed(result.changed, classes());
         warn_of_shortage();
@@ -128,7 +133,11 @@ public:
                    index_t batch_size, const BoundOptimizer<T>& optimizer, py::array noise,
                    bool penalty_by_weight, py::array figures, const py::object& report) {
         static_assert(sizeof(EpochFigures) == 3 * sizeof(double));
-        const Busy busy(busy_);  // before the steps so far are read: without a GIL they may move
+        // Before the steps so far are read: without a GIL they may move.
+        std::optional<Access::Writing> writing;
+        if (!access_.is_held_here()) writing.emplace(access_, Access::Writer::step);
+        const Busy busy(busy_);
+        const Lease trainer(*this);
         Optimizer<T> from_here = optimizer.optimizer;
         from_here.steps_before = *optimizer.steps;
         require(figures.ndim() == 2 && figures.shape(0) >= 1 && figures.shape(1) == 3,
@@ -139,12 +148,11 @@ public:
         course.penalty_by_weight = penalty_by_weight;
         take_noise(noise, course);
         auto* const rows = reinterpret_cast<EpochFigures*>(writable<double>(figures, "figures"));
-        uint64_t* const steps = static_cast<uint64_t*>(noise.mutable_data()) + 1;
+        course.optimizer_counter = optimizer.steps;
+        course.noise_counter = static_cast<uint64_t*>(noise.mutable_data()) + 1;
         std::exception_ptr failure;
         const CourseResult result =
-            run(x, y, labels, weights, order, course, from_here, rows, report, failure);
-        *optimizer.steps += result.steps;
-        *steps += static_cast<uint64_t>(result.steps);
+            run(*trainer, x, y, labels, weights, order, course, from_here, rows, report, failure);
         if (failure) std::rethrow_exception(failure);
         refuse_changed(result.changed, classes(),
                        result.changed.applied ? " The weights are those after a step on such data."
@@ -225,7 +233,7 @@ private:
         course.first_step = place.step;
     }
 
-    // One training call at a time: the mini-batch's buffers and the weights are the network's.
+    // A training call must not begin within another one, from a signal's handler.
     class Busy {
     public:
         explicit Busy(std::atomic<bool>& flag) : flag_(flag) {
@@ -243,6 +251,29 @@ private:
         std::atomic<bool>& flag_;
     };
 
+    // The buffers of the mini-batch: the network's own, or others while these are in use.
+    class Lease {
+    public:
+        explicit Lease(BoundNetwork& net) : taken_(net.leased_) {
+            own_ = !taken_.exchange(true);
+            if (!own_) further_ = std::make_unique<Trainer<T>>(net.network_);
+            trainer_ = own_ ? &net.trainer_ : further_.get();
+        }
+        ~Lease() {
+            if (own_) taken_.store(false);
+        }
+        Lease(const Lease&) = delete;
+        Lease& operator=(const Lease&) = delete;
+        Trainer<T>& operator*() const { return *trainer_; }
+        Trainer<T>* operator->() const { return trainer_; }
+
+    private:
+        std::atomic<bool>& taken_;
+        bool own_;
+        std::unique_ptr<Trainer<T>> further_;
+        Trainer<T>* trainer_;
+    };
+
     void differentiate(const Samples& samples, const T* dout, py::array& dx,
                        const Optimizer<T>* gradient, const std::optional<py::array>& noise) {
         require(!samples.sparse, "the gradient of a sparse X is dense: pass X.toarray()");
@@ -250,17 +281,18 @@ private:
         require(dx.size() == samples.x.rows * network_.inputs(), "dx has the wrong size");
         check_labels(samples, nullptr, samples.x.rows, classes());
         T* const to = writable<T>(dx, "dx");
+        const Access::Reading reading(access_);
         const Place place = place_of(noise);
-        Busy busy(busy_);
+        const Lease trainer(*this);
         Changed changed;
         watched_without_gil([&](Watch& watch) {
-            changed = trainer_.differentiate_inputs(samples, dout, to, gradient, place, &watch);
+            changed = trainer->differentiate_inputs(samples, dout, to, gradient, place, &watch);
         });
         refuse_changed(changed, classes());
     }
 
-    // The caller is `Busy`. What `report` raised, if that ended it, goes to `failure`.
-    CourseResult run(const py::object& x, const py::array& y, bool labels,
+    // What `report` raised, if that ended it, goes to `failure`.
+    CourseResult run(Trainer<T>& trainer, const py::object& x, const py::array& y, bool labels,
                      const std::optional<py::array>& weights, const std::optional<py::array>& order,
                      Course course, const Optimizer<T>& optimizer, EpochFigures* figures,
                      const py::object& report, std::exception_ptr& failure) {
@@ -286,14 +318,21 @@ private:
 
         UsualFloatState usual;
         GilRelease release;
-        return trainer_.run(samples, course, optimizer, figures, [&](const CourseResult& so_far) {
+        return trainer.run(samples, course, optimizer, figures, [&](const CourseResult& so_far) {
             return reported(report, so_far, failure, release);
         });
     }
 
-    // Lets Python see signals (Ctrl-C) and the progress; an exception stops the epoch.
-    static bool reported(const py::object& report, const CourseResult& so_far,
-                         std::exception_ptr& failure, GilRelease& release) {
+    // Lets other threads read, and Python see signals (Ctrl-C) and the progress; an exception stops
+    // the epoch.
+    bool reported(const py::object& report, const CourseResult& so_far,
+                  std::exception_ptr& failure, GilRelease& release) {
+        try {
+            access_.admit_readers();
+        } catch (...) {
+            failure = std::current_exception();
+            return true;
+        }
         const GilRelease::Taken taken(release);
         try {
             if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -343,7 +382,9 @@ private:
     Network<T> network_;
     Trainer<T> trainer_;
     py::array parameters_;
-    std::atomic<bool> busy_{false};
+    Access access_;
+    Shared<T> shared_{network_, access_};
+    std::atomic<bool> busy_{false}, leased_{false};
 };
 
 template <class T>
@@ -357,6 +398,20 @@ void bind_network_of(py::module_& m, const char* name) {
              py::arg("l1"), py::arg("l2"), py::arg("max_norm"), py::arg("loss"))
         .def_property_readonly("parameter_count", &Net::parameter_count)
         .def_property_readonly("offsets", &Net::offsets)
+        .def(
+            "reading",
+            [](py::object net, bool copies) {
+                return reading_block(net.cast<Net&>().access(), net, copies);
+            },
+            py::arg("copies") = false)
+        .def(
+            "writing",
+            [](py::object net, bool fits) {
+                return writing_block(net.cast<Net&>().access(), net, fits);
+            },
+            py::arg("fits") = false)
+        .def("opened", [](py::object net) { return opened_block(net.cast<Net&>().access(), net); })
+        .def("user_here", [](Net& net) { return static_cast<int>(net.access().user_here()); })
         .def("set_parameters", &Net::set_parameters, py::arg("parameters"))
         .def("forward", &Net::forward, py::arg("x"), py::arg("stage"), py::arg("predictions"),
              py::arg("out"))

@@ -415,7 +415,7 @@ struct Trainer<T>::Common {
     bool leave = false;  // the team, which may come together again
     bool ended = false;  // before the last step
     bool free = false;   // other threads have been, since `freed`
-    WeightSum weight;    // of the mini-batch, as thread 0 has read it: what all of them decide by
+    WeightSum weight{};  // of the mini-batch, as thread 0 has read it: what all of them decide by
     Stopwatch freed{};
 
     // What the threads found, for all of them behind the next barrier: the last step whose gradient
@@ -564,11 +564,16 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
             if (c.bad_update) failure = Failure::update;
         }
     }
+    const auto count_step = [&] {
+        result.steps += 1;
+        if (course.optimizer_counter) *course.optimizer_counter += 1;
+        if (course.noise_counter) *course.noise_counter += 1;
+    };
     if (failure != Failure::none) {
         if (index == 0) {
             result.failure = failure;
             result.bad_loss = loss / rows;
-            if (failure == Failure::update) result.steps += 1;
+            if (failure == Failure::update) count_step();
             result.changed =
                 label_bad_ ? find_changed_label(c.samples, order, batch) : Changed{bad_row_};
             c.ended = true;
@@ -585,7 +590,7 @@ bool Trainer<T>::step(Common& c, const int64_t* order, index_t number, index_t f
         result.figures.penalty += penalty;
         result.samples += batch.rows;
         result.batches += 1;
-        result.steps += 1;
+        count_step();
         if (bad_row_ >= 0) {
             result.changed = {bad_row_};
             result.changed.applied = true;

@@ -29,6 +29,10 @@ struct Course {
     index_t count = 0, batch_size = 0;
     bool training = false;  // random layers are at work, by this key and from this step on
     uint64_t key = 0, first_step = 0;
+    // The caller's counters of steps, which advance with every step, or null: whoever looks between
+    // two mini-batches finds the counters of these weights.
+    int64_t* optimizer_counter = nullptr;
+    uint64_t* noise_counter = nullptr;
     bool penalty_by_weight = false;  // a mini-batch of weight w (its rows) has 1 / w times them
 };
 

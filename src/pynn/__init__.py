@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         tanh,
         tanh_backward,
     )
+    from pynn.stopping import StopOnSignal
 
 __all__ = [
     "MLP",
@@ -91,6 +92,7 @@ __all__ = [
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "StepDecay",
+    "StopOnSignal",
     "WarmUp",
     "__version__",
     "convert",
@@ -141,6 +143,7 @@ __all__ = [
 _LAZY = {
     "Checkpoint": "pynn.checkpoint",
     "FitManyResult": "pynn.many",
+    "StopOnSignal": "pynn.stopping",
     "convert": "pynn.convert",
     "fit_many": "pynn.many",
     "from_sklearn": "pynn.convert",

@@ -59,6 +59,25 @@ class Checked(_Attribute[V]):
         owner.__dict__[self._name] = self._check(value)
 
 
+class Settled(Checked[V]):
+    """One that a training call changes, which may be behind the network's step counter."""
+
+    @overload
+    def __get__(self: A, owner: None, kind: type) -> A: ...
+    @overload
+    def __get__(self, owner: object, kind: type) -> V: ...
+    def __get__(self, owner: Any, kind: type) -> Any:
+        if owner is not None and owner.__dict__.get("_journal") is not None:
+            owner._settle()
+        return super().__get__(owner, kind)
+
+    def __set__(self, owner: Any, value: V) -> None:
+        value = self._check(value)
+        if owner.__dict__.get("_journal") is not None:
+            owner._settle()
+        owner.__dict__[self._name] = value
+
+
 class _Arrays(tuple[Array, ...]):
     """A tuple that takes ``arrays[0] += 1``, which has changed the array already."""
 

@@ -103,6 +103,46 @@ def optimizer_for(optimizer: Optimizer, net: MLP, like: MLP | None = None) -> Op
     return twin
 
 
+def present_state(net: MLP) -> dict[str, Any]:
+    """What a copy or a pickle of a network is made from; the caller reads the network.
+
+    Parameters
+    ----------
+    net : MLP
+
+    Returns
+    -------
+    dict
+        The network's own arrays and objects, which a fit changes.
+    """
+    net._settle()
+    state = net.__dict__.copy()
+    for name in ("_core", "_plain_forward", "_weights", "_biases", "_journal"):
+        state.pop(name, None)
+    state["optimizer"] = optimizer_of(net)
+    return state
+
+
+def snapshot(state: dict[str, Any]) -> dict[str, Any]:
+    """A state with copies of what a fit changes, for who uses it after other threads may train.
+
+    Parameters
+    ----------
+    state : dict
+        Of `present_state`.
+
+    Returns
+    -------
+    dict
+    """
+    memo: dict[int, Any] = {}
+    optimizer = state["optimizer"]
+    if optimizer is not None:
+        memo |= {id(net): net for net in optimizer._states}  # the state stays this network's
+    copies = {name: copy.deepcopy(state[name], memo) for name in (*TRAINED, "_parameters")}
+    return state | copies
+
+
 def shallow_copy(net: MLP) -> MLP:
     """A network of its own that shares the attributes of subclasses.
 
@@ -116,8 +156,8 @@ def shallow_copy(net: MLP) -> MLP:
         With its own parameters, generator, optimiser and history: training one does not change the
         other.
     """
-    state: dict[str, Any] = net.__getstate__()
-    return _twin(net, state, TRAINED, {})
+    with net._core.reading(copies=True):
+        return _twin(net, _state_of(net), TRAINED, {})
 
 
 def deep_copy(net: MLP, memo: dict[int, Any]) -> MLP:
@@ -133,8 +173,19 @@ def deep_copy(net: MLP, memo: dict[int, Any]) -> MLP:
     -------
     MLP
     """
+    with net._core.reading(copies=True):
+        state = _state_of(net)
+        return _twin(net, state, [name for name in state if name not in SHARED], memo)
+
+
+def _state_of(net: MLP) -> dict[str, Any]:
+    """The state to copy: a subclass may have a `__getstate__` that says what that is."""
+    from pynn.mlp import MLP
+
+    if type(net).__getstate__ is MLP.__getstate__:
+        return present_state(net)
     state: dict[str, Any] = net.__getstate__()
-    return _twin(net, state, [name for name in state if name not in SHARED], memo)
+    return state
 
 
 def _twin(net: MLP, state: dict[str, Any], copied: Iterable[str], memo: dict[int, Any]) -> MLP:

@@ -57,6 +57,9 @@ class Checkpoint(Callback):
     the one from the last epoch (or the best), and ``pynn.load(path).fit(...)`` goes on with the
     bits of the fit that was interrupted.
 
+    For a job that is ended by SIGTERM, add `StopOnSignal`, and save the network after the fit: the
+    file is then that of the last whole mini-batch. A handler of your own may call `MLP.save` too.
+
     Examples
     --------
     >>> import pathlib, tempfile, numpy as np, pynn

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn import _checks, staging
+from pynn._journal import Drawn, Epochs, Scratch
 from pynn._types import Array, NDArray, TrainingResult
 from pynn.callbacks import ends, handlers
 from pynn.history import History
@@ -56,6 +57,10 @@ def epochs_ahead(samples: int) -> int:
     return max(1, min(EPOCHS_AHEAD, DRAWN_AHEAD // samples))
 
 
+# Callbacks of these moments take every epoch through Python.
+EPOCH_EVENTS = ("on_epoch_begin", "on_batch_end", "on_epoch_end")
+
+
 class Plan:
     """What a fit has been asked to do, checked."""
 
@@ -85,6 +90,7 @@ class Source(ABC):
 
     samples: int | None  # in an epoch, if that is known
     steps: int | None  # mini-batches in an epoch, if that is known
+    holds_out = False  # samples for validation
 
     @abstractmethod
     def epoch(self, run: Run) -> float:
@@ -131,10 +137,11 @@ class Arrays(Source):
         # (An object of this fit's: it may get a copy of the samples.)
         self._data = Data(data.samples, data.targets, data.weights, data.names, data.columns)
         self._split, self._rows = split, rows
+        self.holds_out = split > 0
         count = len(data) if rows is None else len(rows)
         self.samples: int = count - (held_out_count(split, count) if split else 0)
         self._batch_size = min(batch_size, self.samples)
-        self.steps = -(-self.samples // self._batch_size)
+        self.steps: int = -(-self.samples // self._batch_size)
         self._shuffle, self._replacement = shuffle, replacement
 
     def hold_out(self, rng: np.random.Generator) -> tuple[Data, Array] | None:
@@ -184,20 +191,29 @@ class Arrays(Source):
     def epoch(self, run: Run) -> float:
         """In the core as a whole, unless a callback wants every mini-batch."""
         self._stage(run)
-        order = self._order(run.net.rng)
-        size = self._batch_size
-        if not run.batch_callbacks:
-            figures = np.empty((1, 3))
-            run.steps(self._data, order, size, -(-self.samples // size), figures)
-            return float(figures[0, 0]) / self.samples
-        if order is None:
-            order = np.arange(self.samples)
-        total = 0.0
-        for number, first in enumerate(range(0, self.samples, size)):
-            batch = order[first : first + size]
-            total += len(batch) * run.one_step(self._data, batch, number)
-            run.bar.at(first + len(batch), loss=total / (first + len(batch)))
-        return total / self.samples
+        size, net = self._batch_size, run.net
+        journal = Epochs(net.__dict__["rng"], run.binding.counter(), self.steps, self._order)
+        try:
+            net._journal = journal
+            order = next(iter(journal.orders(1)), None)
+            if not run.batch_callbacks:
+                figures = np.empty((1, 3))
+                run.steps(self._data, order, size, self.steps, figures)
+                return float(figures[0, 0]) / self.samples
+            if order is None:
+                order = np.arange(self.samples)
+            total = 0.0
+            for number, first in enumerate(range(0, self.samples, size)):
+                batch = order[first : first + size]
+                loss = run.one_step(self._data, batch, number)
+                if number == 0:  # (Callbacks may use the generator.)
+                    net._clear(journal)
+                run.seen_batch(number, loss)
+                total += len(batch) * loss
+                run.bar.at(first + len(batch), loss=total / (first + len(batch)))
+            return total / self.samples
+        finally:
+            net._clear(journal)
 
     def unwatched_epochs(self, run: Run, most: int) -> int:
         """In one call of the core, their orders drawn ahead.
@@ -209,39 +225,35 @@ class Arrays(Source):
         if count < 2:
             return 0
         self._stage(run)
-        rng, size, history = run.net.rng, self._batch_size, run.history
-        before, recorded = rng.bit_generator.state, len(history)
-        steps = -(-self.samples // size)
+        net, size, history = run.net, self._batch_size, run.history
+        recorded, steps = len(history), self.steps
         rates = run.binding.rates(count * steps)[::steps].tolist()
         figures = np.full((count, 3), np.nan)
 
-        def settle() -> None:
-            done = int(np.isfinite(figures[:, 0]).sum())
-            if done < count:
-                rng.bit_generator.state = before
-                for _ in range(done + 1):
-                    self._order(rng)
+        def record(done: int) -> None:
+            # (The counter is ahead of the figures for a moment.)
+            done = min(done, int(np.isfinite(figures[:, 0]).sum()))
             if done > 0:
                 loss, _, seconds = figures[:done].T.tolist()
                 loss = [total / self.samples for total in loss]
                 history._extend(recorded, loss=loss, learning_rate=rates[:done], seconds=seconds)
+
+        counter = run.binding.counter()
+        journal = Epochs(net.__dict__["rng"], counter, steps, self._order, record)
+        try:
+            net._journal = journal
+            orders = journal.orders(count)
+            order = np.concatenate(orders) if orders else None
+            run.steps(self._data, order, size, count * steps, figures)
+        finally:
+            net._clear(journal)
+            done = len(history) - recorded
             if run.bar.shown:
                 if done > 0:
                     run.bar.start(run.epoch + done - 1)
-                    run.bar.end(loss=loss[-1])
+                    run.bar.end(loss=history.loss[-1])
                 if done < count:
                     run.bar.start(run.epoch + done)
-
-        try:
-            try:
-                orders = [order for _ in range(count) if (order := self._order(rng)) is not None]
-                order = np.concatenate(orders) if orders else None
-                run.steps(self._data, order, size, count * steps, figures)
-            finally:
-                settle()
-        except KeyboardInterrupt:
-            settle()  # anew: the signal may have come in the midst of it
-            raise
         return count
 
 
@@ -283,30 +295,35 @@ class Batches(Source):
 
     def epoch(self, run: Run) -> float:
         """As many mini-batches as there are, or as were asked for."""
-        iterator = self._running
+        iterator, opened = self._running, run.net._core.opened
         if iterator is None:
-            iterator = iter(self._batches)
+            with opened():
+                iterator = iter(self._batches)
             if self._steps is not None:
                 self._running = iterator  # an epoch goes on where the last one ended
         total, seen, done, begun = 0.0, 0, 0, 0
         while self._steps is None or done < self._steps:
             try:
-                batch = next(iterator)
+                with opened():
+                    batch = next(iterator)
             except StopIteration:
                 if self._steps is None and done > 0:
                     break
                 if self._steps is not None and not self._once and begun < done + 1:
                     # (At its end it begins again, unless it gave nothing since it last began.)
                     begun = done + 1
-                    self._running = iterator = iter(self._batches)
+                    with opened():
+                        self._running = iterator = iter(self._batches)
                     continue
                 raise ValueError(
                     f"X gave only {done} mini-batches in epoch {run.epoch}"
                     + (f", expected {self._steps}" if self._steps else "")
                 ) from None
-            data = self._net._check_batch(batch, f"mini-batch {done}")
+            with opened():
+                data = self._net._check_batch(batch, f"mini-batch {done}")
             self._net._targets_1d = data.targets.flat
             loss = run.one_step(data, None, done)
+            run.seen_batch(done, loss)
             total += loss * len(data)
             seen += len(data)
             done += 1
@@ -327,6 +344,7 @@ class Run:
     def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
         self.net, self._source, self._plan = net, source, plan
         self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
+        self.stops = [each for each in plan.callbacks if getattr(each, "_stops_on_signal", False)]
         self.calls_foreign = _calls_foreign(plan)
         self.binding = Binding(plan.optimizer, net)
         self._validation_metrics = net._default_metrics() | plan.metrics
@@ -337,9 +355,11 @@ class Run:
         self.bar = Progress(plan.progress, plan.epochs, source.samples)
 
     def look(self) -> None:
-        """Raise what is to end this fit from outside."""
+        """Raise what is to end this fit from outside, or `Stopped` if a signal has come."""
         if self._plan.look is not None:
             self._plan.look()
+        if any(stop.signal is not None for stop in self.stops):
+            raise Stopped
 
     def steps(
         self,
@@ -363,7 +383,7 @@ class Run:
             batch_size,
             self.binding.updates(count),
             figures,
-            report if self.bar.shown or self._plan.look else None,
+            report if self.bar.shown or self._plan.look or self.stops else None,
             self.epoch,
         )
 
@@ -375,31 +395,37 @@ class Run:
         self.net._train(
             data, rows, size, self.binding.updates(1), figures, epoch=self.epoch, batch=batch
         )
-        loss = float(figures[0, 0]) / size
-        answers = [on_batch_end(self.net, batch, loss) for on_batch_end in self.batch_callbacks]
+        return float(figures[0, 0]) / size
+
+    def seen_batch(self, batch: int, loss: float) -> None:
+        """Call the callbacks after a mini-batch; `Stopped` if one of them ends the fit."""
+        if not self.batch_callbacks:
+            return
+        with self.net._core.opened():
+            answers = [on_batch_end(self.net, batch, loss) for on_batch_end in self.batch_callbacks]
         if any(map(ends, answers)):
             raise Stopped
-        return loss
 
     def run(self) -> History:
         """Do it; the history, which is also the network's while it grows."""
-        net, plan, history = self.net, self._plan, self.history
-        net.history = history
-        net.optimizer = plan.optimizer
-        plan.validation = self._source.hold_out(net.rng) or plan.validation
-        data = self._source.training()
-        if data is not None:
-            net._targets_1d = data[0].targets.flat
-        read = [each[0] for each in (data, plan.validation) if each is not None]
-        pinned = [each.pinned() for each in read]
+        plan, history = self._plan, self.history
+        pinned: list[Any] = []
         try:
+            for stop in self.stops:
+                stop._install()
+            self._begin()
+            held = (self._source.training(), plan.validation)
+            pinned = [each[0].pinned() for each in held if each is not None]
             ended = self._call("on_train_begin")
             unwatched = self._is_unwatched()
             self.epoch = 1
             while self.epoch <= plan.epochs and not ended:
-                self.look()
                 left = plan.epochs + 1 - self.epoch
-                done = self._source.unwatched_epochs(self, left) if unwatched else 0
+                try:
+                    self.look()
+                    done = self._source.unwatched_epochs(self, left) if unwatched else 0
+                except Stopped:
+                    break
                 if not done:
                     done = 1
                     if not self._one_epoch():
@@ -408,20 +434,43 @@ class Run:
             self._call("on_train_end")
         finally:
             del pinned
-            self.bar.close()
+            try:
+                self.bar.close()
+            finally:
+                for stop in self.stops:
+                    stop._restore()
         return history
+
+    def _begin(self) -> None:
+        """Let the network have this fit's history and optimizer, all at once."""
+        net, plan = self.net, self._plan
+        net._clear()
+        attributes: dict[str, Any] = {"history": self.history, "optimizer": plan.optimizer}
+        if self._source.holds_out:
+            rng = net.__dict__["rng"]
+            with Scratch(rng, rng.bit_generator.state) as scratch:
+                plan.validation = self._source.hold_out(scratch)
+                attributes["_journal"] = Drawn(rng, scratch.bit_generator.state)
+        data = self._source.training()
+        if data is not None:
+            attributes["_targets_1d"] = data[0].targets.flat
+        net.__dict__.update(attributes)
+        net._clear()
 
     def _is_unwatched(self) -> bool:
         """Whether nothing of Python's has to be done between the epochs."""
         plan, rate = self._plan, self._plan.optimizer.learning_rate
         steady = isinstance(rate, float) or (isinstance(rate, Schedule) and not rate._observes)
-        watched = plan.callbacks or plan.metrics or plan.validation
-        return steady and not watched
+        called = any(handlers(plan.callbacks, event) for event in EPOCH_EVENTS)
+        return steady and not (called or plan.metrics or plan.validation)
 
     def _call(self, event: str) -> bool:
         """Call the callbacks, each of them whatever another answered; whether one ends the fit."""
         found = handlers(self._plan.callbacks, event)
-        answers = [handler(self.net, self.history) for handler in found]
+        if not found:
+            return False
+        with self.net._core.opened():
+            answers = [handler(self.net, self.history) for handler in found]
         return any(map(ends, answers))
 
     def _one_epoch(self) -> bool:
@@ -438,13 +487,16 @@ class Run:
         except Stopped:
             return False
         training = self._source.training()
-        if plan.metrics and training is not None:
-            measured = net._evaluate(*training, plan.metrics, loss=False, look=plan.look)
-            figures.update(measured)
-        if plan.validation is not None:
-            measured = net._evaluate(*plan.validation, self._validation_metrics, look=plan.look)
-            for name, value in measured.items():
-                figures[f"val_{name}"] = value
+        if plan.metrics or plan.validation is not None:
+            with net._core.opened():
+                if plan.metrics and training is not None:
+                    measured = net._evaluate(*training, plan.metrics, loss=False, look=plan.look)
+                    figures.update(measured)
+                if plan.validation is not None:
+                    metrics = self._validation_metrics
+                    measured = net._evaluate(*plan.validation, metrics, look=plan.look)
+                    for name, value in measured.items():
+                        figures[f"val_{name}"] = value
         seconds = time.perf_counter() - start
         history._add(**figures, learning_rate=rate, seconds=seconds)
         if self.bar.shown:

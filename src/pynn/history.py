@@ -134,11 +134,12 @@ class History:
     def _add(self, /, **metrics: float) -> None:
         """Record an epoch; what has begun late or is missing now is filled up with NaN."""
         before = len(self.epoch)
-        self.epoch.append(self.epoch[-1] + 1 if self.epoch else 1)
         for name in metrics:
             self.history.setdefault(name, [math.nan] * before)
-        for name, values in self.history.items():
-            values.append(float(metrics.get(name, math.nan)))
+        lists: list[list[Any]] = [self.epoch, *self.history.values()]
+        values = [float(metrics.get(name, math.nan)) for name in self.history]
+        # (One call in C, which no signal divides: `append` returns None.)
+        any(map(list.append, lists, [self.epoch[-1] + 1 if self.epoch else 1, *values]))
 
     def _extend(self, recorded: int, **metrics: list[float]) -> None:
         """Record several epochs, equally many of each metric, after the first `recorded`.
@@ -155,7 +156,7 @@ class History:
         epoch = self.epoch[:recorded]
         first = epoch[-1] + 1 if epoch else 1
         epoch += range(first, first + count)
-        self.epoch, self.history = epoch, history
+        self.__dict__.update(epoch=epoch, history=history)
 
     def to_dict(self) -> dict[str, list[float]]:
         """Return all metrics as a dict of new lists, ``epoch`` included.

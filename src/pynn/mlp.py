@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 import numpy as np
 
 from pynn import _checks, _core, _intake, architecture, fitting, initializers, staging
-from pynn._attributes import Checked, Fixed, Views
-from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
-from pynn._interrupts import shorten
+from pynn._attributes import Fixed, Settled, Views
+from pynn._copies import deep_copy, own_array, present_state, shallow_copy, snapshot
+from pynn._interrupts import pass_on, shorten
+from pynn._journal import Journal, Step
 from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
 from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array, ArrayLike, DTypeLike, NDArray, TrainingResult
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # Rows that evaluate() takes at a time.
 EVALUATION_ROWS = 4096
+# Which thread could change a network now, as the core tells: another one; none but this; none.
+OTHER, HERE, NONE = 0, 1, 2
 # Samples in a mini-batch, where nothing is said.
 DEFAULT_BATCH_SIZE = 32
 
@@ -161,9 +163,9 @@ class MLP:
     l2: Fixed[tuple[float, ...]] = Fixed()
     max_norm: Fixed[tuple[float, ...]] = Fixed()
     loss: Fixed[str | Loss] = Fixed()
-    rng: Checked[np.random.Generator] = Checked(_check_rng)
-    history: Checked[History | None] = Checked(_check_history)
-    optimizer: Checked[Optimizer | None] = Checked(_check_optimizer)
+    rng: Settled[np.random.Generator] = Settled(_check_rng)
+    history: Settled[History | None] = Settled(_check_history)
+    optimizer: Settled[Optimizer | None] = Settled(_check_optimizer)
 
     @refuses_unknown
     def __init__(
@@ -215,7 +217,7 @@ class MLP:
         self._penalty_by_weight = False
         # Whether the targets last trained on were a vector of values: predictions are one, too.
         self._targets_1d = False
-        self._training = _lock()
+        self._journal: Journal | None = None
         self._build()
         self._initialize(init)
         # Dropout's key and the number of steps so far decide what is dropped.
@@ -298,19 +300,15 @@ class MLP:
                 weight[...] = initializers.draw(name, self.rng, shape, self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
-        with self._trained_here():
-            state = self.__dict__.copy()
-        for name in ("_core", "_plain_forward", "_weights", "_biases", "_training"):
-            del state[name]
-        state["optimizer"] = optimizer_of(self)
-        return state
+        with self._core.reading():
+            return snapshot(present_state(self))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({"_targets_1d": False, **state})
         # (What earlier versions pickled: only the loss's name, and the samples of the last call.)
         self.__dict__["loss"] = self._loss._given()
         self.__dict__.pop("_last_input", None)
-        self._training = _lock()
+        self._journal = None
         self._noise = own_array(self._noise)
         parameters = self._parameters
         self._build()
@@ -346,10 +344,14 @@ class MLP:
         ImportError
             For ".safetensors", if that package is not installed.
         RuntimeError
-            If another thread is training this network.
+            If another thread is in the middle of one mini-batch for 10 s, or was so when this
+            process was forked.
 
         Notes
         -----
+        During a fit (in a callback, a signal's handler, or another thread) the file is that of the
+        last whole mini-batch: weights, optimizer, generator and history belong together.
+
         The file is written beside `path`, flushed to the disk and then renamed, so that after a
         failure or a loss of power there is the old file or the new one. A process that is killed
         meanwhile leaves a file ``.pynn-*.tmp``, which the next `save` to that path removes. A
@@ -363,8 +365,7 @@ class MLP:
         """
         from pynn import files
 
-        with self._trained_here():
-            files.save(self, path)
+        files.save(self, path)
 
     def __repr__(self) -> str:
         """The call that makes such a network, with other weights."""
@@ -403,7 +404,8 @@ class MLP:
         -------
         weights, biases : list of ndarray
         """
-        return [w.copy() for w in self._weights], [b.copy() for b in self._biases]
+        with self._core.reading():
+            return [w.copy() for w in self._weights], [b.copy() for b in self._biases]
 
     def set_weights(self, weights: Sequence[Any], biases: Sequence[ArrayLike] | None = ()) -> None:
         """Copy weights and biases from arrays of any layout and type.
@@ -426,8 +428,10 @@ class MLP:
             weights, given = weights
         new_weights = _check_arrays(weights, self._weights, "weights")
         new_biases = _check_arrays(given, self._biases, "biases")
-        for old, new in zip(self._weights + self._biases, new_weights + new_biases, strict=True):
-            old[...] = new
+        pairs = zip(self._weights + self._biases, new_weights + new_biases, strict=True)
+        with self._core.writing():
+            for old, new in pairs:
+                old[...] = new
 
     # ------------------------------------------------------------- predictions
 
@@ -561,7 +565,8 @@ class MLP:
         """
         name = "accuracy" if LOSSES[self._loss.name].classes else "r2"
         data = self._check_data(X, y, sample_weight)
-        return self._evaluate(data, None, self._resolve(name), loss=False)[name]
+        with self._core.reading():
+            return self._evaluate(data, None, self._resolve(name), loss=False)[name]
 
     def _refuse_nan(self, X: Any, outputs: Array) -> None:
         """Raise if an output is NaN: it belongs to no class."""
@@ -655,8 +660,7 @@ class MLP:
             last = layer == len(self._weights) - 1
             self._core.forward(samples, layer, last, result_rows)
         elif len(samples):
-            with self._trained_here():
-                self._core.forward_training(samples, noise, result_rows)
+            self._core.forward_training(samples, noise, result_rows)
         result: Array = out
         return result
 
@@ -706,7 +710,8 @@ class MLP:
         try:
             data = self._check_data(X, y, sample_weight)
             chosen = self._default_metrics() | self._resolve(metrics)
-            return self._evaluate(data, None, chosen)
+            with self._core.reading():
+                return self._evaluate(data, None, chosen)
         except KeyboardInterrupt as error:
             shorten(error)
             raise error
@@ -817,15 +822,14 @@ class MLP:
         data = self._check_data(X, y, sample_weight)
         noise = self._noise if _checks.flag(training, "training") else None
         gradient = np.zeros_like(self._parameters)
-        with self._trained_here():
-            result = self._core.gradients(
-                data.samples,
-                data.targets.values,
-                data.targets.labels,
-                data.weights,
-                gradient,
-                noise,
-            )
+        result = self._core.gradients(
+            data.samples,
+            data.targets.values,
+            data.targets.labels,
+            data.weights,
+            gradient,
+            noise,
+        )
         if not result["finite"]:
             raise self._not_finite(result, data, None, len(data), None)
         return (result["loss"] / len(data), *self._views(gradient))
@@ -865,15 +869,14 @@ class MLP:
         data = self._check_data(X, y, sample_weight)
         noise = self._noise if _checks.flag(training, "training") else None
         gradient = np.empty(data.samples.shape, self.dtype)
-        with self._trained_here():
-            self._core.input_gradient(
-                data.samples,
-                data.targets.values,
-                data.targets.labels,
-                data.weights,
-                gradient,
-                noise,
-            )
+        self._core.input_gradient(
+            data.samples,
+            data.targets.values,
+            data.targets.labels,
+            data.weights,
+            gradient,
+            noise,
+        )
         return gradient
 
     def backward(
@@ -931,21 +934,31 @@ class MLP:
         delta = _intake.cast(delta, self.dtype)
         gradient = np.zeros_like(self._parameters) if wanted else None
         dx = np.empty(array.shape, self.dtype)
-        with self._trained_here():
-            self._core.backward(samples, delta, dx, gradient, noise)
+        self._core.backward(samples, delta, dx, gradient, noise)
         return dx if gradient is None else (dx, *self._views(gradient))
 
     # ---------------------------------------------------------------- training
 
-    @contextmanager
-    def _trained_here(self) -> Iterator[None]:
-        """Refuse what another thread's training would interleave with; callbacks are welcome."""
-        if not self._training.acquire(blocking=False):
-            raise RuntimeError("this network is already being trained by another thread")
-        try:
-            yield
-        finally:
-            self._training.release()
+    def _settle(self) -> None:
+        """Bring generator, history and optimizer to where the step counter is.
+
+        Nothing is done while another thread trains, unless this one holds the network as a reader.
+        """
+        journal: Journal | None = self.__dict__.get("_journal")
+        if journal is None:
+            return
+        user = self._core.user_here()
+        if user != OTHER:
+            journal.settle()
+        if user == NONE:  # what an exception has left
+            self._journal = None
+
+    def _clear(self, journal: Journal | None = None) -> None:
+        """Settle a journal, by default any, and end it; for the thread that trains."""
+        present: Journal | None = self.__dict__.get("_journal")
+        if present is not None and (journal is None or present is journal):
+            present.settle()
+            self._journal = None
 
     @refuses_unknown
     def train_on_batch(
@@ -985,11 +998,17 @@ class MLP:
         refuse(unknown, MLP.train_on_batch, "MLP.train_on_batch()")
         data = self._check_data(X, y, sample_weight)
         chosen = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
-        with self._trained_here():
-            figures = np.empty((1, 3))
+        figures = np.empty((1, 3))
+        with self._core.writing():
+            self._clear()
             bound = chosen._bind(self)
-            self._train(data, None, len(data), bound, figures, optimizer=chosen)
-        self.optimizer, self._targets_1d = chosen, data.targets.flat
+            attributes = {"optimizer": chosen, "_targets_1d": data.targets.flat}
+            step = Step(self, chosen._states[self].steps, attributes)
+            try:
+                self._journal = step
+                self._train(data, None, len(data), bound, figures, optimizer=chosen)
+            finally:
+                self._clear(step)
         return float(figures[0, 0]) / len(data)
 
     @refuses_unknown
@@ -1145,7 +1164,14 @@ class MLP:
                 steps_per_epoch=steps_per_epoch,
                 progress=progress,
             )
-            with self._trained_here():
+        except (TypeError, ValueError) as error:
+            pass_on(error)
+            raise
+        except KeyboardInterrupt as error:
+            shorten(error)
+            raise error
+        try:
+            with self._core.writing(fits=True):
                 return fitting.Run(self, source, plan).run()
         except KeyboardInterrupt as error:
             shorten(error)
@@ -1532,13 +1558,6 @@ def _refuse_sparse(X: Any) -> None:
             "X is a sparse matrix, but its gradient would be dense; pass X.toarray(), a few rows "
             "at a time"
         )
-
-
-def _lock() -> Any:
-    """A lock that the thread which holds it may take again."""
-    import threading  # (`import pynn` is quick without it)
-
-    return threading.RLock()
 
 
 def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:

@@ -104,7 +104,8 @@ class State:
 def _lock() -> Any:
     import threading  # (`import pynn` is quick without it)
 
-    return threading.Lock()
+    # (A signal's handler may copy an optimizer that the interrupted code has locked.)
+    return threading.RLock()
 
 
 class Optimizer(ABC):
@@ -356,6 +357,20 @@ class Binding:
         with optimizer._lock:
             state = optimizer._states.get(net)
         return [*settings, net._parameters, state]
+
+    def counter(self) -> Array:
+        """Give the network's steps so far, which the core counts.
+
+        Returns
+        -------
+        ndarray of int64, shape (1,)
+        """
+        with self._optimizer._lock:
+            state = self._optimizer._states.get(self._net)
+        if state is None:  # (not since the fit began)
+            self._optimizer._bind(self._net)
+            return self.counter()
+        return state.steps
 
     def rate(self) -> float:
         """Tell the learning rate of the next update.

@@ -125,11 +125,20 @@ def _check_path(path: Any) -> Any:
 
 
 def _load(file: BinaryIO, name: Any) -> MLP:
+    from pynn._interrupts import pass_on
     from pynn.files import model
 
     try:
         return model.rebuild(_container(file))
     except ValueError as error:
+        pass_on(error)
+    # What zipfile takes for damage may have been an exception from outside, which it lost: damage
+    # is found again.
+    try:
+        file.seek(0)
+        return model.rebuild(_container(file))
+    except ValueError as error:
+        pass_on(error)
         reason = str(error)
         if len(reason) > MOST_CHARACTERS:  # it quotes the file
             reason = reason[:MOST_CHARACTERS] + "..."

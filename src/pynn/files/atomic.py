@@ -9,8 +9,10 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import BinaryIO
+
+from pynn._interrupts import Suppressed
 
 if sys.platform != "win32":
     import fcntl
@@ -65,7 +67,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
         if sys.platform == "win32":  # where an open file cannot be renamed
             os.replace(temporary, target)
     except BaseException:
-        with suppress(OSError):
+        with Suppressed(OSError):
             os.unlink(temporary)
         raise
     _flush_folder(folder)
@@ -130,7 +132,7 @@ def _remove_leftovers(folder: str, prefix: str) -> None:
         return
     for name in names:
         leftover = os.path.join(folder, name)
-        with suppress(OSError):
+        with Suppressed(OSError):
             if sys.platform == "win32":  # where an open file cannot be removed
                 os.unlink(leftover)
                 continue
@@ -148,10 +150,10 @@ def _keep_owner_and_mode(descriptor: int, old: os.stat_result) -> None:
         return
     new = os.fstat(descriptor)
     # Only root may give files away. The mode comes second: a change of owner clears parts of it.
-    with suppress(OSError):
+    with Suppressed(OSError):
         if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
             os.fchown(descriptor, old.st_uid, old.st_gid)
-    with suppress(OSError):
+    with Suppressed(OSError):
         os.fchmod(descriptor, old.st_mode & 0o777)
 
 
@@ -159,7 +161,7 @@ def _flush_folder(folder: str) -> None:
     """Make the renaming durable, where folders can be flushed."""
     if sys.platform == "win32":
         return
-    with suppress(OSError):
+    with Suppressed(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple, Protocol
 
+from pynn._interrupts import pass_on
 from pynn._types import Array
 
 # The header holds sizes and settings, no parameters: ten thousand layers need 0.4 MB.
@@ -67,6 +68,7 @@ def parse_json(text: str | bytes, name: str) -> Any:
     except RecursionError:
         raise ValueError(f"{name} is nested too deeply") from None
     except ValueError as error:  # JSON's and Unicode's errors are ValueErrors
+        pass_on(error)
         raise ValueError(f"{name} is not valid JSON: {error}") from None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pynn import optimizers
+from pynn._interrupts import pass_on
 from pynn._types import Array
 from pynn._version import __version__
 from pynn.files.container import MOST_HEADER_BYTES, ArrayInfo, Container, parse_json
@@ -50,13 +51,19 @@ def describe(net: MLP) -> tuple[str, dict[str, Array]]:
     header : str
         JSON.
     arrays : dict of str to ndarray
-        Little-endian.
+        Little-endian copies: the network may go on while they are written.
 
     Raises
     ------
     ValueError
         If it holds something that no file can: a random generator or an optimiser of the user's.
     """
+    with net._core.reading():
+        net._settle()
+        return _describe(net)
+
+
+def _describe(net: MLP) -> tuple[str, dict[str, Array]]:
     arrays = _named(net, net._parameters)
     arrays["noise"] = net._noise
     header = {
@@ -74,7 +81,7 @@ def describe(net: MLP) -> tuple[str, dict[str, Array]]:
         raise ValueError(
             f"the network's description has {len(text)} characters, more than a file's"
         )
-    return text, {k: v.astype(v.dtype.newbyteorder("<"), copy=False) for k, v in arrays.items()}
+    return text, {k: v.astype(v.dtype.newbyteorder("<")) for k, v in arrays.items()}
 
 
 def _named(net: MLP, parameters: Array, prefix: str = "") -> dict[str, Array]:
@@ -253,6 +260,7 @@ def _network(config: dict[str, Any]) -> MLP:
     except MemoryError:
         raise
     except Exception as error:  # the configuration may hold anything
+        pass_on(error)
         raise ValueError(f"config: {error}") from error
 
 
@@ -266,6 +274,7 @@ def _optimizer(
     try:
         optimizer = optimizer_from_settings(settings, learning_rate=lost)
     except Exception as error:  # the settings may be anything
+        pass_on(error)
         raise ValueError(f"optimizer: {error}") from error
     if described["steps"] is None:
         return optimizer

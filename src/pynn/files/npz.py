@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from pynn._interrupts import interrupt_in, pass_on
 from pynn._types import Array
 from pynn.files.container import MOST_HEADER_BYTES, ArrayInfo
 
@@ -80,6 +81,13 @@ class WholeWrites:
         return size
 
 
+class Archive(zipfile.ZipFile):
+    """A zip file that writes nothing when it is collected, after an exception."""
+
+    def __del__(self) -> None:
+        pass
+
+
 def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
     """Write the header and the arrays.
 
@@ -91,7 +99,8 @@ def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
         Little-endian, of any layout.
     """
     # ZipInfo's own date, not today's: the same model gives the same bytes.
-    with zipfile.ZipFile(WholeWrites(file), "w", zipfile.ZIP_STORED) as archive:
+    archive = Archive(WholeWrites(file), "w", zipfile.ZIP_STORED)
+    try:
         archive.writestr(zipfile.ZipInfo(HEADER), header)
         for name, array in arrays.items():
             large = array.nbytes > ZIP64_BYTES
@@ -99,6 +108,11 @@ def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
                 np.lib.format.write_array(
                     member, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
                 )
+        archive.close()
+    except BaseException:
+        # (Closing an unfinished file would raise an exception of its own instead.)
+        archive.fp = None
+        raise
 
 
 class NpzContainer:
@@ -148,9 +162,11 @@ class NpzContainer:
     @staticmethod
     def _open(file: BinaryIO) -> zipfile.ZipFile:
         try:
-            return zipfile.ZipFile(file)
+            return Archive(file)
         except OSError as error:
-            if error.errno == errno.EINVAL:  # a position before the file's beginning
+            if (
+                error.errno == errno.EINVAL and interrupt_in(error) is None
+            ):  # a position before the file's beginning
                 raise ValueError("the zip file's directory is damaged") from None
             raise
         except MemoryError:
@@ -158,6 +174,7 @@ class NpzContainer:
         # zipfile trusts what it reads, and fails in many ways: BadZipFile, NotImplementedError,
         # UnicodeDecodeError, struct.error, ...
         except Exception as error:
+            pass_on(error)
             raise ValueError(f"the zip file's directory is damaged: {error}") from None
 
     def _bytes(self, info: zipfile.ZipInfo, out: memoryview, skip: int = 0) -> None:
@@ -174,12 +191,13 @@ class NpzContainer:
                     out[position : position + len(chunk)] = chunk
                     position += len(chunk)
         except OSError as error:
-            if error.errno == errno.EINVAL:
+            if error.errno == errno.EINVAL and interrupt_in(error) is None:
                 raise ValueError(f"member {info.filename!r} is damaged") from None
             raise
         except MemoryError:
             raise
         except Exception as error:  # as above
+            pass_on(error)
             raise ValueError(f"member {info.filename!r} is damaged: {error}") from None
 
     def _start(self, info: zipfile.ZipInfo, count: int) -> bytes:
@@ -195,6 +213,7 @@ class NpzContainer:
         try:
             return self._start(info, info.file_size).decode()
         except UnicodeDecodeError as error:
+            pass_on(error)
             raise ValueError(f"the header is not UTF-8: {error}") from None
 
     def _add(self, info: zipfile.ZipInfo) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from pynn import _checks, _intake, _monitor, fitting
 from pynn._copies import optimizer_for
-from pynn._interrupts import shorten
+from pynn._interrupts import comes_from_a_handler, shorten
 from pynn._keywords import refuse, refuses_unknown
 from pynn._sparse import csr_rows, is_sparse
 from pynn._types import Array
@@ -81,7 +81,7 @@ class _Fit:
         self.plan.look = look
         outcome, start = self.outcome, time.perf_counter()
         try:
-            with self.net._trained_here():
+            with self.net._core.writing(fits=True):
                 run = fitting.Run(self.net, self.source, self.plan)
                 outcome.history = run.history  # which grows
                 run.run()
@@ -642,5 +642,7 @@ def _refit(result: FitManyResult, chosen: list[_Model], X: Array, y: Array, on_e
     try:
         fit.run()
     except Exception as error:
+        if comes_from_a_handler(error):
+            raise
         _noted(fit.outcome, error, model.place, on_error)
     result._set_best(fit.net, fit.outcome.error)

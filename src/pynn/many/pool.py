@@ -37,7 +37,8 @@ def run_all(tasks: Sequence[Task], threads: int, finished: Callable[[int, Any], 
     Raises
     ------
     BaseException
-        KeyboardInterrupt in the calling thread, or what `finished` raises. All threads have ended.
+        A signal's exception in the calling thread, or what `finished` raises. All threads have
+        ended.
     """
     stop = threading.Event()
     waiting = deque(range(len(tasks)))
@@ -121,13 +122,14 @@ def _next(done: queue.SimpleQueue[tuple[int, Any]], pool: list[threading.Thread]
 
 def _join(pool: list[threading.Thread], stop: threading.Event) -> None:
     """Wait for all threads, whatever happens meanwhile."""
-    late: KeyboardInterrupt | None = None
-    for thread in pool:
-        while thread.is_alive():
-            try:
-                thread.join(PATIENCE)
-            except KeyboardInterrupt as error:
-                stop.set()
-                late = error
+    late: BaseException | None = None
+    while any(thread.is_alive() for thread in pool):
+        try:
+            for thread in pool:
+                while thread.is_alive():
+                    thread.join(PATIENCE)
+        except BaseException as error:  # a signal's
+            stop.set()
+            late = error
     if late is not None:
         raise late

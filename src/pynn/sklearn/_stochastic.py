@@ -155,19 +155,22 @@ class StochasticFit:
         count = self._at_once()
         losses = np.full(count, np.nan)
         before = estimator._random_state.get_state() if estimator.shuffle else None
+        first = estimator.n_iter_
         try:
             self._epochs.run(self._orders(count), losses)
+            return any(self._after_epoch(loss, bar) for loss in losses.tolist())
         except BaseException:
             losses = losses[np.isfinite(losses)]
-            if before is not None:  # the orders drawn are those of the epochs begun
+            if before is not None and len(losses) < count:
+                # The orders drawn are those of the epochs begun.
                 estimator._random_state.set_state(before)
                 for _ in range(len(losses) + 1):
                     estimator._random_state.permutation(self._count)
-            for loss in losses.tolist():
-                self._after_epoch(loss, bar)
+            if count > 1:  # (One epoch's exception may be that of its own score.)
+                for loss in losses[estimator.n_iter_ - first :].tolist():
+                    self._after_epoch(loss, bar)
             bar.start(estimator.n_iter_ + 1)
             raise
-        return any(self._after_epoch(loss, bar) for loss in losses.tolist())
 
     def _orders(self, count: int) -> Array:
         """The orders of the next epochs, each of which shuffles that of the one before."""
@@ -181,10 +184,11 @@ class StochasticFit:
     def _after_epoch(self, loss: float, bar: Progress) -> bool:
         """Record an epoch; whether the fit ends."""
         estimator = self._estimator
-        estimator.n_iter_ += 1
-        estimator.loss_ = loss
-        estimator.t_ += self._count
+        # (Few statements, between which an exception from outside may come.)
         estimator.loss_curve_.append(loss)
+        estimator.__dict__.update(
+            n_iter_=estimator.n_iter_ + 1, loss_=loss, t_=estimator.t_ + self._count
+        )
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         figures = {"loss": loss}
