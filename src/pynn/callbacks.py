@@ -288,14 +288,14 @@ class EarlyStopping(Callback):
     def __init__(
         self,
         monitor: str | Callable[[History], float] = "val_loss",
-        *,
+        *excess: NoReturn,
         patience: int = 10,
         min_delta: float = 0.0,
         mode: str = "auto",
         restore_best: bool = True,
         **unknown: NoReturn,
     ) -> None:
-        refuse(unknown, EarlyStopping.__init__, "EarlyStopping()")
+        refuse(unknown, EarlyStopping.__init__, "EarlyStopping()", excess=excess)
         if not (isinstance(monitor, str) or callable(monitor)):
             raise TypeError(
                 "monitor must be the name of a metric or a function of the history, "

@@ -15,7 +15,7 @@ from pynn import _checks, _core, _intake, architecture, fitting, initializers, s
 from pynn._attributes import Checked, Fixed, Views
 from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
 from pynn._interrupts import shorten
-from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
+from pynn._keywords import MISSING, arguments, foreign, place, refuse, refuses_unknown
 from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array, ArrayLike, DTypeLike, NDArray, TrainingResult
 from pynn.callbacks import check_callbacks
@@ -181,7 +181,7 @@ class MLP:
         seed: Any = None,
         **unknown: NoReturn,
     ) -> None:
-        refuse(unknown, MLP.__init__, "MLP()")
+        refuse(unknown, MLP.__init__, "MLP()", layer_sizes)
         sizes = architecture.check_sizes(layer_sizes)
         count = len(sizes) - 1
         self._loss = check_loss(loss, sizes[-1])
@@ -321,7 +321,8 @@ class MLP:
     def __deepcopy__(self, memo: dict[int, Any]) -> MLP:
         return deep_copy(self, memo)
 
-    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+    @refuses_unknown
+    def save(self, path: str | os.PathLike[str] | BinaryIO, **unknown: NoReturn) -> None:
         """Write the network to a file, from which `pynn.load` makes it again.
 
         The file holds the configuration, the weights, the generator's state, the history of the
@@ -360,6 +361,7 @@ class MLP:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     pynn.MLP([4, 3]).save(pathlib.Path(folder) / "net.npz")
         """
+        refuse(unknown, MLP.save, "MLP.save()", path)
         from pynn import files
 
         with self._trained_here():
@@ -404,7 +406,13 @@ class MLP:
         """
         return [w.copy() for w in self._weights], [b.copy() for b in self._biases]
 
-    def set_weights(self, weights: Sequence[Any], biases: Sequence[ArrayLike] | None = ()) -> None:
+    @refuses_unknown
+    def set_weights(
+        self,
+        weights: Sequence[Any],
+        biases: Sequence[ArrayLike] | None = (),
+        **unknown: NoReturn,
+    ) -> None:
         """Copy weights and biases from arrays of any layout and type.
 
         Parameters
@@ -420,6 +428,7 @@ class MLP:
         ValueError, TypeError
             If a number or a shape is wrong; then nothing has changed.
         """
+        refuse(unknown, MLP.set_weights, "MLP.set_weights()", weights)
         given: Any = () if biases is None else biases
         if isinstance(given, tuple | list) and not given and _is_pair(weights):
             weights, given = weights
@@ -458,7 +467,8 @@ class MLP:
         result: Array | None = self._plain_forward(X, out)
         return self._forward(X, len(self._weights) - 1, out) if result is None else result
 
-    def predict(self, X: ArrayLike) -> Array:
+    @refuses_unknown
+    def predict(self, X: ArrayLike, **unknown: NoReturn) -> Array:
         """Predict labels (with a cross-entropy) or values.
 
         Parameters
@@ -489,6 +499,8 @@ class MLP:
         >>> net.predict(X).shape, net(X).shape
         ((30,), (30, 1))
         """
+        if unknown or X is MISSING:  # (a call of `refuse` would be felt with one row)
+            refuse(unknown, MLP.predict, "MLP.predict()", X)
         try:
             outputs = self(X)
             if LOSSES[self._loss.name].classes:
@@ -498,7 +510,8 @@ class MLP:
             shorten(error)
             raise error
 
-    def predict_proba(self, X: ArrayLike) -> Array:
+    @refuses_unknown
+    def predict_proba(self, X: ArrayLike, **unknown: NoReturn) -> Array:
         """Predict the probabilities of the classes.
 
         Parameters
@@ -524,6 +537,7 @@ class MLP:
         >>> pynn.MLP([4, 8, 1], loss="sigmoid_cross_entropy", seed=0).predict_proba([[0.0] * 4])
         array([[0.5, 0.5]], dtype=float32)
         """
+        refuse(unknown, MLP.predict_proba, "MLP.predict_proba()", X)
         if not LOSSES[self._loss.name].classes:
             raise ValueError(
                 f"predict_proba needs a cross-entropy, but the loss is {self.loss!r}; predict "
@@ -535,7 +549,14 @@ class MLP:
             return np.concatenate([1 - outputs, outputs], axis=-1)
         return outputs
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    @refuses_unknown
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **unknown: NoReturn,
+    ) -> float:
         """Compute the accuracy of a classifier, or a regression's coefficient of determination.
 
         Parameters
@@ -558,6 +579,7 @@ class MLP:
         >>> net.score([[0.0], [1.0]], [-1.0, 1.0])  # as good as the mean
         0.0
         """
+        refuse(unknown, MLP.score, "MLP.score()", X, y)
         name = "accuracy" if LOSSES[self._loss.name].classes else "r2"
         data = self._check_data(X, y, sample_weight)
         return self._evaluate(data, None, self._resolve(name), loss=False)[name]
@@ -602,7 +624,8 @@ class MLP:
             place += f", column {j}"
         return f"{name} has a value that is {what} in {place}"
 
-    def hidden(self, X: ArrayLike, layer: int = -1) -> Array:
+    @refuses_unknown
+    def hidden(self, X: ArrayLike, layer: int = -1, **unknown: NoReturn) -> Array:
         """Compute a hidden layer's representation of the samples.
 
         Parameters
@@ -615,6 +638,7 @@ class MLP:
         -------
         ndarray of shape (n, units) or (units,)
         """
+        refuse(unknown, MLP.hidden, "MLP.hidden()", X)
         count = len(self._weights) - 1
         if count == 0:
             raise ValueError("this network has no hidden layer")
@@ -664,12 +688,14 @@ class MLP:
             return samples[np.newaxis], True
         return samples, False
 
+    @refuses_unknown
     def evaluate(
         self,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         metrics: Any = (),
+        **unknown: NoReturn,
     ) -> dict[str, float]:
         """Compute the loss and metrics on samples.
 
@@ -697,6 +723,7 @@ class MLP:
         FloatingPointError
             If an output or a target is NaN, naming the first row.
         """
+        refuse(unknown, MLP.evaluate, "MLP.evaluate()", X, y)
         try:
             data = self._check_data(X, y, sample_weight)
             chosen = self._default_metrics() | self._resolve(metrics)
@@ -776,13 +803,15 @@ class MLP:
 
     # --------------------------------------------------------------- gradients
 
+    @refuses_unknown
     def gradients(
         self,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
-        *,
+        *excess: NoReturn,
         training: bool = False,
+        **unknown: NoReturn,
     ) -> tuple[float, list[Array], list[Array]]:
         """Compute the mean loss over samples and its gradient.
 
@@ -803,6 +832,7 @@ class MLP:
         dW, db : list of ndarray
             In the shapes of `weights` and `biases`.
         """
+        refuse(unknown, MLP.gradients, "MLP.gradients()", X, y, excess=excess)
         data = self._check_data(X, y, sample_weight)
         noise = self._noise if _checks.flag(training, "training") else None
         gradient = np.zeros_like(self._parameters)
@@ -819,13 +849,15 @@ class MLP:
             raise self._not_finite(result, data, None, len(data), None)
         return (result["loss"] / len(data), *self._views(gradient))
 
+    @refuses_unknown
     def input_gradient(
         self,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
-        *,
+        *excess: NoReturn,
         training: bool = False,
+        **unknown: NoReturn,
     ) -> Array:
         """Compute the gradient of the mean loss with respect to the samples.
 
@@ -850,6 +882,7 @@ class MLP:
         >>> net.input_gradient([[1.0, 1.0]], [6.0])  # 2 (7 - 6) W
         array([[6., 8.]], dtype=float32)
         """
+        refuse(unknown, MLP.input_gradient, "MLP.input_gradient()", X, y, excess=excess)
         _refuse_sparse(X)
         data = self._check_data(X, y, sample_weight)
         noise = self._noise if _checks.flag(training, "training") else None
@@ -865,13 +898,15 @@ class MLP:
             )
         return gradient
 
+    @refuses_unknown
     def backward(
         self,
         dout: ArrayLike,
         X: ArrayLike,
-        *,
+        *excess: NoReturn,
         training: bool = False,
         parameters: bool = False,
+        **unknown: NoReturn,
     ) -> Any:
         """Compute the gradient with respect to the samples from that of the outputs.
 
@@ -906,6 +941,7 @@ class MLP:
         >>> net.backward(2 * net(X), X).shape  # of the sum of squares of the outputs
         (4, 3)
         """
+        refuse(unknown, MLP.backward, "MLP.backward()", dout, X, excess=excess)
         _refuse_sparse(X)
         array: Any = check_samples(X, self.layer_sizes[0], "X", vector=True)
         samples = np.atleast_2d(array)
@@ -943,7 +979,7 @@ class MLP:
         y: ArrayLike,
         optimizer: Optimizer | str | None = None,
         sample_weight: ArrayLike | None = None,
-        *,
+        *excess: NoReturn,
         learning_rate: LearningRate | None = None,
         **unknown: NoReturn,
     ) -> float:
@@ -969,7 +1005,7 @@ class MLP:
         FloatingPointError
             If the loss or `X` is not finite; then the weights have not changed.
         """
-        refuse(unknown, MLP.train_on_batch, "MLP.train_on_batch()")
+        refuse(unknown, MLP.train_on_batch, "MLP.train_on_batch()", X, y, excess=excess)
         data = self._check_data(X, y, sample_weight)
         chosen = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
         with self._trained_here():
@@ -983,7 +1019,7 @@ class MLP:
         self,
         X: Any,
         y: ArrayLike | None = None,
-        *,
+        *excess: NoReturn,
         epochs: int | None = None,
         batch_size: int | None = None,
         optimizer: Optimizer | str | None = None,
@@ -1109,7 +1145,7 @@ class MLP:
         >>> coder.hidden(X).shape
         (300, 2)
         """
-        refuse(unknown, MLP.fit, "MLP.fit()")
+        refuse(unknown, MLP.fit, "MLP.fit()", X, excess=excess)
         try:
             source, plan = self._plan(
                 X,
@@ -1302,7 +1338,8 @@ class MLP:
 
     # ------------------------------------------------------------- conversions
 
-    def to_torch(self, *, logits: bool = False) -> Any:
+    @refuses_unknown
+    def to_torch(self, *excess: NoReturn, logits: bool = False, **unknown: NoReturn) -> Any:
         """Make a torch module that computes what the network does.
 
         Parameters
@@ -1319,6 +1356,7 @@ class MLP:
         --------
         pynn.convert.to_torch
         """
+        refuse(unknown, MLP.to_torch, "MLP.to_torch()", excess=excess)
         from pynn.convert import to_torch
 
         return to_torch(self, logits=logits)

@@ -109,7 +109,7 @@ def fit_many(
     models: Any,
     X: ArrayLike,
     y: ArrayLike,
-    *,
+    *excess: NoReturn,
     epochs: int | None = None,
     batch_size: int | None = None,
     optimizer: Any = None,
@@ -217,6 +217,7 @@ def fit_many(
     """
     given = dict(locals())
     _check_keywords(unknown)
+    refuse(unknown, fit_many, "fit_many()", models, X, y, excess=excess)
     _checks.choice(on_error, "on_error", ("record", "raise"))
     shown = None if progress is None else _checks.flag(progress, "progress")
     root = _seed_sequence(seed)
@@ -293,7 +294,6 @@ def _check_keywords(unknown: dict[str, Any]) -> None:
                 f"fit_many() got an unexpected keyword argument {name!r}: it belongs to the "
                 f"models, as a key of the grid, {{{name!r}: [...]}}"
             )
-    refuse(unknown, fit_many, "fit_many()")
 
 
 def _seed_sequence(seed: Any) -> np.random.SeedSequence:

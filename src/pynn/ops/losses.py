@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from pynn import _checks, _core
+from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array, ArrayLike
 from pynn.ops._operands import dense, float_array, plain
 
@@ -158,7 +159,10 @@ def mae(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
     return _loss("mae", "y", y, target)
 
 
-def huber(y: ArrayLike, target: ArrayLike, *, delta: float = 1.0) -> tuple[float, Array]:
+@refuses_unknown
+def huber(
+    y: ArrayLike, target: ArrayLike, *excess: NoReturn, delta: float = 1.0, **unknown: NoReturn
+) -> tuple[float, Array]:
     """Huber's loss, the mean over rows and outputs.
 
     Parameters
@@ -179,11 +183,19 @@ def huber(y: ArrayLike, target: ArrayLike, *, delta: float = 1.0) -> tuple[float
     >>> pynn.huber(np.array([1.0, 5.0]), np.array([2.0, 2.0]))
     (1.5, array([-0.5,  0.5]))
     """
+    refuse(unknown, huber, "huber()", y, target, excess=excess)
     delta = _checks.number(delta, "delta", low=0.0, open_low=True)
     return _loss("huber", "y", y, target, delta=delta)
 
 
-def pinball(y: ArrayLike, target: ArrayLike, *, quantile: ArrayLike = 0.5) -> tuple[float, Array]:
+@refuses_unknown
+def pinball(
+    y: ArrayLike,
+    target: ArrayLike,
+    *excess: NoReturn,
+    quantile: ArrayLike = 0.5,
+    **unknown: NoReturn,
+) -> tuple[float, Array]:
     """Pinball loss of quantiles, the mean over rows and outputs.
 
     Parameters
@@ -205,6 +217,7 @@ def pinball(y: ArrayLike, target: ArrayLike, *, quantile: ArrayLike = 0.5) -> tu
     >>> pynn.pinball(np.array([1.0, 5.0]), np.array([2.0, 2.0]), quantile=0.75)
     (0.75, array([-0.375,  0.125]))
     """
+    refuse(unknown, pinball, "pinball()", y, target, excess=excess)
     y, quantile = dense(y, "y"), dense(quantile, "quantile")
     shape = np.shape(y)
     outputs = shape[1] if len(shape) == 2 else 1
