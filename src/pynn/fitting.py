@@ -390,6 +390,8 @@ class Run:
             net._targets_1d = data[0].targets.flat
         try:
             ended = self._call("on_train_begin")
+            if ended:
+                self.bar.stop()
             unwatched = self._is_unwatched()
             self.epoch = 1
             while self.epoch <= plan.epochs and not ended:
@@ -399,6 +401,7 @@ class Run:
                 if not done:
                     done = 1
                     if not self._one_epoch():
+                        self.bar.stop()
                         break
                 self.epoch += done
             self._call("on_train_end")
