@@ -1,10 +1,11 @@
-"""Attributes of a network: read-only ones, and those that are checked when they are set."""
+"""Attributes: read-only ones, those that are checked when they are set, and unknown ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, overload
 
+from pynn._keywords import place
 from pynn._types import Array
 
 V = TypeVar("V")
@@ -30,6 +31,30 @@ class _Attribute(Generic[V]):
             raise AttributeError(
                 f"{kind.__name__!r} object has no attribute {self._name!r}"
             ) from None
+
+
+class Closed:
+    """Base class of objects that refuse public attributes of unknown names.
+
+    A class names those that it sets in ``_settable``. A subclass defined elsewhere may have any.
+    """
+
+    _settable: ClassVar[tuple[str, ...]] = ()
+
+    if not TYPE_CHECKING:  # type checkers would then accept the assignment of any name
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not (name in self._settable or name[:1] == "_"):
+                kind = type(self)
+                if kind.__module__.partition(".")[0] == "pynn" and not hasattr(kind, name):
+                    raise AttributeError(
+                        f"{kind.__name__} has no attribute {name!r}{self._cure(name)}"
+                    )
+            object.__setattr__(self, name, value)
+
+    def _cure(self, name: str) -> str:
+        """What was probably meant, as the end of a message."""
+        return place(name, list(self._settable))
 
 
 class Fixed(_Attribute[V]):

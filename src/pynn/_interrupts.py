@@ -1,12 +1,17 @@
-"""Tracebacks of interrupts: the caller's lines, not pynn's."""
+"""Tracebacks of interrupts, and warnings: the caller's lines, not pynn's."""
 
 from __future__ import annotations
 
 import sys
+from contextvars import ContextVar
 from types import FrameType, TracebackType
 
 # Frames of these below a call of pynn's are pynn's doing; others belong to the caller's functions.
-INTERNAL = {"pynn", "numpy", "scipy", "sklearn", "tqdm", *sys.stdlib_module_names}
+INTERNAL = {"pynn", "joblib", "numpy", "scipy", "sklearn", "tqdm", *sys.stdlib_module_names}
+
+
+# In a thread of pynn's: the frame that the thread works for.
+CALLER: ContextVar[FrameType] = ContextVar("CALLER")
 
 
 def shorten(error: BaseException) -> None:
@@ -31,12 +36,41 @@ def shorten(error: BaseException) -> None:
     error.__context__ = context
 
 
-def stack_level() -> int:
-    """Tell the `stacklevel` with which the caller's `warnings.warn` names the user's line."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and _is_internal(frame):
-        level, frame = level + 1, frame.f_back
-    return level
+def caller() -> FrameType:
+    """Find the user's frame that the present one works for, in this thread or another.
+
+    Returns
+    -------
+    frame
+        The outermost one where all are internal.
+    """
+    frame = sys._getframe(1)
+    while _is_internal(frame):
+        if frame.f_back is None:
+            return CALLER.get(frame)
+        frame = frame.f_back
+    return frame
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of something at the user's line.
+
+    Parameters
+    ----------
+    message : str
+    category : type
+    """
+    import warnings
+
+    frame = caller()
+    warnings.warn_explicit(
+        message,
+        category,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__", "<unknown>"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
 
 
 def _is_internal(frame: FrameType) -> bool:

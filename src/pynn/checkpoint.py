@@ -64,6 +64,8 @@ class Checkpoint(Callback):
     ['net-1.npz', 'net-2.npz', 'net-3.npz']
     """
 
+    _settable = ("path", "best_only", "monitor", "mode", "every", "best")
+
     @refuses_unknown
     def __init__(
         self,

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import numpy as np
 
 from pynn import _checks, _core, _intake, architecture, fitting, initializers, staging
-from pynn._attributes import Checked, Fixed, Views
+from pynn._attributes import Checked, Closed, Fixed, Views
 from pynn._copies import deep_copy, optimizer_of, own_array, shallow_copy
 from pynn._interrupts import shorten
 from pynn._keywords import MISSING, arguments, foreign, place, refuse, refuses_unknown
+from pynn._names import suggestion
 from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array, ArrayLike, DTypeLike, NDArray, TrainingResult
 from pynn.callbacks import check_callbacks
@@ -59,7 +60,7 @@ def _check_optimizer(optimizer: Any) -> Optimizer | None:
     return None if optimizer is None else make_optimizer(optimizer)
 
 
-class MLP:
+class MLP(Closed):
     """Multilayer perceptron: fully connected layers, trained by backpropagation.
 
     `fit` trains, `predict` gives classes or values, `predict_proba` probabilities, `score` and
@@ -222,14 +223,12 @@ class MLP:
         if any(self.dropout):
             self._noise[0] = self.rng.integers(2**64, dtype=np.uint64)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        # (A subclass may have attributes of any name.)
-        if type(self) is MLP and foreign(name) and not hasattr(MLP, name):
-            names = arguments(MLP.fit)
-            own = name in names
-            cure = f": pass {name}= to fit" if own else place(name, arguments(MLP.__init__))
-            raise AttributeError(f"MLP has no attribute {name!r}{cure}")
-        object.__setattr__(self, name, value)
+    def _cure(self, name: str) -> str:
+        if name in arguments(MLP.fit):
+            return f": pass {name}= to fit"
+        if foreign(name):
+            return place(name, arguments(MLP.__init__))
+        return suggestion(name, [key for key in dir(MLP) if key[0] != "_"])
 
     # ------------------------------------------------------------ construction
 
@@ -290,8 +289,7 @@ class MLP:
                     raise ValueError(
                         f"init returned an array of shape {drawn.shape}, expected {shape}"
                     )
-                with np.errstate(under="ignore"):
-                    weight[...] = drawn
+                weight[...] = _in_range(drawn, self.dtype, "init's array")
             else:
                 name = init or initializers.DEFAULT
                 weight[...] = initializers.draw(name, self.rng, shape, self.dtype)
@@ -1479,8 +1477,22 @@ def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:
         if array.shape != own.shape:
             raise ValueError(f"{name}[{i}] has shape {array.shape}, expected {own.shape}")
     # Copies, so that views of this network's own arrays may be permuted.
-    with np.errstate(under="ignore"):
-        return [array.astype(own.dtype) for array, own in zip(arrays, old, strict=True)]
+    return [
+        _in_range(array, own.dtype, f"{name}[{i}]")
+        for i, (array, own) in enumerate(zip(arrays, old, strict=True))
+    ]
+
+
+def _in_range(array: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """A copy of an array in another type that holds its values, infinities and NaN included."""
+    with np.errstate(over="ignore", under="ignore"):
+        result = array.astype(dtype)
+    beyond = np.isinf(result)
+    if beyond.any() and (beyond := beyond & np.isfinite(array)).any():
+        row, *column = (int(i) for i in np.argwhere(beyond)[0])
+        place = f"row {row}, column {column[0]}" if column else f"row {row}"
+        raise ValueError(f"{name} has a value that is too large for {dtype} in {place}")
+    return result
 
 
 def _first_not_finite(array: Array | CsrRows, dtype: np.dtype[Any]) -> tuple[int, int, Any] | None:

@@ -13,9 +13,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from pynn import _checks, _core
+from pynn._attributes import Closed
 from pynn._copies import own_array
 from pynn._frozen import Frozen
-from pynn._keywords import foreign, place, refuse, refuses_unknown
+from pynn._keywords import refuse, refuses_unknown
 from pynn._names import canonical, spelling
 from pynn._types import Array, NDArray
 from pynn.schedules import Schedule, schedule_from_config
@@ -89,7 +90,7 @@ def _lock() -> Any:
     return threading.Lock()
 
 
-class Optimizer(ABC):
+class Optimizer(Closed, ABC):
     """What `MLP.fit` and `MLP.train_on_batch` take as an optimizer.
 
     The settings are attributes and may be set between calls. The state (velocity, moments, the
@@ -111,11 +112,9 @@ class Optimizer(ABC):
         self._rule(**settings)
         self.__dict__.update(settings)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if foreign(name) and name not in self._CHECKS and type(self) in OPTIMIZERS.values():
-            kind = type(self).__name__
-            raise AttributeError(f"{kind} has no setting {name!r}{place(name, list(self._CHECKS))}")
-        object.__setattr__(self, name, value)
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._settable = tuple(cls._CHECKS)
 
     def _checked(self) -> dict[str, Any]:
         """The present settings, checked and converted; what is out of range changes nothing."""

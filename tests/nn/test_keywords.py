@@ -388,19 +388,72 @@ def test_foreign_attributes(make, name, says):
     assert not hasattr(thing, name)
 
 
-def test_other_attributes_are_the_users():
-    thing = net()
-    thing.note, thing.my_lr = "mine", 0.1
-    assert (thing.note, thing.my_lr) == ("mine", 0.1)
-    sgd = pynn.SGD()
-    sgd.note = "mine"
-    assert sgd.note == "mine"
+def fitted():
+    return net().fit(X, Y, epochs=1)
+
+
+MISSPELT = [
+    (net, "optimzer", "optimizer"),
+    (net, "Optimizer", "optimizer"),
+    (net, "predcit", "predict"),
+    (net, "note", None),
+    (pynn.SGD, "momentun", "momentum"),
+    (pynn.SGD, "note", None),
+    (pynn.Adam, "learningrate", "learning_rate"),
+    (pynn.RMSprop, "roh", None),
+    (pynn.Callback, "on_epoch_edn", None),
+    (pynn.EarlyStopping, "patence", "patience"),
+    (pynn.EarlyStopping, "best_epcoh", "best_epoch"),
+    (pynn.EarlyStopping, "note", None),
+    (lambda: pynn.Checkpoint("net.npz"), "montor", "monitor"),
+    (fitted, "histroy", "history"),
+    (lambda: pynn.fit_many([net()], X, Y, epochs=1), "modles", "models"),
+    # (The objects that never change.)
+    (pynn.Huber, "dleta", None),
+    (pynn.SoftmaxCrossEntropy, "label_smooting", None),
+    (lambda: pynn.CosineDecay(0.1, 9), "stesp", None),
+    (lambda: pynn.ReduceOnPlateau(0.1), "patence", None),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "meant"), MISSPELT)
+def test_unknown_attributes(make, name, meant):
+    thing = make()
+    with pytest.raises(AttributeError, match=name) as caught:
+        setattr(thing, name, 3)
+    assert not hasattr(thing, name)
+    if meant is not None:
+        assert str(caught.value).endswith(f"; did you mean {meant!r}?")
+
+
+def test_methods_may_be_replaced():
+    callback, calls = pynn.Callback(), []
+    callback.on_epoch_end = lambda net, history: calls.append(len(history))
+    net().fit(X, Y, epochs=2, callbacks=callback)
+    assert calls == [1, 2]
+
+
+def test_settings_may_be_set():
+    stop = pynn.EarlyStopping("loss")
+    stop.patience = 0
+    assert len(net().fit(X, Y, epochs=99, callbacks=stop, learning_rate=1e-30)) < 99
 
 
 class Own(pynn.MLP):
     def __init__(self, lr):
         super().__init__([4, 5, 3], seed=0)
         self.lr, self.verbose, self.epochs = lr, True, 3
+
+
+class OwnStopping(pynn.EarlyStopping):
+    def __init__(self, note):
+        super().__init__("loss")
+        self.note = note
+
+
+class OwnCallback(pynn.Callback):
+    def __init__(self, note):
+        self.note = note
 
 
 class OwnSGD(pynn.SGD):
@@ -414,6 +467,8 @@ class OwnSGD(pynn.SGD):
 )
 def test_subclasses_may_have_any_attribute_and_are_copied(copied):
     thing, sgd = copied(Own(0.1)), copied(OwnSGD(0.1))
+    for kind in (OwnStopping, OwnCallback):
+        assert copied(kind("mine")).note == "mine"
     assert (thing.lr, thing.verbose, thing.epochs, sgd.lr) == (0.1, True, 3, 0.1)
     thing.lr = sgd.lr = 0.2
     twin = net()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from pynn import _checks, _intake, _monitor, fitting
 from pynn._copies import optimizer_for
-from pynn._interrupts import shorten
+from pynn._interrupts import shorten, warn
 from pynn._keywords import refuse, refuses_unknown
 from pynn._sparse import csr_rows, is_sparse
 from pynn._types import Array
@@ -269,17 +268,15 @@ def fit_many(
     failed = [row for row in result.table if row["error"]]
     if failed:
         first = failed[0]
-        warnings.warn(
+        warn(
             f"{len(failed)} of {len(result)} models failed, the first of them "
             f"{chosen[first['model']].place}: {first['error']}",
             RuntimeWarning,
-            stacklevel=2,
         )
     if result._best_error:
-        warnings.warn(
+        warn(
             f"the best model could not be trained again: {result._best_error}",
             RuntimeWarning,
-            stacklevel=2,
         )
     return result
 
