@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, overload
 
 from pynn._keywords import place
 from pynn._types import Array
+
+if TYPE_CHECKING:
+    from typing import Generic
+else:
+
+    class Generic:
+        """Stands for `typing.Generic`, whose subclasses are slow to define."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return cls
+
 
 V = TypeVar("V")
 A = TypeVar("A", bound="_Attribute[Any]")

@@ -14,8 +14,7 @@ from pynn import _checks, staging
 from pynn._types import Array, NDArray, TrainingResult
 from pynn.callbacks import ends, handlers
 from pynn.history import History
-from pynn.optimizers import Binding, Optimizer, make_optimizer
-from pynn.schedules import Schedule
+from pynn.optimizers import Binding, Optimizer, is_schedule, make_optimizer
 from pynn.targets import Data, held_out_count, last_rows, stratified_split
 
 if TYPE_CHECKING:
@@ -141,20 +140,42 @@ class Arrays(Source):
         """Draw the samples to hold out, from each class alike; without shuffling, the last."""
         if not self._split:
             return None
+        before = rng.bit_generator.state
+        try:
+            return self._data, self._drawn(rng)
+        except ValueError:
+            rng.bit_generator.state = before
+            raise
+
+    def _drawn(self, rng: np.random.Generator) -> Array:
+        """The samples to hold out, which are then no longer among those to train on."""
         targets, rows = self._data.targets, self._rows
         if not self._shuffle:
             there = np.arange(len(self._data)) if rows is None else rows
             kept, held_out = last_rows(self._split, len(there))
-            self._rows, held_out = there[kept], there[held_out]
-            return self._data, held_out
+            kept, held_out = there[kept], there[held_out]
+            return self._divided(kept, held_out)
         labels = targets.values if targets.labels else None
         if rows is None:
-            self._rows, held_out = stratified_split(rng, self._split, len(self._data), labels)
+            kept, held_out = stratified_split(rng, self._split, len(self._data), labels)
         else:
             labels = None if labels is None else labels[rows]
             kept, held_out = stratified_split(rng, self._split, len(rows), labels)
-            self._rows, held_out = rows[kept], rows[held_out]
-        return self._data, held_out
+            kept, held_out = rows[kept], rows[held_out]
+        return self._divided(kept, held_out)
+
+    def _divided(self, kept: Array, held_out: Array) -> Array:
+        """Train on the samples `kept`; raise where either part has no weight."""
+        weights = self._data.weights
+        for part, what in ((held_out, "holds out"), (kept, "trains on")):
+            if weights is not None and not weights[part].any():
+                raise ValueError(
+                    f"validation_split={self._split:g} {what} {len(part)} samples whose weights "
+                    "are all 0, by sample_weight or class_weight: pass another split, or "
+                    "validation_data"
+                )
+        self._rows = kept
+        return held_out
 
     def training(self) -> tuple[Data, Array | None]:
         """All samples, and which are trained on."""
@@ -324,6 +345,7 @@ class Run:
 
     def __init__(self, net: MLP, source: Source, plan: Plan) -> None:
         self.net, self._source, self._plan = net, source, plan
+        plan.validation = source.hold_out(net.rng) or plan.validation  # first: it may raise
         self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
         self.calls_foreign = _calls_foreign(plan)
         self.binding = Binding(plan.optimizer, net)
@@ -384,7 +406,6 @@ class Run:
         net, plan, history = self.net, self._plan, self.history
         net.history = history
         net.optimizer = plan.optimizer
-        plan.validation = self._source.hold_out(net.rng) or plan.validation
         data = self._source.training()
         if data is not None:
             net._targets_1d = data[0].targets.flat
@@ -412,7 +433,7 @@ class Run:
     def _is_unwatched(self) -> bool:
         """Whether nothing of Python's has to be done between the epochs."""
         plan, rate = self._plan, self._plan.optimizer.learning_rate
-        steady = isinstance(rate, float) or (isinstance(rate, Schedule) and not rate._observes)
+        steady = isinstance(rate, float) or (is_schedule(rate) and not rate._observes)
         watched = plan.callbacks or plan.metrics or plan.validation
         return steady and not watched
 

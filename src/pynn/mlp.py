@@ -1046,7 +1046,8 @@ class MLP(Closed):
             generator, a list, an object that can be iterated for each epoch.
         y : array_like
             Cross-entropies: integer class labels of shape (n,), or probabilities of shape
-            (n, outputs). Otherwise values of shape (n, outputs), or (n,) for one output.
+            (n, outputs), for the softmax with a sum of 1 in each row. Otherwise values of shape
+            (n, outputs), or (n,) for one output.
         epochs : int, optional
             By default 100. Of small data more: as many as make 800 mini-batches. Of large data
             fewer: as many as make 20 000, but at least 10. An iterator is gone through once; of an

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import operator
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeGuard
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,13 +19,15 @@ from pynn._frozen import Frozen
 from pynn._keywords import refuse, refuses_unknown
 from pynn._names import canonical, spelling
 from pynn._types import Array, NDArray
-from pynn.schedules import Schedule, schedule_from_config
 
 if TYPE_CHECKING:
     from pynn.history import History
     from pynn.mlp import MLP
+    from pynn.schedules import Schedule
 
-LearningRate = float | Schedule | Callable[[int], float]
+    LearningRate = float | Schedule | Callable[[int], float]
+else:
+    LearningRate = Any  # it stands in annotations only
 
 
 class Rule(Frozen):
@@ -177,7 +179,7 @@ class Optimizer(Closed, ABC):
         with self._lock:
             state = self._states.get(net)
         first = 0 if state is None else int(state.steps[0])
-        if isinstance(rate, Schedule):
+        if is_schedule(rate):
             rates = np.asarray(rate(np.arange(first, first + count)), dtype=np.float64)
         else:
             rates = np.empty(count)
@@ -203,7 +205,7 @@ class Optimizer(Closed, ABC):
         ValueError
             If the schedule monitors a figure that is not recorded.
         """
-        if isinstance(self.learning_rate, Schedule):
+        if is_schedule(self.learning_rate):
             self.learning_rate.observe(history)
 
     # -------------------------------------------------------------- the binding
@@ -270,7 +272,7 @@ class Optimizer(Closed, ABC):
         """
         settings = self._checked()
         rate = settings["learning_rate"]
-        if isinstance(rate, Schedule):
+        if is_schedule(rate):
             try:
                 settings["learning_rate"] = {"schedule": rate.get_config()}
             except ValueError:  # somebody's own class
@@ -376,11 +378,26 @@ class Binding:
         return self._bound
 
 
+def is_schedule(value: Any) -> TypeGuard[Schedule]:
+    """Tell a `Schedule`; before their module is imported there are none.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+    """
+    schedules = sys.modules.get("pynn.schedules")
+    return schedules is not None and isinstance(value, schedules.Schedule)
+
+
 def _learning_rate(value: Any, name: str) -> LearningRate:
     """A number greater than 0, or what is called with the number of the update."""
     if type(value) is float:
         return _positive(value, name)
-    if isinstance(value, Schedule):
+    if is_schedule(value):
         return value
     if isinstance(value, type):
         raise TypeError(f"{name} must be a number, a schedule or a callable, got {value!r}")
@@ -773,6 +790,8 @@ def with_rate(optimizer: Optimizer, learning_rate: Any) -> Optimizer:
     """
     if learning_rate is None:
         return optimizer
+    import copy  # (`import pynn` is quick without it)
+
     changed = copy.copy(optimizer)
     changed._states, changed._lock = optimizer._states, optimizer._lock
     changed.learning_rate = _learning_rate(learning_rate, "learning_rate")
@@ -823,5 +842,7 @@ def optimizer_from_settings(
     if isinstance(rate, dict):
         if rate.keys() != {"schedule"}:
             raise ValueError(f"learning_rate must be a number or a schedule, got {rate!r}")
+        from pynn.schedules import schedule_from_config
+
         rest["learning_rate"] = schedule_from_config(rate["schedule"])
     return make(**rest)

@@ -13,6 +13,9 @@ from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array
 from pynn.losses import LOSSES
 
+# By how much the sum of a row of probabilities may differ from 1: rounding to float16 gives half.
+ROUNDING = 1e-3
+
 
 class Targets:
     """Targets as the core takes them: a vector of int64 labels, or a matrix of values."""
@@ -99,12 +102,53 @@ def check_targets(
             f"{name} holds values from {array.min()} to {array.max()}, expected probabilities "
             f"between 0 and 1 for loss={loss!r}{_range_cure(array, y, loss, outputs, name)}"
         )
+    if loss == "softmax_cross_entropy":
+        check_sums(array, y, name)
     if loss == "poisson" and array.size and array.min() < 0:
         raise ValueError(
             f"{name} holds values down to {array.min()}, expected counts of at least 0 for "
             "loss='poisson'; for other targets make the network with loss='mse'"
         )
     return Targets(_readable(array), labels=False, flat=flat)
+
+
+def check_sums(rows: Array, y: Any, name: str) -> None:
+    """Check that rows of probabilities sum to 1, up to rounding; NaN is let pass.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, classes)
+    y : array_like
+        What `rows` was made of, for the message.
+    name : str
+        The argument's name.
+
+    Raises
+    ------
+    ValueError
+        If a row does not, naming the first one and the cure.
+    """
+    if not rows.size:
+        return
+    with np.errstate(all="ignore"):
+        # (A product takes a fifth of the time that the sum of short rows would.)
+        sums = rows @ np.ones(rows.shape[1], np.float64 if rows.dtype.itemsize != 4 else np.float32)
+        if sums.min() >= 1 - ROUNDING and sums.max() <= 1 + ROUNDING:
+            return
+        far = np.abs(sums - 1) > ROUNDING
+    if not far.any():  # (NaN)
+        return
+    row = int(far.argmax())
+    own, given = _intake.expression(y, name), rows[row]
+    cure = f"divide by the sums: {own} / {own}.sum(axis=1, keepdims=True)"
+    if not given.any():
+        cure = "leave rows without a class out"
+    elif sums[row] > 1 and ((given == 0) | (given == 1)).all():
+        cure = "for several classes a row use the loss sigmoid_cross_entropy"
+    raise ValueError(
+        f"{name} must hold probabilities with a sum of 1 in each row, but row {row} sums to "
+        f"{sums[row]:g}; {cure}"
+    )
 
 
 def _labels(array: Array, y: Any, loss: str, outputs: int, name: str) -> Array:

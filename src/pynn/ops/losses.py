@@ -10,6 +10,7 @@ from pynn import _checks, _core
 from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array, ArrayLike
 from pynn.ops._operands import dense, float_array, plain
+from pynn.targets import check_sums
 
 __all__ = [
     "huber",
@@ -54,6 +55,8 @@ def _loss(
         if t.shape != z.shape:
             raise ValueError(f"target has shape {t.shape}, expected {z.shape}, that of {argument}")
         t = np.ascontiguousarray(plain(float_array(t, "target"), z.dtype)).reshape(rows.shape)
+        if name == "softmax_cross_entropy":
+            check_sums(t, target, "target")
     loss = {"name": name, **settings}
     gradient = np.empty(rows.shape, rows.dtype)
     total = _core.loss_into(loss, rows, t, None, gradient)
@@ -68,7 +71,7 @@ def softmax_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, 
     logits : array_like of shape (m, n)
         Or of shape (n,), a single row.
     target : array_like
-        m integer labels in [0, n), or rows of probabilities of shape (m, n).
+        m integer labels in [0, n), or probabilities of shape (m, n), each row with a sum of 1.
 
     Returns
     -------

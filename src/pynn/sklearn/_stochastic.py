@@ -87,6 +87,9 @@ class StochasticFit:
                 "or the size of your dataset."
             )
         weights = None if samples.weights is None else samples.weights[held_out]
+        for part, rows in (("validation", held_out), ("training", training)):
+            if samples.weights is not None and not samples.weights[rows].any():
+                raise ValueError(f"sample_weight is 0 for all {part} samples of early stopping")
         judged = HeldOut(samples.rows(held_out), estimator._judged_targets(y[held_out]), weights)
         return training, judged
 
