@@ -58,9 +58,8 @@ class Closed:
             if not (name in self._settable or name[:1] == "_"):
                 kind = type(self)
                 if kind.__module__.partition(".")[0] == "pynn" and not hasattr(kind, name):
-                    raise AttributeError(
-                        f"{kind.__name__} has no attribute {name!r}{self._cure(name)}"
-                    )
+                    cure = self._cure(name) or "; a subclass may have attributes of its own"
+                    raise AttributeError(f"{kind.__name__} has no attribute {name!r}{cure}")
             object.__setattr__(self, name, value)
 
     def _cure(self, name: str) -> str:

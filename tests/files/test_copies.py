@@ -111,11 +111,11 @@ class Named(pynn.MLP):
 def test_a_shallow_copy_shares_what_training_leaves_alone():
     net = Named([4, 3], loss="mse", seed=0)
     net.fit(X, Y, epochs=1)
-    net.notes = ["made in autumn"]
+    net._notes = ["made in autumn"]
     twin = copy.copy(net)
     assert type(twin) is Named
-    assert twin.notes is net.notes
-    assert copy.deepcopy(net).notes is not net.notes
+    assert twin._notes is net._notes
+    assert copy.deepcopy(net)._notes is not net._notes
     for name in ("rng", "history", "optimizer", "_noise", "_training"):
         assert getattr(twin, name) is not getattr(net, name), name
     assert not np.shares_memory(twin.weights[0], net.weights[0])
@@ -134,9 +134,9 @@ def test_copies_are_set_free(copied):
 
 def test_a_network_in_a_cycle():
     net = trained(pynn.Adam(0.01))
-    net.itself = [net]
+    net._itself = [net]
     for twin in (pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
-        assert twin.itself[0] is twin
+        assert twin._itself[0] is twin
         assert_same_bits(twin, net)
 
 
