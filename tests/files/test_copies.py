@@ -111,11 +111,11 @@ class Named(pynn.MLP):
 def test_a_shallow_copy_shares_what_training_leaves_alone():
     net = Named([4, 3], loss="mse", seed=0)
     net.fit(X, Y, epochs=1)
-    net._notes = ["made in autumn"]
+    net.notes = ["made in autumn"]
     twin = copy.copy(net)
     assert type(twin) is Named
-    assert twin._notes is net._notes
-    assert copy.deepcopy(net)._notes is not net._notes
+    assert twin.notes is net.notes
+    assert copy.deepcopy(net).notes is not net.notes
     for name in ("rng", "history", "optimizer", "_noise", "_training"):
         assert getattr(twin, name) is not getattr(net, name), name
     assert not np.shares_memory(twin.weights[0], net.weights[0])
