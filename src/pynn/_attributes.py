@@ -55,9 +55,9 @@ class Closed:
     if not TYPE_CHECKING:  # type checkers would then accept the assignment of any name
 
         def __setattr__(self, name: str, value: Any) -> None:
-            if not (name in self._settable or name[:1] == "_"):
+            if not (name[:1] == "_" or name in self._settable):
                 kind = type(self)
-                if kind.__module__.partition(".")[0] == "pynn" and not hasattr(kind, name):
+                if not hasattr(kind, name) and kind.__module__.partition(".")[0] == "pynn":
                     cure = self._cure(name) or "; a subclass may have attributes of its own"
                     raise AttributeError(f"{kind.__name__} has no attribute {name!r}{cure}")
             object.__setattr__(self, name, value)

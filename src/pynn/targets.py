@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -112,6 +113,11 @@ def check_targets(
     return Targets(_readable(array), labels=False, flat=flat)
 
 
+@functools.lru_cache(8)
+def _ones(count: int, single: bool) -> Array:
+    return np.ones(count, np.float32 if single else np.float64)
+
+
 def check_sums(rows: Array, y: Any, name: str) -> None:
     """Check that rows of probabilities sum to 1, up to rounding; NaN is let pass.
 
@@ -130,11 +136,13 @@ def check_sums(rows: Array, y: Any, name: str) -> None:
     """
     if not rows.size:
         return
+    # Mostly the sum of the squares of all errors is small already: two products tell that, in a
+    # fifth of the time that sums along short rows would take.
+    errors = rows.dot(_ones(rows.shape[1], rows.dtype == np.float32)) - 1
+    if errors.dot(errors) <= ROUNDING**2:
+        return
     with np.errstate(all="ignore"):
-        # (A product takes a fifth of the time that the sum of short rows would.)
-        sums = rows @ np.ones(rows.shape[1], np.float64 if rows.dtype.itemsize != 4 else np.float32)
-        if sums.min() >= 1 - ROUNDING and sums.max() <= 1 + ROUNDING:
-            return
+        sums = rows.sum(axis=1, dtype=np.float64)
         far = np.abs(sums - 1) > ROUNDING
     if not far.any():  # (NaN)
         return
