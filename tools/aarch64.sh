@@ -58,11 +58,13 @@ tools/bin/pip install --quiet --no-deps --target packages --only-binary=:all: \
     --python-version "$version" --implementation cp --platform manylinux_2_28_aarch64 \
     --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64 numpy
 
-# (CMake asks the emulated Python for its headers, NumPy's, and the name that it gives extensions.)
+# CMake asks the emulated Python for its headers, NumPy's, and the name that it gives extensions. From
+# 4.1 on it does so only under policy CMP0190, through an emulator: ./python needs none, so env is one.
 tools/bin/cmake -S "$source" -B build -G Ninja -DCMAKE_MAKE_PROGRAM="$folder/tools/bin/ninja" \
     -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
     -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DPYNN_WERROR=ON \
     -DCMAKE_CXX_FLAGS="-idirafter $root/usr/include" -DPython_EXECUTABLE="$folder/python" \
+    -DCMAKE_POLICY_DEFAULT_CMP0190=NEW -DCMAKE_CROSSCOMPILING_EMULATOR="$(command -v env)" \
     -Dpybind11_DIR="$(tools/bin/python -m pybind11 --cmakedir)" >cmake.log
 tools/bin/cmake --build build >>cmake.log
 rm -rf packages/pynn

@@ -325,8 +325,8 @@ private:
 
     // Lets other threads read, and Python see signals (Ctrl-C) and the progress; an exception stops
     // the epoch.
-    bool reported(const py::object& report, const CourseResult& so_far,
-                  std::exception_ptr& failure, GilRelease& release) {
+    bool reported(const py::object& report, const CourseResult& so_far, std::exception_ptr& failure,
+                  GilRelease& release) {
         try {
             access_.admit_readers();
         } catch (...) {

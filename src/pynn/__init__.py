@@ -15,18 +15,6 @@ from pynn.history import History
 from pynn.losses import Huber, Loss, Pinball, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from pynn.mlp import MLP
 from pynn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
-from pynn.runtime import get_num_threads, set_num_threads, show_config, threads
-from pynn.schedules import (
-    Constant,
-    CosineDecay,
-    ExponentialDecay,
-    InverseScaling,
-    OneCycle,
-    ReduceOnPlateau,
-    Schedule,
-    StepDecay,
-    WarmUp,
-)
 
 if TYPE_CHECKING:
     from pynn.checkpoint import Checkpoint
@@ -64,6 +52,18 @@ if TYPE_CHECKING:
         squared_error,
         tanh,
         tanh_backward,
+    )
+    from pynn.runtime import get_num_threads, set_num_threads, show_config, threads
+    from pynn.schedules import (
+        Constant,
+        CosineDecay,
+        ExponentialDecay,
+        InverseScaling,
+        OneCycle,
+        ReduceOnPlateau,
+        Schedule,
+        StepDecay,
+        WarmUp,
     )
     from pynn.stopping import StopOnSignal
 
@@ -142,16 +142,31 @@ __all__ = [
 # Imported at their first use, so that `import pynn` stays quick.
 _LAZY = {
     "Checkpoint": "pynn.checkpoint",
+    "Constant": "pynn.schedules",
+    "CosineDecay": "pynn.schedules",
+    "ExponentialDecay": "pynn.schedules",
     "FitManyResult": "pynn.many",
+    "InverseScaling": "pynn.schedules",
+    "OneCycle": "pynn.schedules",
+    "ReduceOnPlateau": "pynn.schedules",
+    "Schedule": "pynn.schedules",
+    "StepDecay": "pynn.schedules",
     "StopOnSignal": "pynn.stopping",
+    "WarmUp": "pynn.schedules",
     "convert": "pynn.convert",
     "fit_many": "pynn.many",
     "from_sklearn": "pynn.convert",
     "from_torch": "pynn.convert",
+    "get_num_threads": "pynn.runtime",
     "load": "pynn.files",
     "ops": "pynn.ops",
     "plot": "pynn.plot",
+    "runtime": "pynn.runtime",
+    "schedules": "pynn.schedules",
+    "set_num_threads": "pynn.runtime",
+    "show_config": "pynn.runtime",
     "sklearn": "pynn.sklearn",
+    "threads": "pynn.runtime",
 }
 
 

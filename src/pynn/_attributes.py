@@ -1,11 +1,23 @@
-"""Attributes of a network: read-only ones, and those that are checked when they are set."""
+"""Attributes: read-only ones, those that are checked when they are set, and unknown ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, overload
 
+from pynn._keywords import place
 from pynn._types import Array
+
+if TYPE_CHECKING:
+    from typing import Generic
+else:
+
+    class Generic:
+        """Stands for `typing.Generic`, whose subclasses are slow to define."""
+
+        def __class_getitem__(cls, item: Any) -> Any:
+            return cls
+
 
 V = TypeVar("V")
 A = TypeVar("A", bound="_Attribute[Any]")
@@ -30,6 +42,29 @@ class _Attribute(Generic[V]):
             raise AttributeError(
                 f"{kind.__name__!r} object has no attribute {self._name!r}"
             ) from None
+
+
+class Closed:
+    """Base class of objects that refuse public attributes of unknown names.
+
+    A class names those that it sets in ``_settable``. A subclass defined elsewhere may have any.
+    """
+
+    _settable: ClassVar[tuple[str, ...]] = ()
+
+    if not TYPE_CHECKING:  # type checkers would then accept the assignment of any name
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if not (name[:1] == "_" or name in self._settable):
+                kind = type(self)
+                if not hasattr(kind, name) and kind.__module__.partition(".")[0] == "pynn":
+                    cure = self._cure(name) or "; a subclass may have attributes of its own"
+                    raise AttributeError(f"{kind.__name__} has no attribute {name!r}{cure}")
+            object.__setattr__(self, name, value)
+
+    def _cure(self, name: str) -> str:
+        """What was probably meant, as the end of a message."""
+        return place(name, list(self._settable))
 
 
 class Fixed(_Attribute[V]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -74,6 +73,8 @@ def twin_of(optimizer: Optimizer, net: MLP) -> Optimizer:
     Optimizer
         A shallow copy.
     """
+    import copy  # (`import pynn` is quick without it)
+
     twin = copy.copy(optimizer)
     state = optimizer._states.get(net)
     twin._states = WeakKeyDictionary() if state is None else WeakKeyDictionary({net: state})
@@ -95,6 +96,8 @@ def optimizer_for(optimizer: Optimizer, net: MLP, like: MLP | None = None) -> Op
     Optimizer
         With the state that `optimizer` has for `net` (the very same arrays), and for no other.
     """
+    import copy
+
     twin = twin_of(optimizer, net)
     twin.learning_rate = copy.deepcopy(twin.learning_rate)  # some schedules see a fit's figures
     state = None if like is None else optimizer._states.get(like)
@@ -135,6 +138,8 @@ def snapshot(state: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
     """
+    import copy  # (`import pynn` is quick without it)
+
     memo: dict[int, Any] = {}
     optimizer = state["optimizer"]
     if optimizer is not None:
@@ -189,6 +194,8 @@ def _state_of(net: MLP) -> dict[str, Any]:
 
 
 def _twin(net: MLP, state: dict[str, Any], copied: Iterable[str], memo: dict[int, Any]) -> MLP:
+    import copy
+
     twin = type(net).__new__(type(net))
     memo[id(net)] = twin  # so that the optimiser's state is the copy's
     for name in copied:

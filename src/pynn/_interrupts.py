@@ -1,16 +1,20 @@
-"""Exceptions that come from outside: whether one does, and tracebacks of the caller's lines."""
+"""Exceptions from outside pynn, and tracebacks and warnings that name the caller's lines."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import Any
 
 # Frames of these below a call of pynn's are pynn's doing; others belong to the caller's functions.
-INTERNAL = {"pynn", "numpy", "scipy", "sklearn", "tqdm", *sys.stdlib_module_names}
+INTERNAL = {"pynn", "joblib", "numpy", "scipy", "sklearn", "tqdm", *sys.stdlib_module_names}
 # Classes of these may also tell of a failure of what pynn calls.
 PACKAGES = {"safetensors", "safetensors_rust"}
+
+# In a thread of pynn's: the frame that the thread works for.
+CALLER: ContextVar[FrameType] = ContextVar("CALLER")
 
 
 def shorten(error: BaseException) -> None:
@@ -140,12 +144,41 @@ class Suppressed:
         return isinstance(error, self._kinds) and not _is_from_outside(error)
 
 
-def stack_level() -> int:
-    """Tell the `stacklevel` with which the caller's `warnings.warn` names the user's line."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and _is_internal(frame):
-        level, frame = level + 1, frame.f_back
-    return level
+def caller() -> FrameType:
+    """Find the user's frame that the present one works for, in this thread or another.
+
+    Returns
+    -------
+    frame
+        The outermost one where all are internal.
+    """
+    frame = sys._getframe(1)
+    while _is_internal(frame):
+        if frame.f_back is None:
+            return CALLER.get(frame)
+        frame = frame.f_back
+    return frame
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of something at the user's line.
+
+    Parameters
+    ----------
+    message : str
+    category : type
+    """
+    import warnings
+
+    frame = caller()
+    warnings.warn_explicit(
+        message,
+        category,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__", "<unknown>"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
 
 
 def _is_internal(frame: FrameType) -> bool:

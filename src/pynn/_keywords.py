@@ -1,15 +1,18 @@
-"""Keywords that a function does not take: the error names pynn's word for them."""
+"""Arguments that a function does not take: the error names pynn's word for them."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
 
 from pynn._names import suggestion
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# The value of a required argument that is not given: see `refuses_unknown`.
+MISSING: Any = type("Missing", (), {"__repr__": lambda self: "<missing>"})()
 
 EARLY_STOPPING = "pass callbacks=[pynn.EarlyStopping('val_loss', patience=10)] to fit"
 LAYER_SIZES = "pass layer_sizes to pynn.MLP, inputs and outputs included, such as [4, 100, 3]"
@@ -33,6 +36,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "class_weights": ("class_weight",),
     "cooldown": ("no such option exists here",),
     "criterion": ("loss",),
+    "data": ("X",),
     "decay": ("weight_decay", "pass a schedule, such as pynn.InverseScaling, as the learning rate"),
     "decay_rate": ("factor",),
     "decay_steps": ("steps", "every"),
@@ -46,8 +50,12 @@ PLACES: dict[str, tuple[str, ...]] = {
     "eta_min": ("final", "min_rate"),
     "eta0": ("learning_rate",),
     "eval_set": ("validation_data", "pass validation_data= to fit"),
+    "features": ("X",),
+    "file": ("path",),
+    "filename": ("path",),
     "filepath": ("path",),
     "fit_intercept": ("bias",),
+    "fname": ("path",),
     "gamma": ("factor",),
     "global_clipnorm": ("clip_norm",),
     "hidden": (LAYER_SIZES,),
@@ -55,17 +63,23 @@ PLACES: dict[str, tuple[str, ...]] = {
     "hidden_sizes": ("hidden", LAYER_SIZES),
     "initial_epoch": ("a further call of fit continues the training",),
     "initial_learning_rate": ("learning_rate", "rate"),
+    "index": ("layer",),
     "initializer": ("init",),
+    "input": ("X",),
+    "inputs": ("X",),
     "input_dim": (LAYER_SIZES,),
     "input_shape": (LAYER_SIZES,),
     "kernel_constraint": ("max_norm",),
     "kernel_initializer": ("init",),
     "kernel_regularizer": ("l2",),
     "l2_reg": ("l2",),
-    "layers": ("layer_sizes",),
+    "labels": ("y",),
+    "layer_index": ("layer",),
+    "layers": ("layer_sizes", "layer"),
     "learning_rate": (
         "learning_rate",
         "optimizer",
+        "rate",
         "pass learning_rate= to fit, or an optimizer such as pynn.Adam(0.001)",
     ),
     "learning_rate_init": (
@@ -93,6 +107,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "nesterovs_momentum": ("nesterov",),
     "num_epochs": ("epochs", "pass epochs= to fit"),
     "optim": ("optimizer", "pass optimizer= to fit"),
+    "nets": ("models",),
+    "networks": ("models",),
     "out_activation": ("output_activation",),
     "penalty": ("l2",),
     "power_t": ("power",),
@@ -104,6 +120,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "restore_best_weights": ("restore_best",),
     "rng": ("seed",),
     "sample_weights": ("sample_weight",),
+    "samples": ("X",),
     "save_best_only": ("best_only",),
     "save_weights_only": ("the file always holds all of the network",),
     "scoring": ("metrics",),
@@ -112,8 +129,11 @@ PLACES: dict[str, tuple[str, ...]] = {
     "start_from_epoch": ("no such option exists here",),
     "step_size": ("every",),
     "steps": ("steps_per_epoch",),
+    "target": ("y",),
+    "targets": ("y",),
     "tau": ("quantile",),
     "total_steps": ("steps",),
+    "train": ("training",),
     "threshold": ("min_delta",),
     "tol": ("min_delta", "pass callbacks=[pynn.EarlyStopping('loss', min_delta=tol)] to fit"),
     "units": (LAYER_SIZES,),
@@ -122,9 +142,38 @@ PLACES: dict[str, tuple[str, ...]] = {
     "val_data": ("validation_data", "pass validation_data= to fit"),
     "validation_steps": ("no such option exists here",),
     "verbose": ("progress", "pass progress=True to fit"),
+    "warmup_steps": ("steps",),
     "warm_start": ("a further call of fit continues the training",),
     "weights": ("sample_weight", "init"),
     "workers": ("pynn.set_num_threads(n) sets the number of threads",),
+}
+# What other libraries' functions of these names take, and pynn's do without.
+_PREDICTIONS = {
+    "batch_size": "there is no need: it computes a few rows at a time",
+    "callbacks": "it calls nothing",
+    "max_queue_size": "there is no queue",
+    "steps": "it goes through all of X",
+    "use_multiprocessing": "pynn.set_num_threads(n) sets the number of threads",
+    "verbose": "it shows no progress",
+}
+UNNEEDED: dict[str, dict[str, str]] = {
+    "predict": _PREDICTIONS,
+    "predict_proba": _PREDICTIONS,
+    "score": _PREDICTIONS,
+    "evaluate": _PREDICTIONS | {"return_dict": "it always gives a dict"},
+    "hidden": _PREDICTIONS,
+    "save": {
+        "overwrite": "the file always takes the place of an older one",
+        "save_format": "the path's end, .npz or .safetensors, says which",
+        "include_optimizer": "the file always holds the optimizer's state",
+    },
+    "load": {
+        "compile": "the optimizer is in the file",
+        "custom_objects": "a file holds nothing but arrays and settings",
+        "device": "pynn computes on the CPU",
+        "map_location": "pynn computes on the CPU",
+        "weights_only": "a file holds nothing but arrays and settings",
+    },
 }
 # What belongs to another call than the one that got it.
 ELSEWHERE = {
@@ -161,9 +210,12 @@ ELSEWHERE = {
 
 
 def refuses_unknown(function: F) -> F:
-    """Hide a function's ``**unknown`` from its signature.
+    """Hide a function's ``*excess`` and ``**unknown`` from its signature.
 
-    The function passes them to `refuse`. A wrapper would be one more line in every traceback.
+    The function passes them to `refuse`, and so it does with its required arguments: they get the
+    default `MISSING`, which the signature does not show either. Otherwise Python's own error would
+    come first, which tells only what is missing. A wrapper would be one more line in every
+    traceback.
 
     Parameters
     ----------
@@ -175,6 +227,10 @@ def refuses_unknown(function: F) -> F:
         The same object.
     """
     function.__signature__ = _Signature(function)  # type: ignore[attr-defined]
+    code, defaults = function.__code__, function.__defaults__ or ()
+    has_self = code.co_varnames[:1] == ("self",)
+    required = code.co_argcount - has_self - len(defaults)
+    function.__defaults__ = (*[MISSING] * required, *defaults)
     return function
 
 
@@ -185,7 +241,7 @@ class _Signature:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
+        self._function, self._defaults = function, function.__defaults__
 
     @functools.cached_property
     def _made(self) -> Any:
@@ -193,9 +249,12 @@ class _Signature:
 
         function = self._function
         # (`inspect.signature` would find this object again.)
-        signature = inspect.Signature.from_callable(_without_signature(function))
-        named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        return signature.replace(parameters=named)
+        plain = _without_signature(function, self._defaults)
+        parameters = inspect.Signature.from_callable(plain).parameters.values()
+        several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        named = [p for p in parameters if p.kind not in several]
+        returns = plain.__annotations__.get("return", inspect.Signature.empty)
+        return inspect.Signature(named, return_annotation=returns)
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -224,37 +283,103 @@ class _Signature:
         return hash(self._made)
 
 
-def _without_signature(function: Any) -> Any:
+def _without_signature(function: Any, defaults: Any) -> Any:
     """A function of the same parameters without a signature of its own."""
     code, closure = function.__code__, function.__closure__
-    plain = FunctionType(code, {}, function.__name__, function.__defaults__, closure)
+    plain = FunctionType(code, {}, function.__name__, defaults, closure)
     plain.__kwdefaults__, plain.__annotations__ = function.__kwdefaults__, function.__annotations__
     return plain
 
 
-def refuse(unknown: dict[str, Any], function: Callable[..., Any], called: str) -> None:
-    """Raise for the keywords that a function does not take.
+def refuse(
+    unknown: dict[str, Any],
+    function: Callable[..., Any],
+    called: str,
+    *required: Any,
+    excess: tuple[Any, ...] = (),
+) -> None:
+    """Raise for arguments that a function does not take, or lacks.
 
     Parameters
     ----------
     unknown : dict
-        Empty where there are none.
+        The keywords that it does not take; empty where there are none.
     function : callable
         Decorated by `refuses_unknown`.
     called : str
         What the message calls it.
+    *required : object
+        The values of its required arguments, in their order.
+    excess : tuple
+        Positional arguments after the last one that may be one.
 
     Raises
     ------
     TypeError
-        Naming the first keyword and what takes its place.
+        Naming the first keyword and what takes its place, the keyword that the first positional
+        argument too many needs, or what is missing.
     """
     if unknown:
         keyword = next(iter(unknown))
-        raise TypeError(
-            f"{called} got an unexpected keyword argument {keyword!r}"
-            f"{place(keyword, arguments(function))}"
-        )
+        own = UNNEEDED.get(function.__name__, {}).get(keyword)
+        cure = place(keyword, arguments(function)) if own is None else f": {own}"
+        raise TypeError(f"{called} got an unexpected keyword argument {keyword!r}{cure}")
+    if excess:
+        raise TypeError(_too_many(excess, function, called))
+    for value in required:
+        if value is MISSING:
+            raise TypeError(_missing(required, function, called))
+
+
+def _missing(required: tuple[Any, ...], function: Callable[..., Any], called: str) -> str:
+    """Python's own words."""
+    pairs = zip(arguments(function), required, strict=False)
+    names = [repr(name) for name, value in pairs if value is MISSING]
+    return f"{called} missing {_count(len(names), 'required positional argument')}: {_and(names)}"
+
+
+def _too_many(excess: tuple[Any, ...], function: Callable[..., Any], called: str) -> str:
+    names, keywords = arguments(function), function.__code__.co_kwonlyargcount
+    positional, by_keyword = names[:-keywords], names[-keywords:]
+    value = excess[0]
+    chosen = _fitting(value, by_keyword, function.__annotations__)
+    shown = repr(value) if type(value) in (bool, int, float, str) else ""
+    return (
+        f"{called} takes {_count(len(positional), 'positional argument')}"
+        f"{''.join(f', {_and(positional)},' if positional else '')} "
+        f"got {len(positional) + len(excess)}: write "
+        f"{_and([f'{name}={shown}' for name in chosen or by_keyword], 'or')}"
+    )
+
+
+def _fitting(value: Any, names: Iterable[str], annotations: dict[str, str]) -> list[str]:
+    """Those arguments that are annotated with the type of `value`."""
+    if value is None:
+        return []
+    kinds = [each.__name__ for each in type(value).__mro__[:-1]]
+    kinds += ["float"] * (type(value) is int) + ["Callable"] * callable(value) + ["ArrayLike"]
+    for kind in kinds:
+        if found := [name for name in names if kind in _types(annotations.get(name, ""))]:
+            return found
+    return []
+
+
+def _types(annotation: str) -> list[str]:
+    """The alternatives of an annotation, what is in brackets left out."""
+    import re
+
+    text = annotation.replace("LearningRate", "float | Schedule | Callable")
+    while text != (text := re.sub(r"\[[^][]*\]", "", text)):
+        pass
+    return [each.strip() for each in text.split("|")]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _and(words: Sequence[str], between: str = "and") -> str:
+    return f" {between} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def arguments(function: Callable[..., Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,12 +17,33 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from typing import TypedDict
+
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     Array = NDArray[Any]
+
+    class TrainingResult(TypedDict):
+        """What the core's training loop has done so far, or in all.
+
+        ``epochs`` are whole ones; ``loss`` (a sum), ``samples`` and ``batches`` are of the last
+        one begun. ``failure``: why the next mini-batch was the last ("loss", "gradient",
+        "parameters" or "rate": it was not applied; "update": it was, and the result is not
+        finite). ``largest_loss`` is that of a sample, times its weight, where gradients were
+        computed.
+        """
+
+        epochs: int
+        loss: float
+        samples: int
+        batches: int
+        finite: bool
+        failure: str
+        bad_loss: float
+        largest_loss: float
 else:
     # At run time they stand in annotations only, and numpy.typing takes its time to import.
-    ArrayLike = DTypeLike = Any
+    ArrayLike = DTypeLike = TrainingResult = Any
     Array = NDArray = np.ndarray
 
 
@@ -38,22 +59,3 @@ ACTIVATIONS = (
     "sigmoid",
     "tanh",
 )
-
-
-class TrainingResult(TypedDict):
-    """What the core's training loop has done so far, or in all.
-
-    ``epochs`` are whole ones; ``loss`` (a sum), ``samples`` and ``batches`` are of the last one
-    begun. ``failure``: why the next mini-batch was the last ("loss", "gradient", "parameters" or
-    "rate": it was not applied; "update": it was, and the result is not finite). ``largest_loss`` is
-    that of a sample, times its weight, where gradients were computed.
-    """
-
-    epochs: int
-    loss: float
-    samples: int
-    batches: int
-    finite: bool
-    failure: str
-    bad_loss: float
-    largest_loss: float

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from pynn import _checks, _monitor
+from pynn._attributes import Closed
+from pynn._interrupts import warn
 from pynn._keywords import refuse, refuses_unknown
 from pynn._names import suggestion
 from pynn._types import Array
@@ -39,7 +40,7 @@ OTHER_EVENTS = {
 }
 
 
-class Callback:
+class Callback(Closed):
     """The methods that a callback may have; all of them do nothing here.
 
     A plain callable ``callback(net, history)``, called after each epoch, will do as well, and so
@@ -284,18 +285,23 @@ class EarlyStopping(Callback):
     (True, 3)
     """
 
+    _settable = (
+        "monitor", "patience", "min_delta", "mode", "restore_best",
+        "best", "best_epoch", "stopped_epoch",
+    )  # fmt: skip
+
     @refuses_unknown
     def __init__(
         self,
         monitor: str | Callable[[History], float] = "val_loss",
-        *,
+        *excess: NoReturn,
         patience: int = 10,
         min_delta: float = 0.0,
         mode: str = "auto",
         restore_best: bool = True,
         **unknown: NoReturn,
     ) -> None:
-        refuse(unknown, EarlyStopping.__init__, "EarlyStopping()")
+        refuse(unknown, EarlyStopping.__init__, "EarlyStopping()", excess=excess)
         if not (isinstance(monitor, str) or callable(monitor)):
             raise TypeError(
                 "monitor must be the name of a metric or a function of the history, "
@@ -373,11 +379,10 @@ class EarlyStopping(Callback):
         self._weights = None
         if self.best is None and len(history):
             value = _monitor.metric(self.monitor, history)
-            warnings.warn(
+            warn(
                 f"EarlyStopping: monitor={self.monitor!r} was {value:g} to the end: there is no "
                 "best epoch, and the weights are those of the last one",
                 RuntimeWarning,
-                stacklevel=2,
             )
 
     def __repr__(self) -> str:

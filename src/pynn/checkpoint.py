@@ -71,18 +71,20 @@ class Checkpoint(Callback):
     ['net-1.npz', 'net-2.npz', 'net-3.npz']
     """
 
+    _settable = ("path", "best_only", "monitor", "mode", "every", "best")
+
     @refuses_unknown
     def __init__(
         self,
         path: str | os.PathLike[str],
-        *,
+        *excess: NoReturn,
         best_only: bool = False,
         monitor: str = "val_loss",
         mode: Literal["auto", "min", "max"] = "auto",
         every: int = 1,
         **unknown: NoReturn,
     ) -> None:
-        refuse(unknown, Checkpoint.__init__, "Checkpoint()")
+        refuse(unknown, Checkpoint.__init__, "Checkpoint()", path, excess=excess)
         self.path = _check_path(path)
         self.best_only = _checks.flag(best_only, "best_only")
         if not isinstance(monitor, str):

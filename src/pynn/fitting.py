@@ -15,8 +15,7 @@ from pynn._journal import Drawn, Epochs, Scratch
 from pynn._types import Array, NDArray, TrainingResult
 from pynn.callbacks import ends, handlers
 from pynn.history import History
-from pynn.optimizers import Binding, Optimizer, make_optimizer
-from pynn.schedules import Schedule
+from pynn.optimizers import Binding, Optimizer, is_schedule, make_optimizer
 from pynn.targets import Data, held_out_count, last_rows, stratified_split
 
 if TYPE_CHECKING:
@@ -148,20 +147,42 @@ class Arrays(Source):
         """Draw the samples to hold out, from each class alike; without shuffling, the last."""
         if not self._split:
             return None
+        before = rng.bit_generator.state
+        try:
+            return self._data, self._drawn(rng)
+        except ValueError:
+            rng.bit_generator.state = before
+            raise
+
+    def _drawn(self, rng: np.random.Generator) -> Array:
+        """The samples to hold out, which are then no longer among those to train on."""
         targets, rows = self._data.targets, self._rows
         if not self._shuffle:
             there = np.arange(len(self._data)) if rows is None else rows
             kept, held_out = last_rows(self._split, len(there))
-            self._rows, held_out = there[kept], there[held_out]
-            return self._data, held_out
+            kept, held_out = there[kept], there[held_out]
+            return self._divided(kept, held_out)
         labels = targets.values if targets.labels else None
         if rows is None:
-            self._rows, held_out = stratified_split(rng, self._split, len(self._data), labels)
+            kept, held_out = stratified_split(rng, self._split, len(self._data), labels)
         else:
             labels = None if labels is None else labels[rows]
             kept, held_out = stratified_split(rng, self._split, len(rows), labels)
-            self._rows, held_out = rows[kept], rows[held_out]
-        return self._data, held_out
+            kept, held_out = rows[kept], rows[held_out]
+        return self._divided(kept, held_out)
+
+    def _divided(self, kept: Array, held_out: Array) -> Array:
+        """Train on the samples `kept`; raise where either part has no weight."""
+        weights = self._data.weights
+        for part, what in ((held_out, "holds out"), (kept, "trains on")):
+            if weights is not None and not weights[part].any():
+                raise ValueError(
+                    f"validation_split={self._split:g} {what} {len(part)} samples whose weights "
+                    "are all 0, by sample_weight or class_weight: pass another split, or "
+                    "validation_data"
+                )
+        self._rows = kept
+        return held_out
 
     def training(self) -> tuple[Data, Array | None]:
         """All samples, and which are trained on."""
@@ -417,6 +438,8 @@ class Run:
             held = (self._source.training(), plan.validation)
             pinned = [each[0].pinned() for each in held if each is not None]
             ended = self._call("on_train_begin")
+            if ended:
+                self.bar.stop()
             unwatched = self._is_unwatched()
             self.epoch = 1
             while self.epoch <= plan.epochs and not ended:
@@ -429,6 +452,7 @@ class Run:
                 if not done:
                     done = 1
                     if not self._one_epoch():
+                        self.bar.stop()
                         break
                 self.epoch += done
             self._call("on_train_end")
@@ -460,7 +484,7 @@ class Run:
     def _is_unwatched(self) -> bool:
         """Whether nothing of Python's has to be done between the epochs."""
         plan, rate = self._plan, self._plan.optimizer.learning_rate
-        steady = isinstance(rate, float) or (isinstance(rate, Schedule) and not rate._observes)
+        steady = isinstance(rate, float) or (is_schedule(rate) and not rate._observes)
         called = any(handlers(plan.callbacks, event) for event in EPOCH_EVENTS)
         return steady and not (called or plan.metrics or plan.validation)
 

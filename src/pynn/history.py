@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from numbers import Real
 from typing import Any
 
+from pynn._attributes import Closed
 
-class History:
+
+class History(Closed):
     """The metrics of a fit, one value an epoch.
 
     ``history["val_loss"]`` and ``history.val_loss`` are the list of one metric, ``"val_loss" in
@@ -43,6 +45,7 @@ class History:
     [0.001, 0.001, 0.001]
     """
 
+    _settable = ("epoch", "history")
     # Histories change while a network trains, so they have no hash.
     __hash__ = None  # type: ignore[assignment]
 

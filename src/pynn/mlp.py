@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import numpy as np
 
 from pynn import _checks, _core, _intake, architecture, fitting, initializers, staging
-from pynn._attributes import Fixed, Settled, Views
+from pynn._attributes import Closed, Fixed, Settled, Views
 from pynn._copies import deep_copy, own_array, present_state, shallow_copy, snapshot
 from pynn._interrupts import pass_on, shorten
 from pynn._journal import Journal, Step
-from pynn._keywords import arguments, foreign, place, refuse, refuses_unknown
+from pynn._keywords import MISSING, arguments, foreign, place, refuse, refuses_unknown
+from pynn._names import suggestion
 from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array, ArrayLike, DTypeLike, NDArray, TrainingResult
 from pynn.callbacks import check_callbacks
@@ -62,7 +63,7 @@ def _check_optimizer(optimizer: Any) -> Optimizer | None:
     return None if optimizer is None else make_optimizer(optimizer)
 
 
-class MLP:
+class MLP(Closed):
     """Multilayer perceptron: fully connected layers, trained by backpropagation.
 
     `fit` trains, `predict` gives classes or values, `predict_proba` probabilities, `score` and
@@ -184,7 +185,7 @@ class MLP:
         seed: Any = None,
         **unknown: NoReturn,
     ) -> None:
-        refuse(unknown, MLP.__init__, "MLP()")
+        refuse(unknown, MLP.__init__, "MLP()", layer_sizes)
         sizes = architecture.check_sizes(layer_sizes)
         count = len(sizes) - 1
         self._loss = check_loss(loss, sizes[-1])
@@ -225,14 +226,12 @@ class MLP:
         if any(self.dropout):
             self._noise[0] = self.rng.integers(2**64, dtype=np.uint64)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        # (A subclass may have attributes of any name.)
-        if type(self) is MLP and foreign(name) and not hasattr(MLP, name):
-            names = arguments(MLP.fit)
-            own = name in names
-            cure = f": pass {name}= to fit" if own else place(name, arguments(MLP.__init__))
-            raise AttributeError(f"MLP has no attribute {name!r}{cure}")
-        object.__setattr__(self, name, value)
+    def _cure(self, name: str) -> str:
+        if name in arguments(MLP.fit):
+            return f": pass {name}= to fit"
+        if foreign(name):
+            return place(name, arguments(MLP.__init__))
+        return suggestion(name, [key for key in dir(MLP) if key[0] != "_"])
 
     # ------------------------------------------------------------ construction
 
@@ -293,8 +292,7 @@ class MLP:
                     raise ValueError(
                         f"init returned an array of shape {drawn.shape}, expected {shape}"
                     )
-                with np.errstate(under="ignore"):
-                    weight[...] = drawn
+                weight[...] = _in_range(drawn, self.dtype, "init's array")
             else:
                 name = init or initializers.DEFAULT
                 weight[...] = initializers.draw(name, self.rng, shape, self.dtype)
@@ -320,7 +318,8 @@ class MLP:
     def __deepcopy__(self, memo: dict[int, Any]) -> MLP:
         return deep_copy(self, memo)
 
-    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+    @refuses_unknown
+    def save(self, path: str | os.PathLike[str] | BinaryIO, **unknown: NoReturn) -> None:
         """Write the network to a file, from which `pynn.load` makes it again.
 
         The file holds the configuration, the weights, the generator's state, the history of the
@@ -363,6 +362,7 @@ class MLP:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     pynn.MLP([4, 3]).save(pathlib.Path(folder) / "net.npz")
         """
+        refuse(unknown, MLP.save, "MLP.save()", path)
         from pynn import files
 
         files.save(self, path)
@@ -407,7 +407,13 @@ class MLP:
         with self._core.reading():
             return [w.copy() for w in self._weights], [b.copy() for b in self._biases]
 
-    def set_weights(self, weights: Sequence[Any], biases: Sequence[ArrayLike] | None = ()) -> None:
+    @refuses_unknown
+    def set_weights(
+        self,
+        weights: Sequence[Any],
+        biases: Sequence[ArrayLike] | None = (),
+        **unknown: NoReturn,
+    ) -> None:
         """Copy weights and biases from arrays of any layout and type.
 
         Parameters
@@ -423,6 +429,7 @@ class MLP:
         ValueError, TypeError
             If a number or a shape is wrong; then nothing has changed.
         """
+        refuse(unknown, MLP.set_weights, "MLP.set_weights()", weights)
         given: Any = () if biases is None else biases
         if isinstance(given, tuple | list) and not given and _is_pair(weights):
             weights, given = weights
@@ -463,7 +470,8 @@ class MLP:
         result: Array | None = self._plain_forward(X, out)
         return self._forward(X, len(self._weights) - 1, out) if result is None else result
 
-    def predict(self, X: ArrayLike) -> Array:
+    @refuses_unknown
+    def predict(self, X: ArrayLike, **unknown: NoReturn) -> Array:
         """Predict labels (with a cross-entropy) or values.
 
         Parameters
@@ -494,6 +502,8 @@ class MLP:
         >>> net.predict(X).shape, net(X).shape
         ((30,), (30, 1))
         """
+        if unknown or X is MISSING:  # (a call of `refuse` would be felt with one row)
+            refuse(unknown, MLP.predict, "MLP.predict()", X)
         try:
             outputs = self(X)
             if LOSSES[self._loss.name].classes:
@@ -503,7 +513,8 @@ class MLP:
             shorten(error)
             raise error
 
-    def predict_proba(self, X: ArrayLike) -> Array:
+    @refuses_unknown
+    def predict_proba(self, X: ArrayLike, **unknown: NoReturn) -> Array:
         """Predict the probabilities of the classes.
 
         Parameters
@@ -529,6 +540,7 @@ class MLP:
         >>> pynn.MLP([4, 8, 1], loss="sigmoid_cross_entropy", seed=0).predict_proba([[0.0] * 4])
         array([[0.5, 0.5]], dtype=float32)
         """
+        refuse(unknown, MLP.predict_proba, "MLP.predict_proba()", X)
         if not LOSSES[self._loss.name].classes:
             raise ValueError(
                 f"predict_proba needs a cross-entropy, but the loss is {self.loss!r}; predict "
@@ -540,7 +552,14 @@ class MLP:
             return np.concatenate([1 - outputs, outputs], axis=-1)
         return outputs
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    @refuses_unknown
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        **unknown: NoReturn,
+    ) -> float:
         """Compute the accuracy of a classifier, or a regression's coefficient of determination.
 
         Parameters
@@ -563,6 +582,7 @@ class MLP:
         >>> net.score([[0.0], [1.0]], [-1.0, 1.0])  # as good as the mean
         0.0
         """
+        refuse(unknown, MLP.score, "MLP.score()", X, y)
         name = "accuracy" if LOSSES[self._loss.name].classes else "r2"
         data = self._check_data(X, y, sample_weight)
         with self._core.reading():
@@ -608,7 +628,8 @@ class MLP:
             place += f", column {j}"
         return f"{name} has a value that is {what} in {place}"
 
-    def hidden(self, X: ArrayLike, layer: int = -1) -> Array:
+    @refuses_unknown
+    def hidden(self, X: ArrayLike, layer: int = -1, **unknown: NoReturn) -> Array:
         """Compute a hidden layer's representation of the samples.
 
         Parameters
@@ -621,6 +642,7 @@ class MLP:
         -------
         ndarray of shape (n, units) or (units,)
         """
+        refuse(unknown, MLP.hidden, "MLP.hidden()", X)
         count = len(self._weights) - 1
         if count == 0:
             raise ValueError("this network has no hidden layer")
@@ -674,12 +696,14 @@ class MLP:
             return samples[np.newaxis], True
         return samples, False
 
+    @refuses_unknown
     def evaluate(
         self,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         metrics: Any = (),
+        **unknown: NoReturn,
     ) -> dict[str, float]:
         """Compute the loss and metrics on samples.
 
@@ -707,6 +731,7 @@ class MLP:
         FloatingPointError
             If an output or a target is NaN, naming the first row.
         """
+        refuse(unknown, MLP.evaluate, "MLP.evaluate()", X, y)
         try:
             data = self._check_data(X, y, sample_weight)
             chosen = self._default_metrics() | self._resolve(metrics)
@@ -792,13 +817,15 @@ class MLP:
 
     # --------------------------------------------------------------- gradients
 
+    @refuses_unknown
     def gradients(
         self,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
-        *,
+        *excess: NoReturn,
         training: bool = False,
+        **unknown: NoReturn,
     ) -> tuple[float, list[Array], list[Array]]:
         """Compute the mean loss over samples and its gradient.
 
@@ -819,6 +846,7 @@ class MLP:
         dW, db : list of ndarray
             In the shapes of `weights` and `biases`.
         """
+        refuse(unknown, MLP.gradients, "MLP.gradients()", X, y, excess=excess)
         data = self._check_data(X, y, sample_weight)
         noise = self._noise if _checks.flag(training, "training") else None
         gradient = np.zeros_like(self._parameters)
@@ -834,13 +862,15 @@ class MLP:
             raise self._not_finite(result, data, None, len(data), None)
         return (result["loss"] / len(data), *self._views(gradient))
 
+    @refuses_unknown
     def input_gradient(
         self,
         X: ArrayLike,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
-        *,
+        *excess: NoReturn,
         training: bool = False,
+        **unknown: NoReturn,
     ) -> Array:
         """Compute the gradient of the mean loss with respect to the samples.
 
@@ -865,6 +895,7 @@ class MLP:
         >>> net.input_gradient([[1.0, 1.0]], [6.0])  # 2 (7 - 6) W
         array([[6., 8.]], dtype=float32)
         """
+        refuse(unknown, MLP.input_gradient, "MLP.input_gradient()", X, y, excess=excess)
         _refuse_sparse(X)
         data = self._check_data(X, y, sample_weight)
         noise = self._noise if _checks.flag(training, "training") else None
@@ -879,13 +910,15 @@ class MLP:
         )
         return gradient
 
+    @refuses_unknown
     def backward(
         self,
         dout: ArrayLike,
         X: ArrayLike,
-        *,
+        *excess: NoReturn,
         training: bool = False,
         parameters: bool = False,
+        **unknown: NoReturn,
     ) -> Any:
         """Compute the gradient with respect to the samples from that of the outputs.
 
@@ -920,6 +953,7 @@ class MLP:
         >>> net.backward(2 * net(X), X).shape  # of the sum of squares of the outputs
         (4, 3)
         """
+        refuse(unknown, MLP.backward, "MLP.backward()", dout, X, excess=excess)
         _refuse_sparse(X)
         array: Any = check_samples(X, self.layer_sizes[0], "X", vector=True)
         samples = np.atleast_2d(array)
@@ -967,7 +1001,7 @@ class MLP:
         y: ArrayLike,
         optimizer: Optimizer | str | None = None,
         sample_weight: ArrayLike | None = None,
-        *,
+        *excess: NoReturn,
         learning_rate: LearningRate | None = None,
         **unknown: NoReturn,
     ) -> float:
@@ -995,7 +1029,7 @@ class MLP:
             changed. Also if weights or moments overflow in the update itself; the message says
             that they are lost.
         """
-        refuse(unknown, MLP.train_on_batch, "MLP.train_on_batch()")
+        refuse(unknown, MLP.train_on_batch, "MLP.train_on_batch()", X, y, excess=excess)
         data = self._check_data(X, y, sample_weight)
         chosen = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
         figures = np.empty((1, 3))
@@ -1016,7 +1050,7 @@ class MLP:
         self,
         X: Any,
         y: ArrayLike | None = None,
-        *,
+        *excess: NoReturn,
         epochs: int | None = None,
         batch_size: int | None = None,
         optimizer: Optimizer | str | None = None,
@@ -1045,7 +1079,8 @@ class MLP:
             generator, a list, an object that can be iterated for each epoch.
         y : array_like
             Cross-entropies: integer class labels of shape (n,), or probabilities of shape
-            (n, outputs). Otherwise values of shape (n, outputs), or (n,) for one output.
+            (n, outputs), for the softmax with a sum of 1 in each row. Otherwise values of shape
+            (n, outputs), or (n,) for one output.
         epochs : int, optional
             By default 100. Of small data more: as many as make 800 mini-batches. Of large data
             fewer: as many as make 20 000, but at least 10. An iterator is gone through once; of an
@@ -1144,7 +1179,7 @@ class MLP:
         >>> coder.hidden(X).shape
         (300, 2)
         """
-        refuse(unknown, MLP.fit, "MLP.fit()")
+        refuse(unknown, MLP.fit, "MLP.fit()", X, excess=excess)
         try:
             source, plan = self._plan(
                 X,
@@ -1378,7 +1413,8 @@ class MLP:
 
     # ------------------------------------------------------------- conversions
 
-    def to_torch(self, *, logits: bool = False) -> Any:
+    @refuses_unknown
+    def to_torch(self, *excess: NoReturn, logits: bool = False, **unknown: NoReturn) -> Any:
         """Make a torch module that computes what the network does.
 
         Parameters
@@ -1395,6 +1431,7 @@ class MLP:
         --------
         pynn.convert.to_torch
         """
+        refuse(unknown, MLP.to_torch, "MLP.to_torch()", excess=excess)
         from pynn.convert import to_torch
 
         return to_torch(self, logits=logits)
@@ -1517,8 +1554,22 @@ def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:
         if array.shape != own.shape:
             raise ValueError(f"{name}[{i}] has shape {array.shape}, expected {own.shape}")
     # Copies, so that views of this network's own arrays may be permuted.
-    with np.errstate(under="ignore"):
-        return [array.astype(own.dtype) for array, own in zip(arrays, old, strict=True)]
+    return [
+        _in_range(array, own.dtype, f"{name}[{i}]")
+        for i, (array, own) in enumerate(zip(arrays, old, strict=True))
+    ]
+
+
+def _in_range(array: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """A copy of an array in another type that holds its values, infinities and NaN included."""
+    with np.errstate(over="ignore", under="ignore"):
+        result = array.astype(dtype)
+    beyond = np.isinf(result)
+    if beyond.any() and (beyond := beyond & np.isfinite(array)).any():
+        row, *column = (int(i) for i in np.argwhere(beyond)[0])
+        place = f"row {row}, column {column[0]}" if column else f"row {row}"
+        raise ValueError(f"{name} has a value that is too large for {dtype} in {place}")
+    return result
 
 
 def _first_not_finite(array: Array | CsrRows, dtype: np.dtype[Any]) -> tuple[int, int, Any] | None:

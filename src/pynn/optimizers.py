@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import operator
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeGuard
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from pynn import _checks, _core
+from pynn._attributes import Closed
 from pynn._copies import own_array
 from pynn._frozen import Frozen
-from pynn._keywords import foreign, place, refuse, refuses_unknown
+from pynn._keywords import refuse, refuses_unknown
 from pynn._names import canonical, spelling
 from pynn._types import Array, NDArray
-from pynn.schedules import Schedule, schedule_from_config
 
 if TYPE_CHECKING:
     from pynn.history import History
     from pynn.mlp import MLP
+    from pynn.schedules import Schedule
 
-LearningRate = float | Schedule | Callable[[int], float]
+    LearningRate = float | Schedule | Callable[[int], float]
+else:
+    LearningRate = Any  # it stands in annotations only
 
 
 class Rule(Frozen):
@@ -108,7 +111,7 @@ def _lock() -> Any:
     return threading.RLock()
 
 
-class Optimizer(ABC):
+class Optimizer(Closed, ABC):
     """What `MLP.fit` and `MLP.train_on_batch` take as an optimizer.
 
     The settings are attributes and may be set between calls. The state (velocity, moments, the
@@ -130,11 +133,9 @@ class Optimizer(ABC):
         self._rule(**settings)
         self.__dict__.update(settings)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if foreign(name) and name not in self._CHECKS and type(self) in OPTIMIZERS.values():
-            kind = type(self).__name__
-            raise AttributeError(f"{kind} has no setting {name!r}{place(name, list(self._CHECKS))}")
-        object.__setattr__(self, name, value)
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._settable = tuple(cls._CHECKS)
 
     def _checked(self) -> dict[str, Any]:
         """The present settings, checked and converted; what is out of range changes nothing."""
@@ -197,7 +198,7 @@ class Optimizer(ABC):
         with self._lock:
             state = self._states.get(net)
         first = 0 if state is None else int(state.steps[0])
-        if isinstance(rate, Schedule):
+        if is_schedule(rate):
             rates = np.asarray(rate(np.arange(first, first + count)), dtype=np.float64)
         else:
             rates = np.empty(count)
@@ -223,7 +224,7 @@ class Optimizer(ABC):
         ValueError
             If the schedule monitors a figure that is not recorded.
         """
-        if isinstance(self.learning_rate, Schedule):
+        if is_schedule(self.learning_rate):
             self.learning_rate.observe(history)
 
     # -------------------------------------------------------------- the binding
@@ -298,7 +299,7 @@ class Optimizer(ABC):
         """
         settings = self._checked()
         rate = settings["learning_rate"]
-        if isinstance(rate, Schedule):
+        if is_schedule(rate):
             try:
                 settings["learning_rate"] = {"schedule": rate.get_config()}
             except ValueError:  # somebody's own class
@@ -418,11 +419,26 @@ class Binding:
         return self._bound
 
 
+def is_schedule(value: Any) -> TypeGuard[Schedule]:
+    """Tell a `Schedule`; before their module is imported there are none.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+    """
+    schedules = sys.modules.get("pynn.schedules")
+    return schedules is not None and isinstance(value, schedules.Schedule)
+
+
 def _learning_rate(value: Any, name: str) -> LearningRate:
     """A number greater than 0, or what is called with the number of the update."""
     if type(value) is float:
         return _positive(value, name)
-    if isinstance(value, Schedule):
+    if is_schedule(value):
         return value
     if isinstance(value, type):
         raise TypeError(f"{name} must be a number, a schedule or a callable, got {value!r}")
@@ -815,6 +831,8 @@ def with_rate(optimizer: Optimizer, learning_rate: Any) -> Optimizer:
     """
     if learning_rate is None:
         return optimizer
+    import copy  # (`import pynn` is quick without it)
+
     changed = copy.copy(optimizer)
     changed._states, changed._lock = optimizer._states, optimizer._lock
     changed.learning_rate = _learning_rate(learning_rate, "learning_rate")
@@ -865,5 +883,7 @@ def optimizer_from_settings(
     if isinstance(rate, dict):
         if rate.keys() != {"schedule"}:
             raise ValueError(f"learning_rate must be a number or a schedule, got {rate!r}")
+        from pynn.schedules import schedule_from_config
+
         rest["learning_rate"] = schedule_from_config(rate["schedule"])
     return make(**rest)

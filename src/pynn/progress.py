@@ -208,18 +208,23 @@ class Bar:
         if now - self._last >= pause:
             self._refresh(now)
 
-    def close(self, *, interrupted: bool = False) -> None:
-        """Show the last state: all is done, or there was an interruption."""
+    def close(self, *, interrupted: bool = False, stopped: bool | None = False) -> None:
+        """Show the last state: all is done, or what came before that.
+
+        `stopped`: a callback ended it; None if it may have been the last step.
+        """
         if not self.shown:
             return
         self.shown = False
-        early = not interrupted and self._total is not None and self._done < self._total
-        if interrupted or early:
-            what = ", interrupted" if interrupted else ", ended early"
+        left = stopped is not False if self._total is None else self._done < self._total
+        is_early = not interrupted and (left or bool(stopped))
+        if interrupted or is_early:
+            end = "ended early" if stopped is False else "ended by a callback"
+            what = f", {'interrupted' if interrupted else end}"
             self._heads = (self._heads[0] + what, self._heads[1] + what)
-        if early:  # on purpose: this was all there was to do
+        if is_early and self._total is not None:  # on purpose: this was all there was to do
             self._total = max(self._done, 1)
-        self._refresh(time.perf_counter(), is_last=True, percent=not early)
+        self._refresh(time.perf_counter(), is_last=True, percent=not is_early)
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -313,6 +318,7 @@ class Progress:
         self._epoch = first
         self._before, self._in_epoch = 0, 0  # samples of the epochs before, and of this one
         self._running = False
+        self._stopped: bool | None = False
         total = None if samples is None else epochs * samples
         self._bar = Bar(shown, total, unit="samples", description=f"epoch {first}/{self._last}")
         self.shown = self._bar.shown
@@ -339,9 +345,14 @@ class Progress:
         self._before, self._in_epoch = self._before + samples, 0
         self._bar.to(self._before, metrics)
 
+    def stop(self) -> None:
+        """Tell that a callback has ended the fit."""
+        # (Where the epochs themselves have all ended, there is nothing to tell.)
+        self._stopped, self._running = self._running or None, False
+
     def close(self) -> None:
         """End it: to be called in any case, also where an exception ends the fit."""
-        self._bar.close(interrupted=self._running)
+        self._bar.close(interrupted=self._running, stopped=self._stopped)
 
 
 def clock(seconds: float) -> str:

@@ -141,7 +141,7 @@ class Constant(Schedule):
 
     @refuses_unknown
     def __init__(self, rate: float, **unknown: NoReturn) -> None:
-        refuse(unknown, Constant.__init__, "Constant()")
+        refuse(unknown, Constant.__init__, "Constant()", rate)
         self.rate: Final = _positive(rate, "rate")
 
     def _rates(self, steps: Steps) -> Steps:
@@ -177,7 +177,7 @@ class StepDecay(Schedule):
 
     @refuses_unknown
     def __init__(self, rate: float, every: int, factor: float = 0.1, **unknown: NoReturn) -> None:
-        refuse(unknown, StepDecay.__init__, "StepDecay()")
+        refuse(unknown, StepDecay.__init__, "StepDecay()", rate, every)
         self.rate: Final = _positive(rate, "rate")
         self.every: Final = _checks.integer(every, "every", 1)
         self.factor: Final = _positive(factor, "factor")
@@ -215,7 +215,7 @@ class ExponentialDecay(Schedule):
 
     @refuses_unknown
     def __init__(self, rate: float, factor: float, every: int = 1, **unknown: NoReturn) -> None:
-        refuse(unknown, ExponentialDecay.__init__, "ExponentialDecay()")
+        refuse(unknown, ExponentialDecay.__init__, "ExponentialDecay()", rate, factor)
         self.rate: Final = _positive(rate, "rate")
         self.factor: Final = _positive(factor, "factor")
         self.every: Final = _checks.integer(every, "every", 1)
@@ -260,7 +260,7 @@ class CosineDecay(Schedule):
 
     @refuses_unknown
     def __init__(self, rate: float, steps: int, final: float = 0.0, **unknown: NoReturn) -> None:
-        refuse(unknown, CosineDecay.__init__, "CosineDecay()")
+        refuse(unknown, CosineDecay.__init__, "CosineDecay()", rate, steps)
         self.rate: Final = _positive(rate, "rate")
         self.steps: Final = _checks.integer(steps, "steps", 1)
         self.final: Final = _at_least_0(final, "final")
@@ -296,7 +296,7 @@ class InverseScaling(Schedule):
 
     @refuses_unknown
     def __init__(self, rate: float, power: float = 0.5, **unknown: NoReturn) -> None:
-        refuse(unknown, InverseScaling.__init__, "InverseScaling()")
+        refuse(unknown, InverseScaling.__init__, "InverseScaling()", rate)
         self.rate: Final = _positive(rate, "rate")
         self.power: Final = _positive(power, "power")
 
@@ -351,7 +351,7 @@ class OneCycle(Schedule):
         final_div_factor: float = 1e4,
         **unknown: NoReturn,
     ) -> None:
-        refuse(unknown, OneCycle.__init__, "OneCycle()")
+        refuse(unknown, OneCycle.__init__, "OneCycle()", peak, steps)
         self.peak: Final = _positive(peak, "peak")
         self.steps: Final = _checks.integer(steps, "steps", 1)
         self.pct_start: Final = _checks.number(
@@ -410,7 +410,7 @@ class WarmUp(Schedule):
 
     @refuses_unknown
     def __init__(self, schedule: Schedule | float, steps: int, **unknown: NoReturn) -> None:
-        refuse(unknown, WarmUp.__init__, "WarmUp()")
+        refuse(unknown, WarmUp.__init__, "WarmUp()", schedule, steps)
         if not isinstance(schedule, Schedule):
             if callable(schedule):
                 raise TypeError(f"schedule must be a Schedule or a number, got {schedule!r}")
@@ -507,7 +507,7 @@ class ReduceOnPlateau(Schedule):
         mode: str = "auto",
         **unknown: NoReturn,
     ) -> None:
-        refuse(unknown, ReduceOnPlateau.__init__, "ReduceOnPlateau()")
+        refuse(unknown, ReduceOnPlateau.__init__, "ReduceOnPlateau()", rate)
         self.rate: Final = _positive(rate, "rate")
         self.factor: Final = _checks.number(factor, "factor", low=0.0, high=1.0, open_low=True)
         self.patience: Final = _checks.integer(patience, "patience", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,6 +14,9 @@ from pynn import _checks, _intake
 from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array
 from pynn.losses import LOSSES
+
+# By how much the sum of a row of probabilities may differ from 1: rounding to float16 gives half.
+ROUNDING = 1e-3
 
 
 class Targets:
@@ -148,12 +152,60 @@ def check_targets(
             f"{name} holds values from {array.min()} to {array.max()}, expected probabilities "
             f"between 0 and 1 for loss={loss!r}{_range_cure(array, y, loss, outputs, name)}"
         )
+    if loss == "softmax_cross_entropy":
+        check_sums(array, y, name)
     if loss == "poisson" and array.size and array.min() < 0:
         raise ValueError(
             f"{name} holds values down to {array.min()}, expected counts of at least 0 for "
             "loss='poisson'; for other targets make the network with loss='mse'"
         )
     return Targets(_readable(array), labels=False, flat=flat)
+
+
+@functools.lru_cache(8)
+def _ones(count: int, single: bool) -> Array:
+    return np.ones(count, np.float32 if single else np.float64)
+
+
+def check_sums(rows: Array, y: Any, name: str) -> None:
+    """Check that rows of probabilities sum to 1, up to rounding; NaN is let pass.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, classes)
+    y : array_like
+        What `rows` was made of, for the message.
+    name : str
+        The argument's name.
+
+    Raises
+    ------
+    ValueError
+        If a row does not, naming the first one and the cure.
+    """
+    if not rows.size:
+        return
+    # Mostly the sum of the squares of all errors is small already: two products tell that, in a
+    # fifth of the time that sums along short rows would take.
+    errors = rows.dot(_ones(rows.shape[1], rows.dtype == np.float32)) - 1
+    if errors.dot(errors) <= ROUNDING**2:
+        return
+    with np.errstate(all="ignore"):
+        sums = rows.sum(axis=1, dtype=np.float64)
+        far = np.abs(sums - 1) > ROUNDING
+    if not far.any():  # (NaN)
+        return
+    row = int(far.argmax())
+    own, given = _intake.expression(y, name), rows[row]
+    cure = f"divide by the sums: {own} / {own}.sum(axis=1, keepdims=True)"
+    if not given.any():
+        cure = "leave rows without a class out"
+    elif sums[row] > 1 and ((given == 0) | (given == 1)).all():
+        cure = "for several classes a row use the loss sigmoid_cross_entropy"
+    raise ValueError(
+        f"{name} must hold probabilities with a sum of 1 in each row, but row {row} sums to "
+        f"{sums[row]:g}; {cure}"
+    )
 
 
 def _labels(array: Array, y: Any, loss: str, outputs: int, name: str) -> Array:

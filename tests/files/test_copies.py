@@ -134,9 +134,9 @@ def test_copies_are_set_free(copied):
 
 def test_a_network_in_a_cycle():
     net = trained(pynn.Adam(0.01))
-    net.itself = [net]
+    net._itself = [net]
     for twin in (pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
-        assert twin.itself[0] is twin
+        assert twin._itself[0] is twin
         assert_same_bits(twin, net)
 
 

@@ -64,10 +64,9 @@ def test_central_differences_with_labels(loss, outputs, name):
     check_by_differences(net, *make_samples(loss, ROWS, INPUTS, outputs, labels=True))
 
 
-@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "sigmoid_cross_entropy"])
-def test_rows_of_targets_need_not_sum_to_one(loss):
-    x, y = make_samples(loss, ROWS, INPUTS, OUTPUTS)
-    check_by_differences(make_net(loss, ("tanh",), None), x, y * 0.7)
+def test_rows_of_targets_need_not_sum_to_one():
+    x, y = make_samples("sigmoid_cross_entropy", ROWS, INPUTS, OUTPUTS)
+    check_by_differences(make_net("sigmoid_cross_entropy", ("tanh",), None), x, y * 0.7)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "mse"])

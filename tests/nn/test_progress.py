@@ -83,9 +83,41 @@ def test_bar_with_validation(capsys):
 def test_bar_of_a_stopped_fit(capsys):
     pytest.importorskip("tqdm")
     text, _ = shown(capsys, progress=True, callbacks=lambda *_: True)
-    assert last_state(text).startswith("epoch 1/3, ended early |█")
+    assert last_state(text).startswith("epoch 1/3, ended by a callback |█")
     assert "%" not in last_state(text)
     assert "left" not in last_state(text)
+
+
+STOPS = {
+    "on_train_begin": "epoch 1/3, ended by a callback",
+    "on_epoch_begin": "epoch 1/3, ended by a callback",
+    "on_batch_end": "epoch 1/3, ended by a callback",
+    "on_epoch_end": "epoch 1/3, ended by a callback",
+}
+
+
+@pytest.mark.parametrize("source", ["arrays", "mini-batches"])
+@pytest.mark.parametrize("event", STOPS)
+def test_bar_of_a_fit_that_a_callback_ends(capsys, event, source):
+    pytest.importorskip("tqdm")
+    net, x, y = make()
+    callback = pynn.Callback()
+    setattr(callback, event, lambda *_: True)
+    options = {"epochs": 3, "progress": True, "callbacks": callback}
+    if source == "arrays":
+        net.fit(x, y, batch_size=7, **options)
+    else:
+        net.fit(((x[i : i + 7], y[i : i + 7]) for i in (0, 7, 14)), steps_per_epoch=1, **options)
+    state = last_state(capsys.readouterr().err)
+    assert state.startswith(STOPS[event])
+    assert "interrupted" not in state
+    assert "left" not in state
+
+
+def test_bar_of_a_fit_that_a_callback_ends_after_the_last_epoch(capsys):
+    pytest.importorskip("tqdm")
+    text, _ = shown(capsys, progress=True, callbacks=lambda net, history: len(history) == 3)
+    assert last_state(text).startswith("epoch 3/3 100%|█")
 
 
 def test_bar_of_an_interrupted_fit(capsys):

@@ -193,3 +193,41 @@ def test_a_layers_weights_are_changed_in_place():
     assert np.array_equal(net.weights[0], before)
     for copied in (copy.deepcopy(net.weights), pickle.loads(pickle.dumps(net.weights))):
         assert np.array_equal(copied[0], before)
+
+
+# ------------------------------------------------------- beyond float32's range
+
+BEYOND = [
+    ("weights", 0, (2, 3), r"weights\[0\] .* too large for float32 in row 2, column 3"),
+    ("weights", 1, (0, 1), r"weights\[1\] .* too large for float32 in row 0, column 1"),
+    ("biases", 1, (2,), r"biases\[1\] .* too large for float32 in row 2$"),
+]
+
+
+@pytest.mark.parametrize("value", [1e300, -3.5e38, np.finfo(np.float64).max])
+@pytest.mark.parametrize(("kind", "layer", "place", "message"), BEYOND)
+def test_values_beyond_the_range(kind, layer, place, message, value):
+    net = pynn.MLP([4, 5, 3], seed=0)
+    before = parameters_of(net)
+    arrays = {
+        name: [a.astype(np.float64) for a in getattr(net, name)] for name in ("weights", "biases")
+    }
+    arrays[kind][layer][place] = value
+    with np.errstate(all="raise"), pytest.raises(ValueError, match=message):
+        net.set_weights(**arrays)
+    assert_same_bits(net, before)
+    double = pynn.MLP([4, 5, 3], dtype="float64")
+    double.set_weights(**arrays)
+    assert getattr(double, kind)[layer][place] == value
+
+
+def test_infinities_and_the_largest_number_are_in_range():
+    net, largest = pynn.MLP([1, 2], seed=0), float(np.finfo(np.float32).max)
+    net.set_weights([[[np.inf, largest]]], [[np.nan, -largest]])
+    np.testing.assert_array_equal(net.weights[0], [[np.inf, largest]])
+    np.testing.assert_array_equal(net.biases[0], [np.nan, -largest])
+
+
+def test_an_initializer_beyond_the_range():
+    with pytest.raises(ValueError, match=r"init's array .* too large for float32 in row 0, column"):
+        pynn.MLP([2, 3], init=lambda rng, shape, dtype: np.full(shape, 1e39))

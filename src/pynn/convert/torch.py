@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from pynn import _checks
+from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array
 from pynn.convert._layers import (
     LEAKY_SLOPE,
@@ -38,7 +39,8 @@ LOSS_OF_OUTPUT = {
 }
 
 
-def to_torch(net: Any, *, logits: bool = False) -> Any:
+@refuses_unknown
+def to_torch(net: Any, *excess: NoReturn, logits: bool = False, **unknown: NoReturn) -> Any:
     """Make a `torch.nn.Sequential` that computes what the network computes.
 
     Parameters
@@ -81,6 +83,7 @@ def to_torch(net: Any, *, logits: bool = False) -> Any:
       (3): Softmax(dim=-1)
     )
     """
+    refuse(unknown, to_torch, "to_torch()", net, excess=excess)
     layers = layers_of_model(net)
     logits = _checks.flag(logits, "logits")
     optional("torch", "to_torch", "torch")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
+
+from pynn._keywords import refuse, refuses_unknown
 
 if TYPE_CHECKING:
     from pynn.files.container import Container
@@ -63,7 +65,8 @@ def save(net: MLP, path: Any) -> None:
         write(file, header, arrays)
 
 
-def load(path: Any) -> MLP:
+@refuses_unknown
+def load(path: Any, **unknown: NoReturn) -> MLP:
     """Read a network that `MLP.save` has written.
 
     Parameters
@@ -106,6 +109,7 @@ def load(path: Any) -> MLP:
     >>> bool(np.all(pynn.load(io.BytesIO(file.getvalue())).weights[0] == net.weights[0]))
     True
     """
+    refuse(unknown, load, "load()", path)
     if hasattr(path, "read"):
         data = path.read()
         if not isinstance(data, bytes):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from pynn import _checks, _intake, _monitor, fitting
 from pynn._copies import optimizer_for
-from pynn._interrupts import comes_from_a_handler, shorten
+from pynn._interrupts import comes_from_a_handler, shorten, warn
 from pynn._keywords import refuse, refuses_unknown
 from pynn._sparse import csr_rows, is_sparse
 from pynn._types import Array
@@ -109,7 +108,7 @@ def fit_many(
     models: Any,
     X: ArrayLike,
     y: ArrayLike,
-    *,
+    *excess: NoReturn,
     epochs: int | None = None,
     batch_size: int | None = None,
     optimizer: Any = None,
@@ -217,6 +216,7 @@ def fit_many(
     """
     given = dict(locals())
     _check_keywords(unknown)
+    refuse(unknown, fit_many, "fit_many()", models, X, y, excess=excess)
     _checks.choice(on_error, "on_error", ("record", "raise"))
     shown = None if progress is None else _checks.flag(progress, "progress")
     root = _seed_sequence(seed)
@@ -268,17 +268,15 @@ def fit_many(
     failed = [row for row in result.table if row["error"]]
     if failed:
         first = failed[0]
-        warnings.warn(
+        warn(
             f"{len(failed)} of {len(result)} models failed, the first of them "
             f"{chosen[first['model']].place}: {first['error']}",
             RuntimeWarning,
-            stacklevel=2,
         )
     if result._best_error:
-        warnings.warn(
+        warn(
             f"the best model could not be trained again: {result._best_error}",
             RuntimeWarning,
-            stacklevel=2,
         )
     return result
 
@@ -293,7 +291,6 @@ def _check_keywords(unknown: dict[str, Any]) -> None:
                 f"fit_many() got an unexpected keyword argument {name!r}: it belongs to the "
                 f"models, as a key of the grid, {{{name!r}: [...]}}"
             )
-    refuse(unknown, fit_many, "fit_many()")
 
 
 def _seed_sequence(seed: Any) -> np.random.SeedSequence:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pynn import _core
+from pynn._interrupts import CALLER, caller
 
 Task = Callable[[Callable[[], None]], Any]
 
@@ -63,11 +64,13 @@ def run_all(tasks: Sequence[Task], threads: int, finished: Callable[[int, Any], 
                 outcome = error
             done.put((index, outcome))
 
-    # (A context of its own for each: NumPy's errstate is the caller's.)
+    # (A context of its own for each: NumPy's errstate is the caller's, and warnings name its line.)
+    token = CALLER.set(caller())
     pool = [
         threading.Thread(target=contextvars.copy_context().run, args=(work,), name=f"pynn-{i}")
         for i in range(min(threads, len(tasks)))
     ]
+    CALLER.reset(token)
     try:
         started = _start(pool)
         del pool[started:]

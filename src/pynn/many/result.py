@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 from pynn import _monitor
+from pynn._attributes import Closed
 from pynn.history import History
 from pynn.optimizers import Optimizer
 
@@ -93,7 +94,7 @@ def default_metric(row: Row) -> str:
     return next((name for name in COMPARED if name in row), "loss")
 
 
-class FitManyResult:
+class FitManyResult(Closed):
     """Trained networks and their metrics, in the order of the models.
 
     ``result[i]`` is a network (with `cv`: a list of one for each fold), ``len(result)`` is their
@@ -127,6 +128,10 @@ class FitManyResult:
         the number of folds); ``epoch`` is the mean over the folds as the nearest integer. After an
         error the metrics are NaN, and ``epoch`` is the last whole one.
     """
+
+    _settable = (
+        "models", "histories", "epochs", "parameters", "arguments", "seeds", "folds", "table",
+    )  # fmt: skip
 
     def __init__(
         self,

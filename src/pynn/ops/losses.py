@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from pynn import _checks, _core
+from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array, ArrayLike
 from pynn.ops._operands import dense, float_array, plain
+from pynn.targets import check_sums
 
 __all__ = [
     "huber",
@@ -53,6 +55,8 @@ def _loss(
         if t.shape != z.shape:
             raise ValueError(f"target has shape {t.shape}, expected {z.shape}, that of {argument}")
         t = np.ascontiguousarray(plain(float_array(t, "target"), z.dtype)).reshape(rows.shape)
+        if name == "softmax_cross_entropy":
+            check_sums(t, target, "target")
     loss = {"name": name, **settings}
     gradient = np.empty(rows.shape, rows.dtype)
     total = _core.loss_into(loss, rows, t, None, gradient)
@@ -67,7 +71,7 @@ def softmax_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, 
     logits : array_like of shape (m, n)
         Or of shape (n,), a single row.
     target : array_like
-        m integer labels in [0, n), or rows of probabilities of shape (m, n).
+        m integer labels in [0, n), or probabilities of shape (m, n), each row with a sum of 1.
 
     Returns
     -------
@@ -158,7 +162,10 @@ def mae(y: ArrayLike, target: ArrayLike) -> tuple[float, Array]:
     return _loss("mae", "y", y, target)
 
 
-def huber(y: ArrayLike, target: ArrayLike, *, delta: float = 1.0) -> tuple[float, Array]:
+@refuses_unknown
+def huber(
+    y: ArrayLike, target: ArrayLike, *excess: NoReturn, delta: float = 1.0, **unknown: NoReturn
+) -> tuple[float, Array]:
     """Huber's loss, the mean over rows and outputs.
 
     Parameters
@@ -179,11 +186,19 @@ def huber(y: ArrayLike, target: ArrayLike, *, delta: float = 1.0) -> tuple[float
     >>> pynn.huber(np.array([1.0, 5.0]), np.array([2.0, 2.0]))
     (1.5, array([-0.5,  0.5]))
     """
+    refuse(unknown, huber, "huber()", y, target, excess=excess)
     delta = _checks.number(delta, "delta", low=0.0, open_low=True)
     return _loss("huber", "y", y, target, delta=delta)
 
 
-def pinball(y: ArrayLike, target: ArrayLike, *, quantile: ArrayLike = 0.5) -> tuple[float, Array]:
+@refuses_unknown
+def pinball(
+    y: ArrayLike,
+    target: ArrayLike,
+    *excess: NoReturn,
+    quantile: ArrayLike = 0.5,
+    **unknown: NoReturn,
+) -> tuple[float, Array]:
     """Pinball loss of quantiles, the mean over rows and outputs.
 
     Parameters
@@ -205,6 +220,7 @@ def pinball(y: ArrayLike, target: ArrayLike, *, quantile: ArrayLike = 0.5) -> tu
     >>> pynn.pinball(np.array([1.0, 5.0]), np.array([2.0, 2.0]), quantile=0.75)
     (0.75, array([-0.375,  0.125]))
     """
+    refuse(unknown, pinball, "pinball()", y, target, excess=excess)
     y, quantile = dense(y, "y"), dense(quantile, "quantile")
     shape = np.shape(y)
     outputs = shape[1] if len(shape) == 2 else 1

@@ -220,6 +220,8 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         y = self._validation_targets(data[1])
         check_consistent_length(X, y)
         weights = None if len(data) == 2 else _check_sample_weight(data[2], X)
+        if weights is not None and not weights.any():
+            raise ValueError("validation_data[2] is 0 everywhere")
         return HeldOut(X, y, weights)
 
     def _score_of(self, held_out: HeldOut) -> float:

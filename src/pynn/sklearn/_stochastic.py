@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from pynn._interrupts import stack_level
+from pynn._interrupts import warn
 from pynn._types import Array, TrainingResult
 from pynn.fitting import epochs_ahead
 from pynn.progress import Progress
@@ -88,6 +87,9 @@ class StochasticFit:
                 "or the size of your dataset."
             )
         weights = None if samples.weights is None else samples.weights[held_out]
+        for part, rows in (("validation", held_out), ("training", training)):
+            if samples.weights is not None and not samples.weights[rows].any():
+                raise ValueError(f"sample_weight is 0 for all {part} samples of early stopping")
         judged = HeldOut(samples.rows(held_out), estimator._judged_targets(y[held_out]), weights)
         return training, judged
 
@@ -96,10 +98,8 @@ class StochasticFit:
         if isinstance(wanted, str):
             return int(min(AUTO_BATCH, rows))
         if wanted > rows:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                "clipped",
-                stacklevel=2,
+            warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             )
         return int(min(wanted, rows))
 
@@ -123,15 +123,14 @@ class StochasticFit:
                 if self._epochs_end_it(bar) or self._incremental:
                     break
                 if estimator.n_iter_ == estimator.max_iter:
-                    warnings.warn(
+                    warn(
                         f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached "
                         "and the optimization hasn't converged yet.",
                         ConvergenceWarning,
-                        stacklevel=stack_level(),
                     )
         except KeyboardInterrupt:
             bar.close()  # the warning has a line to itself
-            warnings.warn("Training interrupted by user.", stacklevel=stack_level())
+            warn("Training interrupted by user.")
         finally:
             bar.close()
         if self._best is not None:
