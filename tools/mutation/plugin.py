@@ -1,6 +1,6 @@
 """A pytest plugin: runs the chosen tests in the given order and writes each result to a log.
 
-The environment variable PYNN_MUTATION holds JSON: `log`, a file that gets a line of JSON for each
+The environment variable PYNN_MUTATION names a file of JSON: `log`, a file that gets a line of JSON for each
 test that begins and each phase that ends; `tests`, the identifiers to run in their order (null:
 all). Under coverage.py each test becomes the context of the lines that it runs.
 """
@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 VARIABLE = "PYNN_MUTATION"
-SETTINGS = json.loads(os.environ.get(VARIABLE, "{}"))
+SETTINGS = {}
+if VARIABLE in os.environ:
+    SETTINGS = json.loads(Path(os.environ[VARIABLE]).read_text(encoding="utf-8"))
 
 
 def _write(**entry: Any) -> None:

@@ -196,11 +196,13 @@ class Run:
     count: int = 0
 
 
-def environment(tree: Path, settings: dict[str, Any]) -> dict[str, str]:
-    """Return the variables for a process that is to import the package of `tree`."""
+def environment(tree: Path, log: Path, tests: list[str] | None) -> dict[str, str]:
+    """Return the variables for a process that imports the package of `tree` and runs the tests."""
+    settings = log.with_suffix(".json")
+    settings.write_text(json.dumps({"log": str(log), "tests": tests}), encoding="utf-8")
     kept = {k: v for k, v in os.environ.items() if k not in {"PYNN_ISA", "PYTEST_ADDOPTS"}}
     paths = [str(tree / "src"), str(TOOLS)]
-    return {**kept, "PYTHONPATH": os.pathsep.join(paths), VARIABLE: json.dumps(settings)}
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths), VARIABLE: str(settings)}
 
 
 PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "mutation.plugin")
@@ -218,7 +220,7 @@ def run(tree: Path, tests: list[str], limits: Map, log: Path) -> Run:
         process = subprocess.Popen(
             command,
             cwd=tree,
-            env=environment(tree, {"log": str(log), "tests": tests}),
+            env=environment(tree, log, tests),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -271,7 +273,7 @@ def make_map(tree: Path, work: Path) -> Map:
     subprocess.run(
         [sys.executable, *coverage, f"--data-file={data_file}", *PYTEST, *left_out],
         cwd=tree,
-        env=environment(tree, {"log": str(log), "tests": None}),
+        env=environment(tree, log, None),
         check=False,  # some tests fail while they are traced
     )
     return read_map(tree, log, data_file, CoverageData)
