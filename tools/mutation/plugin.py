@@ -1,8 +1,8 @@
 """A pytest plugin: runs the chosen tests in the given order and writes each result to a log.
 
-The environment variable PYNN_MUTATION names a file of JSON: `log`, a file that gets a line of JSON for each
-test that begins and each phase that ends; `tests`, the identifiers to run in their order (null:
-all). Under coverage.py each test becomes the context of the lines that it runs.
+The environment variable PYNN_MUTATION names a file of JSON: `log`, a file that gets a line of JSON
+for each test that begins and each phase that ends; `tests`, the identifiers to run in their order
+(null: all). Under coverage.py each test becomes the context of the lines that it runs.
 """
 
 from __future__ import annotations
