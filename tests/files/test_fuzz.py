@@ -28,7 +28,8 @@ def test_the_corpus(path):
     data = path.read_bytes()
     if needs_safetensors(data):
         pytest.importorskip("safetensors")
-    targets.run(data)
+    good = not path.name.startswith("found-") or path.name == "found-infinite-best"
+    assert targets.run(data) is good
 
 
 def test_seeds_are_good():

@@ -98,7 +98,11 @@ def test_a_second_fit_starts_afresh():
 def test_a_network_of_another_size_may_follow():
     stop = EarlyStopping(patience=1)
     run(stop, [1, 2])
-    run(stop, [1, 2], net=pynn.MLP([30, 20], dtype="float64", seed=0))
+    other = pynn.MLP([30, 20], dtype="float64", seed=0)
+    epochs, weights, net = run(stop, [1, 2], net=other)
+    assert net is other
+    assert (epochs, stop.best_epoch, stop.stopped_epoch) == (2, 1, 2)
+    assert_same_bits(net, weights[0])
 
 
 def test_a_function_of_the_history():

@@ -85,7 +85,7 @@ class TestCrowd:
 
 
 PROGRAM = """
-import hashlib, os, sys, threading, time
+import hashlib, os, signal, sys, threading, time
 from pathlib import Path
 import numpy as np
 import pynn
@@ -105,14 +105,28 @@ def trained(threads, steps):
     net = pynn.MLP([784, 128, 10], dropout=0.1, l2=1e-4, seed=0)
     optimizer = pynn.SGD(0.01, momentum=0.9, clip_norm=1.0)
     with pynn.threads(threads):
-        net.fit(x, labels[: len(x)], epochs=1, batch_size=128, optimizer=optimizer)
+        try:
+            net.fit(x, labels[: len(x)], epochs=1, batch_size=128, optimizer=optimizer)
+        except KeyboardInterrupt:
+            pass
     return hashlib.sha256(b"".join(w.tobytes() for w in net.weights)).hexdigest()
+
+# What the other threads ran of all that the process did, and how many processors it got.
+class Measured:
+    def __enter__(self):
+        self.start = time.perf_counter(), time.process_time(), seconds()
+
+    def __exit__(self, *_):
+        self.used = time.process_time() - self.start[1]
+        self.others = seconds_since(self.start[2])
+        self.got = self.used / (time.perf_counter() - self.start[0])
 
 rng = np.random.default_rng(0)
 sample = rng.normal(size=784).astype(np.float32)
-labels = rng.integers(10, size=128 * 10000)
+labels = rng.integers(10, size=128 * 100000)
 """
-# Two threads have one processor between them.
+# Two threads have one processor between them. Printed: the same bits; the second one's time, of
+# what one thread takes for all; which part of the processor they got.
 ONE_PROCESSOR = """
 def predicted(threads, calls):
     x = np.broadcast_to(sample, (1024, 784)).copy()
@@ -123,31 +137,33 @@ def predicted(threads, calls):
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 start = time.process_time()
 one = WORK(1, COUNT)
-alone, before = time.process_time() - start, seconds()
-two = WORK(2, COUNT)
-print(one == two, seconds_since(before) / alone)
+alone = time.process_time() - start
+measured = Measured()
+with measured:
+    two = WORK(2, COUNT)
+print(one == two, measured.others / alone, measured.got)
 """
-# While the first fit has both threads the second one begins, alone.
+# While the first fit has both threads the second one begins, alone; it ends by Ctrl-C. Printed: the
+# same bits of the first; the second one's second thread, of what both ran; how many processors they
+# got.
 TWO_FITS = """
-digests = {}
+first = []
+measured = Measured()
 
-def fit(name, steps):
-    digests[name] = trained(2, steps)
+def beside():
+    time.sleep(0.1)
+    fit.join()
+    time.sleep(0.1)  # until the first one's second thread is gone
+    with measured:
+        time.sleep(0.4)
+    signal.raise_signal(signal.SIGINT)
 
-first = threading.Thread(target=fit, args=("first", 700))
-second = threading.Thread(target=fit, args=("second", 10000))
-first.start()
-time.sleep(0.1)
-second.start()
-first.join()
-assert second.is_alive()
-time.sleep(0.1)  # until the first one's second thread is gone
-start, before = time.process_time(), seconds()
-time.sleep(0.4)
-assert second.is_alive()
-share = seconds_since(before) / (time.process_time() - start)
-second.join()
-print(digests == {"first": trained(1, 700), "second": trained(1, 10000)}, share)
+fit = threading.Thread(target=lambda: first.append(trained(2, 400)))
+fit.start()
+threading.Thread(target=beside).start()
+time.sleep(0.05)
+trained(2, 100000)
+print(first == [trained(1, 400)], measured.others / measured.used, measured.got)
 """
 
 
@@ -162,20 +178,25 @@ class TestFits:
     def share(self, tmp_path):
         others = {name: value for name, value in os.environ.items() if name != "OMP_DYNAMIC"}
 
-        def measure(program, **environment):
-            done = run_python(PROGRAM + program, tmp_path, environment={**others, **environment})
-            same_bits, share = done.split()
-            assert same_bits == "True"
-            return float(share)
+        def measure(program, processors, **environment):
+            """The share in a run during which other programs left the processors alone."""
+            for _ in range(3):
+                variables = {**others, **environment}
+                done = run_python(PROGRAM + program, tmp_path, timeout=300, environment=variables)
+                same_bits, share, got = done.split()
+                assert same_bits == "True"
+                if float(got) > 0.85 * processors:
+                    return float(share)
+            pytest.skip(f"other programs left {got} processors of {processors}")
 
         return measure
 
-    @pytest.mark.parametrize(("work", "count"), [("trained", 1000), ("predicted", 500)])
+    @pytest.mark.parametrize(("work", "count"), [("trained", 500), ("predicted", 300)])
     def test_two_threads_on_one_processor(self, share, work, count):
         program = ONE_PROCESSOR.replace("WORK", work).replace("COUNT", str(count))
-        # The second thread's time, of what one thread takes for all.
-        assert share(program, OMP_DYNAMIC="false") > 0.5
-        assert 0 < share(program) < 0.4
+        assert share(program, 1, OMP_DYNAMIC="false") > 0.5
+        assert 0 < share(program, 1) < 0.4
 
+    @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor")
     def test_a_fit_takes_the_thread_that_another_leaves(self, share):
-        assert share(TWO_FITS, OMP_DYNAMIC="false") > 0.3
+        assert share(TWO_FITS, 2, OMP_DYNAMIC="false") > 0.3

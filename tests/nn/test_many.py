@@ -395,12 +395,14 @@ def test_fits_run_at_the_same_time():
     if not HAS_THREADS:
         pytest.skip("serial build: one thread")
     meeting = threading.Barrier(2)
+    places = []
 
     def wait(net, history):
-        meeting.wait(timeout=60)
+        places.append(meeting.wait(timeout=60))
 
     with pynn.threads(2):
-        fit_many(networks(2), X, Y, callbacks=wait, on_error="raise")
+        fit_many(networks(2), X, Y, epochs=1, callbacks=wait, on_error="raise")
+    assert sorted(places) == [0, 1]
 
 
 # ------------------------------------------------------------------------- the result

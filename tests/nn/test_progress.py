@@ -321,7 +321,11 @@ def test_silent_without_a_terminal_as_stderr(monkeypatch, stderr):
 def test_nowhere_to_show(monkeypatch, way):
     monkeypatch.setattr(sys, "stderr", None)
     net, x, y = make()
-    net.fit(x, y, progress=True)
+    twin = make()[0]
+    net.fit(x, y, epochs=2, progress=True)
+    twin.fit(x, y, epochs=2, progress=False)
+    assert net.history["loss"] == twin.history["loss"]
+    np.testing.assert_array_equal(net.weights[0], twin.weights[0])
 
 
 @pytest.mark.parametrize(("config", "seen"), [({"IPKernelApp": {}}, True), ({}, False)])

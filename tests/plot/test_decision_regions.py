@@ -185,7 +185,12 @@ def test_many_classes():
 
 
 def test_constant_features():
-    pynn.plot.decision_regions(Halves(), [[5.0, 2.0]], margin=0.0).figure.canvas.draw()
+    """A range of no width gets one, around its only value."""
+    ax = pynn.plot.decision_regions(Halves(), [[5.0, 2.0]], margin=0.0)
+    ax.figure.canvas.draw()
+    for (low, high), value in ((ax.get_xlim(), 5.0), (ax.get_ylim(), 2.0)):
+        assert low < value < high
+        assert value - low == pytest.approx(high - value)
 
 
 def test_given_axes(pyplot):
@@ -287,4 +292,6 @@ def test_errors(pyplot, arguments, exception, says):
 def test_tiny_samples_raise_no_flag(pyplot):
     samples = np.array([[0.0, 0.0], [1.0, 0.5]]) * np.finfo(float).tiny
     with np.errstate(all="raise"):
-        pynn.plot.decision_regions(pynn.MLP([2, 2], seed=0), samples, [0, 1])
+        ax = pynn.plot.decision_regions(pynn.MLP([2, 2], seed=0), samples, [0, 1])
+    shown = [c.get_offsets() for c in ax.collections if len(c.get_offsets()) == 1]
+    np.testing.assert_array_equal(np.concatenate(shown), samples)

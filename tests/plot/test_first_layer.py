@@ -57,7 +57,23 @@ def test_units_are_numbered():
 def test_strange_weights(value):
     net = pynn.MLP([12, 10, 3], seed=0)
     net.weights[0][...] = value
-    pynn.plot.first_layer(net, (3, 4)).figure.canvas.draw()
+    ax = pynn.plot.first_layer(net, (3, 4))
+    ax.figure.canvas.draw()
+    assert ax.images[0].get_clim() == (-1, 1)
+    drawn = ax.images[0].get_array()
+    if value == 0:
+        assert drawn.count() == 12 * 10
+        assert not drawn.any()
+    else:
+        assert not np.isfinite(drawn.filled(np.nan)).any()
+
+
+def test_what_is_not_finite_leaves_the_scale_to_the_others():
+    net = pynn.MLP([12, 10, 3], seed=0)
+    net.weights[0][:2, 0] = np.nan, -np.inf
+    limit = pynn.plot.first_layer(net, (3, 4)).images[0].get_clim()[1]
+    finite = net.weights[0][np.isfinite(net.weights[0])]
+    assert limit == pytest.approx(np.percentile(np.abs(finite), 99.5))
 
 
 def test_scikit_learns_networks():

@@ -169,7 +169,13 @@ def test_strange_weights(value):
     net = pynn.MLP([4, 5, 3], seed=0)
     net.weights[0][1] = value
     net.weights[1][...] = value
-    pynn.plot.network(net).figure.canvas.draw()
+    ax = pynn.plot.network(net)
+    ax.figure.canvas.draw()
+    # A weight of 0, or none, has no line; an infinite one is as thick as the largest.
+    drawn = lines(ax)
+    assert len(drawn) == 3 * 5 + (5 + 5 * 3 if np.isinf(value) else 0)
+    if np.isinf(value):
+        assert [line[2] for line in drawn if line[0][0] > 0] == pytest.approx([2.4] * 15)
 
 
 def test_subfigures(pyplot):
@@ -223,4 +229,7 @@ def test_weights_of_all_sizes_raise_no_flag(pyplot, dtype):
         ax.figure.canvas.draw()
     net.weights[0][...] = np.resize(np.array([1, info.smallest_subnormal], dtype), (6, 5))
     with np.errstate(all="raise"):
-        pynn.plot.network(net).figure.canvas.draw()
+        ax = pynn.plot.network(net)
+        ax.figure.canvas.draw()
+    first = sorted(line[2] for line in lines(ax) if line[0][0] == 0)
+    assert first == pytest.approx([0.15] * 15 + [2.4] * 15)
