@@ -1,7 +1,7 @@
 """Networks at the edges of every block of the code (tests/blocks.py), against NumPy in float64 and
 scikit-learn: weights, histories, metrics, predictions, gradients, the places that errors name."""
 
-import os
+import threading
 import warnings
 
 import numpy as np
@@ -15,7 +15,6 @@ from numpy_mlp import (
     make_samples,
     parameters_of,
     randomize_biases,
-    run_python,
 )
 from scipy import sparse
 from toolchain import needs_sources
@@ -141,6 +140,49 @@ def test_answers_of_wide_layers():
         x, y = make_samples("mse", 34, width, width)
         for n in (1, 3, 34):
             check_answers(net, x[:n], y[:n], None, 1e-10)
+
+
+@pytest.mark.parametrize("dtype", RELATIVE)
+def test_answers_for_few_rows_of_wide_layers(dtype):
+    """Whose products go by pieces of a row, forward and back through ReLU."""
+    for width in straddling("values", dtype, high=7000):
+        net = randomize_biases(pynn.MLP([3, width, 5], "relu", "mse", dtype=dtype, seed=1))
+        x, y = make_samples("mse", 2, 3, 5)
+        x, y = x.astype(dtype), y.astype(dtype)
+        for n in (1, 2):
+            check_answers(net, x[:n], y[:n], None, 1e-10 if dtype == "float64" else 1e-4)
+
+
+@pytest.mark.parametrize("dtype", RELATIVE)
+def test_input_gradients_through_large_layers(dtype):
+    """Rows of a part of the weights' transpose, which are as many as a cache has room for."""
+    inputs = max(block_sizes("terms")) + 88
+    net = pynn.MLP([inputs, inputs, inputs - 88], "relu", "mse", dtype=dtype, seed=1)
+    rows = [n for n in ROWS if n <= 700]
+    x, y = make_samples("mse", rows[-1], inputs, inputs - 88)
+    x, y = x.astype(dtype), y.astype(dtype)
+    twin = NumpyMLP(net)
+    twin.gradients(x, y)
+    # (The mean is over the rows; a row's own gradient does not depend on the others.)
+    expected = twin.input_gradient * len(x)
+    for n in rows:
+        relative = 1e-11 if dtype == "float64" else 1e-4
+        with pynn.threads(1):  # (Two would have half of the rows each.)
+            assert_close([n * net.input_gradient(x[:n], y[:n])], [expected[:n]], relative)
+
+
+@pytest.mark.parametrize("dtype", RELATIVE)
+def test_predictions_of_large_networks(dtype):
+    """Whose layers are divided among threads as long as there are few rows."""
+    for values in [n for n in block_sizes("values", dtype) if n > 90_000]:
+        for rows in (1, 3, 40, *straddling("rows", low=500, high=520, several=False)):
+            net = randomize_biases(pynn.MLP([values // 250 + 9, 250, 3], dtype=dtype, seed=1))
+            x = make_samples("mse", rows, net.layer_sizes[0], 3)[0].astype(dtype)
+            expected = NumpyMLP(net)(x)
+            with pynn.threads(2):
+                rtol = 1e-10 if dtype == "float64" else 1e-3
+                np.testing.assert_allclose(net(x), expected, rtol=rtol, atol=1e-6 * rtol)
+                np.testing.assert_array_equal(net.predict(x), expected.argmax(axis=1))
 
 
 def test_training_mode_draws_the_mask_of_every_row():
@@ -383,8 +425,9 @@ def test_training_of_large_layers(rows):
         net = pynn.MLP([-(-values // outputs), outputs, 3], "relu", "mse", **SETTINGS[
             "penalties" if i % 3 else "plain"], dtype="float64", seed=i)  # fmt: skip
         x, y = make_samples("mse", rows + rows // 3, net.layer_sizes[0], 3)
-        check_fit(net, x / 20, y, names[i % len(names)], epochs=1, batch_size=rows,
-                  clip_norm=0.05 if i % 2 else None)  # fmt: skip
+        with pynn.threads(1 + i % 2):
+            check_fit(net, x / 20, y, names[i % len(names)], epochs=1, batch_size=rows,
+                      clip_norm=0.05 if i % 3 else None)  # fmt: skip
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -433,6 +476,25 @@ def test_training_on_sparse_samples():
         ).loss
         assert_close(parameters_of(net), twin, 1e-9)
         np.testing.assert_allclose(loss, history["loss"], rtol=1e-10)
+
+
+def test_training_on_few_stored_values():
+    """SGD sorts a mini-batch's values by their columns, and leaves the other columns alone."""
+    rng = np.random.default_rng(0)
+    for columns in straddling("values", low=200, high=14_000):
+        x = np.zeros((9, columns))
+        at = rng.integers(0, columns, size=columns // 5)
+        x[rng.integers(0, 9, size=len(at)), at] = rng.normal(size=len(at))
+        x[:, columns - 1] = 1
+        y = rng.normal(size=(9, 2))
+        net = pynn.MLP([columns, 5, 2], "tanh", "mse", dtype="float64", seed=0)
+        make, rule, settings = OPTIMIZERS["sgd"]
+        twin, history = numpy_fit(net, x, y, rule, settings, epochs=3, batch_size=9)
+        fitted = net.fit(
+            sparse.csr_matrix(x), y, epochs=3, batch_size=9, optimizer=make(**settings)
+        )
+        assert_close(parameters_of(net), twin, 1e-10)
+        np.testing.assert_allclose(fitted.loss, history["loss"], rtol=1e-10)
 
 
 # ---------------------------------------------------------------- histories
@@ -522,36 +584,41 @@ def test_threads_by_work():
                     check_fit(net, x, y, "sgd", epochs=2, batch_size=n)
 
 
-# A step of two threads that meet often; threads are tried one and all again and again, so that
-# teams part in the middle of the only epoch.
-LONG_FIT = """
-import sys
+def test_an_epoch_in_which_a_team_parts():
+    """A fit that has one thread until another caller's work is done, in the middle of its epoch."""
+    count, sizes = 64 * 800 + 7, [8, 200, 200, 1]
+    x, y = make_samples("mse", count, sizes[0], 1)
+    net = randomize_biases(pynn.MLP(sizes, "relu", "mse", dtype="float64", seed=0))
+    twin, first = NumpyMLP(net), NumpyMLP(net)
+    other = pynn.MLP([300, 600, 600, 1], "relu", "mse", seed=0)
+    samples = np.zeros((200, 300), np.float32)
+    begun = threading.Event()
 
-import numpy as np
+    def work():
+        while not begun.is_set():
+            other(samples)
+        for _ in range(3):
+            other(samples)
 
-import pynn
+    class Begin(pynn.Callback):
+        def on_epoch_begin(self, net, history):
+            begun.set()
 
-x, y = np.load(sys.argv[1]), np.load(sys.argv[2])
-net = pynn.MLP([40, 64, 3], "tanh", "mse", dtype="float64", seed=0)
-with pynn.threads(2):
-    history = net.fit(x, y, epochs=1, batch_size=256, shuffle=False, optimizer=pynn.SGD(0.05))
-print(repr(history.loss[0]), *(repr(float(w.sum())) for w in net.weights))
-"""
-
-
-def test_an_epoch_in_which_teams_part(tmp_path):
-    x, y = make_samples("mse", 256 * 500 + 77, 40, 3)
-    np.save(tmp_path / "x.npy", x)
-    np.save(tmp_path / "y.npy", y)
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_DYNAMIC"}
-    arguments = (tmp_path / "x.npy", tmp_path / "y.npy")
-    loss, *sums = run_python(LONG_FIT, tmp_path, *arguments, environment=environment).split()
-    net = pynn.MLP([40, 64, 3], "tanh", "mse", dtype="float64", seed=0)
-    twin, history = numpy_fit(
-        net, x, y, sgd, {"learning_rate": 0.05}, epochs=1, batch_size=256, shuffle=False
-    )
-    assert float(loss) == pytest.approx(history["loss"][0], rel=1e-10)
-    assert [*map(float, sums)] == pytest.approx([w.sum() for w in twin.weights], rel=1e-9)
+    with pynn.threads(2):
+        # (Two, so that one of them is at work while the fit begins.)
+        callers = [threading.Thread(target=work) for _ in range(2)]
+        for caller in callers:
+            caller.start()
+        # (The weights stay what they are, so that the epoch's loss is that of all samples.)
+        history = net.fit(
+            x, y, epochs=1, batch_size=64, optimizer=pynn.SGD(1e-300), callbacks=[Begin()]
+        )
+        for caller in callers:
+            caller.join()
+    losses = [first.mean_loss(x[i : i + 6400], y[i : i + 6400]) for i in range(0, count, 6400)]
+    weights = [len(x[i : i + 6400]) for i in range(0, count, 6400)]
+    assert history.loss[0] == pytest.approx(np.average(losses, weights=weights), rel=1e-11)
+    assert_close(parameters_of(net), twin, 1e-15)
 
 
 # ---------------------------------------------------------------- sources of samples
