@@ -766,7 +766,7 @@ def test_the_row_of_a_bad_sample_is_named(bad):
         good, x[row, 1] = x[row, 1], bad
         words = rf"X has a value that is not finite in row {row}, column 1\b"
         batch = n // 2 + 1
-        for size in (batch, n):
+        for size in (n // 7 + 1, batch, n):
             place = rf"epoch 1, mini-batch {row // size}; {words}"
             with pytest.raises(FloatingPointError, match=place):
                 net.fit(x[:n], y[:n], epochs=2, batch_size=size, shuffle=False,
