@@ -134,13 +134,12 @@ OTHERS = {
     "csrc/kernels/vec_*.h": ["size"],  # of a square of registers: every size below 70 is tried
     "csrc/nn/barrier.cpp": ["looks"],  # waiting
     "csrc/nn/columns.cpp": ["line", "page"],  # addresses; test_column_major.py
-    "csrc/nn/crowd.cpp": ["*"],  # times
     "csrc/nn/float_state.h": ["*"],  # bits of a register
     "csrc/nn/loss.cpp": ["far"],  # test_float_range.py
     "csrc/nn/network.cpp": ["line"],  # alignment
     "csrc/nn/pace.cpp": ["*"],  # times; test_pace.py
     "csrc/nn/parallel.cpp": ["spins", "yields"],  # waiting
-    "csrc/nn/trainer.cpp": ["interval", "long_enough", "per_parameter"],  # times
+    "csrc/nn/trainer.cpp": ["per_parameter"],  # an estimate of work
     "src/pynn/architecture.py": ["MOST_PARAMETERS"],  # what is refused
     "src/pynn/convert/*.py": ["*"],  # formats; test_onnx.py, test_torch.py
     "src/pynn/files/*.py": ["*"],  # formats; tests/files
