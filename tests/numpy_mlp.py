@@ -47,17 +47,16 @@ ACTIVATIONS = {
 
 
 def philox(key, counters, rounds=7):
-    """The words (n, 4) of Philox4x32 for counters (n, 4), by Python's integers (Salmon 2011)."""
-    low = 0xFFFFFFFF
-    out = []
-    for counter in counters:
-        c, k = [int(x) for x in counter], [int(key) & low, int(key) >> 32]
-        for _ in range(rounds):
-            p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-            c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & low, (p0 >> 32) ^ c[3] ^ k[1], p0 & low]
-            k = [(k[0] + 0x9E3779B9) & low, (k[1] + 0xBB67AE85) & low]
-        out.append(c)
-    return np.array(out, np.uint64)
+    """The words (n, 4) of Philox4x32 for counters (n, 4) (Salmon 2011)."""
+    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    c = [np.array(x, np.uint64) for x in zip(*counters, strict=True)]
+    k = [int(key) & 0xFFFFFFFF, int(key) >> 32]
+    for _ in range(rounds):
+        p0, p1 = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
+        k0, k1 = map(np.uint64, k)
+        c = [(p1 >> half) ^ c[1] ^ k0, p1 & low, (p0 >> half) ^ c[3] ^ k1, p0 & low]
+        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return np.stack(c, axis=1)
 
 
 def kept(key, step, layer, shape, rate):

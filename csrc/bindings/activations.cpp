@@ -14,6 +14,9 @@
 namespace pynn {
 namespace {
 
+// A thread gets at least so many elements, in multiples of the grain.
+constexpr index_t elements_a_thread = 4096, element_grain = 1024;
+
 // What one thread does of a call: m rows of n elements, or m elements (n is 1).
 template <class T>
 struct Piece {
@@ -128,10 +131,10 @@ void compute(void (*kernel)(const Piece<T>&), PyArrayObject* x, PyArrayObject* y
                        static_cast<T>(option)};
     const double total = operations_per_element * static_cast<double>(size);
     without_gil(total, [&] {
-        const int threads = threads_for(total, rows ? m : m / 4096);
+        const int threads = threads_for(total, rows ? m : m / elements_a_thread);
         if (threads == 1) return kernel(all);  // a small array does not pay for a team of one
         run_team(threads, [&](int index, int count) {
-            const Range own = part(m, index, count, rows ? 1 : 1024);
+            const Range own = part(m, index, count, rows ? 1 : element_grain);
             const index_t at = own.begin * n;
             kernel({all.k, all.x + at, y ? all.y + at : nullptr, all.out + at, own.size(), n,
                     all.option});

@@ -455,7 +455,9 @@ void gather_rows(const py::array& x, const std::optional<py::array>& rows, py::a
     const index_t row_bytes = m.columns * item_size(type);
     UsualFloatState usual;
     GilRelease release;
-    const int threads = threads_for(4.0 * static_cast<double>(count * m.columns), count / 64);
+    constexpr index_t rows_a_thread = 64;
+    const int threads =
+        threads_for(4.0 * static_cast<double>(count * m.columns), count / rows_a_thread);
     if (!order) {
         run_team(threads, [&](int index, int team) {
             const Range own = part(count, index, team, 16);

@@ -39,7 +39,7 @@ struct FewRowsPlan {
         columns = at_most(block_bytes / size / most, ceil_div(g.n, panel) * panel);
         depth = ceil_div(chunk, ceil_div(chunk, most));
         // A line more than the rows need, so that rows do not share a set of the L1 cache.
-        pack_a = g.a_col != 1 || g.a_row * size % 2048 == 0;
+        pack_a = g.a_col != 1 || g.a_row * size % conflict_bytes == 0;
         a_row = pack_a ? ceil_div(chunk, Plan<T>::line) * Plan<T>::line + Plan<T>::line : g.a_row;
         b_bytes = block_bytes;
         a_bytes = pack_a ? Plan<T>::round_up(g.m * a_row * size) : 0;

@@ -15,6 +15,11 @@ constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 // From so many rows of a on it is worth while to pack b.
 constexpr index_t many_rows = 8 * tile_rows_max;
 
+// Shorter sums do not pay for packing; nor, from memory, for a prefetch of what they write.
+constexpr index_t shortest_packed = 64, shortest_with_prefetch = 128;
+// Rows this far apart, or a multiple of it, lie in few sets of the L1 cache.
+constexpr index_t conflict_bytes = 2048;
+
 // Whether a lies column by column.
 template <class T>
 PYNN_INLINE bool has_columns(const Gemm<T>& g) {
@@ -39,7 +44,8 @@ PYNN_INLINE bool is_badly_placed(const Gemm<T>& g) {
     const uintptr_t row_bytes = static_cast<uintptr_t>(g.b_row) * sizeof(T);
     const bool is_aligned = (row_bytes | reinterpret_cast<uintptr_t>(g.b)) % line == 0;
     const bool across_lines = panels_stay_in_l1 && !is_aligned && row_bytes > line;
-    return g.k >= 64 && (row_bytes % 2048 == 0 || across_lines);
+    return g.k >= shortest_packed &&
+           (row_bytes % static_cast<uintptr_t>(conflict_bytes) == 0 || across_lines);
 }
 
 // Whether a tile had better ask for what the next one writes: c from beyond the caches, if a tile
@@ -51,7 +57,7 @@ PYNN_INLINE bool is_target_far(const Gemm<T>& g) {
     if (g.epilogue == Epilogue::update && g.update->m) {
         return bytes * (g.update->v ? 3 : 2) > operand_bytes;
     }
-    return g.k >= 128 && bytes > near_bytes;
+    return g.k >= shortest_with_prefetch && bytes > near_bytes;
 }
 
 // How a product is cut. For a block of b (k_chunk x columns) that stays in the L2 cache, each tile
@@ -85,9 +91,9 @@ struct Plan {
         // them, or two if a does not stay in the L2 cache; or rows whose distance puts them into
         // the same few sets of the cache.
         const bool by_columns = has_columns(g);
-        const bool conflicts = g.a_row * size % 4096 == 0;
+        const bool conflicts = g.a_row * size % (2 * conflict_bytes) == 0;
         const index_t worth = g.m * g.k * size > block_bytes ? width + 1 : 4 * panel;
-        pack_a = g.m > 2 * tile_rows_max && g.k >= 64 &&
+        pack_a = g.m > 2 * tile_rows_max && g.k >= shortest_packed &&
                  (by_columns ? g.n >= worth : conflicts && g.n >= 16 * panel);
         prefetch_a = g.m * g.k * size > block_bytes / 2 && g.n >= 4 * panel;
         // A line more than the rows need, so that rows do not share a set of the L1 cache.

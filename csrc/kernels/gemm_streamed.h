@@ -10,14 +10,16 @@
 
 PYNN_ISA_BEGIN
 
+constexpr index_t streamed_columns = 512;  // a single row: half of them, if b is far
 // With more rows, the sums' way to the L1 cache and back costs more than b's.
 constexpr index_t streamed_rows_max = panels_stay_in_l1 ? 8 : 1;
 
 template <class T>
 PYNN_INLINE bool is_streamed(const Gemm<T>& g) {
     if (g.m > streamed_rows_max || g.b_col != 1) return false;
-    if (g.m > 1) return g.n >= 512 && is_far(g);
-    return g.n >= 512 ? is_far(g) || is_large(g) : g.n >= 256 && is_far(g);
+    if (g.m > 1) return g.n >= streamed_columns && is_far(g);
+    return g.n >= streamed_columns ? is_far(g) || is_large(g)
+                                   : 2 * g.n >= streamed_columns && is_far(g);
 }
 
 // Some rows of b, of n columns, by as many elements of each of M rows of a. Loads and stores of the

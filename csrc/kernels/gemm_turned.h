@@ -29,12 +29,14 @@ struct TurnedPlan {
     }
 };
 
+constexpr index_t shortest_turned = 32;  // sum
+
 // The most rows of a that are worth turning; 0: none. Turning a value of the result costs about
 // half as much again as one of an operand, and the rows of a, or some panels of them, have to fit
 // the L2 cache from end to end.
 template <class T>
 PYNN_INLINE index_t most_turned_rows(const Gemm<T>& g) {
-    if (g.b_row != 1 || g.b_col == 1 || g.a_col != 1 || g.k < 32) return 0;
+    if (g.b_row != 1 || g.b_col == 1 || g.a_col != 1 || g.k < shortest_turned) return 0;
     const index_t cheap = 2 * g.k * g.n / (2 * g.k + 3 * g.n);
     const index_t fitting = near_bytes / (g.k * TurnedPlan<T>::size);
     return fitting >= 2 * TurnedPlan<T>::panel ? cheap : at_most(cheap, fitting);

@@ -8,6 +8,13 @@
 #include "nn/parallel.h"
 
 namespace pynn {
+namespace {
+
+// A block of rows stays in the L2 cache beside the weights, or takes most of it where they do not.
+constexpr index_t near_block_bytes = 256 * 1024, far_block_bytes = 1024 * 1024;
+constexpr index_t least_block_rows = 28, most_block_rows = 512;
+
+}  // namespace
 
 template <class T>
 Network<T>::Network(std::vector<std::unique_ptr<Layer<T>>> layers, std::unique_ptr<Loss<T>> loss)
@@ -116,7 +123,7 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
     // Blocks of rows go through all layers while they are in the L2 cache, beside the weights.
     // Those that are not there are fetched again for each block, so the blocks are large.
     const bool far = has_far_parameters();
-    const index_t block_bytes = (far ? 1024 : 256) * 1024;
+    const index_t block_bytes = far ? far_block_bytes : near_block_bytes;
     const index_t width = in_place<T>(x, 0) ? widest_output_ : widest_;
     const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / width;
     const int threads =
@@ -133,7 +140,7 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
     const auto rows_of = [&](index_t blocks) { return (x.rows + blocks - 1) / blocks; };
     const index_t share =
         std::max(rows_of(turns * threads), std::min(rows_of(threads), worth_reading));
-    const index_t block = std::min(share, std::clamp<index_t>(fitting, 28, 512));
+    const index_t block = std::min(share, std::clamp(fitting, least_block_rows, most_block_rows));
     std::atomic<index_t> next{0};
     const index_t n_out = layer(layers - 1).outputs();
     const auto work = [&](int index, int count) {
@@ -175,7 +182,7 @@ template <class T>
 Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions, T* out,
                             Watch* watch) const {
     const bool far = has_far_parameters(true);
-    const index_t block_bytes = (far ? 1024 : 256) * 1024;
+    const index_t block_bytes = far ? far_block_bytes : near_block_bytes;
     const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_output_;
     const index_t stored = x.rows > 0 ? x.start(x.rows) - x.start(0) : 0;
     const double per_row =
@@ -183,8 +190,8 @@ Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions
     const int threads =
         threads_for(forward_operations(per_row) * static_cast<double>(x.rows), parts(x.rows, true));
     const index_t share = (x.rows + 4 * threads - 1) / (4 * threads);
-    const index_t block =
-        std::max<index_t>(1, std::min(share, std::clamp<index_t>(fitting, 28, 512)));
+    const index_t block = std::max<index_t>(
+        1, std::min(share, std::clamp(fitting, least_block_rows, most_block_rows)));
     const index_t longest = most_stored_in_row(x);
     const index_t lowest = stages_.front().layer, n_out = layer(layers - 1).outputs();
     const SparseBatch<T> batch{&x, nullptr, 0, x.rows, nullptr, nullptr};

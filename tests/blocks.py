@@ -1,0 +1,278 @@
+"""The block constants of the code, read from its text, and the sizes that straddle them.
+
+Code that works a block at a time goes wrong at the blocks' edges: the last partial one, the first
+row of the second one. So comparisons with an independent reference run at sizes one below, at, one
+above, and several blocks and a ragged rest beyond every constant that cuts along an axis.
+`tests/codebase/test_blocks.py` fails where the code has a constant that this file does not know.
+"""
+
+import ast
+import functools
+import re
+from fnmatch import fnmatch
+
+import numpy as np
+from toolchain import CSRC
+
+import pynn
+
+ROOT = CSRC.parent
+
+# What the constants of a file cut. Constants in bytes (by their names) become values of a dtype.
+AXES = {
+    # Rows of a mini-batch, of predictions, of a product, of a table.
+    "rows": {
+        "csrc/kernels/gemm_plan.h": ["many_rows"],
+        "csrc/kernels/gemm_streamed.h": ["streamed_rows_max", "group"],
+        "csrc/kernels/gemm_turned.h": ["group"],
+        "csrc/kernels/kernel_table.h": ["k_chunk"],
+        "csrc/kernels/short_rows.h": ["rows_worth_turning"],
+        "csrc/kernels/vec.h": ["lanes"],
+        "csrc/kernels/vec_*.h": ["tile_rows_max"],
+        "csrc/bindings/network.cpp": ["rows_a_thread"],
+        "csrc/nn/columns.cpp": ["tile_rows", "group_shift"],
+        "csrc/nn/dense.cpp": ["many"],
+        "csrc/nn/network.cpp": [
+            "many_rows",
+            "least_block_rows",
+            "most_block_rows",
+            "worth_reading",
+        ],
+        "csrc/nn/sparse.cpp": ["enough"],
+        "csrc/nn/trainer.h": ["block_rows"],
+        "src/pynn/_foreign.py": ["ROWS"],
+        "src/pynn/mlp.py": ["EVALUATION_ROWS", "DEFAULT_BATCH_SIZE"],
+        "src/pynn/sklearn/_stochastic.py": ["AUTO_BATCH"],
+    },
+    # Terms of a product's sums: a layer's inputs.
+    "terms": {
+        "csrc/kernels/gemm_few_rows.h": ["deepest", "shallowest"],
+        "csrc/kernels/gemm_pack.h": ["ahead"],
+        "csrc/kernels/gemm_panels.h": ["shortest_by_panels", "deepest"],
+        "csrc/kernels/gemm_plan.h": ["shortest_packed", "shortest_with_prefetch"],
+        "csrc/kernels/gemm_run.h": ["longest_in_run"],
+        "csrc/kernels/gemm_slabs.h": ["depth"],
+        "csrc/kernels/gemm_streamed.h": ["at_once"],
+        "csrc/kernels/gemm_tile.h": ["rows_ahead"],
+        "csrc/kernels/gemm_turned.h": ["shortest_turned"],
+        "csrc/kernels/kernel_table.h": ["k_chunk"],
+        "csrc/kernels/vec_*.h": ["steps_at_once"],
+    },
+    # Columns of a product, units of a layer, values of a row.
+    "columns": {
+        "csrc/kernels/gemm.h": ["group", "widest"],
+        "csrc/kernels/gemm_panels.h": ["columns_many", "columns_few", "group"],
+        "csrc/kernels/gemm_streamed.h": ["streamed_columns"],
+        "csrc/kernels/gemm_tile.h": ["group", "tile_vectors_max"],
+        "csrc/kernels/gemv.h": ["gemv_squares"],
+        "csrc/kernels/outer.h": ["outer_vectors"],
+        "csrc/kernels/rows.h": ["many"],
+        "csrc/kernels/sparse.h": ["sparse_vectors"],
+        "csrc/kernels/vec.h": ["lanes"],
+        "csrc/kernels/vec_*.h": ["panel_vectors"],
+        "csrc/nn/columns.cpp": ["most"],
+        "csrc/nn/product.cpp": ["few"],
+        "src/pynn/_foreign.py": ["COLUMNS"],
+    },
+    # Values of an array: of a layer's weights, of a gradient, of the operand of a function.
+    "values": {
+        "csrc/bindings/activations.cpp": ["elements_a_thread", "element_grain"],
+        "csrc/bindings/without_gil.h": ["worth_a_release"],
+        "csrc/kernels/dropout.h": ["philox_words"],
+        "csrc/kernels/gemm_few_rows.h": ["block_bytes"],
+        "csrc/kernels/gemm_panels.h": ["block_bytes"],
+        "csrc/kernels/gemm_plan.h": ["conflict_bytes"],
+        "csrc/kernels/gemm_slabs.h": ["chain_bytes"],
+        "csrc/kernels/gemm_streamed.h": ["room"],
+        "csrc/kernels/gemv.h": ["room"],
+        "csrc/kernels/kernel_table.h": ["near_bytes"],
+        "csrc/kernels/outer.h": ["room"],
+        "csrc/kernels/sparse.h": ["sparse_lead"],
+        "csrc/kernels/vec.h": ["prefetch_bytes"],
+        "csrc/kernels/vec_*.h": ["b_block_bytes", "operand_bytes"],
+        "csrc/nn/dense.cpp": ["piece", "far_bytes", "block", "penalty_piece"],
+        "csrc/nn/network.cpp": ["near_block_bytes", "far_block_bytes"],
+        "csrc/nn/sparse.cpp": ["few", "parts", "digit"],
+        "csrc/nn/sparse.h": ["buckets"],
+        "csrc/nn/trainer.cpp": ["clip_piece"],
+        "src/pynn/sklearn/_plain.py": ["STEP"],
+    },
+    # Samples of an epoch, epochs of a fit, mini-batches.
+    "samples": {
+        "src/pynn/fitting.py": ["DRAWN_AHEAD", "EPOCHS_AHEAD"],
+    },
+    # Memory that is too large for a test at every size: `test_staged_samples` and
+    # `test_a_long_sum_of_a_large_product` go beyond them.
+    "bytes": {
+        "csrc/nn/columns.cpp": ["near"],
+        "csrc/nn/columns.h": ["staged_bytes"],
+        "csrc/nn/product.cpp": ["most_kept"],
+    },
+    # Floating-point operations, from which on a further thread comes (`test_threads_by_work`).
+    "operations": {
+        "csrc/nn/parallel.h": ["worth_a_thread", "worth_a_thread_in_training"],
+    },
+}
+
+# Constants that cut nothing.
+OTHERS = {
+    "csrc/bindings/arrays.h": ["most_axes"],  # NumPy's
+    "csrc/bindings/without_gil.h": ["operations_per_element"],
+    "csrc/dispatch/cpu.cpp": ["*"],  # bits of processors' answers
+    "csrc/kernels/dropout.h": ["philox_rounds", "vectors"],
+    "csrc/kernels/gelu.h": ["*"],  # coefficients
+    "csrc/kernels/gemm_block.h": ["line"],  # addresses
+    "csrc/kernels/gemm_few_rows.h": ["line", "pair"],  # prefetching
+    "csrc/kernels/gemm_plan.h": ["line"],  # addresses, strides
+    "csrc/kernels/gemm_run.h": ["tiles_between_fetches"],  # prefetching
+    "csrc/kernels/gemm_tile.h": ["vectors_per_line", "line"],  # prefetching
+    "csrc/kernels/math.h": ["*"],  # coefficients
+    "csrc/kernels/sparse.h": ["line"],  # prefetching
+    "csrc/kernels/vec.h": [  # how numbers are stored
+        *("mantissa", "one", "bias", "round_magic", "least", "normal", "settled", "most"),
+    ],
+    "csrc/kernels/vec_*.h": ["size"],  # of a square of registers: every size below 70 is tried
+    "csrc/nn/barrier.cpp": ["looks"],  # waiting
+    "csrc/nn/columns.cpp": ["line", "page"],  # addresses; test_column_major.py
+    "csrc/nn/float_state.h": ["*"],  # bits of a register
+    "csrc/nn/loss.cpp": ["far"],  # test_float_range.py
+    "csrc/nn/network.cpp": ["line"],  # alignment
+    "csrc/nn/pace.cpp": ["*"],  # times; test_pace.py
+    "csrc/nn/parallel.cpp": ["spins", "yields"],  # waiting
+    "csrc/nn/trainer.cpp": ["per_parameter"],  # an estimate of work
+    "src/pynn/architecture.py": ["MOST_PARAMETERS"],  # what is refused
+    "src/pynn/convert/*.py": ["*"],  # formats; test_onnx.py, test_torch.py
+    "src/pynn/files/*.py": ["*"],  # formats; tests/files
+    "src/pynn/fitting.py": [  # test_defaults.py
+        *("DEFAULT_EPOCHS", "DEFAULT_STEPS", "LEAST_STEPS", "LEAST_EPOCHS"),
+    ],
+    "src/pynn/many/result.py": ["*"],  # what is printed
+    "src/pynn/plot/*.py": ["*"],  # what is drawn
+    "src/pynn/progress.py": ["*"],  # what is printed
+    "src/pynn/staging.py": ["LINE"],  # addresses
+}
+
+_NUMBER = r"(?:std::)?(?:index_t|int|unsigned|double|u?int(?:8|16|32|64)_t|uintptr_t|size_t)"
+_CONSTANT = re.compile(rf"constexpr\s+{_NUMBER}\s+(\w+\s*=[^;{{]+(?:\{{\w+\}}[^;]*)?);")
+
+
+def code(path):
+    """A source file without its comments."""
+    text = path.read_text(encoding="utf-8")
+    return re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+def _in_cpp(path):
+    for match in _CONSTANT.finditer(code(path)):
+        for part in re.split(r",\s*(?=\w+\s*=[^=])", match[1]):
+            name, expression = part.split("=", 1)
+            yield name.strip(), " ".join(expression.split())
+
+
+def _in_python(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+            continue
+        target = node.targets[0]
+        pairs = [(target, node.value)]
+        if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+            pairs = zip(target.elts, node.value.elts, strict=True)
+        for each, value in pairs:
+            expression = ast.unparse(value)
+            if isinstance(each, ast.Name) and each.id.isupper() and "'" not in expression:
+                yield each.id, expression
+
+
+def _sources(folder, *endings):
+    there = (path for ending in endings for path in folder.rglob(f"*{ending}"))
+    return sorted(there)
+
+
+@functools.cache
+def constants():
+    """Every named number of the code that holds a literal: (file, name, expression)."""
+    found = [
+        (path.relative_to(ROOT).as_posix(), name, expression)
+        for paths, reader in (
+            (_sources(CSRC, ".h", ".cpp"), _in_cpp),
+            (_sources(ROOT / "src" / "pynn", ".py"), _in_python),
+        )
+        for path in paths
+        for name, expression in reader(path)
+    ]
+    digits = re.compile(r"(?<![\w.])(?:0x\w|[2-9]|[1-9]\d|1\.?\d*e\d)")
+    return [(f, n, e) for f, n, e in found if digits.search(e)]
+
+
+def is_listed(table, file, name):
+    return any(
+        fnmatch(file, pattern) and (name in names or "*" in names)
+        for pattern, names in table.items()
+    )
+
+
+def _value(expression, names, dtype):
+    """What a constant's initializer is, for a dtype and the instruction set in use."""
+    text = re.sub(r"(?:index_t|uint64_t)\{(\w+)\}", r"(\1)", expression)
+    text = re.sub(r"static_cast<\w+>|<index_t>|<T>|std::", "", text)
+    text = text.replace("sizeof(T)", str(np.dtype(dtype).itemsize)).replace("/", "//")
+    text = re.sub(r"^(.+?) \? (.+?) : (.+)$", r"(\2) if (\1) else (\3)", text)
+    text = text.replace("Vec::width", "width").replace("true", "True").replace("false", "False")
+    return int(eval(text, {"__builtins__": {"min": min}}, names))
+
+
+@functools.cache
+def _shared(dtype):
+    """Names that several files use, as they are for the instruction set in use."""
+    isa = pynn.show_config("dict")["isa"]
+    itemsize = np.dtype(dtype).itemsize
+    width = {"avx512": 64, "avx2": 32}.get(isa, 16) // itemsize
+    # (A tile of columns is a cache line; M: the rows of a streamed product.)
+    names = {"width": width, "size": itemsize, "tile_columns": 64 // itemsize, "M": 2}
+    header = CSRC / "kernels" / f"vec_{_header(isa)}.h"
+    for path in (CSRC / "kernels" / "kernel_table.h", CSRC / "kernels" / "vec.h", header):
+        pattern = r"^constexpr (?:bool|int|index_t) (\w+) = (.+?);"
+        for name, value in re.findall(pattern, code(path), re.MULTILINE):
+            names[name] = _value(value, names, dtype)
+    names["panel"] = names["panel_vectors"] * width
+    return names
+
+
+def _header(isa):
+    return isa if isa in ("avx512", "avx2", "neon") else "sse2"
+
+
+def block_sizes(axis, dtype="float64"):
+    """The block constants along an axis."""
+    if not CSRC.is_dir():
+        return []
+    names = _shared(np.dtype(dtype))
+    header = f"csrc/kernels/vec_{_header(pynn.show_config('dict')['isa'])}.h"
+    sizes = set()
+    for file, name, expression in constants():
+        if not is_listed(AXES[axis], file, name):
+            continue
+        if fnmatch(file, "csrc/kernels/vec_*.h") and file != header:
+            continue
+        size = _value(expression, names, dtype)
+        if "bytes" in name:
+            size //= np.dtype(dtype).itemsize
+        elif "vectors" in name and axis == "columns":
+            size *= names["width"]
+        elif "shift" in name or name == "digit":
+            size = 2**size
+        sizes.add(size)
+    return sorted(sizes)
+
+
+def straddling(axis, dtype="float64", *, low=1, high=10**9, several=True):
+    """Sizes around each block constant of an axis, from `low` to `high`.
+
+    One below, the block itself, one above; with `several` also three blocks and a ragged rest.
+    """
+    sizes = set()
+    for n in block_sizes(axis, dtype):
+        sizes |= {n - 1, n, n + 1}
+        if several:
+            sizes.add(3 * n + n // 3 + 1)
+    return sorted(n for n in sizes if low <= n <= high)
