@@ -64,6 +64,7 @@ class StopOnSignal(Callback):
     (3, 'SIGINT')
     """
 
+    _settable = ("signals", "signal")
     # By which `fit` knows it without importing this module.
     _stops_on_signal = True
 

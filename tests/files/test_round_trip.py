@@ -321,17 +321,17 @@ def test_saving_while_another_thread_trains(tmp_path):
         done.wait(20)
 
     x, y = make_samples("softmax_cross_entropy", 20, 3, 2)
-    thread = threading.Thread(target=net.fit, args=(x, y), kwargs={"callbacks": pause})
+    given = {"callbacks": pause, "epochs": 1}
+    thread = threading.Thread(target=net.fit, args=(x, y), kwargs=given)
     thread.start()
     try:
         assert inside.wait(20)
-        with pytest.raises(RuntimeError, match="trained by another thread"):
-            net.save(tmp_path / "other.npz")
+        net.save(tmp_path / "other.npz")  # so may others: the state is that of a whole step
     finally:
         done.set()
         thread.join()
-    assert [file.name for file in tmp_path.iterdir()] == ["own.npz"]
-    assert_same_bits(pynn.load(tmp_path / "own.npz"), net)
+    for name in ("own.npz", "other.npz"):
+        assert_same_bits(pynn.load(tmp_path / name), net)
 
 
 def test_the_loaded_network_is_its_own():
