@@ -24,7 +24,7 @@ AXES = {
     "rows": {
         "csrc/kernels/gemm_plan.h": ["many_rows"],
         "csrc/kernels/gemm_streamed.h": ["streamed_rows_max", "group"],
-        "csrc/kernels/gemm_turned.h": ["group"],
+        "csrc/kernels/gemm_transposed.h": ["group"],
         "csrc/kernels/kernel_table.h": ["k_chunk"],
         "csrc/kernels/short_rows.h": ["rows_worth_turning"],
         "csrc/kernels/vec.h": ["lanes"],
@@ -32,6 +32,7 @@ AXES = {
         "csrc/bindings/network.cpp": ["rows_a_thread"],
         "csrc/nn/columns.cpp": ["tile_rows", "group_shift"],
         "csrc/nn/dense.cpp": ["many"],
+        "csrc/nn/layer.h": ["watched_rows"],
         "csrc/nn/network.cpp": [
             "many_rows",
             "least_block_rows",
@@ -46,22 +47,21 @@ AXES = {
     },
     # Terms of a product's sums: a layer's inputs.
     "terms": {
-        "csrc/kernels/gemm_few_rows.h": ["deepest", "shallowest"],
         "csrc/kernels/gemm_pack.h": ["ahead"],
-        "csrc/kernels/gemm_panels.h": ["shortest_by_panels", "deepest"],
+        "csrc/kernels/gemm_l1_panels.h": ["shortest_by_panels", "deepest"],
         "csrc/kernels/gemm_plan.h": ["shortest_packed", "shortest_with_prefetch"],
         "csrc/kernels/gemm_run.h": ["longest_in_run"],
-        "csrc/kernels/gemm_slabs.h": ["depth"],
+        "csrc/kernels/gemm_skinny.h": ["deepest", "shallowest"],
         "csrc/kernels/gemm_streamed.h": ["at_once"],
         "csrc/kernels/gemm_tile.h": ["rows_ahead"],
-        "csrc/kernels/gemm_turned.h": ["shortest_turned"],
+        "csrc/kernels/gemm_transposed.h": ["shortest_transposed"],
         "csrc/kernels/kernel_table.h": ["k_chunk"],
         "csrc/kernels/vec_*.h": ["steps_at_once"],
     },
     # Columns of a product, units of a layer, values of a row.
     "columns": {
-        "csrc/kernels/gemm.h": ["group", "widest"],
-        "csrc/kernels/gemm_panels.h": ["columns_many", "columns_few", "group"],
+        "csrc/kernels/gemm_transposed.h": ["group", "widest"],
+        "csrc/kernels/gemm_l1_panels.h": ["columns_many", "columns_few", "group"],
         "csrc/kernels/gemm_streamed.h": ["streamed_columns"],
         "csrc/kernels/gemm_tile.h": ["group", "tile_vectors_max"],
         "csrc/kernels/gemv.h": ["gemv_squares"],
@@ -79,10 +79,9 @@ AXES = {
         "csrc/bindings/activations.cpp": ["elements_a_thread", "element_grain"],
         "csrc/bindings/without_gil.h": ["worth_a_release"],
         "csrc/kernels/dropout.h": ["philox_words"],
-        "csrc/kernels/gemm_few_rows.h": ["block_bytes"],
-        "csrc/kernels/gemm_panels.h": ["block_bytes"],
+        "csrc/kernels/gemm_skinny.h": ["packed_bytes", "sums_bytes"],
+        "csrc/kernels/gemm_l1_panels.h": ["block_bytes"],
         "csrc/kernels/gemm_plan.h": ["conflict_bytes"],
-        "csrc/kernels/gemm_slabs.h": ["chain_bytes"],
         "csrc/kernels/gemm_streamed.h": ["room"],
         "csrc/kernels/gemv.h": ["room"],
         "csrc/kernels/kernel_table.h": ["near_bytes"],
@@ -90,11 +89,11 @@ AXES = {
         "csrc/kernels/sparse.h": ["sparse_lead"],
         "csrc/kernels/vec.h": ["prefetch_bytes"],
         "csrc/kernels/vec_*.h": ["b_block_bytes", "operand_bytes"],
-        "csrc/nn/dense.cpp": ["piece", "far_bytes", "block", "penalty_piece"],
+        "csrc/nn/dense.cpp": ["piece", "far_bytes", "small", "block", "penalty_piece"],
         "csrc/nn/network.cpp": ["near_block_bytes", "far_block_bytes"],
         "csrc/nn/sparse.cpp": ["few", "parts", "digit"],
         "csrc/nn/sparse.h": ["buckets"],
-        "csrc/nn/trainer.cpp": ["clip_piece"],
+        "csrc/nn/trainer.cpp": ["clip_piece", "small"],
         "src/pynn/sklearn/_plain.py": ["STEP"],
     },
     # Samples of an epoch, epochs of a fit, mini-batches.
@@ -121,12 +120,13 @@ OTHERS = {
     "csrc/dispatch/cpu.cpp": ["*"],  # bits of processors' answers
     "csrc/kernels/dropout.h": ["philox_rounds", "vectors"],
     "csrc/kernels/gelu.h": ["*"],  # coefficients
-    "csrc/kernels/gemm_block.h": ["line"],  # addresses
-    "csrc/kernels/gemm_few_rows.h": ["line", "pair"],  # prefetching
+    "csrc/kernels/gemm_blocks.h": ["line"],  # addresses
+    "csrc/kernels/gemm_skinny.h": ["line", "pair"],  # prefetching
     "csrc/kernels/gemm_plan.h": ["line"],  # addresses, strides
     "csrc/kernels/gemm_run.h": ["tiles_between_fetches"],  # prefetching
     "csrc/kernels/gemm_tile.h": ["vectors_per_line", "line"],  # prefetching
     "csrc/kernels/math.h": ["*"],  # coefficients
+    "csrc/kernels/rows.h": ["chains"],  # of one sum; every size below 70 is tried
     "csrc/kernels/sparse.h": ["line"],  # prefetching
     "csrc/kernels/vec.h": [  # how numbers are stored
         *("mantissa", "one", "bias", "round_magic", "least", "normal", "settled", "most"),
@@ -134,11 +134,13 @@ OTHERS = {
     "csrc/kernels/vec_*.h": ["size"],  # of a square of registers: every size below 70 is tried
     "csrc/nn/barrier.cpp": ["looks"],  # waiting
     "csrc/nn/columns.cpp": ["line", "page"],  # addresses; test_column_major.py
+    "csrc/nn/dense.cpp": ["line"],  # addresses
     "csrc/nn/float_state.h": ["*"],  # bits of a register
     "csrc/nn/loss.cpp": ["far"],  # test_float_range.py
     "csrc/nn/network.cpp": ["line"],  # alignment
     "csrc/nn/pace.cpp": ["*"],  # times; test_pace.py
     "csrc/nn/parallel.cpp": ["spins", "yields"],  # waiting
+    "csrc/nn/thread_supply.*": ["*"],  # stacks; test_thread_shortage.py
     "csrc/nn/trainer.cpp": ["per_parameter"],  # an estimate of work
     "src/pynn/architecture.py": ["MOST_PARAMETERS"],  # what is refused
     "src/pynn/convert/*.py": ["*"],  # formats; test_onnx.py, test_torch.py

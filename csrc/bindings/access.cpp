@@ -178,7 +178,8 @@ void Access::admit_readers() {
     const auto deadline = Clock::now() + open_at_most;
     open_.store(true);
     while (waiting_readers_.load() != 0 && Clock::now() < deadline) {
-        std::this_thread::sleep_for(std::chrono::microseconds(100));
+        constexpr std::chrono::microseconds pause{100};
+        std::this_thread::sleep_for(pause);
     }
     close();
 }

@@ -25,6 +25,14 @@ constexpr index_t longest_in_run = 192;
 // Where something is fetched ahead between tiles, it must not come all at once.
 constexpr index_t tiles_between_fetches = 4;
 
+// (In a run, beta is 1.)
+constexpr Form form_in_run(Epilogue e) {
+    return e == Epilogue::bias            ? Form::bias
+           : e == Epilogue::scale         ? Form::add
+           : e == Epilogue::relu_backward ? Form::relu_backward
+                                          : Form::store;
+}
+
 template <class T, int MR, bool Columns, Epilogue E>
 void run_tiles(const Tile<T>& t, const Run& run) {
     constexpr int w = Vec<T>::width, NV = panel_vectors, steps = steps_at_once;
@@ -92,24 +100,21 @@ void run_tiles(const Tile<T>& t, const Run& run) {
             follow_block(*t.update, g, NV * w, tile_c - t.update->w, t.c_row, index_t(MR),
                          index_t(NV * w));
         } else {
-            const Vec<T> factor = set1(E == Epilogue::bias ? t.floor : t.alpha);
+            constexpr Form F = form_in_run(E);
+            const Vec<T> factor = factor_of<F, T>(t);
             const index_t c_row = t.c_row, y_row = t.y_row;
             T* c = tile_c;
-            const T* const bias = E == Epilogue::bias ? t.bias + (tile_c - t.c) : nullptr;
-            const T* y = E == Epilogue::relu_backward ? t.y + (tile_c - t.c) : nullptr;
+            const T* other = other_of<F>(t, static_cast<const T*>(t.c), 0) + (tile_c - t.c);
             PYNN_UNROLL
             for (int i = 0; i < MR; ++i) {
                 PYNN_UNROLL
                 for (int j = 0; j < NV; ++j) {
-                    Vec<T> v = acc[i][j];
-                    if constexpr (E == Epilogue::scale) v = fma(factor, v, load(c + j * w));
-                    if constexpr (E == Epilogue::bias) v = max(factor, v + load(bias + j * w));
-                    if constexpr (E == Epilogue::relu_backward)
-                        v = relu_gradient(v, load(y + j * w));
-                    store(c + j * w, v);
+                    store(c + j * w, finish<F>(factor, factor, acc[i][j], other + j * w,
+                                               [](const T* p) { return load(p); }));
                 }
                 c += c_row;
-                if constexpr (E == Epilogue::relu_backward) y += y_row;
+                if constexpr (F == Form::add) other += c_row;
+                if constexpr (F == Form::relu_backward) other += y_row;
             }
         }
         PYNN_FORGET;

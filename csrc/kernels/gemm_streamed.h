@@ -1,5 +1,5 @@
-// A row, or very few, times a matrix b that no near cache holds: b streams by, its rows from end to
-// end, while the sums wait in the L1 cache.
+// Strategy "streamed": a row, or very few, times a matrix b that no near cache holds: b streams by,
+// its rows from end to end, while the sums wait in the L1 cache.
 //
 // A tile would read a few lines of each row of b and go on to the next row, thousands of bytes
 // further, where no processor's own prefetching follows it.
@@ -13,14 +13,6 @@ PYNN_ISA_BEGIN
 constexpr index_t streamed_columns = 512;  // a single row: half of them, if b is far
 // With more rows, the sums' way to the L1 cache and back costs more than b's.
 constexpr index_t streamed_rows_max = panels_stay_in_l1 ? 8 : 1;
-
-template <class T>
-PYNN_INLINE bool is_streamed(const Gemm<T>& g) {
-    if (g.m > streamed_rows_max || g.b_col != 1) return false;
-    if (g.m > 1) return g.n >= streamed_columns && is_far(g);
-    return g.n >= streamed_columns ? is_far(g) || is_large(g)
-                                   : 2 * g.n >= streamed_columns && is_far(g);
-}
 
 // Some rows of b, of n columns, by as many elements of each of M rows of a. Loads and stores of the
 // sums are shared by so many rows of b; a single row of a leaves room for more of them.
@@ -132,5 +124,25 @@ void multiply_streamed(const Gemm<T>& g) {
         write_rows(part, sums, 0, g.m);
     }
 }
+
+struct Streamed {
+    static constexpr const char* name = "streamed";
+
+    template <class T>
+    static PYNN_INLINE bool applies(const Gemm<T>& g) {
+        if (g.m > streamed_rows_max || g.b_col != 1) return false;
+        if (g.m > 1) return g.n >= streamed_columns && is_far(g);
+        return g.n >= streamed_columns ? is_far(g) || is_large(g)
+                                       : 2 * g.n >= streamed_columns && is_far(g);
+    }
+    template <class T>
+    static PYNN_INLINE index_t workspace(const Gemm<T>&) {
+        return 0;
+    }
+    template <class T>
+    static PYNN_INLINE void run(const Gemm<T>& g) {
+        multiply_streamed(g);
+    }
+};
 
 PYNN_ISA_END

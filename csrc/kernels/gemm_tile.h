@@ -6,7 +6,7 @@
 // and a packed operand.
 #pragma once
 
-#include "kernels/elementwise.h"
+#include "kernels/gemm_epilogue.h"
 #include "kernels/optimizers.h"
 
 PYNN_ISA_BEGIN
@@ -215,13 +215,6 @@ PYNN_INLINE void write(const Tile<T>& t, const Vec<T> (&acc)[MR][NV], F f) {
     for (int i = 0; i < MR; ++i) store_part(c + i * c_row, results[i], left);
 }
 
-// c = alpha sums + beta c, n values
-template <class T>
-void add_scaled(T alpha, const T* sums, T beta, T* c, index_t n) {
-    const Vec<T> a = set1(alpha), b = set1(beta);
-    map(sums, c, c, n, [=](Vec<T> v, Vec<T> old) { return fma(a, v, b * old); });
-}
-
 // The sums of a tile, row by row `row` values apart: what is stored beyond a row is overwritten by
 // the next.
 template <class T, int MR, int NV>
@@ -257,6 +250,7 @@ void tile(const Tile<T>& t) {
     // of each.
     const index_t n = (NV - 1) * w + t.last;
     const bool whole = t.c_row == n;
+    // (`finish`, written out: called from here, GCC 12 keeps the accumulators in memory.)
     switch (t.epilogue) {
         case Epilogue::store:
             write(t, acc, [](Vec<T> v, const T*, int, int, auto) { return v; });

@@ -1,10 +1,12 @@
-// A matrix with contiguous rows times a vector.
+// Strategy "gemv": a matrix with contiguous rows times a vector (the outputs of a network with one
+// output; the input gradient of a single sample).
 //
 // Every result is a chain over k, so the lanes of a vector have to be rows, and a square of the
 // matrix is turned in registers to get its columns. The shuffles are the limit: 24 for 64 elements
 // of float32 on AVX2.
 #pragma once
 
+#include "kernels/gemm_plan.h"
 #include "kernels/gemm_rows.h"
 
 PYNN_ISA_BEGIN
@@ -61,11 +63,10 @@ PYNN_INLINE void gemv_rows(const T* a, index_t a_row, const T* x, index_t x_step
     }
 }
 
-// y[0 .. m) = a x, cut where every product is cut; false if m is too small for a square.
+// y[0 .. m) = a x, cut where every product is cut; m is at least a square's rows.
 template <class T>
-bool gemv(const T* a, index_t a_row, const T* x, index_t x_step, index_t m, index_t k, T* y) {
+void gemv(const T* a, index_t a_row, const T* x, index_t x_step, index_t m, index_t k, T* y) {
     constexpr index_t s = Square<T>::size;
-    if (m < s) return false;
     T sums[gemv_squares * s];
     for (index_t i = 0; i < m;) {
         const bool many = i + gemv_squares * s <= m;
@@ -83,31 +84,76 @@ bool gemv(const T* a, index_t a_row, const T* x, index_t x_step, index_t m, inde
         }
         i += rows;
     }
-    return true;
 }
 
-// A row times the transpose of such a matrix, through any epilogue.
+// A column of the result as a row in the same memory, with its epilogue.
 template <class T>
-PYNN_INLINE bool is_turned_gemv(const Gemm<T>& g) {
-    return g.m == 1 && g.b_row == 1 && g.b_col != 1 && g.n >= Square<T>::size;
+PYNN_INLINE bool is_column(const Gemm<T>& g) {
+    return g.n == 1 && g.m > 1 && g.c_row == 1 && (!g.y || g.y_row == 1);
 }
 template <class T>
-void multiply_turned_gemv(const Gemm<T>& g) {
-    if (g.epilogue == Epilogue::store) {
-        gemv(g.b, g.b_col, g.a, g.a_col, g.n, g.k, g.c);
-        return;
-    }
-    constexpr index_t room = 8192 / sizeof(T);
-    T sums[room];
-    for (index_t j = 0; j < g.n;) {
-        // What is left after it has room for a square.
-        const index_t left = g.n - j;
-        const Gemm<T> part =
-            columns_of(g, j, left <= room ? left : at_most(room, left - Square<T>::size));
-        gemv(part.b, g.b_col, g.a, g.a_col, part.n, g.k, sums);
-        write_rows(part, sums, 0, 1);
-        j += part.n;
-    }
+PYNN_INLINE Gemm<T> column_as_row(const Gemm<T>& g) {
+    Gemm<T> row = transposed(g, g.c, g.m);
+    row.epilogue = g.epilogue;
+    row.bias = g.bias;  // one value
+    row.floor = g.floor;
+    row.alpha = g.alpha;
+    row.beta = g.beta;
+    row.y = g.y;
+    row.y_row = g.m;
+    row.update = g.update;
+    return row;
 }
+
+struct Gemv {
+    static constexpr const char* name = "gemv";
+
+    // A row times the transpose of a matrix.
+    template <class T>
+    static PYNN_INLINE bool is_row(const Gemm<T>& g) {
+        return g.m == 1 && g.b_row == 1 && g.b_col != 1 && g.n >= Square<T>::size;
+    }
+    template <class T>
+    static PYNN_INLINE bool applies(const Gemm<T>& g) {
+        return is_row(g) || (is_column(g) && g.a_col == 1 && g.m >= Square<T>::size);
+    }
+    template <class T>
+    static PYNN_INLINE index_t workspace(const Gemm<T>&) {
+        return 0;
+    }
+    template <class T>
+    static PYNN_INLINE void run(const Gemm<T>& g) {
+        if (is_row(g)) {
+            multiply_row(g, false);
+        } else {
+            multiply_row(column_as_row(g), true);
+        }
+    }
+
+private:
+    // Through any other epilogue than store, a part at a time from the L1 cache.
+    template <class T>
+    static void multiply_row(const Gemm<T>& g, bool has_one_bias) {
+        if (g.epilogue == Epilogue::store) {
+            gemv(g.b, g.b_col, g.a, g.a_col, g.n, g.k, g.c);
+            return;
+        }
+        constexpr index_t room = 4096 / sizeof(T);
+        T sums[room], bias[room];
+        if (has_one_bias && g.bias) {
+            for (index_t j = 0; j < at_most(room, g.n); ++j) bias[j] = *g.bias;
+        }
+        for (index_t j = 0; j < g.n;) {
+            // The part after this one has at least a square's columns.
+            const index_t left = g.n - j;
+            Gemm<T> part =
+                columns_of(g, j, left <= room ? left : at_most(room, left - Square<T>::size));
+            if (has_one_bias && g.bias) part.bias = bias;
+            gemv(part.b, g.b_col, g.a, g.a_col, part.n, g.k, sums);
+            write_rows(part, sums, 0, 1);
+            j += part.n;
+        }
+    }
+};
 
 PYNN_ISA_END

@@ -143,6 +143,7 @@ template <class T>
 struct Kernels {
     index_t (*gemm_workspace)(const Gemm<T>&);
     void (*gemm)(const Gemm<T>&);
+    const char* (*gemm_strategy)(const Gemm<T>&);  // its name (gemm.h)
     int tile_rows, tile_columns;  // of the micro-kernel: the grain for dividing work
     bool asks_ahead;              // whether it is worth while to give products an Ahead
     void (*sparse_product)(const SparseProduct<T>&);

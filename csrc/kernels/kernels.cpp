@@ -11,6 +11,7 @@ template <class T>
 constexpr Kernels<T> kernels = {
     gemm_workspace_kernel<T>,
     gemm_kernel<T>,
+    gemm_strategy_kernel<T>,
     tile_rows_max,
     panel_vectors * Vec<T>::width,
     asks_ahead,

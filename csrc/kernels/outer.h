@@ -1,4 +1,5 @@
-// A column times a row, k = 1: as fast as its result can be written, one row after the other.
+// Strategy "outer": k = 1, a column times a row (the weight gradient of a single sample), as fast
+// as its result can be written, one row after the other.
 #pragma once
 
 #include "kernels/gemm_rows.h"
@@ -22,8 +23,10 @@ void add_outer_product(const Gemm<T>& g) {
     for (index_t i = 0; i < g.m; ++i) {
         const Vec<T> factor = set1(g.a[i * g.a_row]);
         T* const c = g.c + i * g.c_row;
-        map(g.b, c, c, g.n,
-            [=](Vec<T> v, Vec<T> old) { return fma(alpha, fma(factor, v, zero), beta * old); });
+        map(g.b, c, c, g.n, [=](Vec<T> v, Vec<T> old) {
+            return finish<Form::combine>(alpha, beta, fma(factor, v, zero), c,
+                                         [=](const T*) { return old; });
+        });
     }
 }
 
@@ -74,5 +77,22 @@ void multiply_outer(const Gemm<T>& g) {
         }
     }
 }
+
+struct Outer {
+    static constexpr const char* name = "outer";
+
+    template <class T>
+    static PYNN_INLINE bool applies(const Gemm<T>& g) {
+        return g.k == 1 && g.b_col == 1;
+    }
+    template <class T>
+    static PYNN_INLINE index_t workspace(const Gemm<T>&) {
+        return 0;
+    }
+    template <class T>
+    static PYNN_INLINE void run(const Gemm<T>& g) {
+        multiply_outer(g);
+    }
+};
 
 PYNN_ISA_END

@@ -1,4 +1,5 @@
-// A block of b times all rows of a: the walk over the tiles.
+// Strategy "blocks": a block of b stays in the L2 cache while all rows of a pass by (Goto and van
+// de Geijn 2008). It takes whatever no other strategy takes.
 #pragma once
 
 #include "kernels/gemm_pack.h"
@@ -10,9 +11,8 @@ PYNN_ISA_BEGIN
 template <class T>
 struct Block {
     index_t k0, depth, j0, columns;
-    T* packed_a;         // room for a tile; null: read a where it is
-    const T* packed_b;   // null: read b where it is
-    const T* same_bias;  // as many times the bias as a tile is wide; null: one a column
+    T* packed_a;        // room for a tile; null: read a where it is
+    const T* packed_b;  // null: read b where it is
 };
 
 // A share of the next tile of a, from row `start` on, on its way to the L2 cache while `used` of
@@ -117,7 +117,7 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
                 t.b = g.b + s.k0 * g.b_row + column;
                 t.b_row = g.b_row;
             }
-            t.bias = s.same_bias ? s.same_bias : g.bias ? g.bias + column : nullptr;
+            t.bias = g.bias ? g.bias + column : nullptr;
             t.c = g.c + start * g.c_row + column;
             t.y = g.y ? g.y + start * g.y_row + column : nullptr;
             if (fetches) prefetch_a(g, s, split.start(i + 1), rows, j, used);
@@ -149,5 +149,41 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
         }
     }
 }
+
+template <class T>
+PYNN_INLINE void multiply_blocks(const Gemm<T>& g) {
+    const Plan<T> plan(g);
+    T* const b_space = reinterpret_cast<T*>(static_cast<char*>(g.workspace) + plan.a_bytes);
+    Block<T> s;
+    s.packed_a = plan.pack_a ? static_cast<T*>(g.workspace) : nullptr;
+    s.packed_b = plan.pack_b ? b_space : nullptr;
+    for (s.j0 = 0; s.j0 < g.n; s.j0 += plan.columns) {
+        s.columns = at_most(plan.columns, g.n - s.j0);
+        s.k0 = 0;
+        do {  // once for k = 0 too: the empty sum has an epilogue
+            s.depth = at_most(k_chunk, g.k - s.k0);
+            if (plan.pack_b) pack_b(g, plan.panel, s.k0, s.depth, s.j0, s.columns, b_space);
+            multiply_block(g, plan, s);
+            s.k0 += s.depth;
+        } while (s.k0 < g.k);
+    }
+}
+
+struct Blocks {
+    static constexpr const char* name = "blocks";
+
+    template <class T>
+    static PYNN_INLINE bool applies(const Gemm<T>&) {
+        return true;
+    }
+    template <class T>
+    static PYNN_INLINE index_t workspace(const Gemm<T>& g) {
+        return Plan<T>(g).bytes;
+    }
+    template <class T>
+    static PYNN_INLINE void run(const Gemm<T>& g) {
+        multiply_blocks(g);
+    }
+};
 
 PYNN_ISA_END

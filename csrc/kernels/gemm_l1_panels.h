@@ -1,12 +1,12 @@
-// A weight gradient, x^T delta: a panel of b in the L1 cache, and the tiles of a block of a,
-// packed, passing by from the L2 cache (Goto and van de Geijn 2008): the other way round than in
-// gemm_block.h.
+// Strategy "l1_panels": a weight gradient, x^T delta, of short vectors: a panel of b in the L1
+// cache, and the tiles of a block of a, packed, passing by from the L2 cache (Goto and van de Geijn
+// 2008): the other way round than in gemm_blocks.h.
 //
 // A tile of 6 x 16 asks for 64 bytes of b and 24 of a in six cycles of multiply-adds, so a is the
 // cheaper one to have passing, where it has to be packed in any case.
 #pragma once
 
-#include "kernels/gemm_block.h"
+#include "kernels/gemm_blocks.h"
 
 PYNN_ISA_BEGIN
 
@@ -14,13 +14,6 @@ constexpr index_t shortest_by_panels = 16;  // sum
 
 // Nothing asks for an Ahead's lines here, nor between the tiles of a run.
 static_assert(!asks_ahead || (!panels_stay_in_l1 && steps_at_once == 1));
-
-template <class T>
-PYNN_INLINE bool goes_by_panels(const Gemm<T>& g) {
-    constexpr index_t panel = panel_vectors * Vec<T>::width;
-    return panels_stay_in_l1 && has_columns(g) && g.m > tile_rows_max && g.n > panel &&
-           g.k >= shortest_by_panels;
-}
 
 template <class T>
 struct PanelPlan {
@@ -61,11 +54,6 @@ struct PanelPlan {
         return at_least(block_bytes / size / chunk / tile_rows_max, 1);
     }
 };
-
-template <class T>
-PYNN_INLINE index_t panel_bytes(const Gemm<T>& g) {
-    return goes_by_panels(g) ? PanelPlan<T>(g).bytes : 0;
-}
 
 // A block of a, a few columns of all its tiles at a time, so that whole cache lines are read.
 // a: the block's first element.
@@ -164,5 +152,24 @@ void multiply_by_panels(const Gemm<T>& g) {
         }
     }
 }
+
+struct L1Panels {
+    static constexpr const char* name = "l1_panels";
+
+    template <class T>
+    static PYNN_INLINE bool applies(const Gemm<T>& g) {
+        constexpr index_t panel = panel_vectors * Vec<T>::width;
+        return panels_stay_in_l1 && has_columns(g) && g.m > tile_rows_max && g.n > panel &&
+               g.k >= shortest_by_panels;
+    }
+    template <class T>
+    static PYNN_INLINE index_t workspace(const Gemm<T>& g) {
+        return applies(g) ? PanelPlan<T>(g).bytes : 0;
+    }
+    template <class T>
+    static PYNN_INLINE void run(const Gemm<T>& g) {
+        multiply_by_panels(g);
+    }
+};
 
 PYNN_ISA_END

@@ -1,0 +1,194 @@
+// Strategy "skinny": few rows times a matrix b that no near cache holds, so that how fast b arrives
+// decides. b is read once, a block at a time; all rows of a meet the block while it is near, and
+// the partial sums of its columns wait in the workspace for the next block below it.
+//
+// How a block is read depends on the registers (panels_stay_in_l1):
+// - Where a micro-kernel has six rows, b passes by from the L1 cache too often to be read in place.
+// A
+//   block of 128 KB is packed; its micro-kernels prefetch the next one, two lines every few steps
+//   of k. All at once they would be more lines than the processor keeps under way.
+// - Where it has fourteen, a block is some whole rows of b, read in place and in order. A
+//   micro-kernel that sums over 512 rows would read 128 bytes here and 128 bytes a whole row
+//   further on, which no processor's prefetcher follows.
+#pragma once
+
+#include "kernels/gemm_blocks.h"
+
+PYNN_ISA_BEGIN
+
+template <class T>
+struct SkinnyPlan {
+    static constexpr index_t size = sizeof(T);
+    static constexpr int width = Vec<T>::width;
+    static constexpr bool packs = panels_stay_in_l1;
+    static constexpr index_t packed_bytes = 128 * 1024;  // a block of b, where it is packed
+    static constexpr index_t b_bytes = packs ? packed_bytes : 0;
+    static constexpr index_t sums_bytes = 1024 * 1024;  // beside it in the L2 cache
+    static constexpr index_t deepest = panels_stay_in_l1 ? 256 : 256 / size;  // rows of a block
+    static constexpr index_t shallowest = panels_stay_in_l1 ? 128 : 256 / size;
+
+    int panel;               // columns of a micropanel
+    index_t depth, columns;  // of a block
+    bool copies_a;
+    index_t a_row, a_bytes;
+
+    PYNN_INLINE explicit SkinnyPlan(const Gemm<T>& g) {
+        const index_t chunk = at_most(g.k, k_chunk);
+        if constexpr (packs) {
+            // Fewer rows have less work for a panel, and take longer runs of b's rows instead.
+            const index_t most = g.m < 4 * tile_rows_max ? shallowest : deepest;
+            depth = ceil_div(chunk, ceil_div(chunk, most));
+            panel = panel_vectors * width;
+            columns = at_most(packed_bytes / size / most, ceil_div(g.n, panel) * panel);
+        } else {
+            depth = deepest;
+            panel = tile_vectors(static_cast<int>(RowTiles(g.m).most())) * width;
+            columns = at_most(g.n, at_least(1, sums_bytes / size / g.m / panel) * panel);
+        }
+        copies_a = !packs || g.a_col != 1 || g.a_row * size % conflict_bytes == 0;
+        a_row = copies_a ? copied_row(chunk) : g.a_row;
+        a_bytes = copies_a ? round_up(g.m * a_row * size) : 0;
+    }
+    // A line more than the row needs, so that rows do not share a set of the L1 cache.
+    static PYNN_INLINE index_t copied_row(index_t chunk) {
+        constexpr index_t line = Plan<T>::line;
+        return ceil_div(chunk, line) * line + line;
+    }
+    static PYNN_INLINE index_t round_up(index_t bytes) { return Plan<T>::round_up(bytes); }
+    // What g takes, or fewer of its rows, whose blocks may have more columns.
+    static PYNN_INLINE index_t most_bytes(const Gemm<T>& g) {
+        const index_t a = round_up(g.m * copied_row(at_most(g.k, k_chunk)) * size);
+        const index_t n = ceil_div(g.n, width) * width;
+        const index_t widest =
+            packs ? at_most(packed_bytes / size / shallowest, n + panel_vectors * width) : n;
+        const index_t sums = round_up(g.m * widest * size);
+        return b_bytes + a + (packs ? sums : at_most(sums, round_up(sums_bytes)));
+    }
+};
+
+// The next block of b, to be prefetched into the L2 cache: the micro-kernels share its lines, pair
+// by pair, each some rows of one pair.
+struct NextBlock {
+    static constexpr index_t line = 64, pair = 2 * line;
+
+    const char* start;
+    index_t stride, rows, pairs, bands, tile;
+
+    template <class T>
+    PYNN_INLINE NextBlock(const T* b, index_t b_row, index_t depth, index_t columns,
+                          index_t tiles) {
+        constexpr index_t size = sizeof(T);
+        const index_t in_line = static_cast<index_t>(reinterpret_cast<uintptr_t>(b)) % line;
+        start = reinterpret_cast<const char*>(b) - in_line;
+        stride = b_row * size;
+        rows = depth;
+        pairs = ceil_div(in_line + columns * size, pair);
+        bands = at_least(tiles / pairs, 1);
+        tile = 0;
+    }
+    template <class T>
+    PYNN_INLINE void share(Tile<T>& t) {
+        t.fetch = start + rows * (tile / pairs) / bands * stride + tile % pairs * pair;
+        t.fetch_step = stride;
+        ++tile;
+    }
+};
+
+template <class T>
+void multiply_skinny(const Gemm<T>& g) {
+    using P = SkinnyPlan<T>;
+    constexpr int w = Vec<T>::width;
+    const P plan(g);
+    char* const space = static_cast<char*>(g.workspace);
+    T* const packed_b = reinterpret_cast<T*>(space);
+    T* const copied_a = reinterpret_cast<T*>(space + P::b_bytes);
+    T* const sums = reinterpret_cast<T*>(space + P::b_bytes + plan.a_bytes);
+    const RowTiles split(g.m);
+    Tile<T> t = tile_of(g);
+    t.a_row = plan.a_row;
+    t.a_col = 1;
+    for (index_t k0 = 0; k0 < g.k; k0 += k_chunk) {
+        const index_t chunk = at_most(k_chunk, g.k - k0);
+        const T* a = g.a + k0 * g.a_col;
+        if (plan.copies_a) {
+            copy_block(a, g.a_row, g.a_col, g.m, chunk, copied_a, plan.a_row);
+            a = copied_a;
+        }
+        t.accumulate = k0 > 0;
+        t.epilogue = k0 + chunk == g.k ? g.epilogue : Epilogue::store;
+        for (index_t j0 = 0; j0 < g.n; j0 += plan.columns) {
+            const index_t end = at_most(j0 + plan.columns, g.n);
+            for (index_t l = 0; l < chunk; l += plan.depth) {
+                t.k = at_most(plan.depth, chunk - l);
+                const bool ends = l + t.k == chunk;
+                if constexpr (P::packs) pack_b(g, plan.panel, k0 + l, t.k, j0, end - j0, packed_b);
+                // The block after this one: below it, right of it, or the first of the next chunk.
+                const index_t next_j = !ends ? j0 : end < g.n ? end : 0;
+                const index_t next_k = ends && end < g.n ? k0 : k0 + l + t.k;
+                const bool fetches = P::packs && next_k < g.k && is_far(g);
+                NextBlock next(
+                    g.b + next_k * g.b_row + next_j, g.b_row, at_most(plan.depth, g.k - next_k),
+                    at_most(plan.columns, g.n - next_j), split.count * ((end - j0) / plan.panel));
+                for (index_t j = j0; j < end; j += plan.panel) {
+                    const index_t used = at_most(plan.panel, end - j);
+                    const int vectors = static_cast<int>(ceil_div(used, w));
+                    t.last = static_cast<int>(used - (vectors - 1) * w);
+                    t.b = P::packs ? packed_b + (j - j0) * t.k : g.b + (k0 + l) * g.b_row + j;
+                    t.b_row = P::packs ? vectors * w : g.b_row;
+                    t.bias = g.bias ? g.bias + j : nullptr;
+                    for (index_t i = 0; i < split.count; ++i) {
+                        const index_t start = split.start(i), rows = split.start(i + 1) - start;
+                        if (!P::packs && j + used < end) {
+                            prefetch_panel(t.b + used, g.b_row, t.k * i / split.count,
+                                           t.k * (i + 1) / split.count,
+                                           at_most(used, end - j - used));
+                        }
+                        if (g.ahead) {
+                            fetch_ahead(*g.ahead,
+                                        static_cast<float>(rows * used) * static_cast<float>(t.k));
+                        }
+                        T* const partial = sums + (j - j0) * g.m + start * (vectors * w);
+                        t.resume = l > 0 ? partial : nullptr;
+                        t.suspend = ends ? nullptr : partial;
+                        t.a = a + start * t.a_row + l;
+                        t.c = g.c + start * g.c_row + j;
+                        t.y = g.y ? g.y + start * g.y_row + j : nullptr;
+                        if (fetches && vectors == panel_vectors) {
+                            next.share(t);
+                            fetching_tiles<T>.at[rows](t);
+                        } else {
+                            tiles<T>.at[rows][vectors][!P::packs && t.last != w](t);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Skinny {
+    static constexpr const char* name = "skinny";
+
+    template <class T>
+    static PYNN_INLINE bool applies(const Gemm<T>& g) {
+        if (g.b_col != 1 || g.m <= (panels_stay_in_l1 ? tile_rows_max : 1)) return false;
+        if (!panels_stay_in_l1) return g.m < many_rows && is_far(g);
+        if (has_columns(g)) return false;
+        // (A near b whose rows lie badly is packed as well; there is nothing to prefetch.)
+        if (g.m < many_rows && g.m >= 4 * tile_rows_max && is_badly_placed(g)) return true;
+        return g.m < 3 * many_rows && is_far(g);
+    }
+    template <class T>
+    static PYNN_INLINE index_t workspace(const Gemm<T>& g) {
+        Gemm<T> most = g;
+        if (!applies(most)) most.m = at_most(g.m, 3 * many_rows - 1);
+        if (!applies(most)) most.m = at_most(g.m, many_rows - 1);
+        return applies(most) ? SkinnyPlan<T>::most_bytes(most) : 0;
+    }
+    template <class T>
+    static PYNN_INLINE void run(const Gemm<T>& g) {
+        multiply_skinny(g);
+    }
+};
+
+PYNN_ISA_END
