@@ -139,7 +139,7 @@ def draw() -> str:
         [
             ("product", "gemm.h", "shapes that tiles", "serve badly leave here"),
             ("plan", "gemm_plan.h", "blocks for the caches,", "k cut every 512"),
-            ("walk", "gemm_block.h", "tiles of c, packed", "where that pays"),
+            ("walk", "gemm_blocks.h", "tiles of c, packed", "where that pays"),
             ("micro-kernel", "gemm_tile.h", "a tile in registers:", "s = fma(a, b, s)"),
         ]
     ):

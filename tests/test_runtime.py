@@ -136,6 +136,23 @@ def test_show_config(capsys):
         pynn.show_config("json")
 
 
+def test_the_strategy_of_a_product():
+    def strategies(*shape):
+        facts = pynn.show_config("dict", shape=shape)
+        return [facts[name] for name in ("forward", "input_gradient", "weight_gradient")]
+
+    assert strategies(1, 300, 100)[2] == "outer"
+    assert strategies(500, 300, 1) == ["gemv", "outer", "transposed"]
+    assert strategies(500, 100, 10)[2] == "transposed"
+    assert strategies(1, 2048, 2048)[:2] == ["streamed", "gemv"]
+    assert strategies(32, 2048, 2048)[:2] == ["skinny", "transposed"]
+    assert strategies(512, 512, 512)[0] == "blocks"
+    with pytest.raises(ValueError, match="rows, inputs, outputs"):
+        pynn.show_config(shape=(3, 4))
+    with pytest.raises(ValueError, match=r"shape\[1\]"):
+        pynn.show_config(shape=(3, 0, 4))
+
+
 @not_sanitized("its run time takes part of the time")
 def test_the_import_is_quick(tmp_path):
     """It takes 0.15 of NumPy's own time at most; a busy machine may need several attempts."""

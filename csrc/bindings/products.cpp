@@ -1,10 +1,15 @@
 // Matrix products as functions of arrays.
+#include <pybind11/stl.h>
+
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "bindings/builtin.h"
 #include "bindings/module.h"
 #include "bindings/views.h"
 #include "bindings/without_gil.h"
+#include "dispatch/dispatch.h"
 #include "nn/parallel.h"
 #include "nn/product.h"
 
@@ -122,9 +127,37 @@ void gemm_into(const py::array& a, const py::array& b, py::array out, double alp
     });
 }
 
+// How a layer's three products in float32 are done by one thread: outputs, input and weight gradient.
+std::vector<std::string> strategies(index_t rows, index_t inputs, index_t outputs) {
+    const float bias = 0;
+    Gemm<float> forward{};
+    forward.m = rows;
+    forward.k = forward.a_row = inputs;
+    forward.n = forward.b_row = forward.c_row = outputs;
+    forward.a_col = forward.b_col = 1;
+    forward.epilogue = Epilogue::bias;
+    forward.bias = &bias;
+    Gemm<float> input_gradient{};
+    input_gradient.m = rows;
+    input_gradient.k = input_gradient.a_row = input_gradient.b_col = outputs;
+    input_gradient.n = input_gradient.c_row = inputs;
+    input_gradient.a_col = input_gradient.b_row = 1;
+    Gemm<float> weight_gradient{};
+    weight_gradient.m = weight_gradient.a_col = inputs;
+    weight_gradient.k = rows;
+    weight_gradient.n = weight_gradient.b_row = weight_gradient.c_row = outputs;
+    weight_gradient.a_row = weight_gradient.b_col = 1;
+    std::vector<std::string> names;
+    for (const auto& g : {forward, input_gradient, weight_gradient}) {
+        names.emplace_back(kernels<float>().gemm_strategy(g));
+    }
+    return names;
+}
+
 }  // namespace
 
 void bind_products(py::module_& m) {
+    m.def("strategies", &strategies, py::arg("rows"), py::arg("inputs"), py::arg("outputs"));
     add_builtin<matmul>("matmul");
     m.def("gemm_into", &gemm_into, py::arg("a"), py::arg("b"), py::arg("out"), py::arg("alpha"),
           py::arg("beta"));

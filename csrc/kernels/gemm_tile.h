@@ -22,7 +22,7 @@ struct Tile {
     index_t c_row;
     int last;         // columns in the last vector
     bool accumulate;  // add what is in c first: c holds the sum of the earlier pieces of k
-    // Where a piece of k is itself worked off in parts (gemm_slabs.h): the chains of the tile,
+    // Where a piece of k is itself worked off in parts (gemm_skinny.h): the chains of the tile,
     // whole vectors end to end. null: they begin, or end, here.
     const T* resume;
     T* suspend;

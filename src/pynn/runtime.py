@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, overload
 
-from pynn import _core
+from pynn import _checks, _core
 from pynn._version import __version__
 
 
@@ -88,22 +88,37 @@ def threads(n: int | None) -> Iterator[None]:
 
 
 @overload
-def show_config(mode: Literal["print"] = "print") -> None: ...
+def show_config(
+    mode: Literal["print"] = "print", *, shape: tuple[int, int, int] | None = None
+) -> None: ...
 @overload
-def show_config(mode: Literal["dict"]) -> dict[str, Any]: ...
-def show_config(mode: Literal["print", "dict"] = "print") -> dict[str, Any] | None:
+def show_config(
+    mode: Literal["dict"], *, shape: tuple[int, int, int] | None = None
+) -> dict[str, Any]: ...
+def show_config(
+    mode: Literal["print", "dict"] = "print", *, shape: tuple[int, int, int] | None = None
+) -> dict[str, Any] | None:
     """Print what this build of pynn is and what it uses on this machine.
 
     Parameters
     ----------
     mode : {"print", "dict"}, default "print"
         "dict" returns the facts instead of printing them.
+    shape : (rows, inputs, outputs), optional
+        Of a layer: add how one thread does its three products in float32 (the strategies of
+        docs/kernels.md).
 
     Returns
     -------
     dict or None
         With the keys version, python, compiler, isa (the instruction set in use), isas_built,
-        isas_usable, fused_multiply_add, openmp and threads.
+        isas_usable, fused_multiply_add, openmp and threads; with a shape also forward,
+        input_gradient and weight_gradient.
+
+    Raises
+    ------
+    ValueError
+        If the mode is unknown, or `shape` is not three positive integers.
 
     Examples
     --------
@@ -118,6 +133,12 @@ def show_config(mode: Literal["print", "dict"] = "print") -> dict[str, Any] | No
         "python": sys.version.split()[0],
         **_core.config(),
     }
+    if shape is not None:
+        sizes = [_checks.integer(size, f"shape[{i}]", 1) for i, size in enumerate(shape)]
+        if len(sizes) != 3:
+            raise ValueError(f"shape must be (rows, inputs, outputs), got {shape!r}")
+        products = ("forward", "input_gradient", "weight_gradient")
+        facts |= dict(zip(products, _core.strategies(*sizes), strict=True))
     if mode == "dict":
         return facts
     for name, value in facts.items():
