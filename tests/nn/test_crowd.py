@@ -121,6 +121,8 @@ class Measured:
         self.others = seconds_since(self.start[2])
         self.got = self.used / (time.perf_counter() - self.start[0])
 
+# (Programs in the background of a shell ignore it.)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 rng = np.random.default_rng(0)
 sample = rng.normal(size=784).astype(np.float32)
 labels = rng.integers(10, size=128 * 100000)
