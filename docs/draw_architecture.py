@@ -1,7 +1,7 @@
 """Draws ``architecture.svg``: how a mini-batch travels from `fit` to the micro-kernel.
 
 Run it after a change: ``python docs/draw_architecture.py``. All text lies on boxes that bring their
-own colour, so that the picture can be read on a light page and on a dark one.
+own color, so that the picture can be read on a light page and on a dark one.
 """
 
 from html import escape
@@ -10,7 +10,7 @@ from pathlib import Path
 WIDTH = 860
 INK, SOFT, LINE = "#1b2430", "#3d4a5c", "#7c8794"
 PALE, DARK = "#eaf7f2", "#00724f"
-# Okabe and Ito's colours, lightened: Python, bindings, networks, dispatch, kernels.
+# Okabe and Ito's colors, lightened: Python, bindings, networks, dispatch, kernels.
 FILLS = ["#d9ecf8", "#fbe3c0", "#d5efe6", "#f7dcea", "#f9f3c4"]
 EDGES = ["#0072b2", "#d08700", "#009e73", "#cc79a7", "#b0a100"]
 
@@ -84,12 +84,12 @@ def draw() -> str:
     """The picture, as SVG."""
     p = Picture()
 
-    p.band(8, 118, 0, "Python · src/pynn: arguments, names, history")
+    p.band(8, 118, 0, "Python · pynn: arguments, names, history")
     for i, lines in enumerate(
         [
             ("net.fit(X, y)", "mlp.py, targets.py", "all is checked, nothing copied"),
             ("each epoch", "fitting.py", "order = rng.permutation(n)"),
-            ("after it", "history.py, callbacks.py", "figures, metrics, callbacks"),
+            ("after it", "history.py, callbacks.py", "metrics, callbacks"),
         ]
     ):
         p.box(24 + 281 * i, 42, 250, 72, 0, *lines)
@@ -100,7 +100,7 @@ def draw() -> str:
     p.arrow(430, 126, 430, 150)
     p.band(152, 112, 1, "Bindings · csrc/bindings: the only place that sees Python.h")
     bound = "arrays become pointers and strides; the GIL is released"
-    p.box(155, 184, 550, 70, 1, "train", "network.cpp, samples.h", bound)
+    p.box(155, 184, 550, 70, 1, "train", "network.cpp, dataset.h", bound)
 
     p.arrow(430, 264, 430, 288)
     p.band(290, 330, 2, "Networks · csrc/nn: for each mini-batch, on every thread (trainer.cpp)")
@@ -108,10 +108,10 @@ def draw() -> str:
     p.text(38, 341, "Phase 1: its rows of the mini-batch", "t", "start")
     for i, lines in enumerate(
         [
-            ("gather", "samples.cpp", "rows from all over X"),
-            ("forward", "dense.cpp", "h = f(x W + b)"),
+            ("gather", "matrix.cpp", "rows from all over X"),
+            ("forward", "layers/dense.cpp", "h = f(x W + b)"),
             ("loss", "loss.cpp", "and its gradient δ"),
-            ("backward", "dense.cpp", "δ = δ Wᵀ · f′"),
+            ("backward", "layers/dense.cpp", "δ = δ Wᵀ · f′"),
         ]
     ):
         x = 38 + 201 * i
@@ -123,7 +123,7 @@ def draw() -> str:
     p.text(38, 491, "Phase 2: its part of the parameters", "t", "start")
     gradient = "dW = xᵀ δ, a sum over all rows, in one order"
     update = "W follows tile by tile, in the product's epilogue"
-    p.box(38, 502, 382, 68, 2, "gradient", "dense.cpp", gradient)
+    p.box(38, 502, 382, 68, 2, "gradient", "layers/dense.cpp", gradient)
     p.box(441, 502, 382, 68, 2, "update", "optimizer.cpp", update)
     p.arrow(420, 536, 439, 536)
     p.strip(588, "the threads meet; the next mini-batch")
@@ -140,7 +140,7 @@ def draw() -> str:
             ("product", "gemm.h", "shapes that tiles", "serve badly leave here"),
             ("plan", "gemm_plan.h", "blocks for the caches,", "k cut every 512"),
             ("walk", "gemm_blocks.h", "tiles of c, packed", "where that pays"),
-            ("micro-kernel", "gemm_tile.h", "a tile in registers:", "s = fma(a, b, s)"),
+            ("micro-kernel", "gemm_micro_kernel.h", "a tile in registers:", "s = fma(a, b, s)"),
         ]
     ):
         x = 24 + 206 * i

@@ -22,139 +22,148 @@ ROOT = CSRC.parent
 AXES = {
     # Rows of a mini-batch, of predictions, of a product, of a table.
     "rows": {
-        "csrc/kernels/gemm_plan.h": ["many_rows"],
+        "csrc/kernels/gemm_plan.h": ["min_rows_to_pack_b"],
         "csrc/kernels/gemm_streamed.h": ["streamed_rows_max", "group"],
         "csrc/kernels/gemm_transposed.h": ["group"],
-        "csrc/kernels/kernel_table.h": ["k_chunk"],
-        "csrc/kernels/short_rows.h": ["rows_worth_turning"],
+        "csrc/kernels/kernel_table.h": ["KC"],
+        "csrc/kernels/softmax_small_n.h": ["min_rows_to_transpose"],
         "csrc/kernels/vec.h": ["lanes"],
-        "csrc/kernels/vec_*.h": ["tile_rows_max"],
+        "csrc/kernels/vec_*.h": ["MR"],
         "csrc/bindings/network.cpp": ["rows_a_thread"],
-        "csrc/nn/columns.cpp": ["tile_rows", "group_shift"],
-        "csrc/nn/dense.cpp": ["many"],
+        "csrc/nn/staging.cpp": ["tile_rows", "group_shift"],
+        "csrc/nn/layers/dense.cpp": ["many"],
         "csrc/nn/layer.h": ["watched_rows"],
         "csrc/nn/network.cpp": [
             "many_rows",
-            "least_block_rows",
-            "most_block_rows",
+            "min_block_rows",
+            "max_block_rows",
             "worth_reading",
         ],
         "csrc/nn/sparse.cpp": ["enough"],
         "csrc/nn/trainer.h": ["block_rows"],
-        "src/pynn/_foreign.py": ["ROWS"],
-        "src/pynn/mlp.py": ["EVALUATION_ROWS", "DEFAULT_BATCH_SIZE"],
-        "src/pynn/sklearn/_stochastic.py": ["AUTO_BATCH"],
+        "pynn/_table_input.py": ["ROWS"],
+        "pynn/mlp.py": ["EVALUATION_ROWS", "DEFAULT_BATCH_SIZE"],
+        "pynn/sklearn/_stochastic.py": ["AUTO_BATCH"],
     },
     # Terms of a product's sums: a layer's inputs.
     "terms": {
-        "csrc/kernels/gemm_pack.h": ["ahead"],
-        "csrc/kernels/gemm_l1_panels.h": ["shortest_by_panels", "deepest"],
-        "csrc/kernels/gemm_plan.h": ["shortest_packed", "shortest_with_prefetch"],
-        "csrc/kernels/gemm_run.h": ["longest_in_run"],
+        "csrc/kernels/gemm_pack.h": ["prefetch_distance"],
+        "csrc/kernels/gemm_l1_panels.h": ["min_gebp_k", "deepest"],
+        "csrc/kernels/gemm_plan.h": ["min_k_to_pack", "min_k_to_prefetch_c"],
+        "csrc/kernels/gemm_tile_sequence.h": ["max_sequence_k"],
         "csrc/kernels/gemm_skinny.h": ["deepest", "shallowest"],
         "csrc/kernels/gemm_streamed.h": ["at_once"],
-        "csrc/kernels/gemm_tile.h": ["rows_ahead"],
+        "csrc/kernels/gemm_micro_kernel.h": ["prefetch_distance"],
         "csrc/kernels/gemm_transposed.h": ["shortest_transposed"],
-        "csrc/kernels/kernel_table.h": ["k_chunk"],
-        "csrc/kernels/vec_*.h": ["steps_at_once"],
+        "csrc/kernels/kernel_table.h": ["KC"],
+        "csrc/kernels/vec_*.h": ["k_unroll"],
     },
     # Columns of a product, units of a layer, values of a row.
     "columns": {
         "csrc/kernels/gemm_transposed.h": ["group", "widest"],
         "csrc/kernels/gemm_l1_panels.h": ["columns_many", "columns_few", "group"],
-        "csrc/kernels/gemm_streamed.h": ["streamed_columns"],
-        "csrc/kernels/gemm_tile.h": ["group", "tile_vectors_max"],
+        "csrc/kernels/gemm_streamed.h": ["min_streamed_columns"],
+        "csrc/kernels/gemm_micro_kernel.h": ["group", "max_vectors"],
         "csrc/kernels/gemv.h": ["gemv_squares"],
         "csrc/kernels/outer.h": ["outer_vectors"],
         "csrc/kernels/rows.h": ["many"],
         "csrc/kernels/sparse.h": ["sparse_vectors"],
         "csrc/kernels/vec.h": ["lanes"],
-        "csrc/kernels/vec_*.h": ["panel_vectors"],
-        "csrc/nn/columns.cpp": ["most"],
-        "csrc/nn/product.cpp": ["few"],
-        "src/pynn/_foreign.py": ["COLUMNS"],
+        "csrc/kernels/vec_*.h": ["NR_VECTORS"],
+        "csrc/nn/staging.cpp": ["most"],
+        "csrc/nn/gemm.cpp": ["few"],
+        "pynn/_table_input.py": ["COLUMNS"],
     },
     # Values of an array: of a layer's weights, of a gradient, of the operand of a function.
     "values": {
         "csrc/bindings/activations.cpp": ["elements_a_thread", "element_grain"],
-        "csrc/bindings/without_gil.h": ["worth_a_release"],
+        "csrc/bindings/without_gil.h": ["min_flops_to_release_gil"],
         "csrc/kernels/dropout.h": ["philox_words"],
         "csrc/kernels/gemm_skinny.h": ["packed_bytes", "sums_bytes"],
         "csrc/kernels/gemm_l1_panels.h": ["block_bytes"],
         "csrc/kernels/gemm_plan.h": ["conflict_bytes"],
         "csrc/kernels/gemm_streamed.h": ["room"],
         "csrc/kernels/gemv.h": ["room"],
-        "csrc/kernels/kernel_table.h": ["near_bytes"],
+        "csrc/kernels/kernel_table.h": ["l2_bytes"],
         "csrc/kernels/outer.h": ["room"],
         "csrc/kernels/sparse.h": ["sparse_lead"],
         "csrc/kernels/vec.h": ["prefetch_bytes"],
         "csrc/kernels/vec_*.h": ["b_block_bytes", "operand_bytes"],
-        "csrc/nn/dense.cpp": ["piece", "far_bytes", "small", "block", "penalty_piece"],
-        "csrc/nn/network.cpp": ["near_block_bytes", "far_block_bytes"],
+        "csrc/nn/layers/dense.cpp": ["piece", "far_bytes", "small", "block", "penalty_piece"],
+        "csrc/nn/network.cpp": ["l2_block_bytes", "far_block_bytes"],
         "csrc/nn/sparse.cpp": ["few", "parts", "digit"],
         "csrc/nn/sparse.h": ["buckets"],
         "csrc/nn/trainer.cpp": ["clip_piece"],
-        "src/pynn/sklearn/_plain.py": ["STEP"],
+        "pynn/sklearn/_plain.py": ["STEP"],
     },
     # Samples of an epoch, epochs of a fit, mini-batches.
     "samples": {
-        "src/pynn/fitting.py": ["DRAWN_AHEAD", "EPOCHS_AHEAD"],
+        "pynn/fitting.py": ["DRAWN_AHEAD", "EPOCHS_AHEAD"],
     },
     # Memory that is too large for a test at every size: `test_staged_samples` and
     # `test_a_long_sum_of_a_large_product` go beyond them.
     "bytes": {
-        "csrc/nn/columns.cpp": ["near"],
-        "csrc/nn/columns.h": ["staged_bytes"],
-        "csrc/nn/product.cpp": ["most_kept"],
-        "src/pynn/staging.py": ["COPIED_BYTES"],
+        "csrc/nn/staging.cpp": ["near"],
+        "csrc/nn/staging.h": ["staging_bytes"],
+        "csrc/nn/gemm.cpp": ["most_kept"],
+        "pynn/staging.py": ["COPIED_BYTES"],
     },
     # Floating-point operations, from which on a further thread comes (`test_threads_by_work`).
     "operations": {
-        "csrc/nn/parallel.h": ["worth_a_thread", "worth_a_thread_in_training"],
+        "csrc/threads/team.h": ["min_flops_per_thread", "min_flops_per_training_thread"],
     },
 }
 
 # Constants that cut nothing.
 OTHERS = {
-    "csrc/bindings/arrays.h": ["most_axes"],  # NumPy's
-    "csrc/bindings/without_gil.h": ["operations_per_element"],
+    "csrc/bindings/arrays.h": ["max_axes"],  # NumPy's
+    "csrc/bindings/without_gil.h": ["flops_per_element"],
     "csrc/dispatch/cpu.cpp": ["*"],  # bits of processors' answers
     "csrc/kernels/dropout.h": ["philox_rounds", "vectors"],
     "csrc/kernels/gelu.h": ["*"],  # coefficients
     "csrc/kernels/gemm_blocks.h": ["line"],  # addresses
     "csrc/kernels/gemm_skinny.h": ["line", "pair"],  # prefetching
     "csrc/kernels/gemm_plan.h": ["line"],  # addresses, strides
-    "csrc/kernels/gemm_run.h": ["tiles_between_fetches"],  # prefetching
-    "csrc/kernels/gemm_tile.h": ["vectors_per_line", "line"],  # prefetching
+    "csrc/kernels/gemm_tile_sequence.h": ["tiles_between_prefetches"],  # prefetching
+    "csrc/kernels/gemm_micro_kernel.h": ["vectors_per_line", "line"],  # prefetching
     "csrc/kernels/math.h": ["*"],  # coefficients
     "csrc/kernels/rows.h": ["chains"],  # of one sum; every size below 70 is tried
     "csrc/kernels/sparse.h": ["line"],  # prefetching
     "csrc/kernels/vec.h": [  # how numbers are stored
-        *("mantissa", "one", "bias", "round_magic", "least", "normal", "settled", "most"),
+        *(
+            "mantissa",
+            "one",
+            "bias",
+            "round_magic",
+            "denorm_min",
+            "min_normal",
+            "tiny",
+            "max_finite",
+        ),
     ],
     "csrc/kernels/vec_*.h": ["size"],  # of a square of registers: every size below 70 is tried
-    "csrc/nn/barrier.cpp": ["looks"],  # waiting
-    "csrc/nn/columns.cpp": ["line", "page"],  # addresses; test_column_major.py
-    "csrc/nn/dense.cpp": ["line"],  # addresses
-    "csrc/nn/float_state.h": ["*"],  # bits of a register
+    "csrc/threads/barrier.cpp": ["spins_per_clock_read"],  # waiting
+    "csrc/nn/staging.cpp": ["line", "page"],  # addresses; test_column_major.py
+    "csrc/nn/layers/dense.cpp": ["line"],  # addresses
+    "csrc/threads/fp_environment.h": ["*"],  # bits of a register
     "csrc/nn/loss.cpp": ["far"],  # test_float_range.py
     "csrc/nn/network.cpp": ["line"],  # alignment
-    "csrc/nn/pace.cpp": ["*"],  # times; test_pace.py
-    "csrc/nn/parallel.cpp": ["spins", "yields"],  # waiting
-    "csrc/nn/thread_supply.*": ["*"],  # stacks; test_thread_shortage.py
+    "csrc/threads/thread_count_tuner.cpp": ["*"],  # times; test_thread_count_tuner.py
+    "csrc/threads/core_placement.h": ["spins", "yields"],  # waiting
+    "csrc/threads/thread_supply.*": ["*"],  # stacks; test_thread_shortage.py
     "csrc/nn/trainer.cpp": ["per_parameter", "small"],  # an estimate of work; a scale
-    "src/pynn/architecture.py": ["MOST_PARAMETERS"],  # what is refused
-    "src/pynn/checkpoint.py": ["LONGEST_NAME"],  # what is refused
-    "src/pynn/convert/*.py": ["*"],  # formats; test_onnx.py, test_torch.py
-    "src/pynn/files/*.py": ["*"],  # formats; tests/files
-    "src/pynn/fitting.py": [  # test_defaults.py
+    "pynn/architecture.py": ["MOST_PARAMETERS"],  # what is refused
+    "pynn/checkpoint.py": ["LONGEST_NAME"],  # what is refused
+    "pynn/convert/*.py": ["*"],  # formats; test_onnx.py, test_torch.py
+    "pynn/files/*.py": ["*"],  # formats; tests/files
+    "pynn/fitting.py": [  # test_defaults.py
         *("DEFAULT_EPOCHS", "DEFAULT_STEPS", "LEAST_STEPS", "LEAST_EPOCHS"),
     ],
-    "src/pynn/many/result.py": ["*"],  # what is printed
-    "src/pynn/mlp.py": ["NONE"],  # an empty array
-    "src/pynn/plot/*.py": ["*"],  # what is drawn
-    "src/pynn/progress.py": ["*"],  # what is printed
-    "src/pynn/staging.py": ["LINE"],  # addresses
+    "pynn/many/result.py": ["*"],  # what is printed
+    "pynn/mlp.py": ["NONE"],  # an empty array
+    "pynn/plot/*.py": ["*"],  # what is drawn
+    "pynn/progress.py": ["*"],  # what is printed
+    "pynn/staging.py": ["LINE"],  # addresses
 }
 
 _NUMBER = r"(?:std::)?(?:index_t|int|unsigned|double|u?int(?:8|16|32|64)_t|uintptr_t|size_t)"
@@ -200,7 +209,7 @@ def constants():
         (path.relative_to(ROOT).as_posix(), name, expression)
         for paths, reader in (
             (_sources(CSRC, ".h", ".cpp"), _in_cpp),
-            (_sources(ROOT / "src" / "pynn", ".py"), _in_python),
+            (_sources(ROOT / "pynn", ".py"), _in_python),
         )
         for path in paths
         for name, expression in reader(path)
@@ -239,7 +248,7 @@ def _shared(dtype):
         pattern = r"^constexpr (?:bool|int|index_t) (\w+) = (.+?);"
         for name, value in re.findall(pattern, code(path), re.MULTILINE):
             names[name] = _value(value, names, dtype)
-    names["panel"] = names["panel_vectors"] * width
+    names["nr"] = names["NR_VECTORS"] * width
     return names
 
 

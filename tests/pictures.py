@@ -3,20 +3,20 @@
 import numpy as np
 
 
-def linear(colour):
-    """A colour's intensities, without sRGB's gamma."""
+def linear(color):
+    """A color's intensities, without sRGB's gamma."""
     from matplotlib.colors import to_rgb
 
-    rgb = np.array(to_rgb(colour))
+    rgb = np.array(to_rgb(color))
     return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 
 
-def luminance(colour):
-    return float(linear(colour) @ [0.2126, 0.7152, 0.0722])
+def luminance(color):
+    return float(linear(color) @ [0.2126, 0.7152, 0.0722])
 
 
 def contrast(a, b):
-    """The contrast of two colours after WCAG 2.1, from 1 to 21; text should have 4.5."""
+    """The contrast of two colors after WCAG 2.1, from 1 to 21; text should have 4.5."""
     dark, light = sorted((luminance(a), luminance(b)))
     return (light + 0.05) / (dark + 0.05)
 

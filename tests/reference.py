@@ -10,7 +10,7 @@ import numpy as np
 FLOATS = (np.float32, np.float64)
 
 # csrc/kernels/kernel_table.h: a sum over k is cut at multiples of this.
-K_CHUNK = 512
+KC = 512
 # csrc/kernels/vec.h: the virtual lanes of the other sums.
 LANES = 16
 
@@ -83,7 +83,7 @@ def assert_within(actual, expected, bound):
 
 
 def ordered(x):
-    """Numbers as integers in the same order: neighbours differ by one, and -0 equals +0."""
+    """Numbers as integers in the same order: neighbors differ by one, and -0 equals +0."""
     x = np.atleast_1d(x)
     integers = x.view(f"i{x.dtype.itemsize}")
     return np.where(integers < 0, np.iinfo(integers.dtype).min - integers, integers)
@@ -139,10 +139,10 @@ def dot_chain(a, b):
     """The sum over k in the order that pynn promises, of two vectors of one type."""
     fma, scalar = FMA[a.dtype], a.dtype.type
     total = scalar(0)
-    for start in range(0, len(a), K_CHUNK):
+    for start in range(0, len(a), KC):
         piece = 0.0
         for x, y in zip(
-            a[start : start + K_CHUNK].tolist(), b[start : start + K_CHUNK].tolist(), strict=True
+            a[start : start + KC].tolist(), b[start : start + KC].tolist(), strict=True
         ):
             piece = fma(x, y, piece)
         total = scalar(piece) if start == 0 else total + scalar(piece)

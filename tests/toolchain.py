@@ -15,7 +15,7 @@ CSRC = ROOT / "csrc"
 CMAKELISTS = ROOT / "CMakeLists.txt"
 KERNELS = CSRC / "kernels" / "kernels.cpp"
 
-# -O1: without contraction the results do not depend on the optimiser, and it takes half the time.
+# -O1: without contraction the results do not depend on the optimizer, and it takes half the time.
 FLAGS = ["-O1", "-std=c++17", "-ffp-contract=off", f"-I{CSRC}"]
 STRICT = ["-Wall", "-Wextra", "-Werror"]
 

@@ -68,7 +68,7 @@ tools/bin/cmake -S "$source" -B build -G Ninja -DCMAKE_MAKE_PROGRAM="$folder/too
     -Dpybind11_DIR="$(tools/bin/python -m pybind11 --cmakedir)" >cmake.log
 tools/bin/cmake --build build >>cmake.log
 rm -rf packages/pynn
-cp -R "$source/src/pynn" packages
+cp -R "$source/pynn" packages
 rm -f packages/pynn/_core*.so
 cp build/_core*.so packages/pynn
 ./python -c "import pynn; pynn.show_config()"

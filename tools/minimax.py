@@ -24,7 +24,7 @@ Fit = tuple[str, Function, Function, int, mp.mpf, mp.mpf]
 def remez(
     function: Function, weight: Function, degree: int, low: mp.mpf, high: mp.mpf
 ) -> tuple[list[mp.mpf], mp.mpf]:
-    """Coefficients (constant first) minimising max |weight * (function - polynomial)|."""
+    """Coefficients (constant first) minimizing max |weight * (function - polynomial)|."""
     count = degree + 2
     middle, half = (low + high) / 2, (high - low) / 2
     nodes = [middle - half * mp.cos(mp.pi * i / (count - 1)) for i in range(count)]
@@ -44,7 +44,7 @@ def remez(
         def error(x: mp.mpf, c: list[mp.mpf] = coefficients) -> mp.mpf:
             return weight(x) * (function(x) - mp.polyval(c[::-1], x))
 
-        # One extremum lies between each pair of neighbouring zeros of the error.
+        # One extremum lies between each pair of neighboring zeros of the error.
         zeros = [low]
         for left, right_node in pairwise(nodes):
             zeros.append(mp.findroot(error, (left, right_node), solver="anderson", verify=False))

@@ -2,7 +2,7 @@
 
     python tools/mutate.py --seed 1 --count 100 --cpp 50       # hours: 50 in Python, 50 in C++
     python tools/mutate.py --seed 1 --count 100 --cpp 50 --again      # what survived, once more
-    python tools/mutate.py --file src/pynn/losses.py --count 20 --cpp 0
+    python tools/mutate.py --file pynn/losses.py --count 20 --cpp 0
     python tools/mutate.py --seed 1 --count 100 --cpp 50 --list       # print them, run nothing
 
 The checkout stays as it is: a copy is built and broken below `--work` (build/mutate), for one
@@ -67,7 +67,7 @@ class Copy:
                 if not target.is_file() or target.read_bytes() != source.read_bytes():
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(source, target)
-            for folder in ("src", "csrc", "tests"):
+            for folder in ("pynn", "csrc", "tests"):
                 for path in (tree / folder).rglob("*"):
                     known = path.relative_to(tree).as_posix() in names
                     if path.is_file() and path.suffix in {".py", ".h", ".cpp"} and not known:
@@ -100,7 +100,7 @@ class Copy:
 
     def install(self, core: Path, tree: Path) -> None:
         """Put a core into the package of a tree."""
-        target = tree / "src" / "pynn" / core.name
+        target = tree / "pynn" / core.name
         target.unlink(missing_ok=True)
         shutil.copy(core, target)
 
@@ -198,7 +198,7 @@ class Trial:
         finally:
             path.write_text(text, encoding="utf-8")
             if not python:
-                for core in self.copy.clean.glob("src/pynn/_core*"):
+                for core in self.copy.clean.glob("pynn/_core*"):
                     if core.suffix != ".pyi":
                         self.copy.install(core, self.copy.tree)
         entry |= {"outcome": found.outcome, "by": found.by, "tests": found.count}
@@ -217,7 +217,7 @@ def candidates(files: list[str], tree: Path) -> list[Mistake]:
 
 def chosen_files(arguments: argparse.Namespace, names: set[str]) -> tuple[list[str], list[str]]:
     """Return the Python files and the C++ files to break."""
-    python = [p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "src").rglob("*.py"))]
+    python = [p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "pynn").rglob("*.py"))]
     cpp = sorted(names)
     if arguments.file:
         python = [name for name in python if name in arguments.file]

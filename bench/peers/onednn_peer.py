@@ -28,9 +28,9 @@ class OneDnnPeer(Peer):
 
     def product(self, a: Array, b: Array) -> Callable[[], Any]:
         out = np.empty((len(a), b.shape[1]), np.float32)
-        (a_turned, lda), (b_turned, ldb) = blas.leading(a), blas.leading(b)
+        (a_transposed, lda), (b_transposed, ldb) = blas.leading(a), blas.leading(b)
         one, zero = ctypes.c_float(1), ctypes.c_float(0)
-        letters = [ctypes.c_char(b"NT"[turned]) for turned in (a_turned, b_turned)]
+        letters = [ctypes.c_char(b"NT"[transposed]) for transposed in (a_transposed, b_transposed)]
         sizes = [ctypes.c_int64(size) for size in (*out.shape, a.shape[1])]
         operands = [one, blas.pointer(a), ctypes.c_int64(lda), blas.pointer(b), ctypes.c_int64(ldb)]
         result = [zero, blas.pointer(out), ctypes.c_int64(out.shape[1])]

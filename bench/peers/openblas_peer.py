@@ -40,9 +40,12 @@ class OpenBlasPeer(Peer):
 
     def product(self, a: Array, b: Array) -> Callable[[], Any]:
         out = np.empty((len(a), b.shape[1]), np.float32)
-        (a_turned, lda), (b_turned, ldb) = blas.leading(a), blas.leading(b)
+        (a_transposed, lda), (b_transposed, ldb) = blas.leading(a), blas.leading(b)
         one, zero = ctypes.c_float(1), ctypes.c_float(0)
-        orders = [ROW_MAJOR, *(TRANSPOSED if turned else AS_IS for turned in (a_turned, b_turned))]
+        orders = [
+            ROW_MAJOR,
+            *(TRANSPOSED if transposed else AS_IS for transposed in (a_transposed, b_transposed)),
+        ]
         operands = [one, blas.pointer(a), lda, blas.pointer(b), ldb]
         arguments = [*orders, *out.shape, a.shape[1], *operands, zero, blas.pointer(out)]
         arguments.append(out.shape[1])

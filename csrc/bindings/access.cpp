@@ -186,9 +186,9 @@ void Access::admit_readers() {
 
 Access::Writing::Writing(Access& access, Writer kind) : access_(access) {
     access.notice_fork();
-    const std::uint64_t me = this_thread();
+    const std::uint64_t thread = this_thread();
     if (access.orphaned_.load()) throw std::runtime_error(orphan_message);
-    if (access.owner_.load() == me) {
+    if (access.owner_.load() == thread) {
         if (!access.open_.load()) {
             throw std::runtime_error(
                 "this network is already being trained, by the call that this one was made from: "
@@ -211,11 +211,12 @@ Access::Writing::Writing(Access& access, Writer kind) : access_(access) {
     }
     const auto take = [&] {
         std::uint64_t none = 0;
-        return access.owner_.compare_exchange_strong(none, me);
+        return access.owner_.compare_exchange_strong(none, thread);
     };
     // (A thread that trains in a loop lets the others have their turn.)
-    const bool yields = access.last_owner_.load() == me && (access.waiting_writers_.load() != 0 ||
-                                                            access.waiting_readers_.load() != 0);
+    const bool yields =
+        access.last_owner_.load() == thread &&
+        (access.waiting_writers_.load() != 0 || access.waiting_readers_.load() != 0);
     if (yields || !take()) {
         bool fits = false;
         const auto turn = Clock::now() + milliseconds(yields ? 3 : 0);
@@ -226,7 +227,7 @@ Access::Writing::Writing(Access& access, Writer kind) : access_(access) {
         bool done = false;
         try {
             done = wait_until(step_patience, [&] {
-                if (Clock::now() < turn && access.last_owner_.load() == me && others_wait()) {
+                if (Clock::now() < turn && access.last_owner_.load() == thread && others_wait()) {
                     return false;
                 }
                 if (take()) return true;

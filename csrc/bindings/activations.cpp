@@ -1,5 +1,5 @@
 // The functions of elements and of rows, and their gradients, as functions of arrays. One table
-// makes them all; src/pynn/ops/ has the general function of each.
+// makes them all; pynn/ops/ has the general function of each.
 #include <iterator>
 #include <limits>
 #include <utility>
@@ -9,7 +9,7 @@
 #include "bindings/module.h"
 #include "bindings/without_gil.h"
 #include "dispatch/dispatch.h"
-#include "nn/parallel.h"
+#include "threads/team.h"
 
 namespace pynn {
 namespace {
@@ -129,12 +129,12 @@ void compute(void (*kernel)(const Piece<T>&), PyArrayObject* x, PyArrayObject* y
                        m,
                        n,
                        static_cast<T>(option)};
-    const double total = operations_per_element * static_cast<double>(size);
+    const double total = flops_per_element * static_cast<double>(size);
     without_gil(total, [&] {
         const int threads = threads_for(total, rows ? m : m / elements_a_thread);
         if (threads == 1) return kernel(all);  // a small array does not pay for a team of one
         run_team(threads, [&](int index, int count) {
-            const Range own = part(m, index, count, rows ? 1 : element_grain);
+            const Range own = partition(m, index, count, rows ? 1 : element_grain);
             const index_t at = own.begin * n;
             kernel({all.k, all.x + at, y ? all.y + at : nullptr, all.out + at, own.size(), n,
                     all.option});
@@ -160,13 +160,14 @@ PyObject* answer(const Function& f, const Arguments& given) {
     }
     double option;
     if (!read_option(f.option, others[1], ndim, option)) return nullptr;
-    PyObject* const out = unless_none(others[0]);
+    PyObject* const out = none_to_null(others[0]);
     const auto apart = [&](PyArrayObject* operand) {
         return PyArray_DATA(as_array(out)) == PyArray_DATA(operand) ||
-               are_apart(as_array(out), operand);
+               are_disjoint(as_array(out), operand);
     };
-    if (out && !(takes(out, type, ndim, shape) && apart(x) && (!y || apart(y)))) return nullptr;
-    py::object result = result_in(out, type, ndim, shape);
+    if (out && !(is_writable_like(out, type, ndim, shape) && apart(x) && (!y || apart(y))))
+        return nullptr;
+    py::object result = out_or_new(out, type, ndim, shape);
     const bool rows = f.option.kind == Option::axis;
     if (type == NPY_FLOAT32) {
         compute(f.f32, x, y, as_array(result.ptr()), rows, option);
@@ -177,13 +178,13 @@ PyObject* answer(const Function& f, const Arguments& given) {
 }
 
 template <std::size_t i>
-PyObject* answer_function(const Arguments& given) {
+PyObject* fast_path_of(const Arguments& given) {
     return answer(functions[i], given);
 }
 
 template <std::size_t... i>
 void add_functions(std::index_sequence<i...>) {
-    (add_builtin<answer_function<i>>(functions[i].name), ...);
+    (add_builtin<fast_path_of<i>>(functions[i].name), ...);
 }
 
 }  // namespace

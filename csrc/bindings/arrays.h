@@ -21,7 +21,7 @@ namespace pynn {
 
 namespace py = pybind11;
 
-constexpr int most_axes = 64;  // NumPy's limit
+constexpr int max_axes = 64;  // NumPy's limit
 
 inline PyArrayObject* as_array(PyObject* object) {
     return reinterpret_cast<PyArrayObject*>(object);
@@ -43,7 +43,7 @@ inline bool is_plain(PyObject* object) {
 }
 
 // Whether two plain arrays cannot share memory: one is empty, or their extents do not meet.
-inline bool are_apart(PyArrayObject* x, PyArrayObject* y) {
+inline bool are_disjoint(PyArrayObject* x, PyArrayObject* y) {
     const auto extent = [](PyArrayObject* a) {
         const char* low = PyArray_BYTES(a);
         const char* high = low + PyArray_ITEMSIZE(a);
@@ -67,12 +67,12 @@ inline bool is_like(PyObject* object, int type, int ndim, const npy_intp* shape)
 }
 
 // The same, and writable.
-inline bool takes(PyObject* out, int type, int ndim, const npy_intp* shape) {
+inline bool is_writable_like(PyObject* out, int type, int ndim, const npy_intp* shape) {
     return is_like(out, type, ndim, shape) && PyArray_ISWRITEABLE(as_array(out));
 }
 
 // `out`, or a new array where that is null.
-inline py::object result_in(PyObject* out, int type, int ndim, npy_intp* shape) {
+inline py::object out_or_new(PyObject* out, int type, int ndim, npy_intp* shape) {
     if (out) return py::reinterpret_borrow<py::object>(out);
     PyObject* const made = PyArray_SimpleNew(ndim, shape, type);
     if (!made) throw py::error_already_set();

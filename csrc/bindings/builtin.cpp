@@ -14,7 +14,7 @@ namespace py = pybind11;
 
 struct Entry {
     FastCall call;
-    PyObject** general;
+    PyObject** fallback;
 };
 
 std::map<std::string, Entry>& entries() {
@@ -35,7 +35,7 @@ py::object make_builtin(const py::object& function, const std::string& doc) {
     const char* const text = (new std::string(doc))->c_str();
     auto* const method =
         new PyMethodDef{name.c_str(), as_method(entry.call), METH_FASTCALL | METH_KEYWORDS, text};
-    *entry.general = py::object(function).release().ptr();
+    *entry.fallback = py::object(function).release().ptr();
     // Bound to a module, as every builtin function is: pickle asks for that.
     const py::module_ core = py::module_::import("pynn._core");
     PyObject* const builtin =
@@ -46,11 +46,11 @@ py::object make_builtin(const py::object& function, const std::string& doc) {
 
 }  // namespace
 
-void add_builtin(const char* name, FastCall call, PyObject** general) {
-    entries()[name] = {call, general};
+void add_builtin(const char* name, FastCall call, PyObject** fallback) {
+    entries()[name] = {call, fallback};
 }
 
-void pass_on_exception() {
+void set_python_error() {
     try {
         throw;
     } catch (py::error_already_set& error) {
@@ -62,11 +62,12 @@ void pass_on_exception() {
     }
 }
 
-bool read(const Arguments& given, int operands, int placed, int count, const char* const* names,
-          PyObject** others) {
-    if (given.by_place < operands || given.by_place > operands + placed) return false;
+bool read(const Arguments& given, int operands, int optional_positional, int count,
+          const char* const* names, PyObject** others) {
+    if (given.positional < operands || given.positional > operands + optional_positional)
+        return false;
     for (int i = 0; i < count; ++i) {
-        others[i] = operands + i < given.by_place ? given.values[operands + i] : nullptr;
+        others[i] = operands + i < given.positional ? given.values[operands + i] : nullptr;
     }
     const Py_ssize_t named = given.names ? PyTuple_GET_SIZE(given.names) : 0;
     for (Py_ssize_t k = 0; k < named; ++k) {
@@ -74,7 +75,7 @@ bool read(const Arguments& given, int operands, int placed, int count, const cha
         int i = 0;
         while (i < count && PyUnicode_CompareWithASCIIString(name, names[i]) != 0) ++i;
         if (i == count || others[i]) return false;
-        others[i] = given.values[given.by_place + k];
+        others[i] = given.values[given.positional + k];
     }
     return true;
 }

@@ -12,62 +12,63 @@ namespace pynn {
 // What a builtin was called with, as the interpreter hands it over.
 struct Arguments {
     PyObject* const* values;
-    Py_ssize_t by_place;
+    Py_ssize_t positional;
     PyObject* names;  // of the values that follow those; may be null
 };
 
 // Finds what was given besides the operands, by name or, the first `placed` of them, by place; null
 // where it was not. False if the call is not of this form.
 template <int count>
-bool read(const Arguments& given, int operands, int placed, const char* const (&names)[count],
-          PyObject* (&others)[count]);
+bool read(const Arguments& given, int operands, int optional_positional,
+          const char* const (&names)[count], PyObject* (&others)[count]);
 
 // None is the same as nothing for the arguments that are arrays.
-inline PyObject* unless_none(PyObject* value) { return value == Py_None ? nullptr : value; }
+inline PyObject* none_to_null(PyObject* value) { return value == Py_None ? nullptr : value; }
 
 // Answers a plain call. Null without a Python error: let the general function do it.
-using Answer = PyObject* (*)(const Arguments&);
+using FastPath = PyObject* (*)(const Arguments&);
 
-// Lets `make_builtin` of a Python function of this name (see src/pynn/ops/_builtin.py) use
+// Lets `make_builtin` of a Python function of this name (see pynn/ops/_builtin.py) use
 // `answer`.
-template <Answer answer>
+template <FastPath answer>
 void add_builtin(const char* name);
 
 // ---------------------------------------------------------------- how
 
 using FastCall = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*);
-void add_builtin(const char* name, FastCall call, PyObject** general);
+void add_builtin(const char* name, FastCall call, PyObject** fallback);
 
 // Makes the C++ exception being handled the interpreter's.
-void pass_on_exception();
+void set_python_error();
 
-bool read(const Arguments& given, int operands, int placed, int count, const char* const* names,
-          PyObject** others);
+bool read(const Arguments& given, int operands, int optional_positional, int count,
+          const char* const* names, PyObject** others);
 
 template <int count>
-bool read(const Arguments& given, int operands, int placed, const char* const (&names)[count],
-          PyObject* (&others)[count]) {
-    return read(given, operands, placed, count, names, others);
+bool read(const Arguments& given, int operands, int optional_positional,
+          const char* const (&names)[count], PyObject* (&others)[count]) {
+    return read(given, operands, optional_positional, count, names, others);
 }
 
-template <Answer answer>
-PyObject* general = nullptr;
+template <FastPath answer>
+PyObject* fallback = nullptr;
 
-template <Answer answer>
-PyObject* call(PyObject*, PyObject* const* values, Py_ssize_t by_place, PyObject* names) {
+template <FastPath answer>
+PyObject* call(PyObject*, PyObject* const* values, Py_ssize_t positional, PyObject* names) {
     PyObject* result = nullptr;
     try {
-        result = answer({values, by_place, names});
+        result = answer({values, positional, names});
     } catch (const std::exception&) {
-        pass_on_exception();
+        set_python_error();
     }
     if (result || PyErr_Occurred()) return result;
-    return PyObject_Vectorcall(general<answer>, values, static_cast<std::size_t>(by_place), names);
+    return PyObject_Vectorcall(fallback<answer>, values, static_cast<std::size_t>(positional),
+                               names);
 }
 
-template <Answer answer>
+template <FastPath answer>
 void add_builtin(const char* name) {
-    add_builtin(name, call<answer>, &general<answer>);
+    add_builtin(name, call<answer>, &fallback<answer>);
 }
 
 }  // namespace pynn

@@ -1,5 +1,5 @@
 // A network's outputs as a builtin of (X, out). On plain arrays it costs little more than the
-// arithmetic; anything else it answers with None, and src/pynn/mlp.py does it.
+// arithmetic; anything else it answers with None, and pynn/mlp.py does it.
 #pragma once
 
 #include "bindings/access.h"
@@ -47,8 +47,8 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
     if (out == Py_None) {
         out = PyArray_SimpleNew(ndim, shape, PyArray_TYPE(x));
         if (!out) return nullptr;
-    } else if (takes(out, PyArray_TYPE(x), ndim, shape) && are_apart(as_array(out), x) &&
-               is_apart_from_parameters(network, as_array(out))) {
+    } else if (is_writable_like(out, PyArray_TYPE(x), ndim, shape) &&
+               are_disjoint(as_array(out), x) && is_apart_from_parameters(network, as_array(out))) {
         Py_INCREF(out);
     } else {
         Py_RETURN_NONE;
@@ -63,20 +63,20 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
         ndim == 2 ? PyArray_STRIDE(x, 0) : network.inputs() * static_cast<index_t>(sizeof(T));
     m.column_stride = PyArray_STRIDE(x, ndim - 1);
     T* const to = static_cast<T*>(PyArray_DATA(as_array(out)));
-    const double operations = network.forward_operations() * static_cast<double>(m.rows);
+    const double flops = network.forward_flops() * static_cast<double>(m.rows);
     try {
         const Access::Reading reading(shared.access);
-        if (operations > worth_a_release) {
+        if (flops > min_flops_to_release_gil) {
             Pins pins;
             pins.add(args[0]);
             watched_without_gil(
                 [&](Watch& watch) { network.forward(m, network.layer_count(), true, to, &watch); });
         } else {
-            const UsualFloatState usual;
+            const DefaultFpEnvironment usual;
             network.forward(m, network.layer_count(), true, to);
         }
     } catch (...) {
-        pass_on_exception();
+        set_python_error();
         return nullptr;
     }
     return result.inc_ref().ptr();

@@ -9,8 +9,8 @@
 #include "bindings/without_gil.h"
 #include "dispatch/dispatch.h"
 #include "nn/activation.h"
-#include "nn/dense.h"
-#include "nn/product.h"
+#include "nn/gemm.h"
+#include "nn/layers/dense.h"
 
 namespace pynn {
 namespace {
@@ -37,15 +37,15 @@ bool read_activation(PyObject* name, Activation& f) {
 // y = f(x w + b)
 template <class T>
 void forward(PyArrayObject* x, PyArrayObject* w, PyArrayObject* b, Activation f, PyArrayObject* y) {
-    const View<T> rows = rows_of<T>(x);
+    const View<T> rows = as_rows<T>(x);
     const index_t n = PyArray_DIM(w, 1);
     if (rows.rows == 0 || n == 0) return;
     const T* const weights = static_cast<const T*>(PyArray_DATA(w));
     const T* const bias = b ? static_cast<const T*>(PyArray_DATA(b)) : nullptr;
     T* const out = static_cast<T*>(PyArray_DATA(y));
-    without_gil(operations(rows.rows, n, rows.columns), [&] {
-        product(dense_forward<T>(rows.data, rows.row, rows.column, weights, bias, out, rows.rows,
-                                 rows.columns, n, f));
+    without_gil(gemm_flops(rows.rows, n, rows.columns), [&] {
+        parallel_gemm(dense_forward<T>(rows.data, rows.row, rows.column, weights, bias, out,
+                                       rows.rows, rows.columns, n, f));
         activate(pending_activation(f, b != nullptr), out, rows.rows * n);
     });
 }
@@ -53,7 +53,7 @@ void forward(PyArrayObject* x, PyArrayObject* w, PyArrayObject* b, Activation f,
 PyObject* linear(const Arguments& given) {
     PyObject* others[3];
     if (!read(given, 2, 1, {"b", "activation", "out"}, others)) return nullptr;
-    PyObject *const bias = unless_none(others[0]), *const out = unless_none(others[2]);
+    PyObject *const bias = none_to_null(others[0]), *const out = none_to_null(others[2]);
     if (!is_plain(given.values[0]) || !is_plain(given.values[1])) return nullptr;
     PyArrayObject *const x = as_array(given.values[0]), *const w = as_array(given.values[1]);
     const int type = PyArray_TYPE(x), ndim = PyArray_NDIM(x);
@@ -64,15 +64,15 @@ PyObject* linear(const Arguments& given) {
     }
     Activation f;
     if (!read_activation(others[1], f)) return nullptr;
-    npy_intp shape[most_axes];
+    npy_intp shape[max_axes];
     std::copy_n(PyArray_DIMS(x), ndim, shape);
     shape[ndim - 1] = PyArray_DIM(w, 1);
     PyArrayObject* const b = bias ? as_array(bias) : nullptr;
-    if (out && !(takes(out, type, ndim, shape) && are_apart(as_array(out), x) &&
-                 are_apart(as_array(out), w) && (!b || are_apart(as_array(out), b)))) {
+    if (out && !(is_writable_like(out, type, ndim, shape) && are_disjoint(as_array(out), x) &&
+                 are_disjoint(as_array(out), w) && (!b || are_disjoint(as_array(out), b)))) {
         return nullptr;
     }
-    py::object result = result_in(out, type, ndim, shape);
+    py::object result = out_or_new(out, type, ndim, shape);
     PyArrayObject* const y = as_array(result.ptr());
     type == NPY_FLOAT32 ? forward<float>(x, w, b, f, y) : forward<double>(x, w, b, f, y);
     return result.release().ptr();
@@ -81,17 +81,17 @@ PyObject* linear(const Arguments& given) {
 // dx = dy w', dw = x' dy, db = the sum of dy's rows
 template <class T>
 void backward(PyArrayObject* dy, PyArrayObject* x, PyArrayObject* w, void* dx, void* dw, T* db) {
-    const View<T> delta = rows_of<T>(dy), rows = rows_of<T>(x), weights = view<T>(w, true);
+    const View<T> delta = as_rows<T>(dy), rows = as_rows<T>(x), weights = view<T>(w, true);
     const index_t m = rows.rows, n_in = weights.rows, n_out = weights.columns;
-    without_gil(2 * operations(m, n_in, n_out), [&] {
-        product(gemm_of(delta, transposed(weights), dense<T>(dx, m, n_in)));
-        product(gemm_of(transposed(rows), delta, dense<T>(dw, n_in, n_out)));
+    without_gil(2 * gemm_flops(m, n_in, n_out), [&] {
+        parallel_gemm(gemm_of(delta, transposed(weights), dense<T>(dx, m, n_in)));
+        parallel_gemm(gemm_of(transposed(rows), delta, dense<T>(dw, n_in, n_out)));
         kernels<T>().column_sums(delta.data, n_out, db, m, n_out);
     });
 }
 
 PyObject* linear_backward(const Arguments& given) {
-    if (given.by_place != 3 || given.names) return nullptr;
+    if (given.positional != 3 || given.names) return nullptr;
     for (int i = 0; i < 3; ++i) {
         if (!is_plain(given.values[i])) return nullptr;
     }
@@ -102,13 +102,13 @@ PyObject* linear_backward(const Arguments& given) {
         PyArray_DIM(x, ndim - 1) != PyArray_DIM(w, 0)) {
         return nullptr;
     }
-    npy_intp shape[most_axes];
+    npy_intp shape[max_axes];
     std::copy_n(PyArray_DIMS(x), ndim, shape);
     shape[ndim - 1] = PyArray_DIM(w, 1);
     if (!is_like(given.values[0], type, ndim, shape)) return nullptr;
-    const py::object dx = result_in(nullptr, type, ndim, PyArray_DIMS(x)),
-                     dw = result_in(nullptr, type, 2, PyArray_DIMS(w)),
-                     db = result_in(nullptr, type, 1, PyArray_DIMS(w) + 1);
+    const py::object dx = out_or_new(nullptr, type, ndim, PyArray_DIMS(x)),
+                     dw = out_or_new(nullptr, type, 2, PyArray_DIMS(w)),
+                     db = out_or_new(nullptr, type, 1, PyArray_DIMS(w) + 1);
     const auto run = [&](auto zero) {
         using T = decltype(zero);
         backward<T>(dy, x, w, PyArray_DATA(as_array(dx.ptr())), PyArray_DATA(as_array(dw.ptr())),

@@ -1,10 +1,10 @@
-// The losses as functions of arrays, which src/pynn/ops/losses.py prepares.
+// The losses as functions of arrays, which pynn/ops/losses.py prepares.
 #include <memory>
 #include <optional>
 
+#include "bindings/dataset.h"
 #include "bindings/loss.h"
 #include "bindings/module.h"
-#include "bindings/samples.h"
 #include "bindings/without_gil.h"
 #include "dispatch/dispatch.h"
 
@@ -37,15 +37,14 @@ double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::
             "expected a quantile for each output");
         const std::unique_ptr<Loss<T>> loss = make_loss<T>(settings);
         double sum = 0;
-        const double operations =
-            operations_per_element * static_cast<double>(m) * static_cast<double>(n);
+        const double flops = flops_per_element * static_cast<double>(m) * static_cast<double>(n);
         Pins pins;
-        if (operations > worth_a_release) {
+        if (flops > min_flops_to_release_gil) {
             pins.add(outputs.ptr());
             pins.add(target.ptr());
             if (weights) pins.add(weights->ptr());
         }
-        without_gil(operations, [&] {
+        without_gil(flops, [&] {
             Buffer<T> losses, room, own_weights;
             Buffer<int64_t> own_labels;
             if (given_labels) {
@@ -57,14 +56,14 @@ double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::
                 }
                 t.labels = labels;
             }
-            RowWeights<T> w{static_cast<double>(m)};
+            SampleWeights<T> w{static_cast<double>(m)};
             if (of_rows) {
                 w.total = sum_weights(of_rows, nullptr, 0, m).value();
                 T* const rounded = own_weights.reserve(m);
                 for (index_t i = 0; i < m; ++i) rounded[i] = static_cast<T>(of_rows[i]);
                 w.weights = rounded;
             }
-            loss->rows(z, t, m, n, w, g, losses.reserve(m), room.reserve(m * n));
+            loss->evaluate(z, t, m, n, w, g, losses.reserve(m), room.reserve(m * n));
             sum = kernels<T>().sum(losses.data(), m);
         });
         return sum;
@@ -80,7 +79,7 @@ void predict_into(const py::dict& loss_dict, py::array outputs) {
         const index_t m = outputs.shape(0), n = outputs.shape(1);
         T* const values = writable<T>(outputs, "outputs");
         const std::unique_ptr<Loss<T>> loss = make_loss<T>(settings);
-        without_gil(operations_per_element * static_cast<double>(m) * static_cast<double>(n),
+        without_gil(flops_per_element * static_cast<double>(m) * static_cast<double>(n),
                     [&] { loss->predict(values, m, n); });
     });
 }

@@ -7,17 +7,17 @@
 #include <optional>
 
 #include "bindings/access.h"
+#include "bindings/dataset.h"
 #include "bindings/forward_call.h"
 #include "bindings/gil.h"
 #include "bindings/loss.h"
 #include "bindings/module.h"
 #include "bindings/optimizer.h"
-#include "bindings/samples.h"
 #include "bindings/without_gil.h"
-#include "nn/dense.h"
-#include "nn/dropout.h"
-#include "nn/float_state.h"
-#include "nn/pointwise.h"
+#include "nn/layers/dense.h"
+#include "nn/layers/dropout.h"
+#include "nn/layers/pointwise.h"
+#include "threads/fp_environment.h"
 
 namespace pynn {
 namespace {
@@ -45,7 +45,7 @@ public:
     index_t parameter_count() const { return network_.parameter_count(); }
     std::vector<index_t> offsets() const {
         std::vector<index_t> out;
-        for (const auto& stage : network_.stages()) out.push_back(stage.offset);
+        for (const auto& group : network_.parameter_groups()) out.push_back(group.offset);
         return out;
     }
 
@@ -55,12 +55,12 @@ public:
         parameters_ = std::move(parameters);
     }
 
-    // The output of layer `stage` (of those with weights); predictions: of the last one, as such.
-    void forward(const py::object& x, index_t stage, bool predictions, py::array out) {
-        const auto& stages = network_.stages();
-        require(stage >= 0 && stage < static_cast<index_t>(stages.size()), "no such layer");
-        const index_t layers = stages[static_cast<std::size_t>(stage)].stop;
-        const CsrMatrix* const sparse = sparse_of(x, network_.inputs());
+    // The output of layer `layer` (of those with weights); predictions: of the last one, as such.
+    void forward(const py::object& x, index_t layer, bool predictions, py::array out) {
+        const auto& groups = network_.parameter_groups();
+        require(layer >= 0 && layer < static_cast<index_t>(groups.size()), "no such layer");
+        const index_t layers = groups[static_cast<std::size_t>(layer)].stop;
+        const CsrMatrix* const sparse = as_csr(x, network_.inputs());
         const Matrix m = sparse ? Matrix() : matrix_of(as_dense(x), network_.inputs(), "X");
         require(out.ndim() == 2 && out.shape(0) == (sparse ? sparse->rows : m.rows) &&
                     out.shape(1) == network_.layer(layers - 1).outputs(),
@@ -80,23 +80,24 @@ public:
         refuse_changed(changed, classes());
     }
 
-    // The predictions as the next step of training makes them; `noise`: dropout's key and step.
-    void forward_training(const py::object& x, const py::array& noise, py::array out) {
-        Samples samples;
-        samples.x = x_of(x, network_.inputs(), samples.sparse);
-        require(samples.x.rows >= 1, "there are no samples");
+    // The predictions as the next step of training makes them; `rng_position`: dropout's key and
+    // step.
+    void forward_training(const py::object& x, const py::array& rng_position_array, py::array out) {
+        Dataset dataset;
+        dataset.x = x_of(x, network_.inputs(), dataset.sparse);
+        require(dataset.x.rows >= 1, "there are no samples");
         require(
-            out.ndim() == 2 && out.shape(0) == samples.x.rows && out.shape(1) == network_.outputs(),
+            out.ndim() == 2 && out.shape(0) == dataset.x.rows && out.shape(1) == network_.outputs(),
             "out has the wrong shape");
-        if (samples.sparse) check_sparse(*samples.sparse, nullptr, samples.x.rows);
+        if (dataset.sparse) check_sparse(*dataset.sparse, nullptr, dataset.x.rows);
         T* const result = writable<T>(out, "out");
         const Access::Reading reading(access_);
-        const Place place = place_of(noise);
+        const RngPosition rng = rng_position(rng_position_array);
         const Lease trainer(*this);
         const Pins pins = pins_of(x, nullptr, std::nullopt);
         Changed changed;
         watched_without_gil([&](Watch& watch) {
-            changed = trainer->predict_in_training(samples, place, result, &watch);
+            changed = trainer->predict_in_training(dataset, rng, result, &watch);
         });
         refuse_changed(changed, classes());
     }
@@ -105,54 +106,56 @@ public:
     py::object forward_call(py::handle self) const { return make_forward_call(shared_, self); }
 
     // The loss's sum over the rows; the parameters' gradient of its mean, laid out as they are,
-    // goes to `gradient`. `noise`: dropout's key and step, or none.
+    // goes to `gradient`. `rng_position`: dropout's key and step, or none.
     py::dict gradients(const py::object& x, const py::array& y, bool labels,
                        const std::optional<py::array>& weights, py::array gradient,
-                       const std::optional<py::array>& noise) {
+                       const std::optional<py::array>& rng_position_array) {
         const Access::Reading reading(access_);
         const Lease trainer(*this);
         require(gradient.size() == network_.parameter_count(), "gradient has the wrong size");
-        Optimizer<T> copy{Rule::copy, writable<T>(gradient, "gradient")};
-        Course course;
-        course.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
-        take_noise(noise, course);
+        Optimizer<T> copy{Rule::store_gradient, writable<T>(gradient, "gradient")};
+        TrainOptions options;
+        options.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
+        take_rng_position(rng_position_array, options);
         std::exception_ptr failure;
-        const CourseResult result = run(*trainer, x, y, labels, weights, std::nullopt, course, copy,
-                                        nullptr, py::none(), failure);
+        const TrainResult result = run(*trainer, x, y, labels, weights, std::nullopt, options, copy,
+                                       nullptr, py::none(), failure);
         if (failure) std::rethrow_exception(failure);
         refuse_changed(result.changed, classes());
         warn_of_shortage();
         return dict_of(result);
     }
 
-    // `figures` has a row for each epoch to be trained: its loss's and its penalties' sums and its
-    // seconds, written when it is whole. `order` has the samples of one epoch after another.
-    // `noise`: dropout's key, and the number of steps so far, which goes on here.
+    // `epoch_stats` has a row for each epoch to be trained: its loss's and its penalties' sums and
+    // its seconds, written when it is whole. `order` has the samples of one epoch after another.
+    // `rng_position`: dropout's key, and the number of steps so far, which goes on here.
     py::dict train(const py::object& x, const py::array& y, bool labels,
                    const std::optional<py::array>& weights, const std::optional<py::array>& order,
-                   index_t batch_size, const BoundOptimizer<T>& optimizer, py::array noise,
-                   bool penalty_by_weight, py::array figures, const py::object& report) {
-        static_assert(sizeof(EpochFigures) == 3 * sizeof(double));
+                   index_t batch_size, const BoundOptimizer<T>& optimizer,
+                   py::array rng_position_array, bool penalty_by_weight, py::array epoch_stats,
+                   const py::object& report) {
+        static_assert(sizeof(EpochStats) == 3 * sizeof(double));
         // Before the steps so far are read: without a GIL they may move.
         std::optional<Access::Writing> writing;
         if (!access_.is_held_here()) writing.emplace(access_, Access::Writer::step);
-        const Busy busy(busy_);
+        const TrainingLock busy(busy_);
         const Lease trainer(*this);
         Optimizer<T> from_here = optimizer.optimizer;
         from_here.steps_before = *optimizer.steps;
-        require(figures.ndim() == 2 && figures.shape(0) >= 1 && figures.shape(1) == 3,
-                "figures has the wrong shape");
-        Course course;
-        course.epochs = figures.shape(0);
-        course.batch_size = batch_size;
-        course.penalty_by_weight = penalty_by_weight;
-        take_noise(noise, course);
-        auto* const rows = reinterpret_cast<EpochFigures*>(writable<double>(figures, "figures"));
-        course.optimizer_counter = optimizer.steps;
-        course.noise_counter = static_cast<uint64_t*>(noise.mutable_data()) + 1;
+        require(epoch_stats.ndim() == 2 && epoch_stats.shape(0) >= 1 && epoch_stats.shape(1) == 3,
+                "epoch_stats has the wrong shape");
+        TrainOptions options;
+        options.epochs = epoch_stats.shape(0);
+        options.batch_size = batch_size;
+        options.penalty_by_weight = penalty_by_weight;
+        take_rng_position(rng_position_array, options);
+        auto* const rows =
+            reinterpret_cast<EpochStats*>(writable<double>(epoch_stats, "epoch_stats"));
+        options.optimizer_counter = optimizer.steps;
+        options.noise_counter = static_cast<uint64_t*>(rng_position_array.mutable_data()) + 1;
         std::exception_ptr failure;
-        const CourseResult result =
-            run(*trainer, x, y, labels, weights, order, course, from_here, rows, report, failure);
+        const TrainResult result =
+            run(*trainer, x, y, labels, weights, order, options, from_here, rows, report, failure);
         if (failure) std::rethrow_exception(failure);
         refuse_changed(result.changed, classes(),
                        result.changed.applied ? " The weights are those after a step on such data."
@@ -163,26 +166,28 @@ public:
 
     // dx from the gradient `dout` of the predictions; the parameters' to `gradient`, if given.
     void backward(const py::array& x, const py::array& dout, py::array dx,
-                  std::optional<py::array> gradient, const std::optional<py::array>& noise) {
-        Samples samples;
-        samples.x = matrix_of(x, network_.inputs(), "X");
-        require(dout.size() == samples.x.rows * network_.outputs(), "dout has the wrong size");
+                  std::optional<py::array> gradient,
+                  const std::optional<py::array>& rng_position_array) {
+        Dataset dataset;
+        dataset.x = matrix_of(x, network_.inputs(), "X");
+        require(dout.size() == dataset.x.rows * network_.outputs(), "dout has the wrong size");
         std::optional<Optimizer<T>> copy;
         if (gradient) {
             require(gradient->size() == network_.parameter_count(), "gradient has the wrong size");
-            copy = Optimizer<T>{Rule::copy, writable<T>(*gradient, "gradient")};
+            copy = Optimizer<T>{Rule::store_gradient, writable<T>(*gradient, "gradient")};
         }
         const Pins pins = pins_of(x, &dout, std::nullopt);
-        differentiate(samples, contiguous<T>(dout, "dout"), dx, copy ? &*copy : nullptr, noise);
+        differentiate(dataset, contiguous<T>(dout, "dout"), dx, copy ? &*copy : nullptr,
+                      rng_position_array);
     }
 
     // dx from the mean loss of the samples.
     void input_gradient(const py::array& x, const py::array& y, bool labels,
                         const std::optional<py::array>& weights, py::array dx,
-                        const std::optional<py::array>& noise) {
+                        const std::optional<py::array>& rng_position_array) {
         const Pins pins = pins_of(x, &y, weights);
-        differentiate(samples_of(x, y, labels, weights, network_.inputs(), network_.outputs()),
-                      nullptr, dx, nullptr, noise);
+        differentiate(dataset_of(x, y, labels, weights, network_.inputs(), network_.outputs()),
+                      nullptr, dx, nullptr, rng_position_array);
     }
 
 private:
@@ -206,46 +211,47 @@ private:
             const Activation f = softmax ? Activation::identity : activation_named(activations[l]);
             DenseSettings dense{n_in, n_out};
             dense.bias = bias;
-            dense.activation = is_monotonic(f) ? f : Activation::identity;
+            dense.activation = derivative_from_output(f) ? f : Activation::identity;
             dense.l1 = l1[l];
             dense.l2 = l2[l];
             dense.max_norm = max_norm[l];
             layers.push_back(make_dense<T>(dense));
             if (softmax) layers.push_back(make_softmax<T>(n_out));
-            if (!is_monotonic(f)) layers.push_back(make_pointwise<T>(n_out, f));
+            if (!derivative_from_output(f)) layers.push_back(make_pointwise<T>(n_out, f));
         }
         return layers;
     }
 
     index_t classes() const { return network_.loss().classes(network_.outputs()); }
 
-    // Where random layers are in their streams; without `noise` they let everything pass.
-    static Place place_of(const std::optional<py::array>& noise) {
-        if (!noise) return {};
-        const uint64_t* const values = vector_of<uint64_t>(*noise, 2, "noise");
+    // Where random layers are in their streams; without `rng_position` they let everything pass.
+    static RngPosition rng_position(const std::optional<py::array>& rng_position_array) {
+        if (!rng_position_array) return {};
+        const uint64_t* const values = vector_of<uint64_t>(*rng_position_array, 2, "rng_position");
         return {true, values[0], values[1]};
     }
 
-    static void take_noise(const std::optional<py::array>& noise, Course& course) {
-        const Place place = place_of(noise);
-        course.training = place.training;
-        course.key = place.key;
-        course.first_step = place.step;
+    static void take_rng_position(const std::optional<py::array>& rng_position_array,
+                                  TrainOptions& options) {
+        const RngPosition rng = rng_position(rng_position_array);
+        options.training = rng.training;
+        options.key = rng.key;
+        options.first_step = rng.step;
     }
 
     // A training call must not begin within another one, from a signal's handler.
-    class Busy {
+    class TrainingLock {
     public:
-        explicit Busy(std::atomic<bool>& flag) : flag_(flag) {
+        explicit TrainingLock(std::atomic<bool>& flag) : flag_(flag) {
             if (flag_.exchange(true)) {
                 throw std::runtime_error(
                     "this network is already being trained, by another "
                     "thread or by the call that this one was made from");
             }
         }
-        ~Busy() { flag_.store(false); }
-        Busy(const Busy&) = delete;
-        Busy& operator=(const Busy&) = delete;
+        ~TrainingLock() { flag_.store(false); }
+        TrainingLock(const TrainingLock&) = delete;
+        TrainingLock& operator=(const TrainingLock&) = delete;
 
     private:
         std::atomic<bool>& flag_;
@@ -274,58 +280,59 @@ private:
         Trainer<T>* trainer_;
     };
 
-    void differentiate(const Samples& samples, const T* dout, py::array& dx,
-                       const Optimizer<T>* gradient, const std::optional<py::array>& noise) {
-        require(!samples.sparse, "the gradient of a sparse X is dense: pass X.toarray()");
-        require(samples.x.rows >= 1, "there are no samples");
-        require(dx.size() == samples.x.rows * network_.inputs(), "dx has the wrong size");
-        check_labels(samples, nullptr, samples.x.rows, classes());
+    void differentiate(const Dataset& dataset, const T* dout, py::array& dx,
+                       const Optimizer<T>* gradient,
+                       const std::optional<py::array>& rng_position_array) {
+        require(!dataset.sparse, "the gradient of a sparse X is dense: pass X.toarray()");
+        require(dataset.x.rows >= 1, "there are no samples");
+        require(dx.size() == dataset.x.rows * network_.inputs(), "dx has the wrong size");
+        check_labels(dataset, nullptr, dataset.x.rows, classes());
         T* const to = writable<T>(dx, "dx");
         const Access::Reading reading(access_);
-        const Place place = place_of(noise);
+        const RngPosition rng = rng_position(rng_position_array);
         const Lease trainer(*this);
         Changed changed;
         watched_without_gil([&](Watch& watch) {
-            changed = trainer->differentiate_inputs(samples, dout, to, gradient, place, &watch);
+            changed = trainer->differentiate_inputs(dataset, dout, to, gradient, rng, &watch);
         });
         refuse_changed(changed, classes());
     }
 
     // What `report` raised, if that ended it, goes to `failure`.
-    CourseResult run(Trainer<T>& trainer, const py::object& x, const py::array& y, bool labels,
-                     const std::optional<py::array>& weights, const std::optional<py::array>& order,
-                     Course course, const Optimizer<T>& optimizer, EpochFigures* figures,
-                     const py::object& report, std::exception_ptr& failure) {
-        const Samples samples =
-            samples_of(x, y, labels, weights, network_.inputs(), network_.outputs());
-        require(course.batch_size >= 1, "batch_size must be at least 1");
-        course.count = samples.x.rows;
-        index_t all = course.count;
+    TrainResult run(Trainer<T>& trainer, const py::object& x, const py::array& y, bool labels,
+                    const std::optional<py::array>& weights, const std::optional<py::array>& order,
+                    TrainOptions options, const Optimizer<T>& optimizer, EpochStats* epoch_stats,
+                    const py::object& report, std::exception_ptr& failure) {
+        const Dataset dataset =
+            dataset_of(x, y, labels, weights, network_.inputs(), network_.outputs());
+        require(options.batch_size >= 1, "batch_size must be at least 1");
+        options.count = dataset.x.rows;
+        index_t all = options.count;
         if (order) {
             all = order->size();
-            require(all % course.epochs == 0, "order has the wrong length");
-            course.count = all / course.epochs;
-            course.order = vector_of<int64_t>(*order, all, "order");
+            require(all % options.epochs == 0, "order has the wrong length");
+            options.count = all / options.epochs;
+            options.order = vector_of<int64_t>(*order, all, "order");
             for (index_t i = 0; i < all; ++i) {
-                require(course.order[i] >= 0 && course.order[i] < samples.x.rows,
+                require(options.order[i] >= 0 && options.order[i] < dataset.x.rows,
                         "order is out of range");
             }
         }
-        require(course.count >= 1, "there are no samples");
-        check_labels(samples, course.order, all, classes());
-        if (samples.sparse) check_sparse(*samples.sparse, course.order, all);
+        require(options.count >= 1, "there are no samples");
+        check_labels(dataset, options.order, all, classes());
+        if (dataset.sparse) check_sparse(*dataset.sparse, options.order, all);
         const Pins pins = pins_of(x, &y, weights);
 
-        UsualFloatState usual;
+        DefaultFpEnvironment usual;
         GilRelease release;
-        return trainer.run(samples, course, optimizer, figures, [&](const CourseResult& so_far) {
-            return reported(report, so_far, failure, release);
-        });
+        return trainer.run(
+            dataset, options, optimizer, epoch_stats,
+            [&](const TrainResult& so_far) { return reported(report, so_far, failure, release); });
     }
 
     // Lets other threads read, and Python see signals (Ctrl-C) and the progress; an exception stops
     // the epoch.
-    bool reported(const py::object& report, const CourseResult& so_far, std::exception_ptr& failure,
+    bool reported(const py::object& report, const TrainResult& so_far, std::exception_ptr& failure,
                   GilRelease& release) {
         try {
             access_.admit_readers();
@@ -366,10 +373,10 @@ private:
         return "";
     }
 
-    static py::dict dict_of(const CourseResult& r) {
+    static py::dict dict_of(const TrainResult& r) {
         py::dict out;
         out["epochs"] = r.epochs;
-        out["loss"] = r.figures.loss;
+        out["loss"] = r.stats.loss;
         out["samples"] = r.samples;
         out["batches"] = r.batches;
         out["finite"] = r.failure == Failure::none;
@@ -413,20 +420,21 @@ void bind_network_of(py::module_& m, const char* name) {
         .def("opened", [](py::object net) { return opened_block(net.cast<Net&>().access(), net); })
         .def("user_here", [](Net& net) { return static_cast<int>(net.access().user_here()); })
         .def("set_parameters", &Net::set_parameters, py::arg("parameters"))
-        .def("forward", &Net::forward, py::arg("x"), py::arg("stage"), py::arg("predictions"),
+        .def("forward", &Net::forward, py::arg("x"), py::arg("layer"), py::arg("predictions"),
              py::arg("out"))
-        .def("forward_training", &Net::forward_training, py::arg("x"), py::arg("noise"),
+        .def("forward_training", &Net::forward_training, py::arg("x"), py::arg("rng_position"),
              py::arg("out"))
         .def("forward_call", [](py::object net) { return net.cast<Net&>().forward_call(net); })
         .def("gradients", &Net::gradients, py::arg("x"), py::arg("y"), py::arg("labels"),
-             py::arg("weights"), py::arg("gradient"), py::arg("noise"))
+             py::arg("weights"), py::arg("gradient"), py::arg("rng_position"))
         .def("backward", &Net::backward, py::arg("x"), py::arg("dout"), py::arg("dx"),
-             py::arg("gradient"), py::arg("noise"))
+             py::arg("gradient"), py::arg("rng_position"))
         .def("input_gradient", &Net::input_gradient, py::arg("x"), py::arg("y"), py::arg("labels"),
-             py::arg("weights"), py::arg("dx"), py::arg("noise"))
+             py::arg("weights"), py::arg("dx"), py::arg("rng_position"))
         .def("train", &Net::train, py::arg("x"), py::arg("y"), py::arg("labels"),
              py::arg("weights"), py::arg("order"), py::arg("batch_size"), py::arg("optimizer"),
-             py::arg("noise"), py::arg("penalty_by_weight"), py::arg("figures"), py::arg("report"));
+             py::arg("rng_position"), py::arg("penalty_by_weight"), py::arg("epoch_stats"),
+             py::arg("report"));
 }
 
 // Rows of x, in that order (or all in theirs), to a contiguous `out` of float32, float64 or x's
@@ -450,17 +458,17 @@ void gather_rows(const py::array& x, const std::optional<py::array>& rows, py::a
     } else {
         require(count == m.rows, "out has another number of rows");
     }
-    require(m.rows <= most_rows && count <= most_rows, "too many rows");
+    require(m.rows <= max_staged_rows && count <= max_staged_rows, "too many rows");
     char* const to = static_cast<char*>(out.mutable_data());
     const index_t row_bytes = m.columns * item_size(type);
-    UsualFloatState usual;
+    DefaultFpEnvironment usual;
     GilRelease release;
     constexpr index_t rows_a_thread = 64;
     const int threads =
         threads_for(4.0 * static_cast<double>(count * m.columns), count / rows_a_thread);
     if (!order) {
         run_team(threads, [&](int index, int team) {
-            const Range own = part(count, index, team, 16);
+            const Range own = partition(count, index, team, 16);
             copy_rows(m, own.begin, own.size(), type, to + own.begin * row_bytes);
         });
         return;
@@ -469,7 +477,7 @@ void gather_rows(const py::array& x, const std::optional<py::array>& rows, py::a
     Buffer<uint32_t> starts;
     sort_rows(m, order, 0, count, moves.reserve(count), starts.reserve(row_groups(m) + 1));
     run_team(threads, [&](int index, int team) {
-        const Range own = part(row_groups(m), index, team);
+        const Range own = partition(row_groups(m), index, team);
         move_rows(m, moves.data(), starts.data(), own.begin, own.end, type, to);
     });
 }
@@ -477,7 +485,7 @@ void gather_rows(const py::array& x, const std::optional<py::array>& rows, py::a
 }  // namespace
 
 void bind_network(py::module_& m) {
-    m.attr("STAGED_BYTES") = staged_bytes;
+    m.attr("STAGING_BYTES") = staging_bytes;
     m.def("gather_rows", &gather_rows, py::arg("x"), py::arg("rows"), py::arg("out"));
     py::class_<BoundCsr>(m, "CsrMatrix")
         .def(py::init<py::array, py::array, py::array, index_t>(), py::arg("starts"),

@@ -1,4 +1,4 @@
-// An optimiser whose steps act on arrays of the Python side.
+// An optimizer whose steps act on arrays of the Python side.
 #pragma once
 
 #include <vector>

@@ -10,8 +10,8 @@
 #include "bindings/views.h"
 #include "bindings/without_gil.h"
 #include "dispatch/dispatch.h"
-#include "nn/parallel.h"
-#include "nn/product.h"
+#include "nn/gemm.h"
+#include "threads/team.h"
 
 namespace pynn {
 namespace {
@@ -20,7 +20,7 @@ namespace {
 // in elements. The result's follow each other.
 struct Stacks {
     int axes = 0;
-    npy_intp shape[most_axes], a_step[most_axes], b_step[most_axes];
+    npy_intp shape[max_axes], a_step[max_axes], b_step[max_axes];
 };
 
 // NumPy's broadcasting of the axes before the last two; false if they do not fit.
@@ -55,16 +55,16 @@ void multiply(const Gemm<T>& first, const Stacks& stacks) {
         }
         return g;
     };
-    const double total = static_cast<double>(count) * operations(first.m, first.n, first.k);
+    const double total = static_cast<double>(count) * gemm_flops(first.m, first.n, first.k);
     without_gil(total, [&] {
         // Many small products are divided among the threads, a few large ones one by one.
         const int threads = threads_for(total, count);
         if (count < 4 * threads || threads == 1) {
-            for (index_t item = 0; item < count; ++item) product(at(item));
+            for (index_t item = 0; item < count; ++item) parallel_gemm(at(item));
         } else {
             run_team(threads, [&](int index, int team) {
-                const Range own = part(count, index, team);
-                for (index_t item = own.begin; item < own.end; ++item) product_serial(at(item));
+                const Range own = partition(count, index, team);
+                for (index_t item = own.begin; item < own.end; ++item) serial_gemm(at(item));
             });
         }
     });
@@ -74,16 +74,16 @@ void multiply(const Gemm<T>& first, const Stacks& stacks) {
 template <class T>
 PyObject* multiply(PyArrayObject* x1, PyArrayObject* x2, const Stacks& stacks, PyObject* out) {
     const View<T> a = view<T>(x1, true), b = view<T>(x2, false);
-    npy_intp shape[most_axes];
+    npy_intp shape[max_axes];
     int ndim = stacks.axes;
     std::copy_n(stacks.shape, ndim, shape);
     if (PyArray_NDIM(x1) > 1) shape[ndim++] = a.rows;
     if (PyArray_NDIM(x2) > 1) shape[ndim++] = b.columns;
-    if (out && !(takes(out, PyArray_TYPE(x1), ndim, shape) && are_apart(as_array(out), x1) &&
-                 are_apart(as_array(out), x2))) {
+    if (out && !(is_writable_like(out, PyArray_TYPE(x1), ndim, shape) &&
+                 are_disjoint(as_array(out), x1) && are_disjoint(as_array(out), x2))) {
         return nullptr;
     }
-    py::object result = result_in(out, PyArray_TYPE(x1), ndim, shape);
+    py::object result = out_or_new(out, PyArray_TYPE(x1), ndim, shape);
     void* const data = PyArray_DATA(as_array(result.ptr()));
     multiply(gemm_of(a, b, dense<T>(data, a.rows, b.columns)), stacks);
     PyObject* const answer = result.release().ptr();
@@ -102,12 +102,12 @@ PyObject* matmul(const Arguments& given) {
     }
     Stacks stacks;
     if (!broadcast(a, b, stacks)) return nullptr;
-    PyObject* const out = unless_none(others[0]);
+    PyObject* const out = none_to_null(others[0]);
     return type == NPY_FLOAT32 ? multiply<float>(a, b, stacks, out)
                                : multiply<double>(a, b, stacks, out);
 }
 
-// out = alpha a b + beta out, for plain matrices as src/pynn/ops/products.py prepares them.
+// out = alpha a b + beta out, for plain matrices as pynn/ops/products.py prepares them.
 void gemm_into(const py::array& a, const py::array& b, py::array out, double alpha, double beta) {
     with_type(out, [&](auto zero) {
         using T = decltype(zero);
@@ -123,11 +123,12 @@ void gemm_into(const py::array& a, const py::array& b, py::array out, double alp
             g.alpha = static_cast<T>(alpha);
             g.beta = static_cast<T>(beta);
         }
-        without_gil(operations(g.m, g.n, g.k), [&] { product(g); });
+        without_gil(gemm_flops(g.m, g.n, g.k), [&] { parallel_gemm(g); });
     });
 }
 
-// How a layer's three products in float32 are done by one thread: outputs, input and weight gradient.
+// How a layer's three products in float32 are done by one thread: outputs, input and weight
+// gradient.
 std::vector<std::string> strategies(index_t rows, index_t inputs, index_t outputs) {
     const float bias = 0;
     Gemm<float> forward{};

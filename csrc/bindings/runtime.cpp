@@ -6,7 +6,7 @@
 #include "bindings/module.h"
 #include "bindings/without_gil.h"
 #include "dispatch/dispatch.h"
-#include "nn/parallel.h"
+#include "threads/team.h"
 
 namespace pynn {
 namespace {
@@ -46,12 +46,12 @@ void bind_runtime(py::module_& m) {
     m.def("config", &config);
     m.def("set_num_threads", &set_num_threads, py::arg("n"));
     m.def("get_num_threads", &get_num_threads);
-    m.def("chosen_num_threads", &chosen_num_threads);
+    m.def("requested_num_threads", &requested_num_threads);
     m.def("warn_of_thread_shortage", [] {
         note_thread_shortage(ThreadShortage::no_threads);
         warn_of_shortage();
     });
-    m.def("limit_threads_here", &limit_threads_here, py::arg("n"));
+    m.def("set_thread_limit", &set_thread_limit, py::arg("n"));
 }
 
 }  // namespace pynn

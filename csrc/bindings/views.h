@@ -14,7 +14,7 @@ struct View {
 
 // An axis of length 1 has no stride; 1 lets the kernels read a column or a row in place.
 template <class T>
-View<T> settled(View<T> v) {
+View<T> normalize_strides(View<T> v) {
     if (v.columns == 1) v.column = 1;
     if (v.rows == 1 && v.column != 1) v.row = 1;
     return v;
@@ -22,7 +22,7 @@ View<T> settled(View<T> v) {
 
 template <class T>
 View<T> transposed(const View<T>& v) {
-    return settled(View<T>{v.data, v.columns, v.rows, v.column, v.row});
+    return normalize_strides(View<T>{v.data, v.columns, v.rows, v.column, v.row});
 }
 
 // The last two axes; an array of one axis is a row (left) or a column (right).
@@ -40,7 +40,7 @@ View<T> view(PyArrayObject* a, bool left) {
         v.row = PyArray_STRIDE(a, n - 2) / size;
         v.column = PyArray_STRIDE(a, n - 1) / size;
     }
-    return settled(v);
+    return normalize_strides(v);
 }
 
 // All rows along the last axis of a matrix of any strides, or of a C-contiguous array.
@@ -48,7 +48,7 @@ inline bool has_rows(PyArrayObject* a) {
     return PyArray_NDIM(a) == 2 || (PyArray_NDIM(a) > 0 && PyArray_IS_C_CONTIGUOUS(a));
 }
 template <class T>
-View<T> rows_of(PyArrayObject* a) {
+View<T> as_rows(PyArrayObject* a) {
     const int last = PyArray_NDIM(a) - 1;
     if (last == 1) return view<T>(a, true);
     const index_t columns = PyArray_DIM(a, last);
@@ -80,7 +80,7 @@ Gemm<T> gemm_of(View<T> a, View<T> b, View<T> c) {
     return g;
 }
 
-inline double operations(index_t m, index_t n, index_t k) {
+inline double gemm_flops(index_t m, index_t n, index_t k) {
     return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
 }
 

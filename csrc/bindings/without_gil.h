@@ -4,17 +4,17 @@
 #include <optional>
 
 #include "bindings/gil.h"
-#include "nn/float_state.h"
-#include "nn/thread_supply.h"
-#include "nn/watch.h"
+#include "threads/fp_environment.h"
+#include "threads/thread_supply.h"
+#include "threads/watch.h"
 
 namespace pynn {
 
 // What an element of an activation or a loss costs.
-constexpr double operations_per_element = 30;
+constexpr double flops_per_element = 30;
 
 // Below this many operations another thread would wait less for the GIL than the release costs.
-constexpr double worth_a_release = 200000;
+constexpr double min_flops_to_release_gil = 200000;
 
 // Warns, once in a process, if there were fewer threads than were asked for. With the GIL.
 inline void warn_of_shortage() {
@@ -43,7 +43,7 @@ template <class F>
 void watched_without_gil(F f) {
     bool stopped = false;
     {
-        UsualFloatState usual;
+        DefaultFpEnvironment usual;
         GilRelease release;
         Watch watch([&release] {
             const GilRelease::Taken taken(release);
@@ -57,11 +57,11 @@ void watched_without_gil(F f) {
 }
 
 template <class F>
-void without_gil(double operations, F f) {
+void without_gil(double flops, F f) {
     {
-        UsualFloatState usual;
+        DefaultFpEnvironment usual;
         std::optional<GilRelease> release;
-        if (operations > worth_a_release) release.emplace();
+        if (flops > min_flops_to_release_gil) release.emplace();
         f();
     }
     warn_of_shortage();

@@ -15,7 +15,7 @@ PYNN_INLINE void copy_transposed(const T* from, index_t column, index_t rows, in
         if (j + s > columns) j = columns - s;
         for (index_t i = 0; i < rows; i += s) {
             if (i + s > rows) i = rows - s;
-            const Square<T> square = load_columns(from + j * column + i, column);
+            const Square<T> square = load_transposed(from + j * column + i, column);
             PYNN_UNROLL
             for (int l = 0; l < s; ++l) store(to + (i + l) * to_row + j, square.r[l]);
         }

@@ -43,7 +43,7 @@ PYNN_INLINE void philox(Counters& x, uint64_t key) {
 
 // The words of counters (16 group + l, layer, step), l = 0 .. 15: words 0 and 1 of the first, of
 // the second, ..., then words 2 and 3.
-PYNN_INLINE void random_words(const Noise& noise, uint64_t group, uint32_t* words) {
+PYNN_INLINE void random_words(const RngStream& stream, uint64_t group, uint32_t* words) {
     constexpr int width = Vec<double>::width, vectors = Counters::vectors;
     static constexpr double numbers[lanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     // A whole number below 2**52 as the lower bits of the number that begins its binade.
@@ -59,11 +59,11 @@ PYNN_INLINE void random_words(const Noise& noise, uint64_t group, uint32_t* word
         for (int v = 0; v < vectors; ++v) {
             const Bits<double> lane = bits(load(numbers + l + v * width) + unit);
             x.c[0][v] = lane + word(first);  // (the lowest four bits of `first` are 0)
-            x.c[1][v] = word((first >> 32) ^ (noise.step >> 32));
-            x.c[2][v] = word(noise.layer);
-            x.c[3][v] = word(noise.step);
+            x.c[1][v] = word((first >> 32) ^ (stream.step >> 32));
+            x.c[2][v] = word(stream.layer);
+            x.c[3][v] = word(stream.step);
         }
-        philox(x, noise.key);
+        philox(x, stream.key);
         const Bits<double> low = word(0xffffffffu);
         PYNN_UNROLL
         for (int v = 0; v < vectors; ++v) {
@@ -77,18 +77,18 @@ PYNN_INLINE void random_words(const Noise& noise, uint64_t group, uint32_t* word
 
 // Element e takes word e % 64 of group e / 64.
 template <class T>
-void dropout_kernel(const Noise& noise, uint32_t threshold, T factor, const T* x, T* y,
+void dropout_kernel(const RngStream& stream, uint32_t threshold, T factor, const T* x, T* y,
                     index_t first, index_t n) {
     uint32_t words[philox_words];
-    T kept[philox_words];
+    T mask_values[philox_words];
     const Vec<T> zero = set1(T(0)), f = set1(factor);
     for (index_t i = 0; i < n;) {
         const index_t group = (first + i) / philox_words, at = (first + i) % philox_words;
         const index_t left = philox_words - at, count = left < n - i ? left : n - i;
-        random_words(noise, static_cast<uint64_t>(group), words);
-        for (int j = 0; j < philox_words; ++j) kept[j] = words[j] < threshold ? T(0) : T(1);
-        map(x + i, kept + at, y + i, count,
-            [=](Vec<T> v, Vec<T> keep) { return select_less(zero, keep, f * v, zero); });
+        random_words(stream, static_cast<uint64_t>(group), words);
+        for (int j = 0; j < philox_words; ++j) mask_values[j] = words[j] < threshold ? T(0) : T(1);
+        map(x + i, mask_values + at, y + i, count,
+            [=](Vec<T> v, Vec<T> mask) { return select_less(zero, mask, f * v, zero); });
         i += count;
     }
 }

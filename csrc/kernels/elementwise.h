@@ -48,35 +48,35 @@ void leaky_relu_kernel(T alpha, const T* x, T* y, index_t n) {
     map(x, y, n, [=](Vec<T> v) { return select_less(v, set1(T(0)), v * set1(alpha), v); });
 }
 
-// As a layer passes them on (vec.h: settled), without a denormal number on the way.
+// As a layer passes them on (vec.h: flush_tiny), without a denormal number on the way.
 template <class T>
-void settled_sigmoid_kernel(const T* x, T* y, index_t n) {
-    const Vec<T> low = set1(MathConstants<T>::settled_exp);
-    map(x, y, n, [=](Vec<T> v) { return settled(sigmoid(max(low, v))); });
+void flushed_sigmoid_kernel(const T* x, T* y, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::exp_flush_limit);
+    map(x, y, n, [=](Vec<T> v) { return flush_tiny(sigmoid(max(low, v))); });
 }
 template <class T>
-void settled_exp_kernel(const T* x, T* y, index_t n) {
-    const Vec<T> low = set1(MathConstants<T>::settled_exp);
-    map(x, y, n, [=](Vec<T> v) { return settled(exp(max(low, v))); });
+void flushed_exp_kernel(const T* x, T* y, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::exp_flush_limit);
+    map(x, y, n, [=](Vec<T> v) { return flush_tiny(exp(max(low, v))); });
 }
 template <class T>
-void settled_softplus_kernel(const T* x, T* y, index_t n) {
-    const Vec<T> low = set1(MathConstants<T>::settled_exp);
-    map(x, y, n, [=](Vec<T> v) { return settled(softplus(max(low, v))); });
+void flushed_softplus_kernel(const T* x, T* y, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::exp_flush_limit);
+    map(x, y, n, [=](Vec<T> v) { return flush_tiny(softplus(max(low, v))); });
 }
 template <class T>
-void settled_silu_kernel(const T* x, T* y, index_t n) {
-    const Vec<T> low = set1(MathConstants<T>::settled_exp);
-    map(x, y, n, [=](Vec<T> v) { return settled(silu(max(low, v))); });
+void flushed_silu_kernel(const T* x, T* y, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::exp_flush_limit);
+    map(x, y, n, [=](Vec<T> v) { return flush_tiny(silu(max(low, v))); });
 }
 template <class T>
-void settled_gelu_kernel(const T* x, T* y, index_t n) {
-    const Vec<T> low = set1(MathConstants<T>::settled_gelu);
-    map(x, y, n, [=](Vec<T> v) { return settled(gelu(max(low, v))); });
+void flushed_gelu_kernel(const T* x, T* y, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::gelu_flush_limit);
+    map(x, y, n, [=](Vec<T> v) { return flush_tiny(gelu(max(low, v))); });
 }
 template <class T>
-void settle_kernel(const T* x, T* y, index_t n) {
-    map(x, y, n, [](Vec<T> v) { return settled(v); });
+void flush_tiny_kernel(const T* x, T* y, index_t n) {
+    map(x, y, n, [](Vec<T> v) { return flush_tiny(v); });
 }
 
 // The derivative at 0 is 0.
@@ -124,27 +124,29 @@ void softplus_backward_kernel(const T* dy, const T* y, T* dx, index_t n) {
 // Of the functions that are not monotonic x itself is needed.
 template <class T>
 void silu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
-    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) { return d * silu_slope(v); });
+    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) { return d * silu_derivative(v); });
 }
 template <class T>
 void gelu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
-    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) { return d * gelu_slope(v); });
+    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) { return d * gelu_derivative(v); });
 }
 template <class T>
-void settled_silu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
-    const Vec<T> low = set1(MathConstants<T>::settled_exp);
-    map(dy, x, dx, n,
-        [=](Vec<T> d, Vec<T> v) { return settled(d * settled(silu_slope(max(low, v)))); });
+void flushed_silu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::exp_flush_limit);
+    map(dy, x, dx, n, [=](Vec<T> d, Vec<T> v) {
+        return flush_tiny(d * flush_tiny(silu_derivative(max(low, v))));
+    });
 }
 template <class T>
-void settled_gelu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
-    const Vec<T> low = set1(MathConstants<T>::settled_gelu);
-    map(dy, x, dx, n,
-        [=](Vec<T> d, Vec<T> v) { return settled(d * settled(gelu_slope(max(low, v)))); });
+void flushed_gelu_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
+    const Vec<T> low = set1(MathConstants<T>::gelu_flush_limit);
+    map(dy, x, dx, n, [=](Vec<T> d, Vec<T> v) {
+        return flush_tiny(d * flush_tiny(gelu_derivative(max(low, v))));
+    });
 }
 template <class T>
 void gelu_tanh_backward_kernel(const T* dy, const T* x, T* dx, index_t n) {
-    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) { return d * gelu_tanh_slope(v); });
+    map(dy, x, dx, n, [](Vec<T> d, Vec<T> v) { return d * gelu_tanh_derivative(v); });
 }
 
 PYNN_ISA_END

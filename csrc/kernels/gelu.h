@@ -9,8 +9,8 @@
 // M. Shepherd, J. Laframboise, "Chebyshev approximation of (1 + 2x) exp(x**2) erfc x", 1981.
 #pragma once
 
+#include "kernels/double_double.h"
 #include "kernels/math.h"
-#include "kernels/pair.h"
 
 PYNN_ISA_BEGIN
 
@@ -52,27 +52,27 @@ struct GeluConstants<double> {
 
 // scale * 2**n, n <= 0: what a tail is made of, before its last rounding.
 template <class T>
-struct ScaledPair {
-    Pair<T> scale;
+struct ScaledDoubleDouble {
+    DoubleDouble<T> scale;
     Vec<T> n;
 };
 
 // exp(x.high + x.low) for x <= 0 not below exp's smallest halves.
 template <class T>
-PYNN_INLINE ScaledPair<T> exp_pair(Pair<T> x) {
+PYNN_INLINE ScaledDoubleDouble<T> exp_double_double(DoubleDouble<T> x) {
     using C = MathConstants<T>;
     const Vec<T> n = round(x.high * set1(C::log2_e));
     const Vec<T> most = fnma(n, set1(C::ln2_high), x.high);  // exact
     const Vec<T> r = fnma(n, set1(C::ln2_low), most);
     const Vec<T> lost = fnma(n, set1(C::ln2_low), most - r) + x.low;
-    const Pair<T> y = ordered_sum(set1(T(1)), r);
+    const DoubleDouble<T> y = fast_two_sum(set1(T(1)), r);
     const Vec<T> tail = (r * r) * polynomial(r, C::exp_tail);
-    return {ordered_sum(y.high, y.low + fma(y.high + tail, lost, tail)), n};
+    return {fast_two_sum(y.high, y.low + fma(y.high + tail, lost, tail)), n};
 }
 
 // x.high / d.high, corrected; the reciprocal is that of d.high.
 template <class T>
-PYNN_INLINE Pair<T> divide(Pair<T> x, Pair<T> d, Vec<T> reciprocal) {
+PYNN_INLINE DoubleDouble<T> divide(DoubleDouble<T> x, DoubleDouble<T> d, Vec<T> reciprocal) {
     const Vec<T> q = x.high * reciprocal;
     const Vec<T> rest = fnma(q, d.low, remainder(q, d.high, x.high) + x.low);
     return {q, rest * reciprocal};
@@ -81,26 +81,27 @@ PYNN_INLINE Pair<T> divide(Pair<T> x, Pair<T> d, Vec<T> reciprocal) {
 // Phi(-t) = scale 2**n and exp(-t**2 / 2) = e 2**n, 0 <= t <= t_max.
 template <class T>
 struct NormalTail {
-    ScaledPair<T> phi;
-    Pair<T> e;
+    ScaledDoubleDouble<T> phi;
+    DoubleDouble<T> e;
 };
 template <class T>
 PYNN_INLINE NormalTail<T> normal_tail(Vec<T> t) {
     using C = GeluConstants<T>;
     const Vec<T> one = set1(T(1)), k = set1(C::k);
-    const Pair<T> square = exact_product(t, t);
+    const DoubleDouble<T> square = two_prod(t, t);
     const Vec<T> half = set1(T(-0.5));
-    const ScaledPair<T> e = exp_pair(Pair<T>{square.high * half, square.low * half});
-    const Pair<T> d = exact_sum(t, k);
+    const ScaledDoubleDouble<T> e =
+        exp_double_double(DoubleDouble<T>{square.high * half, square.low * half});
+    const DoubleDouble<T> d = two_sum(t, k);
     const Vec<T> reciprocal = one / d.high;
-    const Pair<T> q = divide(Pair<T>{k + k, set1(T(0))}, d, reciprocal);
-    Pair<T> s = exact_sum(one, set1(T(0)) - q.high);
+    const DoubleDouble<T> q = divide(DoubleDouble<T>{k + k, set1(T(0))}, d, reciprocal);
+    DoubleDouble<T> s = two_sum(one, set1(T(0)) - q.high);
     s.low = s.low - q.low;
-    Pair<T> g{polynomial(s.high, C::rest), set1(T(0))};
+    DoubleDouble<T> g{polynomial(s.high, C::rest), set1(T(0))};
     PYNN_UNROLL
     for (int i = 1; i >= 0; --i) {
-        const Pair<T> p = s * g;
-        g = exact_sum(set1(C::lead_high[i]), p.high);
+        const DoubleDouble<T> p = s * g;
+        g = two_sum(set1(C::lead_high[i]), p.high);
         g.low = g.low + (p.low + set1(C::lead_low[i]));
     }
     return {{divide(e.scale * g, d, reciprocal), e.n}, e.scale};
@@ -108,26 +109,28 @@ PYNN_INLINE NormalTail<T> normal_tail(Vec<T> t) {
 
 // exp(-v) / (1 + exp(-v)) for v(t), 0 <= t <= v_max.
 template <class T>
-PYNN_INLINE ScaledPair<T> tanh_tail(Vec<T> t) {
+PYNN_INLINE ScaledDoubleDouble<T> tanh_tail(Vec<T> t) {
     using C = GeluConstants<T>;
     const Vec<T> zero = set1(T(0));
-    const Pair<T> cubic = exact_product(t, t) * Pair<T>{set1(C::cubic_high), set1(C::cubic_low)};
-    Pair<T> slope = exact_sum(set1(C::slope_high), cubic.high);
+    const DoubleDouble<T> cubic =
+        two_prod(t, t) * DoubleDouble<T>{set1(C::cubic_high), set1(C::cubic_low)};
+    DoubleDouble<T> slope = two_sum(set1(C::slope_high), cubic.high);
     slope.low = slope.low + (cubic.low + set1(C::slope_low));
-    const Pair<T> v = exact_product(t, slope.high);
-    const ScaledPair<T> e = exp_pair(Pair<T>{zero - v.high, fnma(t, slope.low, zero - v.low)});
+    const DoubleDouble<T> v = two_prod(t, slope.high);
+    const ScaledDoubleDouble<T> e =
+        exp_double_double(DoubleDouble<T>{zero - v.high, fnma(t, slope.low, zero - v.low)});
     // (Where exp(-v) is denormal, 1 is 1.)
-    const Vec<T> unit = scaled_by(set1(T(1)), e.n);
-    Pair<T> d = exact_sum(set1(T(1)), e.scale.high * unit);
+    const Vec<T> unit = ldexp(set1(T(1)), e.n);
+    DoubleDouble<T> d = two_sum(set1(T(1)), e.scale.high * unit);
     d.low = fma(e.scale.low, unit, d.low);
     return {divide(e.scale, d, set1(T(1)) / d.high), e.n};
 }
 
 // x - y or -y, y = t * tail.
 template <class T>
-PYNN_INLINE Vec<T> from_tail(Vec<T> x, Vec<T> t, ScaledPair<T> tail) {
-    const Pair<T> y = exact_product(t, tail.scale.high);
-    const Vec<T> rounded = scaled_by(y.high + fma(t, tail.scale.low, y.low), tail.n);
+PYNN_INLINE Vec<T> from_tail(Vec<T> x, Vec<T> t, ScaledDoubleDouble<T> tail) {
+    const DoubleDouble<T> y = two_prod(t, tail.scale.high);
+    const Vec<T> rounded = ldexp(y.high + fma(t, tail.scale.low, y.low), tail.n);
     const Vec<T> zero = set1(T(0));
     return copysign(select_less(x, zero, zero, x) - rounded, x);
 }
@@ -152,31 +155,31 @@ PYNN_INLINE Vec<T> gelu_tanh(Vec<T> x) {
 
 // f(x) from f(-|x|) where f(x) + f(-x) = 1.
 template <class T>
-PYNN_INLINE Vec<T> from_falling(Vec<T> x, Vec<T> y) {
+PYNN_INLINE Vec<T> reflect_tail(Vec<T> x, Vec<T> y) {
     const Vec<T> zero = set1(T(0));
     return select_less(x, zero, y, set1(T(1)) - y);
 }
 
 // Phi(x) + x phi(x)
 template <class T>
-PYNN_INLINE Vec<T> gelu_slope(Vec<T> x) {
+PYNN_INLINE Vec<T> gelu_derivative(Vec<T> x) {
     using C = GeluConstants<T>;
     const Vec<T> t = tail_argument(x);
     const NormalTail<T> tail = normal_tail(t);
     const Vec<T> density = set1(C::density) * tail.e.high;
-    return from_falling(x, scaled_by(fnma(t, density, tail.phi.scale.high), tail.phi.n));
+    return reflect_tail(x, ldexp(fnma(t, density, tail.phi.scale.high), tail.phi.n));
 }
 
 // s + x s (1 - s) v'(x), s the sigmoid of v(x)
 template <class T>
-PYNN_INLINE Vec<T> gelu_tanh_slope(Vec<T> x) {
+PYNN_INLINE Vec<T> gelu_tanh_derivative(Vec<T> x) {
     using C = GeluConstants<T>;
     const Vec<T> one = set1(T(1));
     const Vec<T> t = min(set1(C::v_max), abs(x));
-    const ScaledPair<T> tail = tanh_tail(t);
-    const Vec<T> p = scaled_by(tail.scale.high, tail.n);
+    const ScaledDoubleDouble<T> tail = tanh_tail(t);
+    const Vec<T> p = ldexp(tail.scale.high, tail.n);
     const Vec<T> dv = fma(set1(T(3) * C::cubic_high) * t, t, set1(C::slope_high));
-    return from_falling(x, p * fnma(t * dv, one - p, one));
+    return reflect_tail(x, p * fnma(t * dv, one - p, one));
 }
 
 PYNN_ISA_END

@@ -42,11 +42,11 @@ template <class T>
 PYNN_INLINE bool needs_sums(const Gemm<T>& g) {
     const bool reads_c =
         g.epilogue == Epilogue::scale ? g.beta != T(0) : g.epilogue == Epilogue::update;
-    return reads_c && g.k > k_chunk;
+    return reads_c && g.k > KC;
 }
 template <class T>
 PYNN_INLINE index_t sums_bytes(const Gemm<T>& g) {
-    return Plan<T>::round_up(g.m * g.n * static_cast<index_t>(sizeof(T)));
+    return BlockingPlan<T>::round_up(g.m * g.n * static_cast<index_t>(sizeof(T)));
 }
 // The product whose result is the sums.
 template <class T>

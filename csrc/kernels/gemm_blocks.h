@@ -3,28 +3,28 @@
 #pragma once
 
 #include "kernels/gemm_pack.h"
-#include "kernels/gemm_run.h"
+#include "kernels/gemm_tile_sequence.h"
 
 PYNN_ISA_BEGIN
 
 // A product, and where its operands are read: in place or packed.
 template <class T>
-struct Block {
+struct CacheBlock {
     index_t k0, depth, j0, columns;
     T* packed_a;        // room for a tile; null: read a where it is
     const T* packed_b;  // null: read b where it is
 };
 
 // A share of the next tile of a, from row `start` on, on its way to the L2 cache while `used` of
-// the block's columns are at work: the first panel would otherwise wait for every line of it.
+// the block's columns are at work: the first micropanel would otherwise wait for every line of it.
 template <class T>
-PYNN_INLINE void prefetch_a(const Gemm<T>& g, const Block<T>& s, index_t start, index_t rows,
+PYNN_INLINE void prefetch_a(const Gemm<T>& g, const CacheBlock<T>& s, index_t start, index_t rows,
                             index_t j, index_t used) {
     const index_t begin = s.depth * j / s.columns, end = s.depth * (j + used) / s.columns;
     const T* a = g.a + start * g.a_row + s.k0 * g.a_col;
     if (g.a_col == 1) {
         for (index_t i = 0; i < rows; ++i) {
-            for (index_t l = begin; l < end; l += Plan<T>::line) {
+            for (index_t l = begin; l < end; l += BlockingPlan<T>::line) {
                 PYNN_PREFETCH_L2(a + i * g.a_row + l);
             }
         }
@@ -33,64 +33,66 @@ PYNN_INLINE void prefetch_a(const Gemm<T>& g, const Block<T>& s, index_t start, 
     }
 }
 
-// Rows [begin, end) of a panel of b, on their way to the L2 cache.
+// Rows [begin, end) of a micropanel of b, on their way to the L2 cache.
 template <class T>
-PYNN_INLINE void prefetch_panel(const T* b, index_t b_row, index_t begin, index_t end,
-                                index_t columns) {
+PYNN_INLINE void prefetch_micropanel(const T* b, index_t b_row, index_t begin, index_t end,
+                                     index_t columns) {
     for (index_t l = begin; l < end; ++l) {
-        for (index_t j = 0; j < columns; j += Plan<T>::line) PYNN_PREFETCH_L2(b + l * b_row + j);
+        for (index_t j = 0; j < columns; j += BlockingPlan<T>::line)
+            PYNN_PREFETCH_L2(b + l * b_row + j);
     }
 }
 
 // As many lines as belong to so many multiply-adds.
-PYNN_INLINE void fetch_ahead(Ahead& ahead, float operations) {
+PYNN_INLINE void prefetch_rows(RowPrefetcher& prefetcher, float operations) {
     constexpr index_t line = 64;
-    ahead.owed += operations * ahead.lines_per_operation;
-    for (; ahead.owed >= 1 && ahead.next < ahead.end; ahead.owed -= 1) {
-        const index_t row = static_cast<index_t>(ahead.order[ahead.next]);
-        if (ahead.offset == 0 && ahead.beside) {
-            PYNN_PREFETCH_L2(ahead.beside + row * ahead.beside_stride);
+    prefetcher.line_credit += operations * prefetcher.lines_per_fma;
+    for (; prefetcher.line_credit >= 1 && prefetcher.next < prefetcher.end;
+         prefetcher.line_credit -= 1) {
+        const index_t row = static_cast<index_t>(prefetcher.order[prefetcher.next]);
+        if (prefetcher.offset == 0 && prefetcher.targets) {
+            PYNN_PREFETCH_L2(prefetcher.targets + row * prefetcher.target_stride);
         }
-        const char* const start = ahead.rows + row * ahead.row_stride;
-        PYNN_PREFETCH_L2(start + ahead.offset);
-        ahead.offset += line;
-        if (ahead.offset >= ahead.row_bytes) {
-            PYNN_PREFETCH_L2(start + ahead.row_bytes - 1);
-            ahead.offset = 0;
-            ++ahead.next;
+        const char* const start = prefetcher.rows + row * prefetcher.row_stride;
+        PYNN_PREFETCH_L2(start + prefetcher.offset);
+        prefetcher.offset += line;
+        if (prefetcher.offset >= prefetcher.row_bytes) {
+            PYNN_PREFETCH_L2(start + prefetcher.row_bytes - 1);
+            prefetcher.offset = 0;
+            ++prefetcher.next;
         }
     }
 }
 
 // What all tiles of a product have in common.
 template <class T>
-PYNN_INLINE Tile<T> tile_of(const Gemm<T>& g) {
-    Tile<T> t;
+PYNN_INLINE MicroKernelArgs<T> micro_kernel_args(const Gemm<T>& g) {
+    MicroKernelArgs<T> t;
     t.c_row = g.c_row;
     t.y_row = g.y_row;
     t.floor = g.floor;
     t.alpha = g.alpha;
     t.beta = g.beta;
     t.update = g.update;
-    t.resume = nullptr;
-    t.suspend = nullptr;
-    t.fetch = nullptr;
-    t.fetch_step = 0;
+    t.acc_in = nullptr;
+    t.acc_out = nullptr;
+    t.prefetch = nullptr;
+    t.prefetch_stride = 0;
     return t;
 }
 
 template <class T>
-void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
+void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBlock<T>& s) {
     constexpr int w = Vec<T>::width;
-    constexpr index_t panel = panel_vectors * w;
-    const RowTiles split(g.m);
-    Tile<T> t = tile_of(g);
+    constexpr index_t nr = NR_VECTORS * w;
+    const RowPartition split(g.m);
+    MicroKernelArgs<T> t = micro_kernel_args(g);
     t.k = s.depth;
     t.accumulate = s.k0 > 0;
     t.epilogue = s.k0 + s.depth == g.k ? g.epilogue : Epilogue::store;
     t.a_row = s.packed_a ? plan.a_row : g.a_row;
     t.a_col = s.packed_a ? plan.a_col : g.a_col;
-    const bool target_far = is_target_far(g);
+    const bool prefetches_c = should_prefetch_c(g);
     for (index_t i = 0; i < split.count; ++i) {
         const index_t start = split.start(i), rows = split.start(i + 1) - start;
         t.a = g.a + start * g.a_row + s.k0 * g.a_col;
@@ -103,11 +105,12 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
             t.a = s.packed_a;
         }
         // The widest tile that the rows leave room for.
-        const int vectors_max = s.packed_b ? plan.panel / w : tile_vectors(static_cast<int>(rows));
-        const bool may_run = vectors_max == panel_vectors && s.columns >= 2 * panel;
-        const RunFunction<T> run = may_run ? run_of(t, rows) : nullptr;
-        const bool fetches = plan.prefetch_a && i + 1 < split.count;
-        // At columns [j, j + used) of the block, in panels of so many vectors.
+        const int vectors_max = s.packed_b ? plan.nr / w : vectors_for_rows(static_cast<int>(rows));
+        const bool may_use_sequence = vectors_max == NR_VECTORS && s.columns >= 2 * nr;
+        const TileSequenceKernel<T> run =
+            may_use_sequence ? find_tile_sequence_kernel(t, rows) : nullptr;
+        const bool prefetches = plan.prefetches_a && i + 1 < split.count;
+        // At columns [j, j + used) of the block, in micropanels of so many vectors.
         const auto place = [&](index_t j, index_t used, int vectors) {
             const index_t column = s.j0 + j;
             if (s.packed_b) {
@@ -120,21 +123,21 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
             t.bias = g.bias ? g.bias + column : nullptr;
             t.c = g.c + start * g.c_row + column;
             t.y = g.y ? g.y + start * g.y_row + column : nullptr;
-            if (fetches) prefetch_a(g, s, split.start(i + 1), rows, j, used);
-            if (g.ahead) {
-                fetch_ahead(*g.ahead,
-                            static_cast<float>(rows * used) * static_cast<float>(s.depth));
+            if (prefetches) prefetch_a(g, s, split.start(i + 1), rows, j, used);
+            if (g.prefetcher) {
+                prefetch_rows(*g.prefetcher,
+                              static_cast<float>(rows * used) * static_cast<float>(s.depth));
             }
         };
         index_t j = 0;
         if (run) {
             t.last = w;
-            const index_t b_step = s.packed_b ? panel * s.depth : panel;
-            const index_t most = fetches ? tiles_between_fetches : s.columns / panel;
-            for (index_t count; (count = at_most(most, (s.columns - j) / panel)) > 0;) {
-                place(j, count * panel, panel_vectors);
-                run(t, {count, 0, b_step, panel, target_far});
-                j += count * panel;
+            const index_t b_step = s.packed_b ? nr * s.depth : nr;
+            const index_t most = prefetches ? tiles_between_prefetches : s.columns / nr;
+            for (index_t count; (count = at_most(most, (s.columns - j) / nr)) > 0;) {
+                place(j, count * nr, NR_VECTORS);
+                run(t, {count, 0, b_step, nr, prefetches_c});
+                j += count * nr;
             }
         }
         for (index_t used; j < s.columns; j += used) {
@@ -142,28 +145,28 @@ void multiply_block(const Gemm<T>& g, const Plan<T>& plan, const Block<T>& s) {
             const int vectors = static_cast<int>(ceil_div(used, w));
             t.last = static_cast<int>(used - (vectors - 1) * w);
             place(j, used, vectors);
-            if (target_far && j + used < s.columns) {
-                prefetch_target(t, t.c + used, rows, at_most(used, s.columns - j - used));
+            if (prefetches_c && j + used < s.columns) {
+                prefetch_c_tile(t, t.c + used, rows, at_most(used, s.columns - j - used));
             }
-            tiles<T>.at[rows][vectors][!s.packed_b && t.last != w](t);
+            micro_kernels<T>.at[rows][vectors][!s.packed_b && t.last != w](t);
         }
     }
 }
 
 template <class T>
-PYNN_INLINE void multiply_blocks(const Gemm<T>& g) {
-    const Plan<T> plan(g);
+PYNN_INLINE void multiply_blocked(const Gemm<T>& g) {
+    const BlockingPlan<T> plan(g);
     T* const b_space = reinterpret_cast<T*>(static_cast<char*>(g.workspace) + plan.a_bytes);
-    Block<T> s;
-    s.packed_a = plan.pack_a ? static_cast<T*>(g.workspace) : nullptr;
-    s.packed_b = plan.pack_b ? b_space : nullptr;
+    CacheBlock<T> s;
+    s.packed_a = plan.packs_a ? static_cast<T*>(g.workspace) : nullptr;
+    s.packed_b = plan.packs_b ? b_space : nullptr;
     for (s.j0 = 0; s.j0 < g.n; s.j0 += plan.columns) {
         s.columns = at_most(plan.columns, g.n - s.j0);
         s.k0 = 0;
         do {  // once for k = 0 too: the empty sum has an epilogue
-            s.depth = at_most(k_chunk, g.k - s.k0);
-            if (plan.pack_b) pack_b(g, plan.panel, s.k0, s.depth, s.j0, s.columns, b_space);
-            multiply_block(g, plan, s);
+            s.depth = at_most(KC, g.k - s.k0);
+            if (plan.packs_b) pack_b(g, plan.nr, s.k0, s.depth, s.j0, s.columns, b_space);
+            macro_kernel(g, plan, s);
             s.k0 += s.depth;
         } while (s.k0 < g.k);
     }
@@ -178,11 +181,11 @@ struct Blocks {
     }
     template <class T>
     static PYNN_INLINE index_t workspace(const Gemm<T>& g) {
-        return Plan<T>(g).bytes;
+        return BlockingPlan<T>(g).bytes;
     }
     template <class T>
     static PYNN_INLINE void run(const Gemm<T>& g) {
-        multiply_blocks(g);
+        multiply_blocked(g);
     }
 };
 

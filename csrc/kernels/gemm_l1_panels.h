@@ -1,4 +1,4 @@
-// Strategy "l1_panels": a weight gradient, x^T delta, of short vectors: a panel of b in the L1
+// Strategy "l1_panels": a weight gradient, x^T delta, of short vectors: a micropanel of b in the L1
 // cache, and the tiles of a block of a, packed, passing by from the L2 cache (Goto and van de Geijn
 // 2008): the other way round than in gemm_blocks.h.
 //
@@ -10,103 +10,105 @@
 
 PYNN_ISA_BEGIN
 
-constexpr index_t shortest_by_panels = 16;  // sum
+constexpr index_t min_gebp_k = 16;  // sum
 
-// Nothing asks for an Ahead's lines here, nor between the tiles of a run.
-static_assert(!asks_ahead || (!panels_stay_in_l1 && steps_at_once == 1));
+// Nothing asks for an RowPrefetcher's lines here, nor between the tiles of a run.
+static_assert(!prefetches_rows || (!micropanels_stay_in_l1 && k_unroll == 1));
 
 template <class T>
-struct PanelPlan {
+struct GebpPlan {
     static constexpr index_t size = sizeof(T);
-    static constexpr index_t line = Plan<T>::line;
-    static constexpr int panel = panel_vectors * Vec<T>::width;
-    static constexpr index_t deepest = 320;             // rows of a panel: half of the L1 cache
-    static constexpr index_t block_bytes = 128 * 1024;  // of a, beside the panel's neighbours in L2
-    static constexpr index_t columns_many = 384 / panel * panel;
-    static constexpr index_t columns_few = 4 * panel;
+    static constexpr index_t line = BlockingPlan<T>::line;
+    static constexpr int nr = NR_VECTORS * Vec<T>::width;
+    static constexpr index_t deepest = 320;  // rows of a micropanel: half of the L1 cache
+    static constexpr index_t block_bytes =
+        128 * 1024;  // of a, beside the micropanel's neighbors in L2
+    static constexpr index_t columns_many = 384 / nr * nr;
+    static constexpr index_t columns_few = 4 * nr;
 
-    index_t blocks;     // of a
-    index_t columns;    // of b at a time
-    index_t tile_step;  // from one packed tile to the next
-    index_t a_bytes, chain_bytes, bytes;
+    index_t blocks;       // of a
+    index_t columns;      // of b at a time
+    index_t tile_stride;  // from one packed tile to the next
+    index_t a_bytes, partial_sums_bytes, bytes;
 
-    PYNN_INLINE explicit PanelPlan(const Gemm<T>& g) {
-        const index_t chunk = at_most(g.k, k_chunk);
-        blocks = ceil_div(g.m, tiles_of_a_block(chunk) * tile_rows_max);
+    PYNN_INLINE explicit GebpPlan(const Gemm<T>& g) {
+        const index_t chunk = at_most(g.k, KC);
+        blocks = ceil_div(g.m, tiles_of_a_block(chunk) * MR);
         // b is packed once for many blocks; for a single one while it is in the L1 cache.
         columns = at_most(g.n, blocks == 1 ? columns_few : columns_many);
         // (A line more than the tile needs, so that tiles do not share a set of the L1 cache.)
-        tile_step = chunk * tile_rows_max + line;
+        tile_stride = chunk * MR + line;
         // Enough for fewer rows or a shorter sum, too.
-        const index_t tiles = ceil_div(g.m, tile_rows_max);
+        const index_t tiles = ceil_div(g.m, MR);
         a_bytes =
-            Plan<T>::round_up(at_most(tiles * tile_rows_max * chunk * size, block_bytes) +
-                              at_most(tiles, tiles_of_a_block(shortest_by_panels)) * line * size);
-        chain_bytes = 0;
+            BlockingPlan<T>::round_up(at_most(tiles * MR * chunk * size, block_bytes) +
+                                      at_most(tiles, tiles_of_a_block(min_gebp_k)) * line * size);
+        partial_sums_bytes = 0;
         if (chunk > deepest) {
             const index_t most = at_most(tiles, tiles_of_a_block(deepest));
-            chain_bytes = Plan<T>::round_up(most * tile_rows_max * panel * size);
+            partial_sums_bytes = BlockingPlan<T>::round_up(most * MR * nr * size);
         }
         const index_t b_columns = ceil_div(columns, Vec<T>::width) * Vec<T>::width;
-        bytes = a_bytes + chain_bytes + Plan<T>::round_up(chunk * b_columns * size);
+        bytes = a_bytes + partial_sums_bytes + BlockingPlan<T>::round_up(chunk * b_columns * size);
     }
     static PYNN_INLINE index_t tiles_of_a_block(index_t chunk) {
-        return at_least(block_bytes / size / chunk / tile_rows_max, 1);
+        return at_least(block_bytes / size / chunk / MR, 1);
     }
 };
 
 // A block of a, a few columns of all its tiles at a time, so that whole cache lines are read.
 // a: the block's first element.
 template <class T>
-PYNN_INLINE void pack_a(const Gemm<T>& g, const PanelPlan<T>& plan, const T* a,
-                        const RowTiles& split, index_t depth, T* out) {
+PYNN_INLINE void pack_a(const Gemm<T>& g, const GebpPlan<T>& plan, const T* a,
+                        const RowPartition& split, index_t depth, T* out) {
     constexpr index_t group = 16;
     for (index_t l = 0; l < depth; l += group) {
         for (index_t i = 0; i < split.count; ++i) {
             const index_t start = split.start(i), rows = split.start(i + 1) - start;
             pack_columns(a + start + l * g.a_col, g.a_col, at_most(group, depth - l), rows,
-                         out + i * plan.tile_step + l * tile_rows_max);
+                         out + i * plan.tile_stride + l * MR);
         }
     }
 }
 
-// The tiles of a packed block of a by one panel of b, whose sum over a chunk is cut where the panel
-// would outgrow the L1 cache; the chains wait in a workspace. t has what is the same for all of
-// them.
+// The tiles of a packed block of a by one micropanel of b, whose sum over a chunk is cut where the
+// micropanel would outgrow the L1 cache; the chains wait in a workspace. t has what is the same for
+// all of them.
 template <class T>
-PYNN_INLINE void multiply_panel(const Gemm<T>& g, Tile<T> t, const RowTiles& split,
-                                index_t tile_step, index_t chunk, const T* b, int vectors,
-                                T* chains) {
-    const index_t depth = ceil_div(chunk, ceil_div(chunk, PanelPlan<T>::deepest));
+PYNN_INLINE void multiply_micropanel(const Gemm<T>& g, MicroKernelArgs<T> t,
+                                     const RowPartition& split, index_t tile_stride, index_t chunk,
+                                     const T* b, int vectors, T* partial_sums) {
+    const index_t depth = ceil_div(chunk, ceil_div(chunk, GebpPlan<T>::deepest));
     const T* const a = t.a;
     T* const c = t.c;
     const T* const y = t.y;
     t.b_row = vectors * Vec<T>::width;
-    const bool target_far = is_target_far(g);
-    const bool is_whole = t.b_row == PanelPlan<T>::panel && t.last == Vec<T>::width;
+    const bool prefetches_c = should_prefetch_c(g);
+    const bool is_whole = t.b_row == GebpPlan<T>::nr && t.last == Vec<T>::width;
     for (index_t l = 0; l < chunk; l += depth) {
         t.k = at_most(depth, chunk - l);
         t.b = b + l * t.b_row;
         const bool ends = l + t.k == chunk;
         for (index_t i = 0; i < split.count;) {
             const index_t start = split.start(i), rows = split.start(i + 1) - start;
-            T* const chain = chains + start * t.b_row;
-            t.resume = l > 0 ? chain : nullptr;
-            t.suspend = ends ? nullptr : chain;
-            t.a = a + i * tile_step + l * tile_rows_max;
+            T* const partial_sum = partial_sums + start * t.b_row;
+            t.acc_in = l > 0 ? partial_sum : nullptr;
+            t.acc_out = ends ? nullptr : partial_sum;
+            t.a = a + i * tile_stride + l * MR;
             t.c = c + start * t.c_row;
             t.y = y ? y + start * t.y_row : nullptr;
-            const RunFunction<T> run = is_whole ? run_of(t, rows) : nullptr;
+            const TileSequenceKernel<T> run =
+                is_whole ? find_tile_sequence_kernel(t, rows) : nullptr;
             const index_t tiles_now = run ? (i < split.larger ? split.larger : split.count) - i : 1;
-            const bool asks = target_far && ends;
+            const bool asks = prefetches_c && ends;
             if (run) {
-                run(t, {tiles_now, tile_step, 0, rows * t.c_row, asks});
+                run(t, {tiles_now, tile_stride, 0, rows * t.c_row, asks});
             } else {
                 if (asks && i + 1 < split.count) {
                     const T* const next = t.c + rows * t.c_row;
-                    prefetch_target(t, next, split.start(i + 2) - split.start(i + 1), t.b_row);
+                    prefetch_c_tile(t, next, split.start(i + 2) - split.start(i + 1), t.b_row);
                 }
-                tiles<T>.at[rows][vectors][0](t);
+                micro_kernels<T>.at[rows][vectors][0](t);
             }
             i += tiles_now;
         }
@@ -114,39 +116,39 @@ PYNN_INLINE void multiply_panel(const Gemm<T>& g, Tile<T> t, const RowTiles& spl
 }
 
 template <class T>
-void multiply_by_panels(const Gemm<T>& g) {
+void multiply_gebp(const Gemm<T>& g) {
     constexpr int w = Vec<T>::width;
-    const PanelPlan<T> plan(g);
+    const GebpPlan<T> plan(g);
     char* const space = static_cast<char*>(g.workspace);
     T* const packed_a = reinterpret_cast<T*>(space);
-    T* const chains = reinterpret_cast<T*>(space + plan.a_bytes);
-    T* const packed_b = reinterpret_cast<T*>(space + plan.a_bytes + plan.chain_bytes);
-    Tile<T> t = tile_of(g);
+    T* const partial_sums = reinterpret_cast<T*>(space + plan.a_bytes);
+    T* const packed_b = reinterpret_cast<T*>(space + plan.a_bytes + plan.partial_sums_bytes);
+    MicroKernelArgs<T> t = micro_kernel_args(g);
     t.a_row = 1;
-    t.a_col = tile_rows_max;
-    for (index_t k0 = 0; k0 < g.k; k0 += k_chunk) {
-        const index_t chunk = at_most(k_chunk, g.k - k0);
+    t.a_col = MR;
+    for (index_t k0 = 0; k0 < g.k; k0 += KC) {
+        const index_t chunk = at_most(KC, g.k - k0);
         t.accumulate = k0 > 0;
         t.epilogue = k0 + chunk == g.k ? g.epilogue : Epilogue::store;
         for (index_t j0 = 0; j0 < g.n; j0 += plan.columns) {
             const index_t end = at_most(j0 + plan.columns, g.n);
-            pack_b(g, plan.panel, k0, chunk, j0, end - j0, packed_b);
+            pack_b(g, plan.nr, k0, chunk, j0, end - j0, packed_b);
             for (index_t block = 0; block < plan.blocks; ++block) {
                 const index_t first = block * g.m / plan.blocks;
-                const RowTiles split((block + 1) * g.m / plan.blocks - first);
+                const RowPartition split((block + 1) * g.m / plan.blocks - first);
                 if (plan.blocks > 1 || j0 == 0) {
                     pack_a(g, plan, g.a + first + k0 * g.a_col, split, chunk, packed_a);
                 }
                 t.a = packed_a;
-                for (index_t j = j0; j < end; j += plan.panel) {
-                    const index_t used = at_most(plan.panel, end - j);
+                for (index_t j = j0; j < end; j += plan.nr) {
+                    const index_t used = at_most(plan.nr, end - j);
                     const int vectors = static_cast<int>(ceil_div(used, w));
                     t.last = static_cast<int>(used - (vectors - 1) * w);
                     t.bias = g.bias ? g.bias + j : nullptr;
                     t.c = g.c + first * g.c_row + j;
                     t.y = g.y ? g.y + first * g.y_row + j : nullptr;
-                    multiply_panel(g, t, split, plan.tile_step, chunk, packed_b + (j - j0) * chunk,
-                                   vectors, chains);
+                    multiply_micropanel(g, t, split, plan.tile_stride, chunk,
+                                        packed_b + (j - j0) * chunk, vectors, partial_sums);
                 }
             }
         }
@@ -158,17 +160,17 @@ struct L1Panels {
 
     template <class T>
     static PYNN_INLINE bool applies(const Gemm<T>& g) {
-        constexpr index_t panel = panel_vectors * Vec<T>::width;
-        return panels_stay_in_l1 && has_columns(g) && g.m > tile_rows_max && g.n > panel &&
-               g.k >= shortest_by_panels;
+        constexpr index_t nr = NR_VECTORS * Vec<T>::width;
+        return micropanels_stay_in_l1 && is_column_major_a(g) && g.m > MR && g.n > nr &&
+               g.k >= min_gebp_k;
     }
     template <class T>
     static PYNN_INLINE index_t workspace(const Gemm<T>& g) {
-        return applies(g) ? PanelPlan<T>(g).bytes : 0;
+        return applies(g) ? GebpPlan<T>(g).bytes : 0;
     }
     template <class T>
     static PYNN_INLINE void run(const Gemm<T>& g) {
-        multiply_by_panels(g);
+        multiply_gebp(g);
     }
 };
 

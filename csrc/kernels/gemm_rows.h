@@ -2,13 +2,13 @@
 // through the epilogue.
 #pragma once
 
-#include "kernels/gemm_tile.h"
+#include "kernels/gemm_micro_kernel.h"
 
 PYNN_ISA_BEGIN
 
 // g's columns from j on.
 template <class T>
-PYNN_INLINE Gemm<T> columns_of(const Gemm<T>& g, index_t j, index_t columns) {
+PYNN_INLINE Gemm<T> column_slice(const Gemm<T>& g, index_t j, index_t columns) {
     Gemm<T> part = g;
     part.n = columns;
     part.b += j * g.b_col;
@@ -46,7 +46,7 @@ PYNN_INLINE Gemm<T> transposed(const Gemm<T>& g, T* c, index_t c_row) {
     t.c_row = c_row;
     t.epilogue = Epilogue::store;
     t.workspace = g.workspace;
-    t.ahead = g.ahead;
+    t.prefetcher = g.prefetcher;
     return t;
 }
 
@@ -57,7 +57,7 @@ void write_rows(const Gemm<T>& g, const T* sums, index_t i0, index_t rows) {
     T* const c = g.c + i0 * g.c_row;
     const bool whole = g.c_row == g.n;
     if (g.epilogue == Epilogue::update) {
-        follow_block(*g.update, sums, whole ? rows * g.n : g.n, c - g.update->w, g.c_row,
+        update_block(*g.update, sums, whole ? rows * g.n : g.n, c - g.update->w, g.c_row,
                      whole ? 1 : rows, whole ? rows * g.n : g.n);
         return;
     }

@@ -20,30 +20,31 @@ template <class T>
 struct SkinnyPlan {
     static constexpr index_t size = sizeof(T);
     static constexpr int width = Vec<T>::width;
-    static constexpr bool packs = panels_stay_in_l1;
+    static constexpr bool packs = micropanels_stay_in_l1;
     static constexpr index_t packed_bytes = 128 * 1024;  // a block of b, where it is packed
     static constexpr index_t b_bytes = packs ? packed_bytes : 0;
     static constexpr index_t sums_bytes = 1024 * 1024;  // beside it in the L2 cache
-    static constexpr index_t deepest = panels_stay_in_l1 ? 256 : 256 / size;  // rows of a block
-    static constexpr index_t shallowest = panels_stay_in_l1 ? 128 : 256 / size;
+    static constexpr index_t deepest =
+        micropanels_stay_in_l1 ? 256 : 256 / size;  // rows of a block
+    static constexpr index_t shallowest = micropanels_stay_in_l1 ? 128 : 256 / size;
 
-    int panel;               // columns of a micropanel
+    int nr;                  // columns of a micropanel
     index_t depth, columns;  // of a block
     bool copies_a;
     index_t a_row, a_bytes;
 
     PYNN_INLINE explicit SkinnyPlan(const Gemm<T>& g) {
-        const index_t chunk = at_most(g.k, k_chunk);
+        const index_t chunk = at_most(g.k, KC);
         if constexpr (packs) {
-            // Fewer rows have less work for a panel, and take longer runs of b's rows instead.
-            const index_t most = g.m < 4 * tile_rows_max ? shallowest : deepest;
+            // Fewer rows have less work for a micropanel, and take longer runs of b's rows instead.
+            const index_t most = g.m < 4 * MR ? shallowest : deepest;
             depth = ceil_div(chunk, ceil_div(chunk, most));
-            panel = panel_vectors * width;
-            columns = at_most(packed_bytes / size / most, ceil_div(g.n, panel) * panel);
+            nr = NR_VECTORS * width;
+            columns = at_most(packed_bytes / size / most, ceil_div(g.n, nr) * nr);
         } else {
             depth = deepest;
-            panel = tile_vectors(static_cast<int>(RowTiles(g.m).most())) * width;
-            columns = at_most(g.n, at_least(1, sums_bytes / size / g.m / panel) * panel);
+            nr = vectors_for_rows(static_cast<int>(RowPartition(g.m).most())) * width;
+            columns = at_most(g.n, at_least(1, sums_bytes / size / g.m / nr) * nr);
         }
         copies_a = !packs || g.a_col != 1 || g.a_row * size % conflict_bytes == 0;
         a_row = copies_a ? copied_row(chunk) : g.a_row;
@@ -51,16 +52,16 @@ struct SkinnyPlan {
     }
     // A line more than the row needs, so that rows do not share a set of the L1 cache.
     static PYNN_INLINE index_t copied_row(index_t chunk) {
-        constexpr index_t line = Plan<T>::line;
+        constexpr index_t line = BlockingPlan<T>::line;
         return ceil_div(chunk, line) * line + line;
     }
-    static PYNN_INLINE index_t round_up(index_t bytes) { return Plan<T>::round_up(bytes); }
+    static PYNN_INLINE index_t round_up(index_t bytes) { return BlockingPlan<T>::round_up(bytes); }
     // What g takes, or fewer of its rows, whose blocks may have more columns.
     static PYNN_INLINE index_t most_bytes(const Gemm<T>& g) {
-        const index_t a = round_up(g.m * copied_row(at_most(g.k, k_chunk)) * size);
+        const index_t a = round_up(g.m * copied_row(at_most(g.k, KC)) * size);
         const index_t n = ceil_div(g.n, width) * width;
         const index_t widest =
-            packs ? at_most(packed_bytes / size / shallowest, n + panel_vectors * width) : n;
+            packs ? at_most(packed_bytes / size / shallowest, n + NR_VECTORS * width) : n;
         const index_t sums = round_up(g.m * widest * size);
         return b_bytes + a + (packs ? sums : at_most(sums, round_up(sums_bytes)));
     }
@@ -87,9 +88,9 @@ struct NextBlock {
         tile = 0;
     }
     template <class T>
-    PYNN_INLINE void share(Tile<T>& t) {
-        t.fetch = start + rows * (tile / pairs) / bands * stride + tile % pairs * pair;
-        t.fetch_step = stride;
+    PYNN_INLINE void share(MicroKernelArgs<T>& t) {
+        t.prefetch = start + rows * (tile / pairs) / bands * stride + tile % pairs * pair;
+        t.prefetch_stride = stride;
         ++tile;
     }
 };
@@ -103,12 +104,12 @@ void multiply_skinny(const Gemm<T>& g) {
     T* const packed_b = reinterpret_cast<T*>(space);
     T* const copied_a = reinterpret_cast<T*>(space + P::b_bytes);
     T* const sums = reinterpret_cast<T*>(space + P::b_bytes + plan.a_bytes);
-    const RowTiles split(g.m);
-    Tile<T> t = tile_of(g);
+    const RowPartition split(g.m);
+    MicroKernelArgs<T> t = micro_kernel_args(g);
     t.a_row = plan.a_row;
     t.a_col = 1;
-    for (index_t k0 = 0; k0 < g.k; k0 += k_chunk) {
-        const index_t chunk = at_most(k_chunk, g.k - k0);
+    for (index_t k0 = 0; k0 < g.k; k0 += KC) {
+        const index_t chunk = at_most(KC, g.k - k0);
         const T* a = g.a + k0 * g.a_col;
         if (plan.copies_a) {
             copy_block(a, g.a_row, g.a_col, g.m, chunk, copied_a, plan.a_row);
@@ -121,16 +122,16 @@ void multiply_skinny(const Gemm<T>& g) {
             for (index_t l = 0; l < chunk; l += plan.depth) {
                 t.k = at_most(plan.depth, chunk - l);
                 const bool ends = l + t.k == chunk;
-                if constexpr (P::packs) pack_b(g, plan.panel, k0 + l, t.k, j0, end - j0, packed_b);
+                if constexpr (P::packs) pack_b(g, plan.nr, k0 + l, t.k, j0, end - j0, packed_b);
                 // The block after this one: below it, right of it, or the first of the next chunk.
                 const index_t next_j = !ends ? j0 : end < g.n ? end : 0;
                 const index_t next_k = ends && end < g.n ? k0 : k0 + l + t.k;
-                const bool fetches = P::packs && next_k < g.k && is_far(g);
+                const bool prefetches = P::packs && next_k < g.k && exceeds_l2(g);
                 NextBlock next(
                     g.b + next_k * g.b_row + next_j, g.b_row, at_most(plan.depth, g.k - next_k),
-                    at_most(plan.columns, g.n - next_j), split.count * ((end - j0) / plan.panel));
-                for (index_t j = j0; j < end; j += plan.panel) {
-                    const index_t used = at_most(plan.panel, end - j);
+                    at_most(plan.columns, g.n - next_j), split.count * ((end - j0) / plan.nr));
+                for (index_t j = j0; j < end; j += plan.nr) {
+                    const index_t used = at_most(plan.nr, end - j);
                     const int vectors = static_cast<int>(ceil_div(used, w));
                     t.last = static_cast<int>(used - (vectors - 1) * w);
                     t.b = P::packs ? packed_b + (j - j0) * t.k : g.b + (k0 + l) * g.b_row + j;
@@ -139,25 +140,25 @@ void multiply_skinny(const Gemm<T>& g) {
                     for (index_t i = 0; i < split.count; ++i) {
                         const index_t start = split.start(i), rows = split.start(i + 1) - start;
                         if (!P::packs && j + used < end) {
-                            prefetch_panel(t.b + used, g.b_row, t.k * i / split.count,
-                                           t.k * (i + 1) / split.count,
-                                           at_most(used, end - j - used));
+                            prefetch_micropanel(t.b + used, g.b_row, t.k * i / split.count,
+                                                t.k * (i + 1) / split.count,
+                                                at_most(used, end - j - used));
                         }
-                        if (g.ahead) {
-                            fetch_ahead(*g.ahead,
-                                        static_cast<float>(rows * used) * static_cast<float>(t.k));
+                        if (g.prefetcher) {
+                            prefetch_rows(*g.prefetcher, static_cast<float>(rows * used) *
+                                                             static_cast<float>(t.k));
                         }
                         T* const partial = sums + (j - j0) * g.m + start * (vectors * w);
-                        t.resume = l > 0 ? partial : nullptr;
-                        t.suspend = ends ? nullptr : partial;
+                        t.acc_in = l > 0 ? partial : nullptr;
+                        t.acc_out = ends ? nullptr : partial;
                         t.a = a + start * t.a_row + l;
                         t.c = g.c + start * g.c_row + j;
                         t.y = g.y ? g.y + start * g.y_row + j : nullptr;
-                        if (fetches && vectors == panel_vectors) {
+                        if (prefetches && vectors == NR_VECTORS) {
                             next.share(t);
-                            fetching_tiles<T>.at[rows](t);
+                            prefetching_micro_kernels<T>.at[rows](t);
                         } else {
-                            tiles<T>.at[rows][vectors][!P::packs && t.last != w](t);
+                            micro_kernels<T>.at[rows][vectors][!P::packs && t.last != w](t);
                         }
                     }
                 }
@@ -171,18 +172,18 @@ struct Skinny {
 
     template <class T>
     static PYNN_INLINE bool applies(const Gemm<T>& g) {
-        if (g.b_col != 1 || g.m <= (panels_stay_in_l1 ? tile_rows_max : 1)) return false;
-        if (!panels_stay_in_l1) return g.m < many_rows && is_far(g);
-        if (has_columns(g)) return false;
+        if (g.b_col != 1 || g.m <= (micropanels_stay_in_l1 ? MR : 1)) return false;
+        if (!micropanels_stay_in_l1) return g.m < min_rows_to_pack_b && exceeds_l2(g);
+        if (is_column_major_a(g)) return false;
         // (A near b whose rows lie badly is packed as well; there is nothing to prefetch.)
-        if (g.m < many_rows && g.m >= 4 * tile_rows_max && is_badly_placed(g)) return true;
-        return g.m < 3 * many_rows && is_far(g);
+        if (g.m < min_rows_to_pack_b && g.m >= 4 * MR && conflicts_in_cache(g)) return true;
+        return g.m < 3 * min_rows_to_pack_b && exceeds_l2(g);
     }
     template <class T>
     static PYNN_INLINE index_t workspace(const Gemm<T>& g) {
         Gemm<T> most = g;
-        if (!applies(most)) most.m = at_most(g.m, 3 * many_rows - 1);
-        if (!applies(most)) most.m = at_most(g.m, many_rows - 1);
+        if (!applies(most)) most.m = at_most(g.m, 3 * min_rows_to_pack_b - 1);
+        if (!applies(most)) most.m = at_most(g.m, min_rows_to_pack_b - 1);
         return applies(most) ? SkinnyPlan<T>::most_bytes(most) : 0;
     }
     template <class T>

@@ -10,9 +10,9 @@
 
 PYNN_ISA_BEGIN
 
-constexpr index_t streamed_columns = 512;  // a single row: half of them, if b is far
+constexpr index_t min_streamed_columns = 512;  // a single row: half of them, if b is far
 // With more rows, the sums' way to the L1 cache and back costs more than b's.
-constexpr index_t streamed_rows_max = panels_stay_in_l1 ? 8 : 1;
+constexpr index_t streamed_rows_max = micropanels_stay_in_l1 ? 8 : 1;
 
 // Some rows of b, of n columns, by as many elements of each of M rows of a. Loads and stores of the
 // sums are shared by so many rows of b; a single row of a leaves room for more of them.
@@ -50,7 +50,7 @@ struct StreamedRows {
         index_t j = 0;
         for (; j + w <= n; j += w) {
             if constexpr (prefetches) {
-                if (j % Plan<T>::line == 0) {
+                if (j % BlockingPlan<T>::line == 0) {
                     PYNN_UNROLL
                     for (int l = 0; l < L; ++l) PYNN_PREFETCH(row + (L + l) * b_row + j);
                 }
@@ -59,8 +59,8 @@ struct StreamedRows {
         }
         if (const int left = static_cast<int>(n - j)) {
             step(
-                j, [=](const T* p) { return load_part(p, left); },
-                [=](T* p, Vec<T> v) { store_part(p, v, left); });
+                j, [=](const T* p) { return load_n(p, left); },
+                [=](T* p, Vec<T> v) { store_n(p, v, left); });
         }
     }
 
@@ -89,18 +89,19 @@ void multiply_streamed(const Gemm<T>& g) {
     constexpr index_t group = 6, room = 16384 / sizeof(T);
     alignas(64) T sums[room];
     const index_t groups = ceil_div(g.m, group);
-    const index_t columns = at_most(room / g.m, room / 4) / Plan<T>::line * Plan<T>::line;
+    const index_t columns =
+        at_most(room / g.m, room / 4) / BlockingPlan<T>::line * BlockingPlan<T>::line;
     const index_t at_once = g.m == 1 ? StreamedRows<T, 1>::at_once : StreamedRows<T, 2>::at_once;
     // (What the L3 cache holds arrives in time anyway.)
     const bool prefetches =
-        g.b_is_far || g.k * g.n * static_cast<index_t>(sizeof(T)) > 4 * near_bytes;
+        g.b_exceeds_l2 || g.k * g.n * static_cast<index_t>(sizeof(T)) > 4 * l2_bytes;
     for (index_t j = 0; j < g.n; j += columns) {
-        const Gemm<T> part = columns_of(g, j, at_most(columns, g.n - j));
+        const Gemm<T> part = column_slice(g, j, at_most(columns, g.n - j));
         const auto each_row = [&](auto f) {
             for (index_t i = 0; i < g.m; ++i) f(sums + i * part.n, part.c + i * g.c_row);
         };
-        for (index_t k0 = 0; k0 < g.k; k0 += k_chunk) {
-            const index_t end = at_most(k0 + k_chunk, g.k);
+        for (index_t k0 = 0; k0 < g.k; k0 += KC) {
+            const index_t end = at_most(k0 + KC, g.k);
             for (index_t i = 0; i < g.m * part.n; ++i) sums[i] = T(0);
             for (index_t l = k0; l < end; l += at_once) {
                 for (index_t q = 0; q < groups; ++q) {
@@ -131,9 +132,9 @@ struct Streamed {
     template <class T>
     static PYNN_INLINE bool applies(const Gemm<T>& g) {
         if (g.m > streamed_rows_max || g.b_col != 1) return false;
-        if (g.m > 1) return g.n >= streamed_columns && is_far(g);
-        return g.n >= streamed_columns ? is_far(g) || is_large(g)
-                                       : 2 * g.n >= streamed_columns && is_far(g);
+        if (g.m > 1) return g.n >= min_streamed_columns && exceeds_l2(g);
+        return g.n >= min_streamed_columns ? exceeds_l2(g) || exceeds_operand_cache(g)
+                                           : 2 * g.n >= min_streamed_columns && exceeds_l2(g);
     }
     template <class T>
     static PYNN_INLINE index_t workspace(const Gemm<T>&) {

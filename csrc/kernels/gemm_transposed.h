@@ -4,7 +4,8 @@
 //   One lane of a micro-tile would do the work of a whole vector.
 // - Few columns, columns of a contiguous (the weight gradient of a classifier's last layer): ten
 //   columns cost as much as sixteen. Rows fill whole vectors.
-// - Few rows, rows of b contiguous (an input gradient, delta W^T): the panels of b would have to be
+// - Few rows, rows of b contiguous (an input gradient, delta W^T): the micropanels of b would have
+// to be
 //   transposed while they are packed. The transposed product reads b in place; a and the result,
 //   which are small, are transposed instead.
 #pragma once
@@ -41,7 +42,7 @@ void multiply_few_columns(const Gemm<T>& g) {
     T result[group * widest], sums[group * widest];
     for (index_t i = 0; i < g.m; i += group) {
         const Gemm<T> part = rows_of(g, i, at_most(group, g.m - i));
-        multiply_blocks(transposed(part, result, group));
+        multiply_blocked(transposed(part, result, group));
         write_transposed(part, result, group, sums);
     }
 }
@@ -51,34 +52,34 @@ constexpr index_t shortest_transposed = 32;  // sum
 template <class T>
 struct TransposedPlan {
     static constexpr index_t size = sizeof(T);
-    static constexpr index_t panel = panel_vectors * Vec<T>::width;
-    static constexpr index_t group = 4 * tile_rows_max;  // columns of c at a time
+    static constexpr index_t nr = NR_VECTORS * Vec<T>::width;
+    static constexpr index_t group = 4 * MR;  // columns of c at a time
 
     index_t rows, width;  // of a at a time; the same in whole vectors
     index_t a_bytes, result_bytes, bytes;
 
     PYNN_INLINE explicit TransposedPlan(const Gemm<T>& g) {
-        const index_t fitting = Plan<T>::block_bytes / (g.k * size) / panel;
-        rows = at_most(g.m, at_least(fitting, 2) * panel);
+        const index_t fitting = BlockingPlan<T>::block_bytes / (g.k * size) / nr;
+        rows = at_most(g.m, at_least(fitting, 2) * nr);
         width = ceil_div(rows, Vec<T>::width) * Vec<T>::width;
-        a_bytes = Plan<T>::round_up(width * g.k * size);
-        result_bytes = Plan<T>::round_up(rows * group * size);
+        a_bytes = BlockingPlan<T>::round_up(width * g.k * size);
+        result_bytes = BlockingPlan<T>::round_up(rows * group * size);
         bytes = a_bytes + 2 * result_bytes;
     }
 };
 
 // The largest number of rows that is faster transposed; 0: none. Transposing a value of the result
-// costs half as much again as one of an operand. The rows of a, or some panels of them, have to fit
-// the L2 cache over all of k.
+// costs half as much again as one of an operand. The rows of a, or some micropanels of them, have
+// to fit the L2 cache over all of k.
 template <class T>
 PYNN_INLINE index_t most_transposed_rows(const Gemm<T>& g) {
     if (g.b_row != 1 || g.b_col == 1 || g.a_col != 1 || g.k < shortest_transposed) return 0;
     const index_t cheap = 2 * g.k * g.n / (2 * g.k + 3 * g.n);
-    const index_t fitting = near_bytes / (g.k * TransposedPlan<T>::size);
-    return fitting >= 2 * TransposedPlan<T>::panel ? cheap : at_most(cheap, fitting);
+    const index_t fitting = l2_bytes / (g.k * TransposedPlan<T>::size);
+    return fitting >= 2 * TransposedPlan<T>::nr ? cheap : at_most(cheap, fitting);
 }
 
-// All rows of a are packed once, as panels of the transposed product's b.
+// All rows of a are packed once, as micropanels of the transposed product's b.
 template <class T>
 void multiply_few_rows(const Gemm<T>& g, const TransposedPlan<T>& whole) {
     char* const space = static_cast<char*>(g.workspace);
@@ -87,20 +88,20 @@ void multiply_few_rows(const Gemm<T>& g, const TransposedPlan<T>& whole) {
     T* const sums = reinterpret_cast<T*>(space + whole.a_bytes + whole.result_bytes);
     const Gemm<T> all = transposed(g, result, g.m);
     const index_t width = ceil_div(g.m, Vec<T>::width) * Vec<T>::width;
-    Plan<T> plan(all);
-    plan.panel = static_cast<int>(TransposedPlan<T>::panel);
-    for (index_t l = 0; l < g.k; l += k_chunk) {
-        pack_b(all, plan.panel, l, at_most(k_chunk, g.k - l), 0, g.m, packed + l * width);
+    BlockingPlan<T> plan(all);
+    plan.nr = static_cast<int>(TransposedPlan<T>::nr);
+    for (index_t l = 0; l < g.k; l += KC) {
+        pack_b(all, plan.nr, l, at_most(KC, g.k - l), 0, g.m, packed + l * width);
     }
-    Block<T> s{};
+    CacheBlock<T> s{};
     s.columns = g.m;
     for (index_t j = 0; j < g.n; j += whole.group) {
-        const Gemm<T> part = columns_of(g, j, at_most(whole.group, g.n - j));
+        const Gemm<T> part = column_slice(g, j, at_most(whole.group, g.n - j));
         const Gemm<T> t = transposed(part, result, g.m);
-        for (s.k0 = 0; s.k0 < g.k; s.k0 += k_chunk) {
-            s.depth = at_most(k_chunk, g.k - s.k0);
+        for (s.k0 = 0; s.k0 < g.k; s.k0 += KC) {
+            s.depth = at_most(KC, g.k - s.k0);
             s.packed_b = packed + s.k0 * width;
-            multiply_block(t, plan, s);
+            macro_kernel(t, plan, s);
         }
         write_transposed(part, result, g.m, sums);
     }
@@ -123,7 +124,7 @@ struct Transposed {
     }
     template <class T>
     static PYNN_INLINE void run(const Gemm<T>& g) {
-        if (is_plain_column(g)) return multiply_blocks(column_as_row(g));
+        if (is_plain_column(g)) return multiply_blocked(column_as_row(g));
         if (has_few_columns(g)) return multiply_few_columns(g);
         const TransposedPlan<T> plan(g);
         for (index_t i = 0; i < g.m; i += plan.rows) {

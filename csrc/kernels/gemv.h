@@ -31,7 +31,7 @@ PYNN_INLINE void gemv_rows(const T* a, index_t a_row, const T* x, index_t x_step
     for (; l + s <= k; l += s) {
         PYNN_UNROLL
         for (int q = 0; q < squares; ++q) {
-            const Square<T> columns = load_columns(a + q * s * a_row + l, a_row);
+            const Square<T> columns = load_transposed(a + q * s * a_row + l, a_row);
             PYNN_UNROLL
             for (int j = 0; j < s; ++j) acc[q] = fma(x[(l + j) * x_step], columns.r[j], acc[q]);
         }
@@ -40,7 +40,7 @@ PYNN_INLINE void gemv_rows(const T* a, index_t a_row, const T* x, index_t x_step
         // The last columns, from a square that overlaps the one before.
         PYNN_UNROLL
         for (int q = 0; q < squares; ++q) {
-            const Square<T> columns = load_columns(a + q * s * a_row + k - s, a_row);
+            const Square<T> columns = load_transposed(a + q * s * a_row + k - s, a_row);
             PYNN_UNROLL
             for (int j = 0; j < s; ++j) {
                 if (k - s + j >= l) {
@@ -72,8 +72,8 @@ void gemv(const T* a, index_t a_row, const T* x, index_t x_step, index_t m, inde
         const bool many = i + gemv_squares * s <= m;
         const index_t rows = many ? gemv_squares * s : s;
         if (i + rows > m) i = m - rows;  // the last square overlaps the one before
-        for (index_t k0 = 0; k0 == 0 || k0 < k; k0 += k_chunk) {
-            const index_t depth = k - k0 < k_chunk ? k - k0 : k_chunk;
+        for (index_t k0 = 0; k0 == 0 || k0 < k; k0 += KC) {
+            const index_t depth = k - k0 < KC ? k - k0 : KC;
             const T* block = a + i * a_row + k0;
             if (many) {
                 gemv_rows<gemv_squares>(block, a_row, x + k0 * x_step, x_step, depth, sums);
@@ -147,7 +147,7 @@ private:
             // The part after this one has at least a square's columns.
             const index_t left = g.n - j;
             Gemm<T> part =
-                columns_of(g, j, left <= room ? left : at_most(room, left - Square<T>::size));
+                column_slice(g, j, left <= room ? left : at_most(room, left - Square<T>::size));
             if (has_one_bias && g.bias) part.bias = bias;
             gemv(part.b, g.b_col, g.a, g.a_col, part.n, g.k, sums);
             write_rows(part, sums, 0, 1);

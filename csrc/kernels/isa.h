@@ -5,7 +5,7 @@
 // weak symbol, the linker would keep one of them for everybody, and a program on an older CPU
 // would die with SIGILL in the AVX-512 copy. So everything here lives in an anonymous namespace
 // inside a namespace named after the instruction set, includes no standard library templates,
-// allocates nothing, throws nothing, and has no dynamic initialisers. The single symbol that
+// allocates nothing, throws nothing, and has no dynamic initializers. The single symbol that
 // leaves is pynn::kernel_table_<isa>. tests/codebase/test_one_definition.py reads the objects.
 #pragma once
 
@@ -44,9 +44,9 @@
 // What memory holds is read again after it: for what a loop that needs every register would
 // otherwise keep, and spill.
 #if defined(__GNUC__)
-#define PYNN_FORGET asm volatile("" : : : "memory")
+#define PYNN_COMPILER_BARRIER asm volatile("" : : : "memory")
 #else
-#define PYNN_FORGET static_cast<void>(0)
+#define PYNN_COMPILER_BARRIER static_cast<void>(0)
 #endif
 #ifndef PYNN_PREFETCH  // a hint, at any address: into the L1 cache, into the L2 cache
 #define PYNN_PREFETCH(p) __builtin_prefetch(p)

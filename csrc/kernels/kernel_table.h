@@ -12,10 +12,10 @@ using index_t = ptrdiff_t;
 // A sum over k is cut at multiples of this, whatever the instruction set, the threads or the
 // blocking: each piece is a chain of fused multiply-adds from zero, and the pieces are added in
 // order. (docs/numerics.md; tests/reference.py holds the same number.)
-constexpr index_t k_chunk = 512;
+constexpr index_t KC = 512;
 
 // As much as an L2 cache keeps from one product to the next.
-constexpr index_t near_bytes = 1536 * 1024;
+constexpr index_t l2_bytes = 1536 * 1024;
 
 // What happens to an element v of the product before it is stored in c.
 enum class Epilogue : int {
@@ -28,24 +28,24 @@ enum class Epilogue : int {
 
 // How parameters w follow their gradient g. (m: first moment or velocity; v: second moment.)
 enum class Rule : int {
-    copy,      // w = g: not an update at all, but the gradient's place
-    sgd,       // w = keep w - rate g
-    momentum,  // m = beta1 m - rate g; w = keep w + m
-    nesterov,  // m as above; w = keep w + beta1 m - rate g
-    adam,      // m += (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g g;
-               // w = keep w - rate m / (sqrt(v) + epsilon)
-    rmsprop    // v as above; m = beta1 m + g / (sqrt(v) + epsilon); w = keep w - rate m
+    store_gradient,  // w = g: not an update at all, but the gradient's place
+    sgd,             // w = decay w - rate g
+    momentum,        // m = beta1 m - rate g; w = decay w + m
+    nesterov,        // m as above; w = decay w + beta1 m - rate g
+    adam,            // m += (1 - beta1) (g - m); v = beta2 v + (1 - beta2) g g;
+                     // w = decay w - rate m / (sqrt(v) + epsilon)
+    rmsprop          // v as above; m = beta1 m + g / (sqrt(v) + epsilon); w = decay w - rate m
 };
 
-// A step of an optimiser, with the arrays of the whole network, each as long as its parameters.
+// A step of an optimizer, with the arrays of the whole network, each as long as its parameters.
 template <class T>
-struct Update {
+struct OptimizerStep {
     Rule rule;
     T* w;
     T* m;  // null for copy and sgd
     T* v;  // null but for adam and rmsprop
-    T rate, keep, beta1, beta2;
-    T rest1, rest2;  // 1 - beta1 and 1 - beta2, rounded once
+    T rate, decay, beta1, beta2;
+    T one_minus_beta1, one_minus_beta2;  // 1 - beta1 and 1 - beta2, rounded once
     T epsilon;
     // The gradient is the loss's and, unless both are 0, l2 p + l1 sign(p) besides, p being the
     // parameters before the step.
@@ -55,23 +55,23 @@ struct Update {
 
 // The random numbers of a mini-batch at a dropout layer: nothing but these and an element's number
 // decide whether it is dropped (dropout.h).
-struct Noise {
+struct RngStream {
     uint64_t key, step;
     uint32_t layer;
 };
 
 // Memory that is needed soon: a product asks for it, line by line, while it is at work. Rows of a
 // matrix in any order, and what lies beside each of them (a label).
-struct Ahead {
+struct RowPrefetcher {
     const char* rows;
     index_t row_stride, row_bytes;
-    const char* beside;  // or null
-    index_t beside_stride;
+    const char* targets;  // or null
+    index_t target_stride;
     const int64_t* order;
-    index_t next, end;          // order[next .. end) are still to be asked for
-    index_t offset;             // bytes of row order[next] that have been
-    float lines_per_operation;  // multiply-adds, that is
-    float owed;                 // lines
+    index_t next, end;    // order[next .. end) are still to be asked for
+    index_t offset;       // bytes of row order[next] that have been
+    float lines_per_fma;  // multiply-adds, that is
+    float line_credit;    // lines
 };
 
 // c (m x n, rows contiguous) = epilogue(a (m x k) * b (k x n)); strides count elements.
@@ -82,7 +82,7 @@ struct Gemm {
     index_t a_row, a_col;
     const T* b;
     index_t b_row, b_col;
-    bool b_is_far;  // it is not in the L2 cache, however small: the caller knows its neighbours
+    bool b_exceeds_l2;  // it is not in the L2 cache, however small: the caller knows its neighbors
     T* c;
     index_t c_row;
     Epilogue epilogue;
@@ -90,9 +90,9 @@ struct Gemm {
     T floor, alpha, beta;
     const T* y;  // m x n, for relu_backward
     index_t y_row;
-    const Update<T>* update;  // whose w c lies in
+    const OptimizerStep<T>* update;  // whose w c lies in
     void* workspace;  // gemm_workspace(...) bytes, aligned to 64, enough for fewer rows, too
-    Ahead* ahead;     // or null
+    RowPrefetcher* prefetcher;  // or null
 };
 
 // c (n values) = a row of a sparse matrix times b (rows contiguous), and max(floor, c + bias) if
@@ -104,7 +104,7 @@ struct SparseProduct {
     const T* values;
     const T* b;
     index_t b_row;
-    bool b_is_far;  // its rows are to be prefetched
+    bool b_exceeds_l2;  // its rows are to be prefetched
     T* c;
     const T* bias;  // n values, or null
     T floor;
@@ -144,8 +144,8 @@ struct Kernels {
     index_t (*gemm_workspace)(const Gemm<T>&);
     void (*gemm)(const Gemm<T>&);
     const char* (*gemm_strategy)(const Gemm<T>&);  // its name (gemm.h)
-    int tile_rows, tile_columns;  // of the micro-kernel: the grain for dividing work
-    bool asks_ahead;              // whether it is worth while to give products an Ahead
+    int mr, nr;            // of the micro-kernel: the grain for dividing work
+    bool prefetches_rows;  // whether it is worth while to give products an RowPrefetcher
     void (*sparse_product)(const SparseProduct<T>&);
     void (*sparse_outer)(const SparseOuter<T>&);
 
@@ -162,13 +162,13 @@ struct Kernels {
     void (*silu)(const T* x, T* y, index_t n);
     void (*gelu)(const T* x, T* y, index_t n);
     void (*gelu_tanh)(const T* x, T* y, index_t n);
-    // As layers pass them on: 0 where they would be nearly denormal (vec.h: settled).
-    void (*settled_sigmoid)(const T* x, T* y, index_t n);
-    void (*settled_exp)(const T* x, T* y, index_t n);
-    void (*settled_softplus)(const T* x, T* y, index_t n);
-    void (*settled_silu)(const T* x, T* y, index_t n);
-    void (*settled_gelu)(const T* x, T* y, index_t n);
-    void (*settle)(const T* x, T* y, index_t n);
+    // As layers pass them on: 0 where they would be nearly denormal (vec.h: flush_tiny).
+    void (*flushed_sigmoid)(const T* x, T* y, index_t n);
+    void (*flushed_exp)(const T* x, T* y, index_t n);
+    void (*flushed_softplus)(const T* x, T* y, index_t n);
+    void (*flushed_silu)(const T* x, T* y, index_t n);
+    void (*flushed_gelu)(const T* x, T* y, index_t n);
+    void (*flush_tiny)(const T* x, T* y, index_t n);
     void (*relu_backward)(const T* dy, const T* y, T* dx, index_t n);
     void (*sigmoid_backward)(const T* dy, const T* y, T* dx, index_t n);
     void (*tanh_backward)(const T* dy, const T* y, T* dx, index_t n);
@@ -183,8 +183,8 @@ struct Kernels {
     void (*silu_backward)(const T* dy, const T* x, T* dx, index_t n);
     void (*gelu_backward)(const T* dy, const T* x, T* dx, index_t n);
     void (*gelu_tanh_backward)(const T* dy, const T* x, T* dx, index_t n);
-    void (*settled_silu_backward)(const T* dy, const T* x, T* dx, index_t n);
-    void (*settled_gelu_backward)(const T* dy, const T* x, T* dx, index_t n);
+    void (*flushed_silu_backward)(const T* dy, const T* x, T* dx, index_t n);
+    void (*flushed_gelu_backward)(const T* dy, const T* x, T* dx, index_t n);
 
     // Row by row over m x n contiguous values.
     void (*softmax)(const T* x, T* y, index_t m, index_t n);
@@ -201,10 +201,10 @@ struct Kernels {
     bool (*all_finite)(const T* x, index_t n);
     void (*scale)(T factor, const T* x, T* y, index_t n);
     // Columns x[:, j] longer than `most` are scaled to that length.
-    void (*limit_columns)(T most, T* x, index_t x_row, index_t m, index_t n);
+    void (*clip_column_norms)(T most, T* x, index_t x_row, index_t m, index_t n);
     // Elements first .. first + n of a mini-batch's matrix: 0 where the random word is below
     // `threshold`, factor x elsewhere.
-    void (*dropout)(const Noise&, uint32_t threshold, T factor, const T* x, T* y, index_t first,
+    void (*dropout)(const RngStream&, uint32_t threshold, T factor, const T* x, T* y, index_t first,
                     index_t n);
 
     void (*softmax_cross_entropy)(const LossRows<T>&);
@@ -217,7 +217,7 @@ struct Kernels {
     void (*poisson_of_mean)(const LossRows<T>&);  // z is the mean
 
     // The n parameters from `at` on follow their gradient g.
-    void (*update)(const Update<T>&, const T* g, index_t at, index_t n);
+    void (*update)(const OptimizerStep<T>&, const T* g, index_t at, index_t n);
 };
 
 struct KernelTable {

@@ -17,23 +17,24 @@ struct RowLoss {
 
 template <class T>
 PYNN_INLINE Lanes<T> times(const Lanes<T>& a, const Lanes<T>& b) {
-    return each(a, b, [](Vec<T> x, Vec<T> y) { return x * y; });
+    return map_lanes(a, b, [](Vec<T> x, Vec<T> y) { return x * y; });
 }
 // t z, and 0 where t is 0, even for an infinite z. (A NaN in t is in the sum of targets, too.)
 template <class T>
 PYNN_INLINE Lanes<T> weighted(const Lanes<T>& t, const Lanes<T>& z) {
     const Vec<T> zero = set1(T(0));
-    return each(t, z, [=](Vec<T> a, Vec<T> b) { return select_less(zero, abs(a), a * b, zero); });
+    return map_lanes(t, z,
+                     [=](Vec<T> a, Vec<T> b) { return select_less(zero, abs(a), a * b, zero); });
 }
 
 // A row that fits the lanes: everything stays in registers until the gradient is stored.
 template <class T>
-PYNN_INLINE RowLoss<T> short_row(const LossRows<T>& r, index_t i) {
+PYNN_INLINE RowLoss<T> small_n_row(const LossRows<T>& r, index_t i) {
     const int n = static_cast<int>(r.n);
     const T* z = r.z + i * r.n;
     RowLoss<T> out;
     T shift;
-    const Lanes<T> e = exp_short_row(z, n, out.total, shift);
+    const Lanes<T> e = exp_small_n_row(z, n, out.total, shift);
     Lanes<T> t;
     if (r.labels) {
         const index_t label = static_cast<index_t>(r.labels[i]);
@@ -48,13 +49,14 @@ PYNN_INLINE RowLoss<T> short_row(const LossRows<T>& r, index_t i) {
     const Vec<T> sum = set1(out.total), mass = set1(out.mass), scale = set1(r.scale);
     store_lanes(
         r.gradient + i * r.n,
-        each(e, t, [&](Vec<T> v, Vec<T> tj) { return settled(((v / sum) * mass - tj) * scale); }),
+        map_lanes(e, t,
+                  [&](Vec<T> v, Vec<T> tj) { return flush_tiny(((v / sum) * mass - tj) * scale); }),
         n);
     return out;
 }
 
 template <class T>
-PYNN_INLINE RowLoss<T> long_row(const LossRows<T>& r, index_t i) {
+PYNN_INLINE RowLoss<T> large_n_row(const LossRows<T>& r, index_t i) {
     const index_t n = r.n;
     const T* z = r.z + i * n;
     T* gradient = r.gradient + i * n;
@@ -69,13 +71,13 @@ PYNN_INLINE RowLoss<T> long_row(const LossRows<T>& r, index_t i) {
         out.offset = shift - z_label;
         const T e_label = gradient[label];
         const Vec<T> sum = set1(out.total);
-        map(gradient, gradient, n, [&](Vec<T> e) { return settled((e / sum) * scale); });
+        map(gradient, gradient, n, [&](Vec<T> e) { return flush_tiny((e / sum) * scale); });
         gradient[label] = (e_label / out.total - T(1)) * r.scale;
         return out;
     }
     const T* t = r.target + i * n;
     Lanes<T> weight = set_lanes(T(0)), dot = set_lanes(T(0));
-    by_lanes(n, [&](index_t j, int count) {
+    for_each_lanes(n, [&](index_t j, int count) {
         const Lanes<T> tj = load_lanes(t + j, count, T(0));
         weight = weight + tj;
         dot = dot + weighted(tj, load_lanes(z + j, count, T(0)));
@@ -86,48 +88,49 @@ PYNN_INLINE RowLoss<T> long_row(const LossRows<T>& r, index_t i) {
     out.offset = shift * out.mass - product;
     const Vec<T> sum = set1(out.total), mass = set1(out.mass);
     map(gradient, t, gradient, n,
-        [&](Vec<T> e, Vec<T> tj) { return settled(((e / sum) * mass - tj) * scale); });
+        [&](Vec<T> e, Vec<T> tj) { return flush_tiny(((e / sum) * mass - tj) * scale); });
     return out;
 }
 
 // Up to sixteen short rows together: their totals, masses and offsets.
 template <class T>
-PYNN_INLINE void short_rows(const LossRows<T>& r, index_t first, int rows, T* total, T* mass,
-                            T* offset) {
+PYNN_INLINE void small_n_rows(const LossRows<T>& r, index_t first, int rows, T* total, T* mass,
+                              T* offset) {
     const int n = static_cast<int>(r.n);
     const T* z = r.z + first * r.n;
     const Vec<T> scale = set1(r.scale);
-    Columns<T> c, t;
-    load_columns(z, rows, n, c);
+    TransposedRows<T> c, t;
+    load_transposed_rows(z, rows, n, c);
     if (r.labels) {
         const int64_t* labels = r.labels + first;
         for (int i = 0; i < rows; ++i) offset[i] = z[i * n + labels[i]];
-        const ExpColumns<T> e = exp_columns(c, n);
+        const ExpTransposedRows<T> e = exp_transposed_rows(c, n);
         for (int j = 0; j < n; ++j) {
-            c.set(j, each(c[j], e.total, [](Vec<T> v, Vec<T> sum) { return v / sum; }));
+            c.set(j, map_lanes(c[j], e.total, [](Vec<T> v, Vec<T> sum) { return v / sum; }));
         }
         for (int i = 0; i < rows; ++i) c.at[labels[i] * lanes + i] -= T(1);
         for (int j = 0; j < n; ++j)
-            c.set(j, each(c[j], [&](Vec<T> v) { return settled(v * scale); }));
-        store_lanes(offset,
-                    each(e.shift, load_lanes(offset), [](Vec<T> a, Vec<T> b) { return a - b; }));
+            c.set(j, map_lanes(c[j], [&](Vec<T> v) { return flush_tiny(v * scale); }));
+        store_lanes(offset, map_lanes(e.shift, load_lanes(offset),
+                                      [](Vec<T> a, Vec<T> b) { return a - b; }));
         store_lanes(total, e.total);
     } else {
-        load_columns(r.target + first * r.n, rows, n, t);
-        const Lanes<T> weight = sum_columns<T>(n, [&](int j) { return t[j]; });
-        const Lanes<T> dot = sum_columns<T>(n, [&](int j) { return weighted(t[j], c[j]); });
-        const ExpColumns<T> e = exp_columns(c, n);
+        load_transposed_rows(r.target + first * r.n, rows, n, t);
+        const Lanes<T> weight = sum_transposed_rows<T>(n, [&](int j) { return t[j]; });
+        const Lanes<T> dot = sum_transposed_rows<T>(n, [&](int j) { return weighted(t[j], c[j]); });
+        const ExpTransposedRows<T> e = exp_transposed_rows(c, n);
         for (int j = 0; j < n; ++j) {
-            const Lanes<T> p = each(c[j], e.total, [](Vec<T> v, Vec<T> sum) { return v / sum; });
-            c.set(j, each(times(p, weight), t[j],
-                          [&](Vec<T> v, Vec<T> tj) { return settled((v - tj) * scale); }));
+            const Lanes<T> p =
+                map_lanes(c[j], e.total, [](Vec<T> v, Vec<T> sum) { return v / sum; });
+            c.set(j, map_lanes(times(p, weight), t[j],
+                               [&](Vec<T> v, Vec<T> tj) { return flush_tiny((v - tj) * scale); }));
         }
-        store_lanes(offset,
-                    each(times(e.shift, weight), dot, [](Vec<T> a, Vec<T> b) { return a - b; }));
+        store_lanes(offset, map_lanes(times(e.shift, weight), dot,
+                                      [](Vec<T> a, Vec<T> b) { return a - b; }));
         store_lanes(mass, weight);
         store_lanes(total, e.total);
     }
-    store_columns(c, rows, n, r.gradient + first * r.n);
+    store_transposed_rows(c, rows, n, r.gradient + first * r.n);
 }
 
 // p = softmax(z), loss = -sum(t log p) = sum(t) log(sum exp(z)) - sum(t z), gradient
@@ -139,18 +142,18 @@ void softmax_cross_entropy_kernel(const LossRows<T>& r) {
         const int rows = static_cast<int>(r.m - first < lanes ? r.m - first : lanes);
         T total[lanes], mass[lanes], offset[lanes];
         for (int i = 0; i < lanes; ++i) total[i] = mass[i] = offset[i] = T(1);
-        if (r.n <= lanes && rows >= rows_worth_turning) {
-            short_rows(r, first, rows, total, mass, offset);
+        if (r.n <= lanes && rows >= min_rows_to_transpose) {
+            small_n_rows(r, first, rows, total, mass, offset);
         } else {
             for (int i = 0; i < rows; ++i) {
                 const RowLoss<T> row =
-                    r.n <= lanes ? short_row(r, first + i) : long_row(r, first + i);
+                    r.n <= lanes ? small_n_row(r, first + i) : large_n_row(r, first + i);
                 total[i] = row.total;
                 mass[i] = row.mass;
                 offset[i] = row.offset;
             }
         }
-        const Lanes<T> logs = each(load_lanes(total), [](Vec<T> v) { return log(v); });
+        const Lanes<T> logs = map_lanes(load_lanes(total), [](Vec<T> v) { return log(v); });
         store_lanes(r.loss + first, times(logs, load_lanes(mass)) + load_lanes(offset), rows);
     }
 }
@@ -174,12 +177,13 @@ PYNN_INLINE void sum_of_lanes(const LossRows<T>& r, Term term, Slope slope) {
         const T* z = r.z + i * r.n;
         T* gradient = r.gradient + i * r.n;
         Lanes<T> total = set_lanes(T(0));
-        by_lanes(r.n, [&](index_t j, int count) {
+        for_each_lanes(r.n, [&](index_t j, int count) {
             const Lanes<T> t = target_lanes(r, i, j, count);
             const Lanes<T> zj = load_lanes(z + j, count, T(0));
-            total = total + keep_first(term(zj, t, j, count), count);
+            total = total + mask_first(term(zj, t, j, count), count);
             const Lanes<T> g = slope(zj, t, j, count);
-            store_lanes(gradient + j, each(g, [&](Vec<T> v) { return settled(v * scale); }), count);
+            store_lanes(gradient + j, map_lanes(g, [&](Vec<T> v) { return flush_tiny(v * scale); }),
+                        count);
         });
         r.loss[i] = tree_sum(total);
     }
@@ -188,8 +192,9 @@ PYNN_INLINE void sum_of_lanes(const LossRows<T>& r, Term term, Slope slope) {
 template <class T, class Term, class Slope>
 PYNN_INLINE void sum_of_terms(const LossRows<T>& r, Term term, Slope slope) {
     sum_of_lanes(
-        r, [&](const Lanes<T>& z, const Lanes<T>& t, index_t, int) { return each(z, t, term); },
-        [&](const Lanes<T>& z, const Lanes<T>& t, index_t, int) { return each(z, t, slope); });
+        r,
+        [&](const Lanes<T>& z, const Lanes<T>& t, index_t, int) { return map_lanes(z, t, term); },
+        [&](const Lanes<T>& z, const Lanes<T>& t, index_t, int) { return map_lanes(z, t, slope); });
 }
 
 // p = sigmoid(z), loss = -sum(t log p + (1 - t) log(1 - p)) = sum(|z| w + log(1 + exp(-|z|))) with
@@ -203,7 +208,8 @@ void sigmoid_cross_entropy_kernel(const LossRows<T>& r) {
             // What the probability of the wrong answer costs: nothing where it is 0, even for an
             // infinite logit.
             const Vec<T> wrong = select_less(zero, z, set1(T(1)) - t, t);
-            const Vec<T> cost = select_less(abs(wrong), set1(Float<T>::least), zero, size * wrong);
+            const Vec<T> cost =
+                select_less(abs(wrong), set1(Float<T>::denorm_min), zero, size * wrong);
             return cost + log1p_unit(exp(zero - size));
         },
         [](Vec<T> z, Vec<T> t) { return sigmoid(z) - t; });
@@ -256,8 +262,8 @@ void pinball_kernel(const LossRows<T>& r) {
     const auto at_quantiles = [&](const Lanes<T>& z, const Lanes<T>& t, index_t j, int count,
                                   auto f) {
         const Lanes<T> q = load_lanes(r.quantile + j, count, T(0));
-        const Lanes<T> d = each(t, z, [](Vec<T> a, Vec<T> b) { return a - b; });
-        return each(d, q, f);
+        const Lanes<T> d = map_lanes(t, z, [](Vec<T> a, Vec<T> b) { return a - b; });
+        return map_lanes(d, q, f);
     };
     sum_of_lanes(
         r,
@@ -276,7 +282,7 @@ void pinball_kernel(const LossRows<T>& r) {
 // t log(t), 0 for t = 0. (The logarithm is one of normal numbers.)
 template <class T>
 PYNN_INLINE Vec<T> entropy(Vec<T> t) {
-    const Vec<T> least = set1(Float<T>::normal);
+    const Vec<T> least = set1(Float<T>::min_normal);
     return select_less(t, least, set1(T(0)), t * log(max(least, t)));
 }
 
@@ -300,12 +306,12 @@ void poisson_of_mean_kernel(const LossRows<T>& r) {
     sum_of_terms(
         r,
         [](Vec<T> z, Vec<T> t) {
-            const Vec<T> zero = set1(T(0)), least = set1(Float<T>::normal);
-            const Vec<T> inside = min(set1(Float<T>::most), max(least, z));
+            const Vec<T> zero = set1(T(0)), least = set1(Float<T>::min_normal);
+            const Vec<T> inside = min(set1(Float<T>::max_finite), max(least, z));
             const Vec<T> cost = select_less(zero, t, t * log(inside), zero);
             return z - (cost - (entropy(t) - t));
         },
-        [](Vec<T> z, Vec<T> t) { return set1(T(1)) - t / max(set1(Float<T>::normal), z); });
+        [](Vec<T> z, Vec<T> t) { return set1(T(1)) - t / max(set1(Float<T>::min_normal), z); });
 }
 
 PYNN_ISA_END

@@ -17,14 +17,14 @@ struct MathConstants<float> {
     static constexpr float log2_e = 0x1.715476p+0f;
     // log(2) in two parts; the first has 15 bits, so that its product with n is exact.
     static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;
-    static constexpr float tanh_limit = 10.0f;  // tanh is 1 beyond
-    static constexpr float expm1_low = -18.0f;  // exp(x) - 1 is -1 below
-    static constexpr float silu_low = -112.0f;  // x exp(x) is 0 below
-    static constexpr float nothing = 0x1p-30f;  // beside 1, and so is its square beside it
-    static constexpr float nothing_log = -30.0f;
-    // Beyond these, exp, sigmoid, softplus and silu, and gelu, are settled (vec.h), and what they
-    // are made of is not yet denormal.
-    static constexpr float settled_exp = -82.0f, settled_gelu = -12.6f;
+    static constexpr float tanh_limit = 10.0f;     // tanh is 1 beyond
+    static constexpr float expm1_low = -18.0f;     // exp(x) - 1 is -1 below
+    static constexpr float silu_low = -112.0f;     // x exp(x) is 0 below
+    static constexpr float negligible = 0x1p-30f;  // beside 1, and so is its square beside it
+    static constexpr float log_negligible = -30.0f;
+    // Beyond these, exp, sigmoid, softplus and silu, and gelu, are flushed to zero (vec.h:
+    // flush_tiny), and what they are made of is not yet denormal.
+    static constexpr float exp_flush_limit = -82.0f, gelu_flush_limit = -12.6f;
     static constexpr int32_t sqrt_half = 0x3f3504f3;
     static constexpr float exp_tail[] = {0x1.00000027aba8cp-1f,  0x1.55555588e97b7p-3f,
                                          0x1.5554ae2bc2ed8p-5f,  0x1.11108fbcd6fdep-7f,
@@ -41,8 +41,8 @@ struct MathConstants<double> {
     static constexpr double log2_e = 0x1.71547652b82fep+0;
     static constexpr double ln2_high = 0x1.62e42fefa2p-1, ln2_low = 0x1.9ef35793c7673p-41;
     static constexpr double tanh_limit = 20.0, expm1_low = -38.0, silu_low = -760.0;
-    static constexpr double nothing = 0x1p-60, nothing_log = -45.0;
-    static constexpr double settled_exp = -702.0, settled_gelu = -37.4;
+    static constexpr double negligible = 0x1p-60, log_negligible = -45.0;
+    static constexpr double exp_flush_limit = -702.0, gelu_flush_limit = -37.4;
     static constexpr int64_t sqrt_half = 0x3fe6a09e667f3bcd;
     static constexpr double exp_tail[] = {
         0x1.0000000000005p-1,  0x1.555555555555cp-3,  0x1.5555555552139p-5,  0x1.111111110e704p-7,
@@ -83,7 +83,7 @@ PYNN_INLINE ExpParts<T> exp_parts(Vec<T> x) {
 // p 2**n for whole n <= 1024 (128) whose half is an exponent of a normal number: in two steps,
 // since 2**n may be neither normal nor finite itself.
 template <class T>
-PYNN_INLINE Vec<T> scaled_by(Vec<T> p, Vec<T> n) {
+PYNN_INLINE Vec<T> ldexp(Vec<T> p, Vec<T> n) {
     const Vec<T> half = round(n * set1(T(0.5)));
     return (p * power_of_two(half)) * power_of_two(n - half);
 }
@@ -93,7 +93,7 @@ PYNN_INLINE Vec<T> scaled_by(Vec<T> p, Vec<T> n) {
 template <class T>
 PYNN_INLINE Vec<T> scaled_exp(Vec<T> factor, Vec<T> x) {
     const ExpParts<T> parts = exp_parts(x);
-    return scaled_by(fma(factor, parts.expm1, factor), parts.n);
+    return ldexp(fma(factor, parts.expm1, factor), parts.n);
 }
 
 template <class T>
@@ -130,16 +130,16 @@ PYNN_INLINE Vec<T> log(Vec<T> x) {
 // e >= 0, or 0 where nobody can tell: its products may be denormal, and each of those would take as
 // long as a hundred others.
 template <class T>
-PYNN_INLINE Vec<T> without_nothing(Vec<T> e) {
-    return select_less(e, set1(MathConstants<T>::nothing), set1(T(0)), e);
+PYNN_INLINE Vec<T> flush_negligible(Vec<T> e) {
+    return select_less(e, set1(MathConstants<T>::negligible), set1(T(0)), e);
 }
 
 // exp(-|x|); for x > 0, where it stands beside 1 or x, only as long as that shows.
 template <class T>
-PYNN_INLINE Vec<T> exp_falling(Vec<T> x) {
+PYNN_INLINE Vec<T> exp_neg_abs(Vec<T> x) {
     using C = MathConstants<T>;
     const Vec<T> zero = set1(T(0));
-    const Vec<T> low = select_less(zero, x, set1(C::nothing_log), set1(C::exp_low));
+    const Vec<T> low = select_less(zero, x, set1(C::log_negligible), set1(C::exp_low));
     return exp(max(low, zero - abs(x)));
 }
 
@@ -147,7 +147,7 @@ PYNN_INLINE Vec<T> exp_falling(Vec<T> x) {
 // roundings of 2 + x and of q lost is put back.
 template <class T>
 PYNN_INLINE Vec<T> log1p_unit(Vec<T> x) {
-    const Vec<T> two = set1(T(2)), small = without_nothing(x);
+    const Vec<T> two = set1(T(2)), small = flush_negligible(x);
     const Vec<T> divisor = two + small, twice_reciprocal = two / divisor;
     const Vec<T> lost = small - (divisor - two);
     const Vec<T> q = small * twice_reciprocal;
@@ -155,24 +155,24 @@ PYNN_INLINE Vec<T> log1p_unit(Vec<T> x) {
     const Vec<T> y = q * q;
     const Vec<T> tail = (q * y) * polynomial(y, MathConstants<T>::log1p_tail);
     const Vec<T> result = q + fma(remainder * set1(T(0.5)), twice_reciprocal, tail);
-    return select_less(x, set1(MathConstants<T>::nothing), x, result);
+    return select_less(x, set1(MathConstants<T>::negligible), x, result);
 }
 
 // x / (1 + e) for 0 <= e <= 1 and finite x, nearly correctly rounded: 1 + e is rounded, but the
 // quotient's remainder x - q - q e is not (x - q is exact). The sign of a zero may be lost.
 template <class T>
-PYNN_INLINE Vec<T> over_one_plus(Vec<T> x, Vec<T> e) {
+PYNN_INLINE Vec<T> div_one_plus(Vec<T> x, Vec<T> e) {
     const Vec<T> reciprocal = set1(T(1)) / (set1(T(1)) + e);
     const Vec<T> q = x * reciprocal;
-    return fma(fnma(q, without_nothing(e), x - q), reciprocal, q);
+    return fma(fnma(q, flush_negligible(e), x - q), reciprocal, q);
 }
 
 // Through exp(-|x|), which never overflows: 1 / (1 + e) or e / (1 + e).
 template <class T>
 PYNN_INLINE Vec<T> sigmoid(Vec<T> x) {
     const Vec<T> one = set1(T(1));
-    const Vec<T> e = exp_falling(x);
-    return over_one_plus(select_less(x, set1(T(0)), e, one), e);
+    const Vec<T> e = exp_neg_abs(x);
+    return div_one_plus(select_less(x, set1(T(0)), e, one), e);
 }
 
 // exp(x) - 1, for x <= 0 put together without cancellation; -0 for -0.
@@ -188,7 +188,7 @@ PYNN_INLINE Vec<T> expm1_negative(Vec<T> x) {
 // log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|))
 template <class T>
 PYNN_INLINE Vec<T> softplus(Vec<T> x) {
-    return relu(x) + log1p_unit(exp_falling(x));
+    return relu(x) + log1p_unit(exp_neg_abs(x));
 }
 
 // x sigmoid(x) = x exp(x) / (1 + exp(x)) for x < 0, where exp(x) may be denormal and x exp(x) not.
@@ -196,22 +196,22 @@ template <class T>
 PYNN_INLINE Vec<T> silu(Vec<T> x) {
     constexpr T low = MathConstants<T>::silu_low;
     const Vec<T> zero = set1(T(0));
-    const Vec<T> e = exp_falling(x);
+    const Vec<T> e = exp_neg_abs(x);
     const Vec<T> limited = max(set1(low), min(zero, x));
-    const Vec<T> y = over_one_plus(select_less(x, zero, scaled_exp(limited, limited), x), e);
+    const Vec<T> y = div_one_plus(select_less(x, zero, scaled_exp(limited, limited), x), e);
     // (Far above 0 it is x, and an infinite x has no remainder.)
     return select_less(x, set1(-low), copysign(y, x), x);
 }
 
 // s + x s (1 - s), s = sigmoid(x), where 1 - s is sigmoid(-x): no cancellation.
 template <class T>
-PYNN_INLINE Vec<T> silu_slope(Vec<T> x) {
+PYNN_INLINE Vec<T> silu_derivative(Vec<T> x) {
     // (Beyond these the slope is 0 or 1, and x s would be infinite times 0.)
     using C = MathConstants<T>;
     const Vec<T> zero = set1(T(0));
     const Vec<T> near = max(set1(C::silu_low), min(set1(-C::silu_low), x));
-    const Vec<T> e = exp_falling(near);
-    const Vec<T> large = over_one_plus(set1(T(1)), e), small = over_one_plus(e, e);
+    const Vec<T> e = exp_neg_abs(near);
+    const Vec<T> large = div_one_plus(set1(T(1)), e), small = div_one_plus(e, e);
     const Vec<T> s = select_less(near, zero, small, large);
     return fma(near * s, select_less(near, zero, large, small), s);
 }

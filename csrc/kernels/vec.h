@@ -26,16 +26,16 @@ struct Float<float> {
     static constexpr int mantissa = 23;
     static constexpr int32_t sign = INT32_MIN, one = 0x3f800000, bias = 127;
     static constexpr float round_magic = 0x1.8p23f, infinity = __builtin_huge_valf();
-    static constexpr float least = 0x1p-149f, normal = 0x1p-126f, settled = 0x1p-110f;
-    static constexpr float most = 0x1.fffffep127f;
+    static constexpr float denorm_min = 0x1p-149f, min_normal = 0x1p-126f, tiny = 0x1p-110f;
+    static constexpr float max_finite = 0x1.fffffep127f;
 };
 template <>
 struct Float<double> {
     static constexpr int mantissa = 52;
     static constexpr int64_t sign = INT64_MIN, one = 0x3ff0000000000000, bias = 1023;
     static constexpr double round_magic = 0x1.8p52, infinity = __builtin_huge_val();
-    static constexpr double least = 0x1p-1074, normal = 0x1p-1022, settled = 0x1p-1000;
-    static constexpr double most = 0x1.fffffffffffffp1023;
+    static constexpr double denorm_min = 0x1p-1074, min_normal = 0x1p-1022, tiny = 0x1p-1000;
+    static constexpr double max_finite = 0x1.fffffffffffffp1023;
 };
 
 // sum += a b, in the micro-kernel.
@@ -53,8 +53,8 @@ PYNN_INLINE Vec<T> abs(Vec<T> v) {
 // and stay there (0.9 times the least of them rounds to itself); the gradients of an answer that a
 // network is all too sure of begin there.
 template <class T>
-PYNN_INLINE Vec<T> settled(Vec<T> v) {
-    return select_less(abs(v), set1(Float<T>::settled), set1(T(0)), v);
+PYNN_INLINE Vec<T> flush_tiny(Vec<T> v) {
+    return select_less(abs(v), set1(Float<T>::tiny), set1(T(0)), v);
 }
 template <class T>
 PYNN_INLINE Vec<T> copysign(Vec<T> magnitude, Vec<T> sign) {
@@ -105,7 +105,7 @@ PYNN_INLINE Lanes<T> load_lanes(const T* p, int n, T rest) {
         constexpr int w = Vec<T>::width;
         const int left = n - i * w;
         out.v[i] = left >= w  ? load(p + i * w)
-                   : left > 0 ? first_or(load_part(p + i * w, left), left, set1(rest))
+                   : left > 0 ? blend_first(load_n(p + i * w, left), left, set1(rest))
                               : set1(rest);
     }
     return out;
@@ -124,29 +124,29 @@ PYNN_INLINE void store_lanes(T* p, const Lanes<T>& x, int n) {
         if (left >= w) {
             store(p + i * w, x.v[i]);
         } else if (left > 0) {
-            store_part(p + i * w, x.v[i], left);
+            store_n(p + i * w, x.v[i], left);
         }
     }
 }
 template <class T>
-PYNN_INLINE Lanes<T> keep_first(Lanes<T> x, int n) {
+PYNN_INLINE Lanes<T> mask_first(Lanes<T> x, int n) {
     PYNN_UNROLL
     for (int i = 0; i < Lanes<T>::count; ++i) {
         constexpr int w = Vec<T>::width;
         const int left = n - i * w;
-        x.v[i] = first_or(x.v[i], left >= w ? w : left > 0 ? left : 0, set1(T(0)));
+        x.v[i] = blend_first(x.v[i], left >= w ? w : left > 0 ? left : 0, set1(T(0)));
     }
     return x;
 }
 template <class T, class F>
-PYNN_INLINE Lanes<T> each(const Lanes<T>& a, F f) {
+PYNN_INLINE Lanes<T> map_lanes(const Lanes<T>& a, F f) {
     Lanes<T> out;
     PYNN_UNROLL
     for (int i = 0; i < Lanes<T>::count; ++i) out.v[i] = f(a.v[i]);
     return out;
 }
 template <class T, class F>
-PYNN_INLINE Lanes<T> each(const Lanes<T>& a, const Lanes<T>& b, F f) {
+PYNN_INLINE Lanes<T> map_lanes(const Lanes<T>& a, const Lanes<T>& b, F f) {
     Lanes<T> out;
     PYNN_UNROLL
     for (int i = 0; i < Lanes<T>::count; ++i) out.v[i] = f(a.v[i], b.v[i]);
@@ -154,7 +154,7 @@ PYNN_INLINE Lanes<T> each(const Lanes<T>& a, const Lanes<T>& b, F f) {
 }
 template <class T>
 PYNN_INLINE Lanes<T> operator+(const Lanes<T>& a, const Lanes<T>& b) {
-    return each(a, b, [](Vec<T> x, Vec<T> y) { return x + y; });
+    return map_lanes(a, b, [](Vec<T> x, Vec<T> y) { return x + y; });
 }
 // One vector for all lanes: lane l with l + 8, l + 4, ... as far as there are several vectors.
 template <class T, class F>
@@ -184,35 +184,35 @@ constexpr index_t prefetch_bytes = 1024;
 template <class T, class F>
 PYNN_INLINE void map(const T* x, T* y, index_t n, F f) {
     constexpr int w = Vec<T>::width;
-    constexpr index_t ahead = prefetch_bytes / sizeof(T);
+    constexpr index_t prefetch_distance = prefetch_bytes / sizeof(T);
     index_t i = 0;
     for (; i + w <= n; i += w) {
-        PYNN_PREFETCH(x + i + ahead);
-        PYNN_PREFETCH(y + i + ahead);
+        PYNN_PREFETCH(x + i + prefetch_distance);
+        PYNN_PREFETCH(y + i + prefetch_distance);
         store(y + i, f(load(x + i)));
     }
     if (const int left = static_cast<int>(n - i)) {
-        store_part(y + i, f(load_part(x + i, left)), left);
+        store_n(y + i, f(load_n(x + i, left)), left);
     }
 }
 template <class T, class F>
 PYNN_INLINE void map(const T* x, const T* x2, T* y, index_t n, F f) {
     constexpr int w = Vec<T>::width;
-    constexpr index_t ahead = prefetch_bytes / sizeof(T);
+    constexpr index_t prefetch_distance = prefetch_bytes / sizeof(T);
     index_t i = 0;
     for (; i + w <= n; i += w) {
-        PYNN_PREFETCH(x + i + ahead);
-        PYNN_PREFETCH(x2 + i + ahead);
-        PYNN_PREFETCH(y + i + ahead);
+        PYNN_PREFETCH(x + i + prefetch_distance);
+        PYNN_PREFETCH(x2 + i + prefetch_distance);
+        PYNN_PREFETCH(y + i + prefetch_distance);
         store(y + i, f(load(x + i), load(x2 + i)));
     }
     if (const int left = static_cast<int>(n - i)) {
-        store_part(y + i, f(load_part(x + i, left), load_part(x2 + i, left)), left);
+        store_n(y + i, f(load_n(x + i, left), load_n(x2 + i, left)), left);
     }
 }
 // f(lanes, count) for each sixteen of n values, the last with fewer.
 template <class F>
-PYNN_INLINE void by_lanes(index_t n, F f) {
+PYNN_INLINE void for_each_lanes(index_t n, F f) {
     index_t i = 0;
     for (; i + lanes <= n; i += lanes) f(i, lanes);
     if (i < n) f(i, static_cast<int>(n - i));

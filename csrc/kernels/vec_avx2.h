@@ -37,14 +37,14 @@ PYNN_INLINE __m256i first_mask(double, int n) {
 }
 
 // The first n lanes, 0 <= n < width; nothing beyond them is read or written.
-PYNN_INLINE Vec<float> load_part(const float* p, int n) {
+PYNN_INLINE Vec<float> load_n(const float* p, int n) {
     return {_mm256_maskload_ps(p, first_mask(0.0f, n))};
 }
-PYNN_INLINE Vec<double> load_part(const double* p, int n) {
+PYNN_INLINE Vec<double> load_n(const double* p, int n) {
     return {_mm256_maskload_pd(p, first_mask(0.0, n))};
 }
 // vmaskmov's store takes dozens of micro-operations on AMD: in halves it is cheaper.
-PYNN_INLINE void store_part(float* p, Vec<float> v, int n) {
+PYNN_INLINE void store_n(float* p, Vec<float> v, int n) {
     __m128 rest = _mm256_castps256_ps128(v.r);
     if (n & 4) {
         _mm_storeu_ps(p, rest);
@@ -59,7 +59,7 @@ PYNN_INLINE void store_part(float* p, Vec<float> v, int n) {
     }
     if (n & 1) _mm_store_ss(p, rest);
 }
-PYNN_INLINE void store_part(double* p, Vec<double> v, int n) {
+PYNN_INLINE void store_n(double* p, Vec<double> v, int n) {
     __m128d rest = _mm256_castpd256_pd128(v.r);
     if (n & 2) {
         _mm_storeu_pd(p, rest);
@@ -68,10 +68,10 @@ PYNN_INLINE void store_part(double* p, Vec<double> v, int n) {
     }
     if (n & 1) _mm_store_sd(p, rest);
 }
-PYNN_INLINE Vec<float> first_or(Vec<float> v, int n, Vec<float> rest) {
+PYNN_INLINE Vec<float> blend_first(Vec<float> v, int n, Vec<float> rest) {
     return {_mm256_blendv_ps(rest.r, v.r, _mm256_castsi256_ps(first_mask(0.0f, n)))};
 }
-PYNN_INLINE Vec<double> first_or(Vec<double> v, int n, Vec<double> rest) {
+PYNN_INLINE Vec<double> blend_first(Vec<double> v, int n, Vec<double> rest) {
     return {_mm256_blendv_pd(rest.r, v.r, _mm256_castsi256_pd(first_mask(0.0, n)))};
 }
 
@@ -88,7 +88,7 @@ PYNN_INLINE void add_product(Vec<double>& sum, Vec<double> a, Vec<double> b) {
 
 // The compiler no longer knows what v is.
 template <class T>
-PYNN_INLINE void forget_value(Vec<T>& v) {
+PYNN_INLINE void hide_from_optimizer(Vec<T>& v) {
 #if defined(__GNUC__)
     asm("" : "+x"(v.r));
 #else
@@ -128,18 +128,20 @@ PYNN_INLINE Vec<T> relu(Vec<T> v) {
 // The micro-kernel's shape. 6 x 2 vectors take 12 accumulators, two vectors of b and one
 // broadcast of a: 15 of 16 registers, and more than the eight chains that two FMA ports with
 // four cycles of latency need.
-constexpr int tile_rows_max = 6;
-constexpr int panel_vectors = 2;
-constexpr int tile_vectors(int rows) { return rows == 1 ? 8 : rows == 2 ? 5 : rows <= 4 ? 3 : 2; }
+constexpr int MR = 6;
+constexpr int NR_VECTORS = 2;
+constexpr int vectors_for_rows(int rows) {
+    return rows == 1 ? 8 : rows == 2 ? 5 : rows <= 4 ? 3 : 2;
+}
 // Twelve multiply-adds take six cycles, in which these processors begin 24 to 36 instructions,
 // fewer where two threads share a core: four steps at once need 21.5 a step instead of 26.
-constexpr int steps_at_once = 4;
+constexpr int k_unroll = 4;
 // A processor without AVX-512 has an L2 cache of 256 KB (Haswell to Skylake), 512 KB (Zen) or more;
 // and of 64 bytes that a row of b takes, half the loads cross a cache line unless they are aligned.
 constexpr index_t b_block_bytes = 384 * 1024;
 constexpr index_t operand_bytes = 256 * 1024;
-constexpr bool panels_stay_in_l1 = true;  // 16 columns by 320 rows: 20 KB
+constexpr bool micropanels_stay_in_l1 = true;  // 16 columns by 320 rows: 20 KB
 // The next mini-batch's rows would push others out of so small a cache.
-constexpr bool asks_ahead = false;
+constexpr bool prefetches_rows = false;
 
 PYNN_ISA_END

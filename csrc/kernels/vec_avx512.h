@@ -28,22 +28,22 @@ PYNN_INLINE __mmask16 first16(int n) { return static_cast<__mmask16>((1u << n) -
 PYNN_INLINE __mmask8 first8(int n) { return static_cast<__mmask8>((1u << n) - 1u); }
 
 // The first n lanes, 0 <= n < width; nothing beyond them is read or written.
-PYNN_INLINE Vec<float> load_part(const float* p, int n) {
+PYNN_INLINE Vec<float> load_n(const float* p, int n) {
     return {_mm512_maskz_loadu_ps(first16(n), p)};
 }
-PYNN_INLINE Vec<double> load_part(const double* p, int n) {
+PYNN_INLINE Vec<double> load_n(const double* p, int n) {
     return {_mm512_maskz_loadu_pd(first8(n), p)};
 }
-PYNN_INLINE void store_part(float* p, Vec<float> v, int n) {
+PYNN_INLINE void store_n(float* p, Vec<float> v, int n) {
     _mm512_mask_storeu_ps(p, first16(n), v.r);
 }
-PYNN_INLINE void store_part(double* p, Vec<double> v, int n) {
+PYNN_INLINE void store_n(double* p, Vec<double> v, int n) {
     _mm512_mask_storeu_pd(p, first8(n), v.r);
 }
-PYNN_INLINE Vec<float> first_or(Vec<float> v, int n, Vec<float> rest) {
+PYNN_INLINE Vec<float> blend_first(Vec<float> v, int n, Vec<float> rest) {
     return {_mm512_mask_blend_ps(first16(n), rest.r, v.r)};
 }
-PYNN_INLINE Vec<double> first_or(Vec<double> v, int n, Vec<double> rest) {
+PYNN_INLINE Vec<double> blend_first(Vec<double> v, int n, Vec<double> rest) {
     return {_mm512_mask_blend_pd(first8(n), rest.r, v.r)};
 }
 
@@ -56,12 +56,8 @@ PYNN_INLINE Vec<double> select_less(Vec<double> a, Vec<double> b, Vec<double> x,
 }
 
 // p * 2**n for whole n, rounded once, as the multiplications elsewhere (math.h) are in the end.
-PYNN_INLINE Vec<float> scaled_by(Vec<float> p, Vec<float> n) {
-    return {_mm512_scalef_ps(p.r, n.r)};
-}
-PYNN_INLINE Vec<double> scaled_by(Vec<double> p, Vec<double> n) {
-    return {_mm512_scalef_pd(p.r, n.r)};
-}
+PYNN_INLINE Vec<float> ldexp(Vec<float> p, Vec<float> n) { return {_mm512_scalef_ps(p.r, n.r)}; }
+PYNN_INLINE Vec<double> ldexp(Vec<double> p, Vec<double> n) { return {_mm512_scalef_pd(p.r, n.r)}; }
 
 // The divider takes twelve cycles for the root of sixteen floats and ten for a quotient, and Adam
 // needs both of every parameter: the root is left to the multipliers. Goldschmidt's iteration from
@@ -106,15 +102,15 @@ PYNN_INLINE Vec<T> relu(Vec<T> v) {
 // The micro-kernel's shape. 14 x 2 vectors take 28 accumulators, two vectors of b and one
 // broadcast of a: 31 of 32 registers. A product of fewer rows takes more columns instead, so
 // that at least eight chains are in flight (two FMA ports, four cycles of latency).
-constexpr int tile_rows_max = 14;
-constexpr int panel_vectors = 2;
-constexpr int tile_vectors(int rows) {
+constexpr int MR = 14;
+constexpr int NR_VECTORS = 2;
+constexpr int vectors_for_rows(int rows) {
     return rows <= 2 ? 8 : rows == 3 ? 6 : rows == 4 ? 5 : rows <= 6 ? 4 : rows <= 8 ? 3 : 2;
 }
-constexpr int steps_at_once = 1;
+constexpr int k_unroll = 1;
 constexpr index_t b_block_bytes = 768 * 1024;  // an L2 cache has 1 or 2 MB
-constexpr index_t operand_bytes = near_bytes;
-constexpr bool panels_stay_in_l1 = false;
-constexpr bool asks_ahead = true;
+constexpr index_t operand_bytes = l2_bytes;
+constexpr bool micropanels_stay_in_l1 = false;
+constexpr bool prefetches_rows = true;
 
 PYNN_ISA_END

@@ -65,13 +65,13 @@ PYNN_INLINE Bits<double> multiply_halves(Bits<double> a, Bits<double> b) {
 
 // The first n lanes, 0 <= n < width; nothing beyond them is read or written.
 template <class T>
-PYNN_INLINE Vec<T> load_part(const T* p, int n) {
+PYNN_INLINE Vec<T> load_n(const T* p, int n) {
     T lanes[Vec<T>::width] = {};
     for (int i = 0; i < n; ++i) lanes[i] = p[i];
     return load(lanes);
 }
 template <class T>
-PYNN_INLINE void store_part(T* p, Vec<T> v, int n) {
+PYNN_INLINE void store_n(T* p, Vec<T> v, int n) {
     T lanes[Vec<T>::width];
     store(lanes, v);
     for (int i = 0; i < Vec<T>::width; ++i) {  // (the bound that GCC 12 can see)
@@ -79,7 +79,7 @@ PYNN_INLINE void store_part(T* p, Vec<T> v, int n) {
     }
 }
 template <class T>
-PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
+PYNN_INLINE Vec<T> blend_first(Vec<T> v, int n, Vec<T> rest) {
     T lanes[Vec<T>::width], others[Vec<T>::width];
     store(lanes, v);
     store(others, rest);
@@ -112,7 +112,7 @@ struct Square<double> {
     static constexpr int size = 2;
     float64x2_t r[2];
 };
-PYNN_INLINE Square<float> load_columns(const float* from, index_t row) {
+PYNN_INLINE Square<float> load_transposed(const float* from, index_t row) {
     const float32x4_t a = vld1q_f32(from), b = vld1q_f32(from + row);
     const float32x4_t c = vld1q_f32(from + 2 * row), d = vld1q_f32(from + 3 * row);
     const float32x4x2_t ab = vtrnq_f32(a, b), cd = vtrnq_f32(c, d);
@@ -121,7 +121,7 @@ PYNN_INLINE Square<float> load_columns(const float* from, index_t row) {
              vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0])),
              vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1]))}};
 }
-PYNN_INLINE Square<double> load_columns(const double* from, index_t row) {
+PYNN_INLINE Square<double> load_transposed(const double* from, index_t row) {
     const float64x2_t a = vld1q_f64(from), b = vld1q_f64(from + row);
     return {{vzip1q_f64(a, b), vzip2q_f64(a, b)}};
 }
@@ -147,15 +147,15 @@ PYNN_INLINE Vec<double> relu(Vec<double> v) {
 
 // The micro-kernel's shape: 8 x 3 vectors take 24 accumulators, three vectors of b and a
 // broadcast: 28 of 32 registers, and 24 chains for up to four FMA pipes of four cycles.
-constexpr int tile_rows_max = 8;
-constexpr int panel_vectors = 3;
-constexpr int tile_vectors(int rows) {
+constexpr int MR = 8;
+constexpr int NR_VECTORS = 3;
+constexpr int vectors_for_rows(int rows) {
     return rows <= 2 ? 8 : rows == 3 ? 6 : rows == 4 ? 5 : rows <= 6 ? 4 : 3;
 }
-constexpr int steps_at_once = 1;
+constexpr int k_unroll = 1;
 constexpr index_t b_block_bytes = 768 * 1024;  // an L2 cache has 1 or 2 MB
-constexpr index_t operand_bytes = near_bytes;
-constexpr bool panels_stay_in_l1 = false;
-constexpr bool asks_ahead = true;
+constexpr index_t operand_bytes = l2_bytes;
+constexpr bool micropanels_stay_in_l1 = false;
+constexpr bool prefetches_rows = true;
 
 PYNN_ISA_END

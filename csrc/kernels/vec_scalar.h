@@ -119,15 +119,15 @@ PYNN_INLINE Bits<float> set_bits(float, int32_t x) { return {static_cast<uint32_
 PYNN_INLINE Bits<double> set_bits(double, int64_t x) { return {static_cast<uint64_t>(x)}; }
 
 template <class T>
-PYNN_INLINE Vec<T> load_part(const T* p, int n) {
+PYNN_INLINE Vec<T> load_n(const T* p, int n) {
     return {n > 0 ? *p : T(0)};
 }
 template <class T>
-PYNN_INLINE void store_part(T* p, Vec<T> v, int n) {
+PYNN_INLINE void store_n(T* p, Vec<T> v, int n) {
     if (n > 0) *p = v.r;
 }
 template <class T>
-PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
+PYNN_INLINE Vec<T> blend_first(Vec<T> v, int n, Vec<T> rest) {
     return n > 0 ? v : rest;
 }
 template <class T>
@@ -145,7 +145,7 @@ struct Square {
     T r[1];
 };
 template <class T>
-PYNN_INLINE Square<T> load_columns(const T* from, index_t) {
+PYNN_INLINE Square<T> load_transposed(const T* from, index_t) {
     return {{*from}};
 }
 PYNN_INLINE void store(float* p, float v) { *p = v; }
@@ -160,13 +160,13 @@ PYNN_INLINE Vec<T> relu(Vec<T> v) {
     return max(set1(T(0)), v);
 }
 
-constexpr int tile_rows_max = 4;
-constexpr int panel_vectors = 4;
-constexpr int tile_vectors(int) { return 4; }
-constexpr int steps_at_once = 1;
+constexpr int MR = 4;
+constexpr int NR_VECTORS = 4;
+constexpr int vectors_for_rows(int) { return 4; }
+constexpr int k_unroll = 1;
 constexpr index_t b_block_bytes = 768 * 1024;  // an L2 cache has 1 or 2 MB
-constexpr index_t operand_bytes = near_bytes;
-constexpr bool panels_stay_in_l1 = false;
-constexpr bool asks_ahead = true;
+constexpr index_t operand_bytes = l2_bytes;
+constexpr bool micropanels_stay_in_l1 = false;
+constexpr bool prefetches_rows = true;
 
 PYNN_ISA_END

@@ -35,12 +35,12 @@ PYNN_INLINE Vec<T> fnma(Vec<T> a, Vec<T> b, Vec<T> c) {
 
 // The first n lanes, 0 <= n < width; nothing beyond them is read or written.
 template <class T>
-PYNN_INLINE Vec<T> load_part(const T* p, int n) {
+PYNN_INLINE Vec<T> load_n(const T* p, int n) {
     T lanes[Vec<T>::width] = {};
     for (int i = 0; i < n; ++i) lanes[i] = p[i];
     return load(lanes);
 }
-PYNN_INLINE void store_part(float* p, Vec<float> v, int n) {
+PYNN_INLINE void store_n(float* p, Vec<float> v, int n) {
     if (n & 4) {
         _mm_storeu_ps(p, v.r);
         return;
@@ -54,7 +54,7 @@ PYNN_INLINE void store_part(float* p, Vec<float> v, int n) {
     }
     if (n & 1) _mm_store_ss(p, rest);
 }
-PYNN_INLINE void store_part(double* p, Vec<double> v, int n) {
+PYNN_INLINE void store_n(double* p, Vec<double> v, int n) {
     if (n & 2) {
         _mm_storeu_pd(p, v.r);
     } else if (n & 1) {
@@ -62,7 +62,7 @@ PYNN_INLINE void store_part(double* p, Vec<double> v, int n) {
     }
 }
 template <class T>
-PYNN_INLINE Vec<T> first_or(Vec<T> v, int n, Vec<T> rest) {
+PYNN_INLINE Vec<T> blend_first(Vec<T> v, int n, Vec<T> rest) {
     T lanes[Vec<T>::width], others[Vec<T>::width];
     store(lanes, v);
     store(others, rest);
@@ -100,13 +100,13 @@ PYNN_INLINE Vec<T> relu(Vec<T> v) {
 }
 
 // The micro-kernel's shape: a separate multiply needs a register for the product.
-constexpr int tile_rows_max = 4;
-constexpr int panel_vectors = 2;
-constexpr int tile_vectors(int rows) { return rows == 1 ? 6 : rows == 2 ? 4 : 2; }
-constexpr int steps_at_once = 1;
+constexpr int MR = 4;
+constexpr int NR_VECTORS = 2;
+constexpr int vectors_for_rows(int rows) { return rows == 1 ? 6 : rows == 2 ? 4 : 2; }
+constexpr int k_unroll = 1;
 constexpr index_t b_block_bytes = 768 * 1024;  // an L2 cache has 1 or 2 MB
-constexpr index_t operand_bytes = near_bytes;
-constexpr bool panels_stay_in_l1 = false;
-constexpr bool asks_ahead = true;
+constexpr index_t operand_bytes = l2_bytes;
+constexpr bool micropanels_stay_in_l1 = false;
+constexpr bool prefetches_rows = true;
 
 PYNN_ISA_END

@@ -68,7 +68,7 @@
     };                                                                                            \
     /* Rows i and i + 4 share a register from the start: inserting a half from memory is no */    \
     /* shuffle, and what is left stays within the halves.                                    */   \
-    PYNN_INLINE Square<float> load_columns(const float* from, index_t row) {                      \
+    PYNN_INLINE Square<float> load_transposed(const float* from, index_t row) {                      \
         __m256 a[8], b[8];                                                                        \
         Square<float> out;                                                                        \
         PYNN_UNROLL                                                                               \
@@ -92,7 +92,7 @@
         }                                                                                         \
         return out;                                                                               \
     }                                                                                             \
-    PYNN_INLINE Square<double> load_columns(const double* from, index_t row) {                    \
+    PYNN_INLINE Square<double> load_transposed(const double* from, index_t row) {                    \
         const __m256d a = _mm256_loadu_pd(from), b = _mm256_loadu_pd(from + row);                 \
         const __m256d c = _mm256_loadu_pd(from + 2 * row), d = _mm256_loadu_pd(from + 3 * row);   \
         const __m256d ab0 = _mm256_unpacklo_pd(a, b), ab1 = _mm256_unpackhi_pd(a, b);             \
@@ -121,13 +121,13 @@
         static constexpr int size = 2;                                                            \
         __m128d r[2];                                                                             \
     };                                                                                            \
-    PYNN_INLINE Square<float> load_columns(const float* from, index_t row) {                      \
+    PYNN_INLINE Square<float> load_transposed(const float* from, index_t row) {                      \
         __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + row);                              \
         __m128 c = _mm_loadu_ps(from + 2 * row), d = _mm_loadu_ps(from + 3 * row);                \
         _MM_TRANSPOSE4_PS(a, b, c, d);                                                            \
         return {{a, b, c, d}};                                                                    \
     }                                                                                             \
-    PYNN_INLINE Square<double> load_columns(const double* from, index_t row) {                    \
+    PYNN_INLINE Square<double> load_transposed(const double* from, index_t row) {                    \
         const __m128d a = _mm_loadu_pd(from), b = _mm_loadu_pd(from + row);                       \
         return {{_mm_unpacklo_pd(a, b), _mm_unpackhi_pd(a, b)}};                                  \
     }                                                                                             \

@@ -50,12 +50,12 @@ void activate(Activation f, T* x, index_t n) {
         case Activation::gelu:
             return k.gelu(x, x, n);
         default:  // these vanish where x does
-            return activate_settled(f, x, x, n);
+            return activate_flushed(f, x, x, n);
     }
 }
 
 template <class T>
-void activate_settled(Activation f, const T* x, T* y, index_t n) {
+void activate_flushed(Activation f, const T* x, T* y, index_t n) {
     const Kernels<T>& k = kernels<T>();
     switch (f) {
         case Activation::identity:
@@ -68,22 +68,22 @@ void activate_settled(Activation f, const T* x, T* y, index_t n) {
         case Activation::elu:
             return k.elu(elu_alpha<T>, x, y, n);
         case Activation::softplus:
-            return k.settled_softplus(x, y, n);
+            return k.flushed_softplus(x, y, n);
         case Activation::exp:
-            return k.settled_exp(x, y, n);
+            return k.flushed_exp(x, y, n);
         case Activation::sigmoid:
-            return k.settled_sigmoid(x, y, n);
+            return k.flushed_sigmoid(x, y, n);
         case Activation::tanh:
             return k.tanh(x, y, n);
         case Activation::silu:
-            return k.settled_silu(x, y, n);
+            return k.flushed_silu(x, y, n);
         case Activation::gelu:
-            return k.settled_gelu(x, y, n);
+            return k.flushed_gelu(x, y, n);
     }
 }
 
 template <class T>
-void differentiate_settled(Activation f, const T* v, const T* dy, T* dx, index_t n) {
+void differentiate_flushed(Activation f, const T* v, const T* dy, T* dx, index_t n) {
     const Kernels<T>& k = kernels<T>();
     switch (f) {
         // What these give is as large as dy, or 0.
@@ -110,26 +110,26 @@ void differentiate_settled(Activation f, const T* v, const T* dy, T* dx, index_t
             k.tanh_backward(dy, v, dx, n);
             break;
         case Activation::silu:
-            return k.settled_silu_backward(dy, v, dx, n);
+            return k.flushed_silu_backward(dy, v, dx, n);
         case Activation::gelu:
-            return k.settled_gelu_backward(dy, v, dx, n);
+            return k.flushed_gelu_backward(dy, v, dx, n);
     }
-    k.settle(dx, dx, n);
+    k.flush_tiny(dx, dx, n);
 }
 
 template <class T>
-void differentiate_settled(Activation f, const T* v, T* dx, index_t n) {
-    differentiate_settled<T>(f, v, dx, dx, n);
+void differentiate_flushed(Activation f, const T* v, T* dx, index_t n) {
+    differentiate_flushed<T>(f, v, dx, dx, n);
 }
 
 template void activate<float>(Activation, float*, index_t);
 template void activate<double>(Activation, double*, index_t);
-template void activate_settled<float>(Activation, const float*, float*, index_t);
-template void activate_settled<double>(Activation, const double*, double*, index_t);
-template void differentiate_settled<float>(Activation, const float*, float*, index_t);
-template void differentiate_settled<double>(Activation, const double*, double*, index_t);
-template void differentiate_settled<float>(Activation, const float*, const float*, float*, index_t);
-template void differentiate_settled<double>(Activation, const double*, const double*, double*,
+template void activate_flushed<float>(Activation, const float*, float*, index_t);
+template void activate_flushed<double>(Activation, const double*, double*, index_t);
+template void differentiate_flushed<float>(Activation, const float*, float*, index_t);
+template void differentiate_flushed<double>(Activation, const double*, double*, index_t);
+template void differentiate_flushed<float>(Activation, const float*, const float*, float*, index_t);
+template void differentiate_flushed<double>(Activation, const double*, const double*, double*,
                                             index_t);
 
 }  // namespace pynn

@@ -25,24 +25,26 @@ enum class Activation {
 // Throws std::invalid_argument for an unknown name.
 Activation activation_named(const std::string& name);
 
-inline bool is_monotonic(Activation f) { return f != Activation::silu && f != Activation::gelu; }
+inline bool derivative_from_output(Activation f) {
+    return f != Activation::silu && f != Activation::gelu;
+}
 
 // x = f(x), over n contiguous values.
 template <class T>
 void activate(Activation f, T* x, index_t n);
 
-// y = f(x) as a layer passes it on, 0 where it would be nearly denormal (kernels/vec.h: settled). y
-// may be x.
+// y = f(x) as a layer passes it on, 0 where it would be nearly denormal (kernels/vec.h:
+// flush_tiny). y may be x.
 template <class T>
-void activate_settled(Activation f, const T* x, T* y, index_t n);
+void activate_flushed(Activation f, const T* x, T* y, index_t n);
 
-// dx = dy f'(x), settled likewise, and written in terms of v: y = f(x), or x itself where f is not
+// dx = dy f'(x), flushed likewise, and written in terms of v: y = f(x), or x itself where f is not
 // monotonic. dx may be dy.
 template <class T>
-void differentiate_settled(Activation f, const T* v, const T* dy, T* dx, index_t n);
+void differentiate_flushed(Activation f, const T* v, const T* dy, T* dx, index_t n);
 
 // The same in place; nothing happens for the identity.
 template <class T>
-void differentiate_settled(Activation f, const T* v, T* dx, index_t n);
+void differentiate_flushed(Activation f, const T* v, T* dx, index_t n);
 
 }  // namespace pynn

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "nn/samples.h"
+#include "nn/matrix.h"
 
 namespace pynn {
 
@@ -23,7 +23,7 @@ struct Half {
 
 // Calls f with a value of the type.
 template <class F>
-auto with_source(DType t, F f) {
+auto dispatch_dtype(DType t, F f) {
     switch (t) {
         case DType::f32:
             return f(float());

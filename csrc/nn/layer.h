@@ -10,10 +10,10 @@
 #pragma once
 
 #include "nn/activation.h"
-#include "nn/barrier.h"
 #include "nn/buffer.h"
-#include "nn/parallel.h"
 #include "nn/sparse.h"
+#include "threads/barrier.h"
+#include "threads/team.h"
 
 namespace pynn {
 
@@ -21,7 +21,7 @@ namespace pynn {
 constexpr index_t watched_rows = 8192;
 
 // Where in which mini-batch a thread's rows are: what random layers decide by.
-struct Place {
+struct RngPosition {
     bool training = false;  // random layers let everything pass otherwise
     uint64_t key = 0, step = 0;
     index_t first_row = 0;
@@ -30,7 +30,7 @@ struct Place {
 // What a thread needs for a sparse mini-batch.
 template <class T>
 struct SparseScratch {
-    RowSpace<T> space;
+    RowBuffers<T> space;
     ColumnReader<T> columns;
     // Of a block of rows of W, and which of them are not zeros; and a sum over pieces of rows. All
     // are zeros between two uses.
@@ -43,13 +43,14 @@ struct SparseScratch {
 template <class T>
 struct Scratch {
     SparseScratch<T> sparse;
-    Buffer<char> workspace;  // of the products
-    Buffer<T> gradient;      // a piece of a layer's gradient
-    Buffer<T> column_sums;   // a piece of a long sum of biases' gradients
-    Ahead ahead{};           // what the products ask memory for
-    Place place{};
-    const Member* watcher = nullptr;  // who looks for an early end during long sums, or null
-    bool far_parameters = false;      // all of the network's together leave the L2 cache meanwhile
+    Buffer<char> workspace;      // of the products
+    Buffer<T> gradient;          // a piece of a layer's gradient
+    Buffer<T> column_sums;       // a piece of a long sum of biases' gradients
+    RowPrefetcher prefetcher{};  // what the products ask memory for
+    RngPosition rng{};
+    const TeamThread* watcher = nullptr;  // who looks for an early end during long sums, or null
+    bool parameters_exceed_l2 =
+        false;  // all of the network's together leave the L2 cache meanwhile
 };
 
 template <class T>
@@ -64,38 +65,39 @@ public:
     virtual Activation activation() const { return Activation::identity; }
 
     // Whether predictions pass through it.
-    virtual bool predicts() const { return true; }
+    virtual bool active_in_inference() const { return true; }
 
     // y (rows x outputs) from x (rows x inputs).
     virtual void forward(const T* parameters, const T* x, T* y, index_t rows,
                          Scratch<T>& scratch) const = 0;
 
-    // dx = (delta's gradient with respect to x) * below'(x), where delta (rows x outputs) is the
-    // loss's gradient before this layer's activation, and x is the output of an activation
-    // `below`: so dx is the delta of the layer below.
-    virtual void backward(const T* parameters, const T* delta, const T* x, Activation below, T* dx,
-                          index_t rows, Scratch<T>& scratch) const = 0;
+    // dx = (delta's gradient with respect to x) * input_activation'(x), where delta (rows x
+    // outputs) is the loss's gradient before this layer's activation, and x is the output of an
+    // activation `input_activation`: so dx is the delta of the layer below.
+    virtual void backward(const T* parameters, const T* delta, const T* x,
+                          Activation input_activation, T* dx, index_t rows,
+                          Scratch<T>& scratch) const = 0;
 
-    // Part `index` of `count` of the same, of all rows, `scratch.place` being that of the first
+    // Part `index` of `count` of the same, of all rows, `scratch.rng` being that of the first
     // one: of the rows, unless the layer knows better.
     virtual void forward_part(const T* parameters, const T* x, T* y, index_t rows, int index,
                               int count, Scratch<T>& scratch) const {
-        const Range own = part(rows, index, count);
+        const Range own = partition(rows, index, count);
         if (own.size() == 0) return;
-        scratch.place.first_row += own.begin;
+        scratch.rng.first_row += own.begin;
         forward(parameters, x + own.begin * inputs(), y + own.begin * outputs(), own.size(),
                 scratch);
-        scratch.place.first_row -= own.begin;
+        scratch.rng.first_row -= own.begin;
     }
-    virtual void backward_part(const T* parameters, const T* delta, const T* x, Activation below,
-                               T* dx, index_t rows, int index, int count,
-                               Scratch<T>& scratch) const {
-        const Range own = part(rows, index, count);
+    virtual void backward_part(const T* parameters, const T* delta, const T* x,
+                               Activation input_activation, T* dx, index_t rows, int index,
+                               int count, Scratch<T>& scratch) const {
+        const Range own = partition(rows, index, count);
         if (own.size() == 0) return;
-        scratch.place.first_row += own.begin;
-        backward(parameters, delta + own.begin * outputs(), x + own.begin * inputs(), below,
-                 dx + own.begin * inputs(), own.size(), scratch);
-        scratch.place.first_row -= own.begin;
+        scratch.rng.first_row += own.begin;
+        backward(parameters, delta + own.begin * outputs(), x + own.begin * inputs(),
+                 input_activation, dx + own.begin * inputs(), own.size(), scratch);
+        scratch.rng.first_row -= own.begin;
     }
 
     // Allocates all that the calls above and below need for up to `rows` rows: they run where
@@ -105,23 +107,23 @@ public:
     // The number of parameters, and where they are: at `offset` of the network's. Layers without
     // any leave the rest as it is.
     virtual index_t parameter_count() const { return 0; }
-    virtual void place(index_t) {}
+    virtual void set_parameter_offset(index_t) {}
 
     // Computes part `index` of `count` of the parameters' gradient, summed over all `rows`, and
     // lets the parameters follow it, piece by piece while each is in cache. Where the layer's
-    // parameters are penalised, so is the gradient: `update`'s penalties are factors of its own.
-    virtual void follow_gradient(const T*, const T*, index_t, int, int, const Update<T>&,
-                                 Scratch<T>&) const {}
+    // parameters are penalized, so is the gradient: `update`'s penalties are factors of its own.
+    virtual void update_parameters(const T*, const T*, index_t, int, int, const OptimizerStep<T>&,
+                                   Scratch<T>&) const {}
 
     // A first layer for sparse samples: rows `own` of the mini-batch to y, and the update by the
     // gradient, with the bits of the calls above. Others are never asked.
     virtual void reserve_sparse(index_t, index_t, index_t, int, Scratch<T>&) const {}
     virtual void forward_sparse(const T*, const SparseBatch<T>&, Range, T*, Scratch<T>&) const {}
-    virtual void follow_sparse_gradient(const SparseBatch<T>&, const T*, int, int, const Update<T>&,
-                                        Scratch<T>&) const {}
+    virtual void update_parameters_sparse(const SparseBatch<T>&, const T*, int, int,
+                                          const OptimizerStep<T>&, Scratch<T>&) const {}
 
     // Stored values of row `index` of a sparse mini-batch, by a layer that maps 0 to 0.
-    virtual void forward_stored(const SparseRow<T>&, index_t, const Place&, T*) const {}
+    virtual void forward_sparse_row(const SparseRow<T>&, index_t, const RngPosition&, T*) const {}
 
     // The penalties on the parameters, in pieces that are the same for any number of threads.
     virtual index_t penalty_pieces() const { return 0; }

@@ -17,28 +17,30 @@ public:
     explicit CrossEntropy(double smoothing) : smoothing_(static_cast<T>(smoothing)) {}
 
 protected:
-    Target<T> targets(Target<T> given, index_t rows, index_t n, T* room) const override {
+    Target<T> targets(Target<T> given, index_t rows, index_t n, T* target_buffer) const override {
         if (smoothing_ == T(0)) return given;
-        const T rest = smoothing_ / static_cast<T>(alternatives(n)), keep = T(1) - smoothing_;
+        const T off_weight = smoothing_ / static_cast<T>(smoothed_classes(n)),
+                on_weight = T(1) - smoothing_;
         if (given.labels) {
-            std::fill(room, room + rows * n, rest);
+            std::fill(target_buffer, target_buffer + rows * n, off_weight);
             for (index_t i = 0; i < rows; ++i) {
                 const int64_t label = given.labels[i];
                 if (n > 1) {
-                    room[i * n + label] += keep;
+                    target_buffer[i * n + label] += on_weight;
                 } else {
-                    room[i] += keep * static_cast<T>(label);
+                    target_buffer[i] += on_weight * static_cast<T>(label);
                 }
             }
         } else {
-            for (index_t i = 0; i < rows * n; ++i) room[i] = keep * given.values[i] + rest;
+            for (index_t i = 0; i < rows * n; ++i)
+                target_buffer[i] = on_weight * given.values[i] + off_weight;
         }
-        return {nullptr, room};
+        return {nullptr, target_buffer};
     }
 
 private:
     // What a smoothed target is divided among.
-    virtual index_t alternatives(index_t n) const = 0;
+    virtual index_t smoothed_classes(index_t n) const = 0;
     T smoothing_;
 };
 
@@ -55,8 +57,8 @@ public:
     }
 
 private:
-    index_t alternatives(index_t n) const override { return n; }
-    void plain_rows(LossRows<T>& r, T scale) const override {
+    index_t smoothed_classes(index_t n) const override { return n; }
+    void evaluate_unweighted(LossRows<T>& r, T scale) const override {
         r.scale = scale;
         kernels<T>().softmax_cross_entropy(r);
     }
@@ -74,8 +76,8 @@ public:
     }
 
 private:
-    index_t alternatives(index_t) const override { return 2; }
-    void plain_rows(LossRows<T>& r, T scale) const override {
+    index_t smoothed_classes(index_t) const override { return 2; }
+    void evaluate_unweighted(LossRows<T>& r, T scale) const override {
         r.scale = scale;
         kernels<T>().sigmoid_cross_entropy(r);
     }
@@ -94,7 +96,7 @@ public:
     }
 
 private:
-    void plain_rows(LossRows<T>& r, T scale) const override {
+    void evaluate_unweighted(LossRows<T>& r, T scale) const override {
         r.scale = scale;
         of_mean_ ? kernels<T>().poisson_of_mean(r) : kernels<T>().poisson(r);
     }
@@ -104,10 +106,10 @@ private:
 // A sum over the outputs of f(output, target) by one of the kernels, times a factor, or the mean of
 // it over the outputs.
 template <class T>
-class OverOutputs final : public Loss<T> {
+class ElementwiseLoss final : public Loss<T> {
 public:
     using Kernel = void (*)(const LossRows<T>&);
-    OverOutputs(Kernel kernel, double factor, bool mean, const LossSettings& settings)
+    ElementwiseLoss(Kernel kernel, double factor, bool mean, const LossSettings& settings)
         : kernel_(kernel),
           factor_(static_cast<T>(factor)),
           mean_(mean),
@@ -115,7 +117,7 @@ public:
           quantiles_(settings.quantiles.begin(), settings.quantiles.end()) {}
 
 private:
-    void plain_rows(LossRows<T>& r, T scale) const override {
+    void evaluate_unweighted(LossRows<T>& r, T scale) const override {
         const T factor = mean_ ? factor_ / static_cast<T>(r.n) : factor_;
         r.scale = scale * factor;
         r.delta = delta_;
@@ -134,9 +136,9 @@ private:
 }  // namespace
 
 template <class T>
-void Loss<T>::rows(const T* outputs, Target<T> target, index_t rows, index_t n,
-                   RowWeights<T> weights, T* gradient, T* losses, T* room) const {
-    target = targets(target, rows, n, room);
+void Loss<T>::evaluate(const T* outputs, Target<T> target, index_t rows, index_t n,
+                       SampleWeights<T> weights, T* gradient, T* losses, T* target_buffer) const {
+    target = targets(target, rows, n, target_buffer);
     LossRows<T> r{};
     r.m = rows;
     r.n = n;
@@ -146,7 +148,7 @@ void Loss<T>::rows(const T* outputs, Target<T> target, index_t rows, index_t n,
     r.gradient = gradient;
     r.loss = losses;
     // (Where nobody has any weight there is nothing to learn.)
-    plain_rows(r, weights.total > 0 ? T(1) / static_cast<T>(weights.total) : T(0));
+    evaluate_unweighted(r, weights.total > 0 ? T(1) / static_cast<T>(weights.total) : T(0));
     if (!weights.weights) return;
     for (index_t i = 0; i < rows; ++i) {
         const T w = weights.weights[i];
@@ -163,9 +165,9 @@ void Loss<T>::rows(const T* outputs, Target<T> target, index_t rows, index_t n,
 template <class T>
 std::unique_ptr<Loss<T>> make_loss(const LossSettings& s) {
     const Kernels<T>& k = kernels<T>();
-    const auto over_outputs = [&](typename OverOutputs<T>::Kernel kernel, double factor,
-                                  bool mean) {
-        return std::make_unique<OverOutputs<T>>(kernel, factor, mean, s);
+    const auto elementwise = [&](typename ElementwiseLoss<T>::Kernel kernel, double factor,
+                                 bool mean) {
+        return std::make_unique<ElementwiseLoss<T>>(kernel, factor, mean, s);
     };
     if (s.name == "softmax_cross_entropy") {
         return std::make_unique<SoftmaxCrossEntropy<T>>(s.smoothing);
@@ -174,11 +176,11 @@ std::unique_ptr<Loss<T>> make_loss(const LossSettings& s) {
         return std::make_unique<SigmoidCrossEntropy<T>>(s.smoothing);
     }
     // (The kernel's is half the square.)
-    if (s.name == "squared_error") return over_outputs(k.squared_error, 1, false);
-    if (s.name == "mse") return over_outputs(k.squared_error, 2, true);
-    if (s.name == "mae") return over_outputs(k.absolute_error, 1, true);
-    if (s.name == "huber") return over_outputs(k.huber, 1, true);
-    if (s.name == "pinball") return over_outputs(k.pinball, 1, true);
+    if (s.name == "squared_error") return elementwise(k.squared_error, 1, false);
+    if (s.name == "mse") return elementwise(k.squared_error, 2, true);
+    if (s.name == "mae") return elementwise(k.absolute_error, 1, true);
+    if (s.name == "huber") return elementwise(k.huber, 1, true);
+    if (s.name == "pinball") return elementwise(k.pinball, 1, true);
     if (s.name == "poisson") return std::make_unique<Poisson<T>>(s.of_mean);
     throw std::invalid_argument("unknown loss '" + s.name + "'");
 }

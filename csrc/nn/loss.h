@@ -20,7 +20,7 @@ struct Target {
 
 // What rows of one mini-batch are worth: each its weight (or 1) of `total`.
 template <class T>
-struct RowWeights {
+struct SampleWeights {
     double total;                // of the whole mini-batch
     const T* weights = nullptr;  // of the rows at hand
 };
@@ -51,14 +51,14 @@ public:
     // Each row's loss, times its weight; and the gradient of the weighted mean over the mini-batch
     // with respect to the last layer's outputs, which may take their place. `room` (rows x n) is
     // used where targets have to be made.
-    void rows(const T* outputs, Target<T> target, index_t rows, index_t n, RowWeights<T> weights,
-              T* gradient, T* losses, T* room) const;
+    void evaluate(const T* outputs, Target<T> target, index_t rows, index_t n,
+                  SampleWeights<T> weights, T* gradient, T* losses, T* target_buffer) const;
 
 protected:
     // The targets, in `room` if they are not those that were given.
     virtual Target<T> targets(Target<T> given, index_t, index_t, T*) const { return given; }
     // A row's loss without its weight; `scale` is the gradient's factor.
-    virtual void plain_rows(LossRows<T>& r, T scale) const = 0;
+    virtual void evaluate_unweighted(LossRows<T>& r, T scale) const = 0;
 };
 
 // Throws std::invalid_argument for an unknown name.

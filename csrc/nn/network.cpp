@@ -3,16 +3,16 @@
 #include <algorithm>
 #include <atomic>
 
-#include "nn/barrier.h"
-#include "nn/crowd.h"
-#include "nn/parallel.h"
+#include "threads/barrier.h"
+#include "threads/oversubscription.h"
+#include "threads/team.h"
 
 namespace pynn {
 namespace {
 
 // A block of rows stays in the L2 cache beside the weights, or takes most of it where they do not.
-constexpr index_t near_block_bytes = 256 * 1024, far_block_bytes = 1024 * 1024;
-constexpr index_t least_block_rows = 28, most_block_rows = 512;
+constexpr index_t l2_block_bytes = 256 * 1024, far_block_bytes = 1024 * 1024;
+constexpr index_t min_block_rows = 28, max_block_rows = 512;
 
 }  // namespace
 
@@ -20,17 +20,18 @@ template <class T>
 Network<T>::Network(std::vector<std::unique_ptr<Layer<T>>> layers, std::unique_ptr<Loss<T>> loss)
     : layers_(std::move(layers)), loss_(std::move(loss)) {
     constexpr index_t line = 64 / sizeof(T);
-    widest_ = inputs();
+    max_width_ = inputs();
     for (index_t i = 0; i < layer_count(); ++i) {
         Layer<T>& layer = *layers_[static_cast<std::size_t>(i)];
-        widest_ = std::max(widest_, layer.outputs());
-        widest_output_ = std::max(widest_output_, layer.outputs());
+        max_width_ = std::max(max_width_, layer.outputs());
+        max_output_width_ = std::max(max_output_width_, layer.outputs());
         if (const index_t count = layer.parameter_count()) {
-            stages_.push_back({i, parameter_count_, i + 1});
-            layer.place(parameter_count_);
+            parameter_groups_.push_back({i, parameter_count_, i + 1});
+            layer.set_parameter_offset(parameter_count_);
             parameter_count_ += (count + line - 1) / line * line;
-        } else if (layer.predicts() && !stages_.empty() && stages_.back().stop == i) {
-            stages_.back().stop = i + 1;
+        } else if (layer.active_in_inference() && !parameter_groups_.empty() &&
+                   parameter_groups_.back().stop == i) {
+            parameter_groups_.back().stop = i + 1;
         }
         for (index_t piece = 0; piece < layer.penalty_pieces(); ++piece) {
             penalties_.push_back({i, piece});
@@ -45,7 +46,7 @@ bool Network<T>::is_constrained() const {
 }
 
 template <class T>
-double Network<T>::forward_operations() const {
+double Network<T>::forward_flops() const {
     double total = 0;
     for (const auto& layer : layers_) total += 2.0 * static_cast<double>(layer->parameter_count());
     return total;
@@ -53,31 +54,31 @@ double Network<T>::forward_operations() const {
 
 // Backward costs twice as much as forward, less the first layer's input gradient.
 template <class T>
-double Network<T>::step_operations() const {
-    return 3.0 * forward_operations() -
-           2.0 * static_cast<double>(layer(stages_.front().layer).parameter_count());
+double Network<T>::step_flops() const {
+    return 3.0 * forward_flops() -
+           2.0 * static_cast<double>(layer(parameter_groups_.front().layer).parameter_count());
 }
 
 // Of the first layer's parameters a row needs those of its stored values only.
 template <class T>
-double Network<T>::forward_operations(double stored) const {
-    const Layer<T>& first = layer(stages_.front().layer);
+double Network<T>::forward_flops(double stored) const {
+    const Layer<T>& first = layer(parameter_groups_.front().layer);
     const double outputs = static_cast<double>(first.outputs());
-    return forward_operations() - 2.0 * static_cast<double>(first.parameter_count()) +
+    return forward_flops() - 2.0 * static_cast<double>(first.parameter_count()) +
            2.0 * stored * outputs;
 }
 
 template <class T>
-double Network<T>::step_operations(double stored) const {
-    const Layer<T>& first = layer(stages_.front().layer);
+double Network<T>::step_flops(double stored) const {
+    const Layer<T>& first = layer(parameter_groups_.front().layer);
     const double outputs = static_cast<double>(first.outputs());
-    return 3.0 * forward_operations(stored) - 2.0 * stored * outputs;
+    return 3.0 * forward_flops(stored) - 2.0 * stored * outputs;
 }
 
 // Few rows and large parameters: the threads divide each layer.
 template <class T>
-void Network<T>::forward_divided(const Matrix& x, index_t layers, bool predictions, int threads,
-                                 T* out) const {
+void Network<T>::forward_partitioned(const Matrix& x, index_t layers, bool predictions, int threads,
+                                     T* out) const {
     // All of it is the caller's: nobody may throw while the others wait.
     thread_local std::vector<Scratch<T>> scratches;
     thread_local Buffer<T> buffers[3];
@@ -85,31 +86,31 @@ void Network<T>::forward_divided(const Matrix& x, index_t layers, bool predictio
         scratches = std::vector<Scratch<T>>(static_cast<std::size_t>(threads));
     }
     for (Scratch<T>& scratch : scratches) {
-        scratch.far_parameters = true;
+        scratch.parameters_exceed_l2 = true;
         for (index_t l = 0; l < layers; ++l) layer(l).reserve(x.rows, scratch);
     }
-    T* const between[] = {buffers[0].reserve(x.rows * widest_),
-                          buffers[1].reserve(x.rows * widest_)};
+    T* const between[] = {buffers[0].reserve(x.rows * max_width_),
+                          buffers[1].reserve(x.rows * max_width_)};
     const T* const there = in_place<T>(x, 0);
     T* const gathered = there ? nullptr : buffers[2].reserve(x.rows * inputs());
     Scratch<T>* const first_scratch = scratches.data();
     const index_t n_out = layer(layers - 1).outputs();
     Barrier barrier;
     run_team(threads, [&](int index, int count) {
-        const Member me{index, count, barrier};
-        const Range own = part(x.rows, index, count);
+        const TeamThread thread{index, count, barrier};
+        const Range own = partition(x.rows, index, count);
         if (gathered) {
             gather(x, nullptr, own.begin, own.size(), gathered + own.begin * inputs());
-            me.wait();
+            thread.wait();
         }
         const T* input = there ? there : gathered;
         int turn = 0;
         for (index_t l = 0; l < layers; ++l) {
-            if (!layer(l).predicts()) continue;
+            if (!layer(l).active_in_inference()) continue;
             T* const output = l == layers - 1 ? out : between[turn];
             layer(l).forward_part(parameters_, input, output, x.rows, index, count,
                                   first_scratch[index]);
-            me.wait();
+            thread.wait();
             input = output;
             turn = 1 - turn;
         }
@@ -122,31 +123,31 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
                          Watch* watch) const {
     // Blocks of rows go through all layers while they are in the L2 cache, beside the weights.
     // Those that are not there are fetched again for each block, so the blocks are large.
-    const bool far = has_far_parameters();
-    const index_t block_bytes = far ? far_block_bytes : near_block_bytes;
-    const index_t width = in_place<T>(x, 0) ? widest_output_ : widest_;
+    const bool far = parameters_exceed_l2();
+    const index_t block_bytes = far ? far_block_bytes : l2_block_bytes;
+    const index_t width = in_place<T>(x, 0) ? max_output_width_ : max_width_;
     const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / width;
     const int threads =
-        threads_for(forward_operations() * static_cast<double>(x.rows), parts(x.rows));
+        threads_for(forward_flops() * static_cast<double>(x.rows), max_parts(x.rows));
     constexpr index_t many_rows = 512;
-    if (divides_layers(threads) && x.rows < many_rows) {
-        forward_divided(x, layers, predictions, threads, out);
+    if (partitions_layers(threads) && x.rows < many_rows) {
+        forward_partitioned(x, layers, predictions, threads, out);
         return;
     }
     // Threads take what is next, several times each: one that is slow (its processor is shared)
     // gets less. But each block reads all weights. No bit of a row depends on the rows beside it.
     const index_t turns = far || threads == 1 ? 1 : 4;
     constexpr index_t worth_reading = 16;
-    const auto rows_of = [&](index_t blocks) { return (x.rows + blocks - 1) / blocks; };
+    const auto rows_per = [&](index_t blocks) { return (x.rows + blocks - 1) / blocks; };
     const index_t share =
-        std::max(rows_of(turns * threads), std::min(rows_of(threads), worth_reading));
-    const index_t block = std::min(share, std::clamp(fitting, least_block_rows, most_block_rows));
+        std::max(rows_per(turns * threads), std::min(rows_per(threads), worth_reading));
+    const index_t block = std::min(share, std::clamp(fitting, min_block_rows, max_block_rows));
     std::atomic<index_t> next{0};
     const index_t n_out = layer(layers - 1).outputs();
     const auto work = [&](int index, int count) {
         thread_local Scratch<T> scratch;
         thread_local Buffer<T> buffers[3];
-        scratch.far_parameters = far;
+        scratch.parameters_exceed_l2 = far;
         index_t done = 0;
         for (;;) {
             if (watch && index == 0) watch->look();
@@ -162,8 +163,9 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
             T* const result = out + first * n_out;
             int turn = 0;
             for (index_t l = 0; l < layers; ++l) {
-                if (!layer(l).predicts()) continue;
-                T* const output = l == layers - 1 ? result : buffers[turn].reserve(block * widest_);
+                if (!layer(l).active_in_inference()) continue;
+                T* const output =
+                    l == layers - 1 ? result : buffers[turn].reserve(block * max_width_);
                 layer(l).forward(parameters_, input, output, rows, scratch);
                 input = output;
                 turn = 1 - turn;
@@ -172,7 +174,7 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
             done += rows;
         }
         if (index == 0 && count > 1) {
-            Stint::did(static_cast<double>(done) / static_cast<double>(x.rows));
+            TeamTimer::set_share(static_cast<double>(done) / static_cast<double>(x.rows));
         }
     };
     run_team(threads, work);
@@ -181,24 +183,24 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
 template <class T>
 Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions, T* out,
                             Watch* watch) const {
-    const bool far = has_far_parameters(true);
-    const index_t block_bytes = far ? far_block_bytes : near_block_bytes;
-    const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / widest_output_;
+    const bool far = parameters_exceed_l2(true);
+    const index_t block_bytes = far ? far_block_bytes : l2_block_bytes;
+    const index_t fitting = block_bytes / static_cast<index_t>(sizeof(T)) / max_output_width_;
     const index_t stored = x.rows > 0 ? x.start(x.rows) - x.start(0) : 0;
     const double per_row =
         static_cast<double>(stored) / static_cast<double>(std::max<index_t>(x.rows, 1));
     const int threads =
-        threads_for(forward_operations(per_row) * static_cast<double>(x.rows), parts(x.rows, true));
+        threads_for(forward_flops(per_row) * static_cast<double>(x.rows), max_parts(x.rows, true));
     const index_t share = (x.rows + 4 * threads - 1) / (4 * threads);
-    const index_t block = std::max<index_t>(
-        1, std::min(share, std::clamp(fitting, least_block_rows, most_block_rows)));
-    const index_t longest = most_stored_in_row(x);
-    const index_t lowest = stages_.front().layer, n_out = layer(layers - 1).outputs();
+    const index_t block =
+        std::max<index_t>(1, std::min(share, std::clamp(fitting, min_block_rows, max_block_rows)));
+    const index_t longest = max_row_nnz(x);
+    const index_t lowest = parameter_groups_.front().layer, n_out = layer(layers - 1).outputs();
     const SparseBatch<T> batch{&x, nullptr, 0, x.rows, nullptr, nullptr};
     std::atomic<index_t> next{0}, bad_row{-1};
     const auto work = [&](int index, int) {
         Scratch<T> scratch;
-        scratch.far_parameters = far;
+        scratch.parameters_exceed_l2 = far;
         scratch.sparse.space.reserve(longest);
         Buffer<T> buffers[2];
         for (;;) {
@@ -210,9 +212,9 @@ Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions
             int turn = 0;
             const T* input = nullptr;
             for (index_t l = lowest; l < layers; ++l) {
-                if (!layer(l).predicts()) continue;
+                if (!layer(l).active_in_inference()) continue;
                 T* const output =
-                    l == layers - 1 ? result : buffers[turn].reserve(block * widest_output_);
+                    l == layers - 1 ? result : buffers[turn].reserve(block * max_output_width_);
                 if (l == lowest) {
                     const Range own{first, first + rows};
                     layer(l).forward_sparse(parameters_, batch, own, output, scratch);

@@ -19,7 +19,7 @@ double power(double x, index_t n) {
 }  // namespace
 
 template <class T>
-Update<T> Optimizer<T>::step(index_t index) const {
+OptimizerStep<T> Optimizer<T>::step(index_t index) const {
     const double given =
         learning_rates[std::min(static_cast<std::size_t>(index), learning_rates.size() - 1)];
     double rate = given, scaled_epsilon = epsilon;
@@ -31,17 +31,17 @@ Update<T> Optimizer<T>::step(index_t index) const {
         rate *= correction / (1 - power(beta1, t));
         if (!plain_epsilon) scaled_epsilon *= correction;
     }
-    Update<T> u{};
+    OptimizerStep<T> u{};
     u.rule = rule;
     u.w = w;
     u.m = m;
     u.v = v;
     u.rate = static_cast<T>(rate);
-    u.keep = static_cast<T>(1 - given * weight_decay);
+    u.decay = static_cast<T>(1 - given * weight_decay);
     u.beta1 = static_cast<T>(beta1);
     u.beta2 = static_cast<T>(beta2);
-    u.rest1 = static_cast<T>(1 - beta1);
-    u.rest2 = static_cast<T>(1 - beta2);
+    u.one_minus_beta1 = static_cast<T>(1 - beta1);
+    u.one_minus_beta2 = static_cast<T>(1 - beta2);
     u.epsilon = static_cast<T>(scaled_epsilon);
     u.p = w;
     return u;

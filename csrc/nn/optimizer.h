@@ -1,4 +1,4 @@
-// Optimisers: their settings, and what each of their steps is.
+// Optimizers: their settings, and what each of their steps is.
 #pragma once
 
 #include <vector>
@@ -10,8 +10,8 @@ namespace pynn {
 template <class T>
 struct Optimizer {
     Rule rule;
-    // The network's parameters (with Rule::copy: where their gradient goes), and the rule's
-    // moments. They belong to the caller and stay where they are.
+    // The network's parameters (with Rule::store_gradient: where their gradient goes), and the
+    // rule's moments. They belong to the caller and stay where they are.
     T* w;
     T* m = nullptr;
     T* v = nullptr;
@@ -25,7 +25,7 @@ struct Optimizer {
     index_t steps_before = 0;  // that made the moments what they are
 
     // Step `index` from now on.
-    Update<T> step(index_t index) const;
+    OptimizerStep<T> step(index_t index) const;
 };
 
 }  // namespace pynn

@@ -31,8 +31,8 @@ index_t find_column(const Index* columns, Range positions, index_t column) {
 // Calls f with the column indices in their type.
 template <class F>
 auto with_columns(const CsrMatrix& m, F f) {
-    return m.wide_columns ? f(static_cast<const int64_t*>(m.column))
-                          : f(static_cast<const int32_t*>(m.column));
+    return m.int64_columns ? f(static_cast<const int64_t*>(m.column))
+                           : f(static_cast<const int32_t*>(m.column));
 }
 
 // Copies n columns; false: one of the copies is not in `range`.
@@ -50,13 +50,13 @@ bool copy_columns(const Index* columns, index_t n, Range range, int32_t* copies)
 
 }  // namespace
 
-const char* find_fault(const CsrMatrix& m, const int64_t* order, index_t count) {
+const char* csr_error(const CsrMatrix& m, const int64_t* order, index_t count) {
     constexpr index_t most = std::numeric_limits<int32_t>::max();
     if (m.columns > most || m.rows > most) return "a sparse X may have at most 2**31 - 1 columns";
     for (index_t i = 0; i < count; ++i) {
         const index_t row = order ? static_cast<index_t>(order[i]) : i;
         const Range positions{m.start(row), m.start(row + 1)};
-        if (positions.begin < 0 || positions.size() < 0 || positions.end > m.stored) {
+        if (positions.begin < 0 || positions.size() < 0 || positions.end > m.nnz) {
             return "the row pointers of X do not fit its stored values";
         }
         const char* const fault = with_columns(
@@ -67,10 +67,10 @@ const char* find_fault(const CsrMatrix& m, const int64_t* order, index_t count) 
 }
 
 template <class T>
-Range SparseBatch<T>::take(index_t i, RowSpace<T>& space) const {
+Range SparseBatch<T>::take(index_t i, RowBuffers<T>& space) const {
     const index_t at = row(i);
     Range positions{x->start(at), x->start(at + 1)};
-    if (positions.begin < 0 || positions.size() < 0 || positions.end > x->stored ||
+    if (positions.begin < 0 || positions.size() < 0 || positions.end > x->nnz ||
         positions.size() > space.room) {
         space.bad_row = at;
         positions = {0, 0};
@@ -80,9 +80,9 @@ Range SparseBatch<T>::take(index_t i, RowSpace<T>& space) const {
 }
 
 template <class T>
-SparseRow<T> SparseBatch<T>::read(index_t i, Range own, Range range, const Place& place,
-                                  RowSpace<T>& space, bool* finite) const {
-    constexpr DType own_type = sizeof(T) == 4 ? DType::f32 : DType::f64;
+SparseRow<T> SparseBatch<T>::read(index_t i, Range own, Range range, const RngPosition& rng,
+                                  RowBuffers<T>& space, bool* finite) const {
+    constexpr DType native_dtype = sizeof(T) == 4 ? DType::f32 : DType::f64;
     const index_t n = own.size();
     int32_t* const copies = space.columns.data();
     SparseRow<T> row{n, copies, reinterpret_cast<const T*>(x->values) + own.begin};
@@ -94,7 +94,7 @@ SparseRow<T> SparseBatch<T>::read(index_t i, Range own, Range range, const Place
         row.count = 0;
         return row;
     }
-    if (x->dtype != own_type) {
+    if (x->dtype != native_dtype) {
         Matrix stored;
         stored.data = x->values + own.begin * x->value_bytes;
         stored.dtype = x->dtype;
@@ -106,28 +106,28 @@ SparseRow<T> SparseBatch<T>::read(index_t i, Range own, Range range, const Place
     }
     if (finite && !kernels<T>().all_finite(row.values, n)) *finite = false;
     if (before) {
-        before->forward_stored(row, i, place, space.values.data());
+        before->forward_sparse_row(row, i, rng, space.values.data());
         row.values = space.values.data();
     }
     return row;
 }
 
 template <class T>
-index_t SparseBatch<T>::stored() const {
+index_t SparseBatch<T>::nnz() const {
     index_t total = 0;
     for (index_t i = 0; i < rows; ++i) total += positions(i).size();
     return total;
 }
 
-index_t most_stored_in_row(const CsrMatrix& m) {
+index_t max_row_nnz(const CsrMatrix& m) {
     index_t most = 0;
     for (index_t row = 0; row < m.rows; ++row) {
         most = std::max(most, m.start(row + 1) - m.start(row));
     }
-    return std::min({most, m.columns, m.stored});
+    return std::min({most, m.columns, m.nnz});
 }
 
-index_t most_stored(const CsrMatrix& m, const int64_t* order, index_t count, index_t size) {
+index_t max_batch_nnz(const CsrMatrix& m, const int64_t* order, index_t count, index_t size) {
     index_t most = 0;
     for (index_t first = 0; first < count; first += size) {
         index_t stored = 0;
@@ -151,8 +151,8 @@ void ColumnReader<T>::reserve(index_t rows, index_t stored, index_t longest_row,
     // A group has a few megabytes, or a small part of a mini-batch that has many.
     constexpr index_t few = 1 << 18;
     constexpr index_t parts = 32;
-    most_ = std::max<index_t>({few, stored / (parts * threads), rows});
-    const index_t room = room_ = std::clamp<index_t>(stored, 0, most_);
+    max_group_nnz_ = std::max<index_t>({few, stored / (parts * threads), rows});
+    const index_t room = room_ = std::clamp<index_t>(stored, 0, max_group_nnz_);
     cursors_.reserve(rows);
     first_.reserve(room);
     second_.reserve(room);
@@ -221,10 +221,10 @@ Range ColumnReader<T>::divide(const SparseBatch<T>& x, double column_cost, int i
 }
 
 template <class T>
-void ColumnReader<T>::collect(const SparseBatch<T>& x, Range group, const Place& place) {
+void ColumnReader<T>::collect(const SparseBatch<T>& x, Range group, const RngPosition& rng) {
     group_begin_ = group.begin;
     index_t n = 0;
-    each_row(x, {0, x.rows}, group, place, [&](index_t i, const SparseRow<T>& row) {
+    each_row(x, {0, x.rows}, group, rng, [&](index_t i, const SparseRow<T>& row) {
         if (row.count > room_ - n) {
             space_.bad_row = x.row(i);
             return;

@@ -10,38 +10,40 @@
 #include <vector>
 
 #include "nn/buffer.h"
-#include "nn/parallel.h"
-#include "nn/samples.h"
+#include "nn/matrix.h"
+#include "threads/team.h"
 
 namespace pynn {
 
 template <class T>
 class Layer;
-struct Place;
+struct RngPosition;
 
 // Compressed sparse rows: a row's columns increase.
 struct CsrMatrix {
     index_t rows = 0, columns = 0;
-    index_t stored = 0;                                   // of the arrays below
-    const void *row_starts = nullptr, *column = nullptr;  // rows + 1 positions; one a stored value
-    bool wide_starts = false, wide_columns = false;       // int64 instead of int32
+    index_t nnz = 0;  // of the arrays below
+    const void *row_pointers = nullptr,
+               *column = nullptr;  // rows + 1 positions; one a stored value
+    bool int64_row_pointers = false, int64_columns = false;  // int64 instead of int32
     const char* values = nullptr;
     DType dtype = DType::f64;
     index_t value_bytes = 8;
 
     index_t start(index_t row) const {
-        return wide_starts ? static_cast<index_t>(static_cast<const int64_t*>(row_starts)[row])
-                           : static_cast<const int32_t*>(row_starts)[row];
+        return int64_row_pointers
+                   ? static_cast<index_t>(static_cast<const int64_t*>(row_pointers)[row])
+                   : static_cast<const int32_t*>(row_pointers)[row];
     }
     index_t column_at(index_t position) const {
-        return wide_columns ? static_cast<index_t>(static_cast<const int64_t*>(column)[position])
-                            : static_cast<const int32_t*>(column)[position];
+        return int64_columns ? static_cast<index_t>(static_cast<const int64_t*>(column)[position])
+                             : static_cast<const int32_t*>(column)[position];
     }
 };
 
 // What is wrong with the `count` rows that `order` names (null: with the first ones), or null. The
 // arrays are the caller's, so they are looked at whenever they are used.
-const char* find_fault(const CsrMatrix& m, const int64_t* order, index_t count);
+const char* csr_error(const CsrMatrix& m, const int64_t* order, index_t count);
 
 // Stored values of a row, in place or converted, and a copy of their columns.
 template <class T>
@@ -53,7 +55,7 @@ struct SparseRow {
 
 // Room for a row, and what was found in the rows read with it.
 template <class T>
-struct RowSpace {
+struct RowBuffers {
     Buffer<int32_t> columns;
     Buffer<T> values, raw;
     index_t room = 0;      // stored values
@@ -84,19 +86,19 @@ struct SparseBatch {
         return order ? static_cast<index_t>(order[first + i]) : first + i;
     }
     // Positions of row i in the matrix's arrays.
-    Range take(index_t i, RowSpace<T>& space) const;
+    Range take(index_t i, RowBuffers<T>& space) const;
     Range positions(index_t i) const { return taken[i]; }
     // Those positions of row i, in T, and as `before` passes them on; `columns` are those that may
     // be there. `finite` is set to false where a value is not.
-    SparseRow<T> read(index_t i, Range positions, Range columns, const Place& place,
-                      RowSpace<T>& space, bool* finite = nullptr) const;
+    SparseRow<T> read(index_t i, Range positions, Range columns, const RngPosition& rng,
+                      RowBuffers<T>& space, bool* finite = nullptr) const;
     // All stored values.
-    index_t stored() const;
+    index_t nnz() const;
 };
 
 // The most values that a row stores, and a mini-batch of `size` of the rows that `order` names.
-index_t most_stored_in_row(const CsrMatrix& m);
-index_t most_stored(const CsrMatrix& m, const int64_t* order, index_t count, index_t size);
+index_t max_row_nnz(const CsrMatrix& m);
+index_t max_batch_nnz(const CsrMatrix& m, const int64_t* order, index_t count, index_t size);
 
 // The stored values of a mini-batch by columns, for a range of them.
 //
@@ -118,12 +120,12 @@ public:
         for (index_t i = 0; i < x.rows; ++i) cursors_.data()[i] = find(x, i, column);
     }
     template <class F>
-    bool each_row(const SparseBatch<T>& x, Range rows, Range columns, const Place& place, F f) {
+    bool each_row(const SparseBatch<T>& x, Range rows, Range columns, const RngPosition& rng, F f) {
         bool any = false;
         for (index_t i = rows.begin; i < rows.end; ++i) {
             const Range positions = advance(x, i, columns.end);
             if (positions.size() == 0) continue;
-            f(i, x.read(i, positions, columns, place, space_));
+            f(i, x.read(i, positions, columns, rng, space_));
             any = true;
         }
         return any;
@@ -132,9 +134,9 @@ public:
     // f(column, row) for each column in `own` with stored values, in increasing order; `row` has
     // the rows' numbers as its columns.
     template <class F>
-    void each_column(const SparseBatch<T>& x, Range own, const Place& place, F f) {
+    void each_column(const SparseBatch<T>& x, Range own, const RngPosition& rng, F f) {
         begin(x, own.begin);
-        by_groups(x, own, place, [&] {
+        by_groups(x, own, rng, [&] {
             const int32_t* const rows = sorted_rows_.data();
             for (index_t e = 0, end; e < entries_; e = end) {
                 const index_t column = column_of(e);
@@ -165,7 +167,7 @@ private:
         index_t at = first;
         if (first < stop && x.x->column_at(stop - 1) < end) {
             at = stop;
-        } else if (x.x->wide_columns) {
+        } else if (x.x->int64_columns) {
             while (at < stop && x.x->column_at(at) < end) ++at;
         } else {
             const int32_t* const columns = static_cast<const int32_t*>(x.x->column);
@@ -178,38 +180,39 @@ private:
     static index_t find(const SparseBatch<T>& x, index_t i, index_t column);
     void count(const SparseBatch<T>& x, Range columns, Histogram& h);
     template <class F>
-    void by_groups(const SparseBatch<T>& x, Range columns, const Place& place, const F& f) {
+    void by_groups(const SparseBatch<T>& x, Range columns, const RngPosition& rng, const F& f) {
         Histogram h(columns);
         count(x, columns, h);
         for (int bucket = 0; bucket < buckets && h.start(bucket) < columns.end;) {
             index_t values = h.counts[bucket];
             int next = bucket + 1;
-            while (next < buckets && values + h.counts[next] <= most_) values += h.counts[next++];
+            while (next < buckets && values + h.counts[next] <= max_group_nnz_)
+                values += h.counts[next++];
             const Range group{h.start(bucket), std::min(h.start(next), columns.end)};
             bucket = next;
             if (values == 0) continue;
-            if (values > most_ && group.size() > 1) {
-                by_groups(x, group, place, f);
+            if (values > max_group_nnz_ && group.size() > 1) {
+                by_groups(x, group, rng, f);
                 continue;
             }
-            collect(x, group, place);
+            collect(x, group, rng);
             f();
         }
     }
     // Takes the group's values from the rows, whose cursors go on behind them, and sorts them.
-    void collect(const SparseBatch<T>& x, Range group, const Place& place);
+    void collect(const SparseBatch<T>& x, Range group, const RngPosition& rng);
     void sort(index_t columns);
     index_t column_of(index_t entry) const {
         return group_begin_ + static_cast<index_t>(keys_[entry] >> 32);
     }
 
-    index_t most_ = 0, room_ = 0, entries_ = 0, group_begin_ = 0;
+    index_t max_group_nnz_ = 0, room_ = 0, entries_ = 0, group_begin_ = 0;
     Buffer<index_t> cursors_;          // by row: positions
     Buffer<uint64_t> first_, second_;  // keys: column and number, in the order of the rows
     const uint64_t* keys_ = nullptr;   // sorted: one of the two
     Buffer<int32_t> rows_, sorted_rows_;
     Buffer<T> values_, sorted_values_;
-    RowSpace<T> space_;
+    RowBuffers<T> space_;
 };
 
 }  // namespace pynn

@@ -5,16 +5,16 @@
 #include <functional>
 #include <vector>
 
-#include "nn/barrier.h"
-#include "nn/columns.h"
 #include "nn/network.h"
 #include "nn/optimizer.h"
-#include "nn/pace.h"
-#include "nn/parallel.h"
+#include "nn/staging.h"
+#include "threads/barrier.h"
+#include "threads/team.h"
+#include "threads/thread_count_tuner.h"
 
 namespace pynn {
 
-struct Samples {
+struct Dataset {
     Matrix x;                           // its rows and columns, and its values, or
     const CsrMatrix* sparse = nullptr;  // where they are
     const int64_t* labels = nullptr;    // one a row, or
@@ -23,7 +23,7 @@ struct Samples {
 };
 
 // How to go through samples.
-struct Course {
+struct TrainOptions {
     index_t epochs = 1;
     const int64_t* order = nullptr;  // of `count` samples, for each epoch; null: as they are
     index_t count = 0, batch_size = 0;
@@ -37,7 +37,7 @@ struct Course {
 };
 
 // Of an epoch; each mini-batch before its update.
-struct EpochFigures {
+struct EpochStats {
     double loss = 0;     // the sum over the samples seen, with the penalties
     double penalty = 0;  // the penalties' part of it
     double seconds = 0;
@@ -53,16 +53,16 @@ enum class Failure : int {
     update       // applied, and parameters or moments are not finite since
 };
 
-struct CourseResult {
+struct TrainResult {
     index_t epochs = 0;               // whole ones
-    EpochFigures figures;             // of the last one begun
+    EpochStats stats;                 // of the last one begun
     index_t samples = 0;              // seen in it
     index_t batches = 0;              // done in it
     index_t steps = 0;                // done in all
     Failure failure = Failure::none;  // of the next mini-batch
     double bad_loss = 0;              // its mean loss then
-    double largest_loss = 0;          // of a sample, times its weight; with Rule::copy only
-    Changed changed;                  // what ended it, if that did
+    double largest_loss = 0;  // of a sample, times its weight; with Rule::store_gradient only
+    Changed changed;          // what ended it, if that did
 };
 
 template <class T>
@@ -71,22 +71,24 @@ public:
     explicit Trainer(const Network<T>& network) : network_(network) {}
 
     // Called by the calling thread now and then, between mini-batches; true stops the course there.
-    using Report = std::function<bool(const CourseResult&)>;
+    using Report = std::function<bool(const TrainResult&)>;
 
-    // Goes through the samples, a step of the optimiser for each mini-batch. `figures` (or null)
-    // has an element for each epoch, written when that is whole.
-    CourseResult run(const Samples& samples, const Course& course, const Optimizer<T>& optimizer,
-                     EpochFigures* figures, const Report& report);
+    // Goes through the samples, a step of the optimizer for each mini-batch. `epoch_stats` (or
+    // null) has an element for each epoch, written when that is whole.
+    TrainResult run(const Dataset& dataset, const TrainOptions& options,
+                    const Optimizer<T>& optimizer, EpochStats* epoch_stats, const Report& report);
 
     // The predictions (rows x outputs) as a step of training at `place` makes them. `watch`, here
     // and below, may end the call early.
-    Changed predict_in_training(const Samples& samples, const Place& place, T* out, Watch* watch);
+    Changed predict_in_training(const Dataset& dataset, const RngPosition& rng, T* out,
+                                Watch* watch);
 
     // dx (rows x inputs) from the gradient `dout` of the predictions, or, if that is null, of the
-    // mean loss; random layers act as `place` says. With an optimizer of Rule::copy also the
-    // parameters' gradient.
-    Changed differentiate_inputs(const Samples& samples, const T* dout, T* dx,
-                                 const Optimizer<T>* gradient, const Place& place, Watch* watch);
+    // mean loss; random layers act as `place` says. With an optimizer of Rule::store_gradient also
+    // the parameters' gradient.
+    Changed differentiate_inputs(const Dataset& dataset, const T* dout, T* dx,
+                                 const Optimizer<T>* gradient, const RngPosition& rng,
+                                 Watch* watch);
 
 private:
     struct MiniBatch {
@@ -95,41 +97,46 @@ private:
         WeightSum weight;     // of all its samples
         RowSource x_from, targets_from;
         SparseBatch<T> sparse;
-        index_t before;  // rows of the same mini-batch that come before these
+        index_t rows_before;  // rows of the same mini-batch that come before these
     };
     // Rows of a mini-batch that need not be in memory all at once.
     static constexpr index_t block_rows = 1024;
-    struct Common;  // what the threads of a course share
+    struct RunState;  // what the threads of a course share
     void prepare(index_t batch, bool gathers, int threads);
     // What the first layer needs for sparse samples.
-    void prepare_sparse(const Samples& samples, const Course& course, index_t batch, int threads);
-    MiniBatch mini_batch(const Samples& samples, const int64_t* order, index_t first, index_t rows,
-                         const RowStage& stage);
-    double operations_of_step(const Samples& samples, const Optimizer<T>& optimizer,
-                              index_t batch_size) const;
+    void prepare_sparse(const Dataset& dataset, const TrainOptions& options, index_t batch,
+                        int threads);
+    MiniBatch mini_batch(const Dataset& dataset, const int64_t* order, index_t first, index_t rows,
+                         const StagingBuffer& staging);
+    double flops_per_step(const Dataset& dataset, const Optimizer<T>& optimizer,
+                          index_t batch_size) const;
     // The thread's part of a mini-batch: gathered and forward; its losses; and back from the last
     // delta to that of layer `lowest`, and to dx, the inputs', if that is not null.
-    void forward(MiniBatch batch, const Member& me);
-    void find_losses(const Samples& samples, const int64_t* order, MiniBatch batch, Range own,
-                     const Member& me);
+    void forward(MiniBatch batch, const TeamThread& thread);
+    void compute_losses(const Dataset& dataset, const int64_t* order, MiniBatch batch, Range own,
+                        const TeamThread& thread);
     // The first sample of the mini-batch whose label, as it was read, is no class.
-    Changed find_changed_label(const Samples& samples, const int64_t* order,
+    Changed find_changed_label(const Dataset& dataset, const int64_t* order,
                                const MiniBatch& batch) const;
-    void back(index_t lowest, MiniBatch batch, T* dx, const Member& me);
+    void backward(index_t lowest, MiniBatch batch, T* dx, const TeamThread& thread);
     // The thread's part of all layers' parameters follow their gradients.
-    void follow_gradients(MiniBatch batch, const Member& me, const Update<T>& update);
+    void update_all_parameters(MiniBatch batch, const TeamThread& thread,
+                               const OptimizerStep<T>& update);
     // Whether what the thread's rows add to the gradients is finite.
-    bool sources_are_finite(MiniBatch batch, const Member& me);
+    bool sources_are_finite(MiniBatch batch, const TeamThread& thread);
     // Whether the thread's part of the parameters is finite; with its part of the moments.
-    bool parameters_are_finite(const Optimizer<T>& optimizer, const Member& me) const;
-    bool state_is_finite(const Optimizer<T>& optimizer, const Member& me) const;
+    bool parameters_are_finite(const Optimizer<T>& optimizer, const TeamThread& thread) const;
+    bool state_is_finite(const Optimizer<T>& optimizer, const TeamThread& thread) const;
     // The same with the whole gradient's length limited; false if the gradient is not finite.
-    bool follow_clipped(MiniBatch batch, const Member& me, Update<T> update, double most);
+    bool update_with_clipping(MiniBatch batch, const TeamThread& thread, OptimizerStep<T> update,
+                              double most);
     // The course's step `number`, on the samples from `first` on; false: it ends there.
-    bool step(Common& common, const int64_t* order, index_t number, index_t first,
-              const Member& me);
+    bool step(RunState& state, const int64_t* order, index_t number, index_t first,
+              const TeamThread& thread);
 
-    Scratch<T>& scratch(const Member& me) { return scratch_[static_cast<std::size_t>(me.index)]; }
+    Scratch<T>& scratch(const TeamThread& thread) {
+        return scratch_[static_cast<std::size_t>(thread.index)];
+    }
 
     // What layer l gave, and its delta, from a row on.
     T* outputs(index_t l, index_t row = 0) {
@@ -151,7 +158,7 @@ private:
     Buffer<T> gradient_;                  // of all parameters, where it is needed as a whole
     Buffer<double> penalties_, squares_;  // by piece
     std::vector<Scratch<T>> scratch_;     // by thread
-    Pace pace_;                           // from one course to the next
+    ThreadCountTuner tuner_;              // from one course to the next
 };
 
 }  // namespace pynn

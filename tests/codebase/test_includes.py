@@ -1,4 +1,4 @@
-"""The layers of csrc/ include each other one way: bindings → nn → dispatch → kernels."""
+"""The layers of csrc/ include each other one way: bindings → nn → threads, dispatch → kernels."""
 
 import re
 from collections.abc import Iterator
@@ -19,8 +19,9 @@ GENERATED = {"instruction_sets.inc": "dispatch"}
 MAY_INCLUDE = {
     "kernels": {"kernels"},
     "dispatch": {"dispatch", TABLE},
-    "nn": {"nn", "dispatch", TABLE},
-    "bindings": {"bindings", "nn", "dispatch", TABLE},
+    "threads": {"threads", TABLE},
+    "nn": {"nn", "threads", "dispatch", TABLE},
+    "bindings": {"bindings", "nn", "threads", "dispatch", TABLE},
 }
 
 # A template of the standard library that is instantiated in a file compiled with -mavx512f is a
@@ -52,12 +53,12 @@ def violations(csrc: Path) -> Iterator[str]:
             yield f"{name} lies in no layer ({', '.join(MAY_INCLUDE)})"
             continue
         text = COMMENT.sub(" ", path.read_text(encoding="utf-8"))
-        if layer != "nn" and OPENMP_PRAGMA.search(text):
-            yield f"{name} has an OpenMP pragma: threads belong to nn/"
+        if layer != "threads" and OPENMP_PRAGMA.search(text):
+            yield f"{name} has an OpenMP pragma: threads belong to threads/"
         for bracket, header in INCLUDE.findall(text):
             if header == "omp.h":
-                if layer != "nn":
-                    yield f"{name} includes omp.h: threads belong to nn/"
+                if layer != "threads":
+                    yield f"{name} includes omp.h: threads belong to threads/"
             elif PYTHON_HEADER.match(header):
                 if layer != "bindings":
                     yield f"{name} includes {header}: only bindings/ sees Python"
@@ -78,7 +79,7 @@ def project_include(csrc: Path, path: Path, header: str) -> Iterator[str]:
         return
     target = found[0].relative_to(csrc.resolve()).as_posix()
     if not MAY_INCLUDE[name.split("/")[0]] & {target, target.split("/")[0]}:
-        yield f"{name} includes {target}: against bindings → nn → dispatch → kernels"
+        yield f"{name} includes {target}: against bindings → nn → threads, dispatch → kernels"
 
 
 @pytest.mark.skipif(not CSRC.is_dir(), reason="the C++ sources are not here")
@@ -95,7 +96,9 @@ def make_tree(root: Path, extra: dict[str, str]) -> Path:
         "kernels/gemm.h": '#include "kernels/vec.h"\n#include "vec.h"\n',
         "dispatch/dispatch.h": '#include "kernels/kernel_table.h"\n',
         "nn/layer.h": '#include <vector>\n#include "dispatch/dispatch.h"\n',
-        "nn/trainer.cpp": '#include <omp.h>\n#include "nn/layer.h"\n#pragma omp parallel\n',
+        "threads/team.cpp": "#include <omp.h>\n#pragma omp parallel\n",
+        "nn/layers/dense.cpp": '#include "nn/layer.h"\n#include "threads/team.h"\n',
+        "threads/team.h": '#include "kernels/kernel_table.h"\n',
         "bindings/module.cpp": (
             "#include <pybind11/pybind11.h>\n#include <numpy/arrayobject.h>\n"
             '#include "kernels/kernel_table.h"\n#include "nn/layer.h"\n'
@@ -132,6 +135,11 @@ def test_checker_passes_what_is_allowed(tmp_path, name, text):
         ("dispatch/dispatch.h", '#include "nn/layer.h"\n', "layer.h: against"),
         ("dispatch/dispatch.h", "#include <omp.h>\n", "omp.h"),
         ("nn/layer.h", '#include "kernels/vec.h"\n', "vec.h: against"),
+        ("nn/layer.h", "#include <omp.h>\n", "omp.h"),
+        ("nn/layers/dense.cpp", "#pragma omp parallel\n", "OpenMP"),
+        ("threads/team.h", '#include "nn/layer.h"\n', "nn/layer.h: against"),
+        ("threads/team.h", '#include "dispatch/dispatch.h"\n', "dispatch.h: against"),
+        ("dispatch/dispatch.h", '#include "threads/team.h"\n', "team.h: against"),
         ("nn/layer.h", "#include <Python.h>\n", "only bindings"),
         ("nn/layer.h", '#include "pybind11/numpy.h"\n', "only bindings"),
         ("bindings/module.cpp", '#include "kernels/gemm.h"\n', "gemm.h: against"),

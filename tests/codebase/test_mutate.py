@@ -145,13 +145,12 @@ def test_never_reached(): os.abort()
 def project(tmp_path):
     """A package of one function, its tests, and the map of their lines."""
     suite = module("suite")
-    (tmp_path / "src").mkdir()
     (tmp_path / "tests").mkdir()
-    (tmp_path / "src" / "toy.py").write_text("def twice(x):\n    return 2 * x\n")
+    (tmp_path / "toy.py").write_text("def twice(x):\n    return 2 * x\n")
     (tmp_path / "tests" / "test_toy.py").write_text(TESTS)
     names = [f"tests/test_toy.py::test_{name}" for name in ("good", "sees")]
-    file = (suite.digest(tmp_path / "src/toy.py"), {1: [], 2: [0, 1]})
-    return tmp_path, suite, suite.Map(names, [0.1, 0.2], {"src/toy.py": file})
+    file = (suite.digest(tmp_path / "toy.py"), {1: [], 2: [0, 1]})
+    return tmp_path, suite, suite.Map(names, [0.1, 0.2], {"toy.py": file})
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,7 @@ def project(tmp_path):
 def test_the_test_that_sees_a_mistake_is_named(project, monkeypatch, body, outcome, by):
     tree, suite, known = project
     monkeypatch.setattr(suite.Map, "limit", lambda self, test: 3.0)
-    (tree / "src" / "toy.py").write_text(f"def twice(x):\n    {body}\n")
+    (tree / "toy.py").write_text(f"def twice(x):\n    {body}\n")
     found = suite.run(tree, known.tests, known, tree / "log")
     assert (found.outcome, found.by) == (outcome, by)
 
@@ -176,14 +175,14 @@ def test_the_test_that_sees_a_mistake_is_named(project, monkeypatch, body, outco
 def test_the_tests_of_a_line(project):
     tree, suite, known = project
     rules = module("python_rules")
-    text = (tree / "src/toy.py").read_text()
-    of_line_2 = rules.mistakes("src/toy.py", text)[0]
+    text = (tree / "toy.py").read_text()
+    of_line_2 = rules.mistakes("toy.py", text)[0]
     assert of_line_2.lines == (2, 2)
     assert known.covering(of_line_2, tree) == {0, 1}
     first, rest = known.order(of_line_2, tree)
     assert sorted([*first, *rest]) == sorted(known.tests)
     # A file that has changed since: all that run any of it.
-    (tree / "src/toy.py").write_text("\n" + text)
+    (tree / "toy.py").write_text("\n" + text)
     assert known.covering(of_line_2, tree) == {0, 1}
     assert known.within(known.tests, 0.15) == known.tests[:1]
     known.save(tree / "map.json")

@@ -69,7 +69,7 @@ def check_needs_little(path: Path) -> None:
     assert {name for kind, name in symbols(path) if kind == "U"} - MAY_NEED == set()
 
 
-def check_no_initialisers(path: Path) -> None:
+def check_no_initializers(path: Path) -> None:
     sections = re.findall(r"^\s*\d+\s+(\S+)", run("objdump", "-h", path), re.MULTILINE)
     assert sections
     assert [s for s in sections if s.startswith((".init_array", ".ctors", ".preinit_array"))] == []
@@ -116,7 +116,7 @@ def objects(tmp_path_factory, kernel_objects):
 ISAS = sorted(instruction_sets())
 SHARED_SOURCES = sorted(
     p.relative_to(CSRC).as_posix()
-    for layer in ("dispatch", "nn")
+    for layer in ("dispatch", "threads", "nn")
     for p in (CSRC / layer).rglob("*.cpp")
 )
 
@@ -146,8 +146,8 @@ def test_kernels_call_nothing_from_outside(objects, isa):
 
 @needs_sources
 @pytest.mark.parametrize("isa", ISAS)
-def test_kernels_have_no_dynamic_initialisers(objects, isa):
-    check_no_initialisers(objects[isa].result())
+def test_kernels_have_no_dynamic_initializers(objects, isa):
+    check_no_initializers(objects[isa].result())
 
 
 @needs_sources
@@ -198,7 +198,7 @@ CHECKS = [
     check_no_weak_symbols,
     check_exports_toy_only,
     check_needs_little,
-    check_no_initialisers,
+    check_no_initializers,
     check_baseline_only,
 ]
 
@@ -235,7 +235,7 @@ KEEP = " __attribute__((used)) "
             "int seed(); int once() { static int value = seed(); return value; }",
             (),
         ),
-        (check_no_initialisers, f"int seed(); {KEEP} static int value = seed();", ()),
+        (check_no_initializers, f"int seed(); {KEEP} static int value = seed();", ()),
         (check_baseline_only, "", ("-mavx",)),
         (
             check_baseline_only,

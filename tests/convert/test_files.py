@@ -81,10 +81,12 @@ def test_a_missing_package_is_named(monkeypatch, package, install, call):
         call()
 
 
-def test_importing_the_conversions_imports_no_package():
+def test_importing_the_conversions_imports_no_package(tmp_path):
     code = (
         "import sys, pynn, pynn.convert\n"
         "print(sorted({'torch', 'sklearn', 'onnx', 'scipy'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

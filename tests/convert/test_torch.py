@@ -338,7 +338,7 @@ ERRORS = {
     "own linear": ([OwnLinear(2, 2)], r"module\[0\] is OwnLinear"),
     "hooks": ([hooked()], r"module\[0\] is Linear.*hooks"),
     "hooks within": ([L(2, 2), nn.Sequential(hooked())], r"module\[1\]\[0\] is Linear.*hooks"),
-    "normalised": (
+    "normalized": (
         [nn.utils.parametrizations.weight_norm(L(2, 2))],
         r"module\[0\] is Parametrized",
     ),

@@ -1,4 +1,4 @@
-"""Every example of the gallery runs without a warning, prints, and draws labelled pictures."""
+"""Every example of the gallery runs without a warning, prints, and draws labeled pictures."""
 
 import ast
 import io
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.parametrize("script", SCRIPTS, ids=[path.stem for path 
 
 
 def panels(figure):
-    """The Axes with data in them; colour bars and shared legends are not among them."""
+    """The Axes with data in them; color bars and shared legends are not among them."""
     return [ax for ax in figure.axes if ax.has_data() and not hasattr(ax, "_colorbar")]
 
 
@@ -27,7 +27,7 @@ def test_it_runs_prints_and_draws(script, example):
 
 
 def says_itself(axis):
-    """Whether an axis needs no label: no ticks, names for ticks, or the neighbour's are its own."""
+    """Whether an axis needs no label: no ticks, names for ticks, or the neighbor's are its own."""
     texts = [text.get_text() for text in axis.get_ticklabels()]
     sides = {"x": ("labelbottom", "labeltop"), "y": ("labelleft", "labelright")}[axis.axis_name]
     shown = any(axis.get_tick_params().get(side, False) for side in sides)
@@ -47,8 +47,8 @@ def test_panels_have_titles_and_labels(script, example):
                 continue
             assert ax.get_title() or figure.get_suptitle(), f"{where}: title"
             for axis in (ax.xaxis, ax.yaxis):
-                labelled = axis.get_label().get_text() or says_itself(axis)
-                assert labelled, f"{where}: label of {axis.axis_name}"
+                labeled = axis.get_label().get_text() or says_itself(axis)
+                assert labeled, f"{where}: label of {axis.axis_name}"
 
 
 def test_no_text_is_cut_off(script, example):

@@ -254,7 +254,8 @@ for _ in range(150):
 def test_several_writers_at_once(path):
     """Processes, and threads: nobody takes another's file for a leftover."""
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(size)]) for size in (20, 21)
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(size)], cwd=path.parent)
+        for size in (20, 21)
     ]
     errors = []
 

@@ -132,7 +132,7 @@ def test_best_only_in_a_fit(tmp_path):
         Y,
         epochs=60,
         optimizer=pynn.SGD(0.1),
-        validation_data=(X, 0.3 * Y),  # which training towards Y passes on its way
+        validation_data=(X, 0.3 * Y),  # which training toward Y passes on its way
         callbacks=[keep, lambda net, history: parameters.append(as_bytes(net))],
     )
     best = int(np.argmin(history["val_loss"]))

@@ -1,4 +1,4 @@
-"""Copies by copy and pickle: their own parameters, and their optimiser without other networks."""
+"""Copies by copy and pickle: their own parameters, and their optimizer without other networks."""
 
 import copy
 import gc
@@ -116,7 +116,7 @@ def test_a_shallow_copy_shares_what_training_leaves_alone():
     assert type(twin) is Named
     assert twin.notes is net.notes
     assert copy.deepcopy(net).notes is not net.notes
-    for name in ("rng", "history", "optimizer", "_noise"):
+    for name in ("rng", "history", "optimizer", "_rng_position"):
         assert getattr(twin, name) is not getattr(net, name), name
     assert not np.shares_memory(twin.weights[0], net.weights[0])
 

@@ -136,7 +136,7 @@ std::vector<T> ordinary(index_t n, const std::string& seed, T scale = 1) {
 }
 
 // Where functions turn: zeros, the ends of the type, and the limits of the exponential, each with
-// its neighbours and with both signs.
+// its neighbors and with both signs.
 template <class T>
 std::vector<T> turning_points() {
     using L = std::numeric_limits<T>;
@@ -258,12 +258,12 @@ void check_elementwise(const pynn::Kernels<T>& kernels) {
     check_unary<T>("silu", kernels.silu);
     check_unary<T>("gelu", kernels.gelu);
     check_unary<T>("gelu_tanh", kernels.gelu_tanh);
-    check_unary<T>("settled_sigmoid", kernels.settled_sigmoid);
-    check_unary<T>("settled_exp", kernels.settled_exp);
-    check_unary<T>("settled_softplus", kernels.settled_softplus);
-    check_unary<T>("settled_silu", kernels.settled_silu);
-    check_unary<T>("settled_gelu", kernels.settled_gelu);
-    check_unary<T>("settle", kernels.settle);
+    check_unary<T>("flushed_sigmoid", kernels.flushed_sigmoid);
+    check_unary<T>("flushed_exp", kernels.flushed_exp);
+    check_unary<T>("flushed_softplus", kernels.flushed_softplus);
+    check_unary<T>("flushed_silu", kernels.flushed_silu);
+    check_unary<T>("flushed_gelu", kernels.flushed_gelu);
+    check_unary<T>("flush_tiny", kernels.flush_tiny);
     check_binary<T>("relu_backward", kernels.relu_backward);
     check_binary<T>("sigmoid_backward", kernels.sigmoid_backward);
     check_binary<T>("tanh_backward", kernels.tanh_backward);
@@ -272,13 +272,13 @@ void check_elementwise(const pynn::Kernels<T>& kernels) {
     check_binary<T>("silu_backward", kernels.silu_backward);
     check_binary<T>("gelu_backward", kernels.gelu_backward);
     check_binary<T>("gelu_tanh_backward", kernels.gelu_tanh_backward);
-    check_binary<T>("settled_silu_backward", kernels.settled_silu_backward);
-    check_binary<T>("settled_gelu_backward", kernels.settled_gelu_backward);
+    check_binary<T>("flushed_silu_backward", kernels.flushed_silu_backward);
+    check_binary<T>("flushed_gelu_backward", kernels.flushed_gelu_backward);
     for (const T factor : {T(0), T(0.3), T(-2)}) {
         check_unary<T>("scale " + std::to_string(factor),
                        [&](const T* x, T* y, index_t n) { kernels.scale(factor, x, y, n); });
     }
-    const pynn::Noise noise{0x123456789abcdef0u, 0x1fffffffeu, 3};
+    const pynn::RngStream noise{0x123456789abcdef0u, 0x1fffffffeu, 3};
     for (const index_t first : {index_t(0), index_t(1), index_t(63), index_t(1) << 38}) {
         for (const std::uint32_t threshold : {0u, 0x40000000u, 0xffffffffu}) {
             check_unary<T>("dropout " + shape(first, static_cast<index_t>(threshold)),
@@ -357,7 +357,7 @@ void check_sums(const pynn::Kernels<T>& kernels) {
         std::vector<T> all;
         for (const index_t n : {1, 2, 3, 4, 7, 16, 17, 33, 46}) {
             std::vector<T> x = ordinary<T>(m * (n + 3), name + std::to_string(n));
-            kernels.limit_columns(T(2), x.data(), n + 3, m, n);
+            kernels.clip_column_norms(T(2), x.data(), n + 3, m, n);
             append(all, x);
         }
         report(name, all);
@@ -433,21 +433,21 @@ template <class T>
 void check_updates(const pynn::Kernels<T>& kernels) {
     using pynn::Rule;
     const std::pair<const char*, Rule> rules[] = {
-        {"copy", Rule::copy},         {"sgd", Rule::sgd},   {"momentum", Rule::momentum},
+        {"copy", Rule::store_gradient},         {"sgd", Rule::sgd},   {"momentum", Rule::momentum},
         {"nesterov", Rule::nesterov}, {"adam", Rule::adam}, {"rmsprop", Rule::rmsprop}};
     for (const auto& [rule_name, rule] : rules)
-        for (const bool penalised : {false, true}) {
+        for (const bool penalized : {false, true}) {
             const std::string name =
-                title<T>(std::string("update ") + rule_name + (penalised ? " with penalties" : ""));
-            pynn::Update<T> u{};
-            if (penalised) u.l1 = T(0.01), u.l2 = T(0.3);
+                title<T>(std::string("update ") + rule_name + (penalized ? " with penalties" : ""));
+            pynn::OptimizerStep<T> u{};
+            if (penalized) u.l1 = T(0.01), u.l2 = T(0.3);
             u.rule = rule;
             u.rate = T(0.1);
-            u.keep = T(0.99);
+            u.decay = T(0.99);
             u.beta1 = T(0.9);
             u.beta2 = T(0.95);
-            u.rest1 = T(1 - 0.9);
-            u.rest2 = T(1 - 0.95);
+            u.one_minus_beta1 = T(1 - 0.9);
+            u.one_minus_beta2 = T(1 - 0.95);
             u.epsilon = T(1e-8);
             std::vector<T> all;
             const auto run = [&](const std::vector<T>& g, std::vector<T> w, std::vector<T> m,
@@ -692,7 +692,7 @@ void check_sparse(const pynn::Kernels<T>& kernels) {
                 p.values = values.data();
                 p.b = b.data();
                 p.b_row = n;
-                p.b_is_far = kind == 1;
+                p.b_exceeds_l2 = kind == 1;
                 p.c = c.data();
                 p.bias = kind > 0 ? bias.data() : nullptr;
                 p.floor = kind > 1 ? T(0) : -std::numeric_limits<T>::infinity();

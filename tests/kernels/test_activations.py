@@ -48,7 +48,7 @@ def test_special_values(dtype):
     for name, result in results.items():
         correct = np.array(expected[name], dtype)
         assert (reference.ulps(result, correct) <= (1 if name == "leaky_relu" else 0)).all(), name
-        # silu(tiny) is tiny / 2, a tie between two neighbours
+        # silu(tiny) is tiny / 2, a tie between two neighbors
     for name in ("tanh", "elu", "leaky_relu", "silu"):  # as of an odd function
         np.testing.assert_array_equal(np.signbit(results[name])[1:], np.signbit(x)[1:])
     for name in ("sigmoid", "softplus"):

@@ -50,7 +50,7 @@ def python_calls(function, *args, **keywords):
     return len(calls)
 
 
-class Labelled(np.ndarray):
+class Labeled(np.ndarray):
     """A subclass with nothing of its own."""
 
 
@@ -82,9 +82,9 @@ def test_other_calls_run_python(name):
     calls, given = partial(python_calls, getattr(pynn, name)), operands(name)
     out = np.empty_like(given[0])
     for i in range(len(given)):
-        for other in (given[i].view(Labelled), np.asfortranarray(given[i]), given[i].tolist()):
+        for other in (given[i].view(Labeled), np.asfortranarray(given[i]), given[i].tolist()):
             assert calls(*given[:i], other, *given[i + 1 :]) > 0
-    assert calls(*given, out=out.view(Labelled)) > 0
+    assert calls(*given, out=out.view(Labeled)) > 0
     assert calls(*given, out=np.empty_like(out, np.float32)) > 0
     assert calls(*(x[1:] for x in given), out=given[-1][:-1]) > 0
 
@@ -124,7 +124,7 @@ def test_other_products_run_python(leading):
     out = np.empty((*leading, 4, 5))
     for change in (
         np.ndarray.tolist,
-        lambda x: x.view(Labelled),
+        lambda x: x.view(Labeled),
         lambda x: x.astype(np.float32),
         reference.LAYOUTS["swapped"],
         reference.LAYOUTS["misaligned"],
@@ -149,15 +149,15 @@ def test_plain_layers_run_no_python(leading, dtype):
     for activation in ("identity", "relu", "sigmoid", "tanh", np.str_("relu")):
         assert calls(x, w, b, activation=activation, out=None) == 0
         assert calls(x, w, out=out, activation=activation) == 0
-    assert calls(x.view(Labelled), w, b) > 0
+    assert calls(x.view(Labeled), w, b) > 0
     assert calls(x, np.asfortranarray(w), b) > 0
-    assert calls(x, w, b.view(Labelled)) > 0
+    assert calls(x, w, b.view(Labeled)) > 0
     assert calls(x=x, w=w) > 0
     calls = partial(python_calls, pynn.linear_backward)
     assert calls(dy, x, w) == 0
     assert calls(dy, x, np.asfortranarray(w)) == 0
-    assert calls(dy, x, w.view(Labelled)) > 0
-    assert calls(dy.view(Labelled), x, w) > 0
+    assert calls(dy, x, w.view(Labeled)) > 0
+    assert calls(dy.view(Labeled), x, w) > 0
     assert calls(dy, x=x, w=w) > 0
 
 
@@ -175,7 +175,7 @@ def test_matrices_of_any_strides_are_plain_for_layers():
 @NAMES
 def test_subclasses_count_as_their_data(name):
     def make(x):
-        return x.view(Labelled)
+        return x.view(Labeled)
 
     f, given = getattr(pynn, name), operands(name)
     expected = f(*given)

@@ -71,7 +71,7 @@ def test_gemm_out_of_another_type(beta):
     reference.assert_within(out, expected, bound + 1e-7 * abs(expected))
 
 
-class Labelled(np.ndarray):
+class Labeled(np.ndarray):
     """A subclass with nothing of its own."""
 
 
@@ -79,7 +79,7 @@ class Labelled(np.ndarray):
 def test_gemm_out_of_a_subclass(beta):
     a, b, out = (reference.random(shape) for shape in ((3, 4), (4, 5), (3, 5)))
     expected = scaled(a, b, 2, beta, out)
-    out = out.view(Labelled)
+    out = out.view(Labeled)
     assert pynn.gemm(a, b, alpha=2, beta=beta, out=out) is out
     reference.assert_within(np.asarray(out), *expected)
 

@@ -188,7 +188,7 @@ def test_lists_and_empty_operands(x1, x2):
     np.testing.assert_array_equal(ours, numpys)
 
 
-class Labelled(np.ndarray):
+class Labeled(np.ndarray):
     """A subclass with nothing of its own."""
 
 
@@ -213,7 +213,7 @@ def matrix(x):
 
 @pytest.mark.parametrize(
     "make",
-    [matrix, lambda x: x.view(Labelled)],
+    [matrix, lambda x: x.view(Labeled)],
     ids=["matrix", "subclass"],
 )
 def test_subclasses_get_numpys_answer(make):

@@ -9,7 +9,7 @@ import pynn
 
 
 class _Marks:
-    """pytest.mark without its strictness towards SciPy's marks, which name array libraries."""
+    """pytest.mark without its strictness toward SciPy's marks, which name array libraries."""
 
     def __getattr__(self, name):
         of_libraries = name.endswith("_xp_backends") or name == "uses_xp_capabilities"

@@ -67,11 +67,11 @@ SERIES = {
 def test_stops_and_restores(series, patience, min_delta, mode):
     values = [x if mode == "min" else -x for x in SERIES[series]]
     stopped, best = keras_like(values, patience, min_delta, mode)
-    stop = EarlyStopping("figure", patience=patience, min_delta=min_delta, mode=mode)
+    stop = EarlyStopping("metric", patience=patience, min_delta=min_delta, mode=mode)
     nothing = contextlib.nullcontext()
-    warned = pytest.warns(RuntimeWarning, match="'figure' was .* there is no best epoch")
+    warned = pytest.warns(RuntimeWarning, match="'metric' was .* there is no best epoch")
     with warned if best is None else nothing:
-        epochs, weights, net = run(stop, values, "figure")
+        epochs, weights, net = run(stop, values, "metric")
     assert stop.stopped_epoch == stopped
     assert epochs == (stopped or len(values))
     assert stop.best_epoch == best

@@ -82,8 +82,10 @@ def bits(x, y, dtype, loss, **arguments):
     net = pynn.MLP([x.shape[1], 8, outputs], seed=0, dtype=dtype, loss=loss)
     history = net.fit(x, y, epochs=2, batch_size=32, optimizer=pynn.SGD(1e-3), **arguments)
     after = [net(x), net.hidden(x), net.input_gradient(x, y), net.gradients(x, y)[1][0]]
-    figures = [history["loss"], list(net.evaluate(x, y).values())]
-    return b"".join(np.ascontiguousarray(a).tobytes() for a in [net._parameters, *after, *figures])
+    epoch_stats = [history["loss"], list(net.evaluate(x, y).values())]
+    return b"".join(
+        np.ascontiguousarray(a).tobytes() for a in [net._parameters, *after, *epoch_stats]
+    )
 
 
 @LAYOUT
@@ -121,7 +123,7 @@ def test_samples_too_large_for_a_copy_give_the_same_bits(layout, monkeypatch):
 def test_runs_of_mini_batches_give_the_same_bits(threads, source, dtype):
     """In the core, of more samples than a stage has room for."""
     columns = 2600
-    rows = _core.STAGED_BYTES // (
+    rows = _core.STAGING_BYTES // (
         columns * min(np.dtype(source).itemsize, np.dtype(dtype).itemsize)
     )
     x = np.zeros((rows + 1500, columns), source, order="F")
@@ -132,10 +134,12 @@ def test_runs_of_mini_batches_give_the_same_bits(threads, source, dtype):
     def trained(x, y):
         net = pynn.MLP([columns, 2, 9], seed=0, dtype=dtype, loss="mse")
         bound = pynn.SGD(1e-4)._bind(net)
-        figures = np.empty((1, 3))
+        epoch_stats = np.empty((1, 3))
         with pynn.threads(threads):
-            net._core.train(x, y, False, None, order, 3000, bound, net._noise, False, figures, None)
-        return net._parameters.tobytes() + figures[:, 0].tobytes()
+            net._core.train(
+                x, y, False, None, order, 3000, bound, net._rng_position, False, epoch_stats, None
+            )
+        return net._parameters.tobytes() + epoch_stats[:, 0].tobytes()
 
     expected = trained(np.ascontiguousarray(x), y)
     assert trained(x, np.asfortranarray(y)) == expected
@@ -194,7 +198,7 @@ net = pynn.MLP([2**10, 2, 2], seed=0)
 net.fit(x[:256], y[:256], epochs=1, batch_size=128, optimizer=pynn.SGD(0.1))
 with open("/proc/self/status") as status:
     kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmData"))
-limit = kilobytes * 1024 + _core.STAGED_BYTES + 30 * 2**20
+limit = kilobytes * 1024 + _core.STAGING_BYTES + 30 * 2**20
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 net.fit(x, y, epochs=1, batch_size=128, optimizer=pynn.SGD(0.1))
 net.fit(x, y, epochs=1, batch_size=128, optimizer=pynn.SGD(0.1), shuffle=False)

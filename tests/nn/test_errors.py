@@ -216,7 +216,7 @@ def test_no_hidden_layer():
 
 
 def changed(**settings):
-    """An optimiser with attributes that were set to what its constructor would refuse."""
+    """An optimizer with attributes that were set to what its constructor would refuse."""
     sgd = pynn.SGD(0.1, momentum=0.5)
     for name, value in settings.items():
         setattr(sgd, name, value)
@@ -462,7 +462,7 @@ def test_the_core_itself_refuses_a_label_that_it_would_read(net, order):
     y = np.array(Y, np.int64)
     y[7] = 3
     bound = pynn.SGD()._bind(net)
-    arguments = (True, None, order, 2, bound, net._noise, False, np.empty((1, 3)), None)
+    arguments = (True, None, order, 2, bound, net._rng_position, False, np.empty((1, 3)), None)
     before = parameters_of(net)
     with pytest.raises(ValueError, match="not a class"):
         net._core.train(X, y, *arguments)

@@ -210,7 +210,7 @@ def test_a_callback_of_mini_batches_may_stop_the_fit():
     assert watcher.events[-1] == "end"
 
 
-def test_a_further_fit_goes_on_with_the_optimiser():
+def test_a_further_fit_goes_on_with_the_optimizer():
     a, b = make_net(), make_net()
     a.fit(X, Y, epochs=4, optimizer=pynn.Adam(0.01))
     b.fit(X, Y, epochs=2, optimizer=pynn.Adam(0.01))
@@ -287,7 +287,7 @@ def test_backward_says_what_does_not_fit():
         net.backward(np.full((60, 3), "a"), X)
 
 
-# ---------------------------------------------------------------- initialisers
+# ---------------------------------------------------------------- initializers
 
 
 @pytest.mark.parametrize("shape", [(6, 10), (10, 6), (7, 7)])
@@ -307,7 +307,7 @@ def test_zeros():
 
 
 @pytest.mark.parametrize("activation", pynn.ops.ACTIVATIONS)
-def test_default_initialisation(activation):
+def test_default_initialization(activation):
     net = pynn.MLP([400, 300, 3], activation, seed=0)
     limit = np.sqrt(6 / 700)
     assert np.abs(net.weights[0]).max() == pytest.approx(limit, rel=1e-3)

@@ -5,7 +5,7 @@ import pytest
 from numpy_mlp import assert_same_bits, parameters_of
 
 import pynn
-from pynn import _intake
+from pynn import _array_input
 from pynn.metrics import resolve
 
 RNG = np.random.default_rng(3)
@@ -100,9 +100,9 @@ def test_weights_that_are_tiny(dtype):
 def test_cast():
     values = np.array([1e300, -1e300, 1e-300, np.nan, np.inf, 0.1])
     with np.errstate(all="raise"):
-        result = _intake.cast(values, np.float32)
+        result = _array_input.cast(values, np.float32)
     np.testing.assert_array_equal(result, [np.inf, -np.inf, 0, np.nan, np.inf, np.float32(0.1)])
-    assert _intake.cast(result, np.float32) is result
+    assert _array_input.cast(result, np.float32) is result
 
 
 # ----------------------------------------------------------- weights of samples

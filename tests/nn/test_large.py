@@ -104,7 +104,7 @@ LARGER = (300, 900, 1500, 9)
 KINDS = {
     "tanh, dropout": {"activation": "tanh", "dropout": 0.3},
     "gelu, no bias": {"activation": "gelu", "bias": False},
-    "elu, regularised": {"activation": "elu", "l1": 1e-5, "l2": 1e-4, "max_norm": 0.5},
+    "elu, regularized": {"activation": "elu", "l1": 1e-5, "l2": 1e-4, "max_norm": 0.5},
     "sigmoid, softmax inside": {
         "activation": "sigmoid",
         "loss": "mse",

@@ -49,7 +49,7 @@ def test_networks_get_the_bits_that_they_get_alone(optimizer, threads):
     nets = networks()
     with pynn.threads(threads):
         result = fit_many(nets, X, Y, epochs=4, optimizer=optimizer(), **arguments)
-        again = fit_many(nets, X, Y, epochs=2, **arguments)  # goes on, with its own optimiser
+        again = fit_many(nets, X, Y, epochs=2, **arguments)  # goes on, with its own optimizer
     for net, twin, first, second, model in zip(
         nets, networks(), result.histories, again.histories, result, strict=True
     ):

@@ -58,7 +58,7 @@ def counted(batches):
     bound = optimizer._bind(net)
     before = allocations()
     net._core.train(
-        x[rows], y[rows], True, weights[rows], part, batch, bound, net._noise, False,
+        x[rows], y[rows], True, weights[rows], part, batch, bound, net._rng_position, False,
         np.empty((1, 3)), None,
     )
     return allocations() - before
@@ -86,7 +86,7 @@ def counted(net, x, batch):
     figures = np.empty((1, 3))
     before = allocations()
     net._core.train(
-        x, y, True, None, None, batch, optimizer, net._noise, False, figures, None
+        x, y, True, None, None, batch, optimizer, net._rng_position, False, figures, None
     )
     return allocations() - before
 

@@ -1,4 +1,4 @@
-"""Every optimiser takes the steps of its formulas in NumPy, and those of torch's of its name."""
+"""Every optimizer takes the steps of its formulas in NumPy, and those of torch's of its name."""
 
 import contextlib
 import copy
@@ -47,7 +47,7 @@ def rmsprop(p, g, state, t, learning_rate=1e-3, rho=0.9, momentum=0.0, epsilon=1
     return p - learning_rate * m
 
 
-# pynn's optimiser, its formula, its settings, and torch's name and settings.
+# pynn's optimizer, its formula, its settings, and torch's name and settings.
 CASES = {
     "SGD": (pynn.SGD, sgd, {"learning_rate": 0.1}, ("SGD", {"lr": 0.1})),
     "momentum": (
@@ -203,7 +203,7 @@ def test_the_state_goes_on_from_call_to_call(case):
     nets, optimizer = [make_net("float32") for _ in range(3)], make(**settings)
     x, y = make_samples(nets[0].loss, 50, 7, 4, labels=True)
     train(nets[0], make(**settings), x, y, steps=50)
-    for _ in range(10):  # one optimiser, two networks in turn
+    for _ in range(10):  # one optimizer, two networks in turn
         for net in nets[1:]:
             train(net, optimizer, x, y, steps=5)
     for net in nets[1:]:

@@ -39,7 +39,7 @@ class Reference:
             gradients[i] = gradients[i] + self.l2 * self.w[i]
         self.t += 1
         rate, one = self.rate, x.dtype.type(1)
-        rest1, rest2 = one - x.dtype.type(0.9), one - x.dtype.type(0.999)
+        one_minus_beta1, one_minus_beta2 = one - x.dtype.type(0.9), one - x.dtype.type(0.999)
         for p, g, m, v in zip(self.w + self.b, gradients, self.m, self.v, strict=True):
             kept = p * x.dtype.type(1 - rate * self.decay)
             if self.rule == "sgd":
@@ -50,13 +50,13 @@ class Reference:
                 if self.rule == "nesterov":
                     p[...] = kept + x.dtype.type(0.9) * m - rate * g
             elif self.rule == "adam":
-                m[...] = m + rest1 * (g - m)
-                v[...] = x.dtype.type(0.999) * v + rest2 * g * g
+                m[...] = m + one_minus_beta1 * (g - m)
+                v[...] = x.dtype.type(0.999) * v + one_minus_beta2 * g * g
                 correction = np.sqrt(1 - 0.999**self.t)
                 factor = x.dtype.type(rate * correction / (1 - 0.9**self.t))
                 p[...] = kept - factor * (m / (np.sqrt(v) + x.dtype.type(1e-8 * correction)))
             else:
-                v[...] = x.dtype.type(0.9) * v + rest1 * g * g
+                v[...] = x.dtype.type(0.9) * v + one_minus_beta1 * g * g
                 p[...] = kept - rate * (g / (np.sqrt(v) + x.dtype.type(1e-7)))
         state = self.w + self.b + self.m + self.v
         return True, all(np.isfinite(a).all() for a in state)

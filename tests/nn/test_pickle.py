@@ -1,4 +1,4 @@
-"""Copies of networks and optimisers, by pickle and by copy."""
+"""Copies of networks and optimizers, by pickle and by copy."""
 
 import copy
 import pickle

@@ -203,7 +203,11 @@ def test_on_a_pseudo_terminal(way, columns, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     with subprocess.Popen(
-        [sys.executable, str(program), way], stderr=theirs, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(program), way],
+        cwd=tmp_path,
+        stderr=theirs,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         os.close(theirs)
         written = read_all(ours)

@@ -272,12 +272,12 @@ def test_plateaus_of_torch(mode, min_delta, patience, min_rate):
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, mode, 0.5, patience, min_delta, "abs", min_lr=min_rate, eps=0
     )
-    schedule = ReduceOnPlateau(0.3, 0.5, patience, min_delta, min_rate, "figure", mode)
+    schedule = ReduceOnPlateau(0.3, 0.5, patience, min_delta, min_rate, "metric", mode)
     sign = 1 if mode == "min" else -1
     rates = []
-    for history in history_of(figure=[sign * x for x in LOSSES]):
+    for history in history_of(metric=[sign * x for x in LOSSES]):
         schedule.observe(history)
-        scheduler.step(history["figure"][-1])
+        scheduler.step(history["metric"][-1])
         rates.append(optimizer.param_groups[0]["lr"])
         assert schedule.current_rate == rates[-1]
         assert schedule(0) == rates[-1]

@@ -392,7 +392,7 @@ def test_sgd_leaves_the_weights_of_other_features_alone():
     assert np.isfinite(net.weights[0][occurs]).all()
 
 
-def test_scipy_is_not_imported():
+def test_scipy_is_not_imported(tmp_path):
     program = """
 import sys, numpy as np, pynn
 class Matrix:
@@ -405,6 +405,6 @@ net.fit(Matrix(), [0, 1], epochs=1)
 print(np.array_equal(net(Matrix()), net([[0, 0, 1], [2, 0, 0]])), "scipy" in sys.modules)
 """
     out = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+        [sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True, text=True
     ).stdout
     assert out.split() == ["True", "False"]

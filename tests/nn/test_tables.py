@@ -10,7 +10,7 @@ import pytest
 from numpy_mlp import assert_same_bits, parameters_of
 
 import pynn
-from pynn import _intake
+from pynn import _array_input
 
 RNG = np.random.default_rng(5)
 ROWS = 5000  # more than are converted at a time
@@ -52,7 +52,7 @@ TABLES = {
     "nullable": nullable,
     "nullable float32": lambda: pd.DataFrame({"a": pd.array(A, "Float32"), "b": B}),
     "objects": objects,
-    "labelled rows": lambda: mixed().set_index(pd.Index([f"row {i}" for i in range(ROWS)])),
+    "labeled rows": lambda: mixed().set_index(pd.Index([f"row {i}" for i in range(ROWS)])),
     "names twice": lambda: pd.concat([mixed(), mixed()], axis=1),
     "many columns": lambda: pd.DataFrame({i: i / 9 < A if i % 3 else A * i for i in range(21)}),
     "slice": lambda: mixed().iloc[::-3],
@@ -91,7 +91,7 @@ def test_values():
         pd.DataFrame({"a": pd.array(large, "Int64"), "b": A.astype("f4")}),
         pd.DataFrame({"a": pd.array(large.astype("u8"), "UInt64"), "b": large}),
     ):
-        values = _intake.array(table, "X")
+        values = _array_input.array(table, "X")
         np.testing.assert_array_equal(values.astype("f8"), table.astype("float64").to_numpy())
 
 
@@ -117,7 +117,7 @@ def test_polars(dtype):
     polars = pytest.importorskip("polars")
     frame = {"a": A, "flag": FLAG, "b": B.astype("f4"), "whole": WHOLE}
     check_bits(polars.DataFrame(frame), mixed().astype("float64").to_numpy(), dtype)
-    assert _intake.array(polars.Series("y", Y), "y").dtype == np.int64
+    assert _array_input.array(polars.Series("y", Y), "y").dtype == np.int64
     with pytest.raises(TypeError, match=r"^X holds text in column 'c' \(dtype String\)"):
         pynn.MLP([2, 3]).fit(polars.DataFrame({"a": [1.0], "c": ["x"]}), [0])
     with pytest.raises(ValueError, match=r"^X has a missing value in row 1, column 'a'"):
@@ -155,14 +155,14 @@ def test_targets_and_weights():
 def test_many_networks_share_one_conversion(monkeypatch):
     table, nets = mixed(), [pynn.MLP([4, 3], seed=i) for i in range(3)]
     taken = []
-    own = _intake.array
+    own = _array_input.array
 
     def array(x, name, role="numbers"):
         if isinstance(x, pd.DataFrame):
             taken.append(name)
         return own(x, name, role)
 
-    monkeypatch.setattr(_intake, "array", array)
+    monkeypatch.setattr(_array_input, "array", array)
     result = pynn.fit_many(nets, table, Y, validation_data=(table, Y), cv=None)
     assert taken == ["X", "validation_data[0]"]
     alone = pynn.MLP([4, 3], seed=1)
@@ -183,7 +183,7 @@ def test_many_networks_share_one_conversion(monkeypatch):
     ids=["float32", "float64", "int64", "series", "bool"],
 )
 def test_one_type_is_not_copied(table):
-    array = _intake.array(table, "X")
+    array = _array_input.array(table, "X")
     assert array.dtype == table.to_numpy().dtype
     assert np.shares_memory(array, table.to_numpy())
 
@@ -193,7 +193,7 @@ def test_memory_of_a_conversion():
     frame = pd.DataFrame({i: pd.array(A.tolist(), object) for i in range(columns)})
     tracemalloc.start()
     try:
-        array = _intake.array(frame, "X")
+        array = _array_input.array(frame, "X")
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -204,24 +204,24 @@ def test_memory_of_a_conversion():
 def test_arrays_of_pyarrow():
     pa = pytest.importorskip("pyarrow")
     for given in (pa.array([1, 2, 3]), pa.chunked_array([[1], [2, 3]])):
-        values = _intake.array(given, "y", "labels")
+        values = _array_input.array(given, "y", "labels")
         assert (values.dtype, values.tolist()) == (np.int64, [1, 2, 3])
     for given in (pa.array([1, None, 3]), pa.chunked_array([[1], [None, 3]])):
         with pytest.raises(ValueError, match=r"^y has a missing value in row 1, expected numbers"):
-            _intake.array(given, "y", "labels")
+            _array_input.array(given, "y", "labels")
 
 
 def test_intervals_and_other_oddities():
     frame = mixed()[:2].assign(i=pd.interval_range(0, 2))
     with pytest.raises(TypeError, match=r"^X holds intervals in column 'i' .*: X\['i'\]\.mid, or"):
-        _intake.array(frame, "X", "samples")
+        _array_input.array(frame, "X", "samples")
     with pytest.raises(TypeError, match=r"^X holds intervals .*: X\.array\.mid$"):
-        _intake.array(frame["i"], "X", "samples")
+        _array_input.array(frame["i"], "X", "samples")
     assert frame["i"].array.mid.tolist() == [0.5, 1.5]
     with pytest.raises(ValueError, match=r"^X: cannot convert signaling NaN"):
-        _intake.array([[Decimal("sNaN")]], "X", "samples")
+        _array_input.array([[Decimal("sNaN")]], "X", "samples")
     frame = pd.DataFrame(
         {"a": pd.array([1, None], "Int64")}, index=pd.MultiIndex.from_tuples([(1, 2), (3, 4)])
     )
     with pytest.raises(ValueError, match=r"in row 1 \(index \(3, 4\)\), column 'a'"):
-        _intake.array(frame, "X", "samples")
+        _array_input.array(frame, "X", "samples")

@@ -277,7 +277,7 @@ def test_the_core_itself_refuses_a_second_training():
     def train(net, bound, rows, report=None):
         figures = np.empty((1, 3))
         some = x[:rows], y[:rows], False, None, None
-        net._core.train(*some, 64, bound, net._noise, False, figures, report)
+        net._core.train(*some, 64, bound, net._rng_position, False, figures, report)
 
     readers = {
         "gradients": lambda: net._core.gradients(x[:9], y[:9], False, None, gradient, None),

@@ -63,6 +63,7 @@ def test_the_traceback_is_the_caller_s(name, tmp_path):
     path.write_text(PROGRAM.format(call))
     done = subprocess.run(
         [sys.executable, str(path)],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,

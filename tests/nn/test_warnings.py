@@ -75,7 +75,8 @@ def test_warnings_name_the_users_line(name, tmp_path):
     program = PROGRAM.format(textwrap.indent(textwrap.dedent(lines), "    "))
     file = tmp_path / "program.py"
     file.write_text(program)
-    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
+    command = [sys.executable, str(file)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     line = next(i for i, text in enumerate(program.splitlines(), 1) if "# here" in text)
     caught = done.stdout.splitlines()

@@ -97,7 +97,7 @@ def test_long_names():
     check_nothing_is_cut(ax.figure)
 
 
-def test_very_many_classes_are_coloured_only():
+def test_very_many_classes_are_colored_only():
     y = np.arange(60)
     ax = pynn.plot.confusion_matrix(y, y)
     assert not ax.texts
@@ -110,7 +110,7 @@ def test_given_axes(pyplot):
     assert len(pyplot.get_fignums()) == 1
     assert axes[1].get_xlabel() == "predicted class"
     assert axes[1].get_ylabel() == "true class"
-    # Nothing reaches into the neighbours, though no layout makes room.
+    # Nothing reaches into the neighbors, though no layout makes room.
     figure.canvas.draw()
     mine = [axes[1], axes[1].images[0].colorbar.ax]
     boxes = [a.get_tightbbox() for a in mine]

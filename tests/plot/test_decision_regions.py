@@ -6,17 +6,17 @@ from numpy_mlp import NumpyMLP
 from pictures import check_apart, check_nothing_is_cut, linear
 
 import pynn.plot
-from pynn.plot._common import PALETTE, class_colour, class_marker
+from pynn.plot._common import PALETTE, class_color, class_marker
 
 to_rgb = pytest.importorskip("matplotlib.colors").to_rgb
 
 RNG = np.random.default_rng(0)
-CENTRES = np.array([[0, 0], [4, 0], [0, 4], [4, 4]])
+CENTERS = np.array([[0, 0], [4, 0], [0, 4], [4, 4]])
 
 
 def make(classes, n=120):
     y = RNG.integers(classes, size=n)
-    return CENTRES[y] + RNG.normal(size=(n, 2)), y
+    return CENTERS[y] + RNG.normal(size=(n, 2)), y
 
 
 def trained(loss, classes):
@@ -27,7 +27,7 @@ def trained(loss, classes):
 
 
 def pixels(ax):
-    """The picture's colours, and the points that they stand for."""
+    """The picture's colors, and the points that they stand for."""
     image = ax.images[0]
     picture = np.asarray(image.get_array())
     left, right, bottom, top = image.get_extent()
@@ -40,7 +40,7 @@ def pixels(ax):
 
 
 def expected(probabilities, predicted):
-    """White mixed with the class's colour: from a tenth of it to 0.55, evenly."""
+    """White mixed with the class's color: from a tenth of it to 0.55, evenly."""
     count = probabilities.shape[1]
     highest = probabilities[np.arange(len(predicted)), predicted]
     certainty = (highest - 1 / count) / (1 - 1 / count)
@@ -83,9 +83,9 @@ def test_regions_of_an_estimator_without_probabilities():
     model = tree.SVC().fit(X, y * 10)
     ax = pynn.plot.decision_regions(model, X, y * 10, resolution=30)
     picture, points = pixels(ax)
-    colours = np.array([to_rgb(c) for c in PALETTE])[model.predict(points) // 10]
-    strength = (1 - picture.reshape(-1, 3)) / (1 - colours).clip(min=1e-9)
-    assert np.allclose(strength[colours < 0.9], 0.325)
+    colors = np.array([to_rgb(c) for c in PALETTE])[model.predict(points) // 10]
+    strength = (1 - picture.reshape(-1, 3)) / (1 - colors).clip(min=1e-9)
+    assert np.allclose(strength[colors < 0.9], 0.325)
 
 
 class Halves:
@@ -220,18 +220,18 @@ def lab(rgb):
 
 
 @pytest.mark.parametrize("kind", BLINDNESS)
-def test_colours_for_the_colour_blind(kind):
-    seen = [lab(np.array(BLINDNESS[kind]) @ linear(colour)) for colour in PALETTE]
+def test_colors_for_the_color_blind(kind):
+    seen = [lab(np.array(BLINDNESS[kind]) @ linear(color)) for color in PALETTE]
     for i, a in enumerate(seen):
         for b in seen[:i]:
             assert np.linalg.norm(a - b) > 10  # 2.3 is just noticeable
 
 
-def test_colour_and_marker_tell_classes_apart():
-    pairs = [(class_colour(i), class_marker(i)) for i in range(77)]
+def test_color_and_marker_tell_classes_apart():
+    pairs = [(class_color(i), class_marker(i)) for i in range(77)]
     assert len(set(pairs)) == 77
-    assert len({class_colour(i) for i in range(21)}) == 21
-    assert all(0 <= part <= 1 for i in range(77) for part in class_colour(i))
+    assert len({class_color(i) for i in range(21)}) == 21
+    assert all(0 <= part <= 1 for i in range(77) for part in class_color(i))
 
 
 class Says:

@@ -34,7 +34,7 @@ def test_images_are_the_weights(shape, n, count):
     check_nothing_is_cut(ax.figure)
 
 
-def test_zero_is_in_the_middle_of_the_colours(pyplot):
+def test_zero_is_in_the_middle_of_the_colors(pyplot):
     net = pynn.MLP([400, 9, 2], seed=0)
     net.weights[0][0, 0] = 1000.0
     ax = pynn.plot.first_layer(net, (20, 20))

@@ -32,9 +32,9 @@ def test_without_matplotlib(monkeypatch, name):
         CALLS[name]()
 
 
-def test_importing_is_quick():
+def test_importing_is_quick(tmp_path):
     program = "import sys, pynn, pynn.plot, pynn.summary; print('matplotlib' in sys.modules)"
     run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "False"

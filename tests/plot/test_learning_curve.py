@@ -71,7 +71,7 @@ def test_no_epoch_is_best_where_no_loss_is_finite(values):
     ax.figure.canvas.draw()
 
 
-def test_curves_are_told_apart_without_colours():
+def test_curves_are_told_apart_without_colors():
     ax = pynn.plot.learning_curve(FIGURES)
     styles = {line.get_label(): line.get_linestyle() for line in ax.get_lines()}
     assert styles["training"] != styles["validation"]

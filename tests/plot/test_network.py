@@ -13,23 +13,23 @@ BLUE, VERMILION = to_rgb("#0072B2"), to_rgb("#D55E00")
 
 
 def lines(ax):
-    """Of each connection: where from, where to, width, colour, dashed."""
+    """Of each connection: where from, where to, width, color, dashed."""
     found = []
     for collection in ax.collections:
         if isinstance(collection, collections.LineCollection) and collection.get_segments():
             dashed = collection.get_linestyles()[0][1] is not None
-            for segment, width, colour in zip(
+            for segment, width, color in zip(
                 collection.get_segments(),
                 collection.get_linewidths(),
                 collection.get_colors(),
                 strict=True,
             ):
-                found.append((*map(tuple, segment), width, tuple(colour), dashed))
+                found.append((*map(tuple, segment), width, tuple(color), dashed))
     return found
 
 
 def circles(ax):
-    """The centres of the units, and of the dots that stand for others."""
+    """The centers of the units, and of the dots that stand for others."""
     units, dots = [], []
     for collection in ax.collections:
         if isinstance(collection, collections.PatchCollection):
@@ -67,16 +67,16 @@ def test_lines_are_the_weights():
         for (i, j), weight in np.ndenumerate(weights):
             if weight == 0:
                 continue
-            width, colour, dashed = next(
+            width, color, dashed = next(
                 rest
                 for (start, end), rest in drawn.items()
                 if np.allclose(start, (xs[layer], heights[layer][i]))
                 and np.allclose(end, (xs[layer + 1], heights[layer + 1][j]))
             )
             count += 1
-            np.testing.assert_allclose(colour[:3], BLUE if weight > 0 else VERMILION)
+            np.testing.assert_allclose(color[:3], BLUE if weight > 0 else VERMILION)
             assert dashed is bool(weight < 0)
-            order.append((abs(weight) / largest, width, colour[3]))
+            order.append((abs(weight) / largest, width, color[3]))
         # Width and opacity rise with the magnitude, evenly, to the same largest in each layer.
         share, width, opacity = np.array(sorted(order)).T
         assert share[-1] == 1

@@ -1,4 +1,4 @@
-"""A program for test_neighbours.py and, emulated, test_aarch64.py: the caller's rounding, and its
+"""A program for test_neighbors.py and, emulated, test_aarch64.py: the caller's rounding, and its
 flushing to zero (MXCSR, FPCR), stay its own and change nothing of what pynn computes.
 
 Prints how many settings it has tried.

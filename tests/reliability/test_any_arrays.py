@@ -18,7 +18,7 @@ SHAPES = st.lists(SIZES, min_size=1, max_size=3).map(tuple)
 SEEDS = st.integers(0, 99)
 
 
-class Labelled(np.ndarray):
+class Labeled(np.ndarray):
     """A subclass with nothing of its own."""
 
 
@@ -34,7 +34,7 @@ LAYOUTS = {
     "inside": lambda x: np.pad(x, 1, constant_values=7)[(slice(1, -1),) * x.ndim],
     "strided": apart,
     "negative": lambda x: np.flip(apart(np.flip(x))),
-    "subclass": lambda x: x.view(Labelled),
+    "subclass": lambda x: x.view(Labeled),
 }
 OPERAND_LAYOUTS = LAYOUTS | {
     "zero stride": lambda x: np.broadcast_to(x[..., :1], x.shape) if x.size else x,

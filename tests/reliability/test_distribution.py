@@ -1,4 +1,4 @@
-"""What is installed: the version of the one source, the licence; NumPy is all that it needs."""
+"""What is installed: the version of the one source, the license; NumPy is all that it needs."""
 
 import importlib.metadata
 
@@ -16,7 +16,7 @@ def test_one_version():
     assert PACKAGE.version == pynn.__version__
 
 
-def test_the_licence_is_there():
+def test_the_license_is_there():
     assert PACKAGE.metadata["License-Expression"] == "BSD-3-Clause"
     (path,) = (file for file in PACKAGE.files or () if file.name == "LICENSE")
     assert path.parent.name == "licenses"

@@ -33,13 +33,19 @@ def compiled_calls():
         calls[name] = lambda f=forward: f(x, out=out)
         calls[f"{name}_backward"] = lambda f=backward: f(delta, x, out=out)
     net = pynn.MLP([64, 300, 8], "tanh", "mse", seed=0)
-    few, gradient, figures = np.empty((ROWS, 8), np.float32), net._parameters * 0, np.empty((1, 3))
+    few, gradient, epoch_stats = (
+        np.empty((ROWS, 8), np.float32),
+        net._parameters * 0,
+        np.empty((1, 3)),
+    )
     bound, no_weights = pynn.SGD(1e-3)._bind(net), None
     core, y_and = net._core, (y, False, no_weights)
     calls |= {
         "net": lambda: net._plain_forward(x, few),
         "hidden": lambda: core.forward(x, 0, False, wide),
-        "train": lambda: core.train(x, *y_and, None, 64, bound, net._noise, False, figures, None),
+        "train": lambda: core.train(
+            x, *y_and, None, 64, bound, net._rng_position, False, epoch_stats, None
+        ),
         "gradients": lambda: core.gradients(x, *y_and, gradient, None),
         "backward": lambda: core.backward(x, y, out, None, None),
         "input_gradient": lambda: core.input_gradient(x, *y_and, out, None),

@@ -30,6 +30,7 @@ def run(isa, *arguments):
     """The program's process, ended; a segmentation fault is its, and names the line in stderr."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-X", "faulthandler", PROGRAM, *arguments],
+        cwd=PROGRAM.parent,
         env={**os.environ, "PYNN_ISA": isa},
         capture_output=True,
         text=True,

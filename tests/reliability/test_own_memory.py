@@ -86,6 +86,7 @@ def guard(tmp_path_factory):
 def guarded(library, isa, *arguments):
     return subprocess.run(
         [sys.executable, "-W", "error", "-X", "faulthandler", PROGRAM, *arguments],
+        cwd=PROGRAM.parent,
         env={**os.environ, "PYNN_ISA": isa, "LD_PRELOAD": str(library)},
         capture_output=True,
         text=True,

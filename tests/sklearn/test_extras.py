@@ -171,7 +171,7 @@ def test_dtype():
     assert double.fit(X.astype(np.float32), y).coefs_[0].dtype == np.float64
 
 
-def test_optimisers_extras():
+def test_optimizers_extras():
     X, y = load("iris")
     plain = MLPClassifier(solver="sgd", max_iter=1, batch_size=150, alpha=0, random_state=0)
     start = MLPClassifier(max_iter=1, random_state=0, batch_size=150, learning_rate_init=1e-300)

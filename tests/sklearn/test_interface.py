@@ -114,7 +114,7 @@ def test_a_further_fit_leaves_the_arrays_of_the_one_before():
 @pytest.mark.parametrize("copied", ["pickle", "deepcopy", "copy"])
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_copies_go_on_alike(copied, solver):
-    """The optimiser's moments are copied too."""
+    """The optimizer's moments are copied too."""
     X, y = load("iris")
     ours, theirs = fit_both("Classifier", X, y, max_iter=3, solver=solver, alpha=1.0)
     make = {
@@ -127,7 +127,7 @@ def test_copies_go_on_alike(copied, solver):
     twin.coefs_[0][0, 0] += 1.0
     assert not np.array_equal(twin.predict_proba(X), ours.predict_proba(X))
     twin.coefs_[0][0, 0] = ours.coefs_[0][0, 0]
-    if copied != "copy":  # (which shares the optimiser, as scikit-learn's does)
+    if copied != "copy":  # (which shares the optimizer, as scikit-learn's does)
         theirs.partial_fit(X, y)
         twin.partial_fit(X, y)
         assert difference(twin, theirs) < 1e-10

@@ -45,30 +45,34 @@ TABLE = (
     ("csrc/kernels/outer.h", "tests/kernels/test_bits*.py tests/kernels/test_matmul.py"),
     ("csrc/kernels/gelu.h", "tests/kernels/test_gelu.py tests/kernels/test_new_activations.py"),
     ("csrc/kernels/math.h", "tests/kernels/test_*activations.py tests/kernels/test_bits.py"),
-    ("csrc/kernels/pair.h", "tests/kernels/test_gelu.py tests/kernels/test_*activations.py"),
+    (
+        "csrc/kernels/double_double.h",
+        "tests/kernels/test_gelu.py tests/kernels/test_*activations.py",
+    ),
     ("csrc/kernels/*losses.h", "tests/kernels/test_*loss*.py tests/nn/test_gradients.py"),
     ("csrc/kernels/optimizers.h", "tests/nn/test_optimizers.py tests/nn/test_training.py"),
-    ("csrc/kernels/dropout.h", "tests/nn/test_regularisation.py tests/nn/test_training_mode.py"),
+    ("csrc/kernels/dropout.h", "tests/nn/test_regularization.py tests/nn/test_training_mode.py"),
     ("csrc/kernels/sparse.h", "tests/nn/test_sparse.py tests/sklearn/test_sparse_samples.py"),
     ("csrc/kernels/*", "tests/kernels/*.py"),
     ("csrc/dispatch/*", "tests/test_runtime.py tests/kernels/test_bits.py"),
     ("csrc/*/activation*", "tests/kernels/test_*activations.py tests/kernels/test_builtins.py"),
-    ("csrc/nn/barrier*", "tests/nn/test_threads.py"),
-    ("csrc/nn/columns*", "tests/nn/test_column_major.py tests/nn/test_tables.py"),
+    ("csrc/threads/barrier*", "tests/nn/test_threads.py"),
+    ("csrc/nn/staging*", "tests/nn/test_column_major.py tests/nn/test_tables.py"),
     ("csrc/nn/convert.h", "tests/nn/test_predictions.py tests/nn/test_column_major.py"),
-    ("csrc/nn/crowd*", "tests/nn/test_crowd.py"),
-    ("csrc/nn/dense*", "tests/nn/test_training.py tests/nn/test_regularisation.py"),
-    ("csrc/nn/dropout*", "tests/nn/test_regularisation.py tests/nn/test_training_mode.py"),
-    ("csrc/nn/float_state.h", "tests/reliability/test_neighbours.py"),
+    ("csrc/threads/oversubscription*", "tests/threads/test_oversubscription.py"),
+    ("csrc/nn/layers/dense*", "tests/nn/test_training.py tests/nn/test_regularization.py"),
+    ("csrc/nn/layers/dropout*", "tests/nn/test_regularization.py tests/nn/test_training_mode.py"),
+    ("csrc/threads/fp_environment.h", "tests/reliability/test_neighbors.py"),
     ("csrc/*/loss*", "tests/nn/test_gradients.py tests/kernels/test_*loss*.py"),
     ("csrc/*/optimizer*", "tests/nn/test_optimizers.py tests/nn/test_schedules.py"),
-    ("csrc/nn/pace*", "tests/nn/test_pace.py"),
-    ("csrc/nn/parallel*", "tests/nn/test_threads.py tests/reliability/test_callers.py"),
-    ("csrc/nn/product*", "tests/kernels/test_gemm_linear.py tests/kernels/test_matmul.py"),
-    ("csrc/*/samples*", "tests/nn/test_fit_sources.py tests/nn/test_column_major.py"),
+    ("csrc/threads/thread_count_tuner*", "tests/threads/test_thread_count_tuner.py"),
+    ("csrc/threads/team*", "tests/nn/test_threads.py tests/reliability/test_callers.py"),
+    ("csrc/nn/gemm*", "tests/kernels/test_gemm_linear.py tests/kernels/test_matmul.py"),
+    ("csrc/*/[dm]at*", "tests/nn/test_fit_sources.py tests/nn/test_column_major.py"),
     ("csrc/nn/sparse*", "tests/nn/test_sparse.py tests/sklearn/test_sparse_samples.py"),
     ("csrc/nn/trainer*", "tests/nn/test_training.py tests/nn/test_not_finite.py tests/nn/*.py"),
     ("csrc/nn/network*", "tests/nn/test_predict*.py tests/nn/test_gradients.py tests/nn/*.py"),
+    ("csrc/threads/*", "tests/nn/test_threads.py tests/threads/*.py"),
     ("csrc/nn/*", "tests/nn/*.py"),
     (
         "csrc/bindings/products.cpp",
@@ -201,7 +205,7 @@ def environment(tree: Path, log: Path, tests: list[str] | None) -> dict[str, str
     settings = log.with_suffix(".json")
     settings.write_text(json.dumps({"log": str(log), "tests": tests}), encoding="utf-8")
     kept = {k: v for k, v in os.environ.items() if k not in {"PYNN_ISA", "PYTEST_ADDOPTS"}}
-    paths = [str(tree / "src"), str(TOOLS)]
+    paths = [str(tree), str(TOOLS)]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), VARIABLE: str(settings)}
 
 
@@ -293,7 +297,7 @@ def read_map(tree: Path, log: Path, data_file: Path, reader: Any) -> Map:
     files = {}
     for measured in data.measured_files():
         path = Path(measured)
-        name = path.as_posix()[path.as_posix().index("src/pynn/") :]
+        name = path.as_posix()[path.as_posix().rindex("/pynn/") + 1 :]
         lines = {
             line: sorted(place[context] for context in contexts if context in place)
             for line, contexts in data.contexts_by_lineno(measured).items()

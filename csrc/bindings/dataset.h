@@ -1,0 +1,194 @@
+// Samples, labels and weights: the caller's arrays as the trainer reads them.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "bindings/arrays.h"
+#include "nn/trainer.h"
+
+namespace pynn {
+
+inline DType dtype_of(const py::array& a) {
+    switch (PyArray_TYPE(as_array(a.ptr()))) {
+        case NPY_FLOAT:
+            return DType::f32;
+        case NPY_DOUBLE:
+            return DType::f64;
+        case NPY_HALF:
+            return DType::f16;
+        case NPY_BOOL:
+        case NPY_UBYTE:
+            return DType::u8;
+        case NPY_BYTE:
+            return DType::i8;
+        case NPY_SHORT:
+            return DType::i16;
+        case NPY_USHORT:
+            return DType::u16;
+        case NPY_INT:
+            return DType::i32;
+        case NPY_UINT:
+            return DType::u32;
+        case NPY_LONG:
+            return sizeof(long) == 8 ? DType::i64 : DType::i32;
+        case NPY_ULONG:
+            return sizeof(long) == 8 ? DType::u64 : DType::u32;
+        case NPY_LONGLONG:
+            return DType::i64;
+        case NPY_ULONGLONG:
+            return DType::u64;
+        default:
+            throw py::type_error("unsupported dtype " + std::string(py::str(a.dtype())));
+    }
+}
+
+inline py::array as_dense(const py::object& x) {
+    if (!py::isinstance<py::array>(x)) throw py::type_error("X must be an array");
+    return py::reinterpret_borrow<py::array>(x);
+}
+
+inline Matrix matrix_of(const py::array& a, index_t columns, const char* name) {
+    require(a.ndim() == 2 && a.shape(1) == columns,
+            (std::string(name) + " has the wrong shape").c_str());
+    require(PyArray_ISBEHAVED_RO(as_array(a.ptr())),
+            (std::string(name) + " must be aligned and in native byte order").c_str());
+    Matrix m;
+    m.data = static_cast<const char*>(a.data());
+    m.dtype = dtype_of(a);
+    m.rows = a.shape(0);
+    m.columns = columns;
+    m.row_stride = a.strides(0);
+    m.column_stride = a.strides(1);
+    return m;
+}
+
+// The arrays of a sparse matrix in compressed rows, as an object of Python's. Classes there may
+// derive from it.
+class BoundCsr {
+public:
+    BoundCsr(py::array starts, py::array columns, py::array values, index_t width)
+        : starts_(std::move(starts)), columns_(std::move(columns)), values_(std::move(values)) {
+        for (const py::array* a : {&starts_, &columns_, &values_}) {
+            require(a->ndim() == 1 && PyArray_ISCARRAY_RO(as_array(a->ptr())),
+                    "the arrays of a sparse matrix must be contiguous vectors");
+            pins_.add(a->ptr());
+        }
+        require(starts_.size() >= 1 && columns_.size() == values_.size(),
+                "the arrays of a sparse matrix differ in length");
+        require(width >= 0, "a sparse matrix has a negative width");
+        csr_.rows = starts_.size() - 1;
+        csr_.columns = width;
+        csr_.nnz = values_.size();
+        csr_.row_pointers = starts_.data();
+        csr_.column = columns_.data();
+        csr_.int64_row_pointers = is_wide(starts_);
+        csr_.int64_columns = is_wide(columns_);
+        csr_.values = static_cast<const char*>(values_.data());
+        csr_.dtype = dtype_of(values_);
+        csr_.value_bytes = values_.itemsize();
+    }
+    const CsrMatrix& csr() const { return csr_; }
+
+private:
+    static bool is_wide(const py::array& a) {
+        const DType type = dtype_of(a);
+        require(type == DType::i32 || type == DType::i64,
+                "the indices of a sparse matrix must be int32 or int64");
+        return type == DType::i64;
+    }
+    py::array starts_, columns_, values_;
+    Pins pins_;
+    CsrMatrix csr_;
+};
+
+// X as such a matrix, if it is one.
+inline const CsrMatrix* as_csr(const py::object& x, index_t columns) {
+    if (!py::isinstance<BoundCsr>(x)) return nullptr;
+    const CsrMatrix& csr = x.cast<const BoundCsr&>().csr();
+    require(csr.columns == columns, "X has the wrong shape");
+    return &csr;
+}
+// Refuses one whose arrays are none, in the `count` rows that an order names (null: in the first).
+inline void check_sparse(const CsrMatrix& x, const int64_t* order, index_t count) {
+    const char* const fault =
+        order && count < x.rows ? csr_error(x, order, count) : csr_error(x, nullptr, x.rows);
+    require(!fault, fault);
+}
+
+// A contiguous vector of n values of T.
+template <class T>
+const T* vector_of(const py::array& a, index_t n, const char* name) {
+    require(
+        py::isinstance<py::array_t<T>>(a) && a.ndim() == 1 && a.shape(0) == n &&
+            (a.flags() & py::array::c_style),
+        (std::string(name) + " must be a contiguous vector of the right type and length").c_str());
+    return static_cast<const T*>(a.data());
+}
+
+// X, of sparse samples only the shape: their values are in `sparse`, which is null for dense ones.
+inline Matrix x_of(const py::object& x, index_t inputs, const CsrMatrix*& sparse) {
+    sparse = as_csr(x, inputs);
+    if (!sparse) return matrix_of(as_dense(x), inputs, "X");
+    Matrix shape;
+    shape.rows = sparse->rows;
+    shape.columns = inputs;
+    return shape;
+}
+
+inline Pins pins_of(const py::object& x, const py::array* y,
+                    const std::optional<py::array>& weights) {
+    Pins pins;
+    if (PyArray_Check(x.ptr())) pins.add(x.ptr());
+    if (y) pins.add(y->ptr());
+    if (weights) pins.add(weights->ptr());
+    return pins;
+}
+
+// y: labels or values; weights: one a sample, or none.
+inline Dataset dataset_of(const py::object& x, const py::array& y, bool labels,
+                          const std::optional<py::array>& weights, index_t inputs,
+                          index_t outputs) {
+    Dataset s;
+    s.x = x_of(x, inputs, s.sparse);
+    require(y.ndim() >= 1 && y.shape(0) == s.x.rows, "X and y differ in length");
+    if (labels) {
+        s.labels = vector_of<int64_t>(y, s.x.rows, "labels");
+    } else {
+        s.targets = matrix_of(y, outputs, "y");
+    }
+    if (weights) s.weights = vector_of<double>(*weights, s.x.rows, "weights");
+    return s;
+}
+
+inline std::string bad_label(const char* name, int64_t label, index_t row, index_t classes) {
+    return std::string(name) + " holds the label " + std::to_string(label) + " in row " +
+           std::to_string(row) + ", which is not a class: expected 0 to " +
+           std::to_string(classes - 1);
+}
+
+// Refuses labels that are no classes, of the `count` samples that an order names (null: of all).
+inline void check_labels(const Dataset& s, const int64_t* order, index_t count, index_t classes) {
+    if (!s.labels) return;
+    for (index_t i = 0; i < count; ++i) {
+        const index_t row = order ? static_cast<index_t>(order[i]) : i;
+        const int64_t label = s.labels[row];
+        if (label < 0 || label >= classes) {
+            throw py::value_error(bad_label("y", label, row, classes));
+        }
+    }
+}
+
+// Raises what a call has found changed, if anything; `weights`: what it has left of the weights.
+inline void refuse_changed(const Changed& changed, index_t classes, const char* weights = "") {
+    if (changed.row < 0) return;
+    const char* const name = changed.is_label ? "y" : "X";
+    const std::string what = changed.is_label
+                                 ? bad_label(name, changed.label, changed.row, classes)
+                                 : "X has row pointers or column indices that do not fit in row " +
+                                       std::to_string(changed.row);
+    throw py::value_error(what + "; " + name + " was changed during the call." + weights);
+}
+
+}  // namespace pynn

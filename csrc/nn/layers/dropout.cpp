@@ -1,0 +1,74 @@
+#include "nn/layers/dropout.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "dispatch/dispatch.h"
+
+namespace pynn {
+namespace {
+
+template <class T>
+class Dropout final : public Layer<T> {
+public:
+    Dropout(index_t size, double rate, uint32_t number)
+        : size_(size),
+          threshold_(static_cast<uint32_t>(std::min(std::round(rate * 0x1p32), 0x1p32 - 1))),
+          factor_(static_cast<T>(1 / (1 - rate))),
+          number_(number) {}
+
+    index_t inputs() const override { return size_; }
+    index_t outputs() const override { return size_; }
+    bool active_in_inference() const override { return false; }
+
+    void forward(const T*, const T* x, T* y, index_t rows, Scratch<T>& scratch) const override {
+        drop(x, y, rows, scratch.rng);
+    }
+
+    // The mask is drawn once more: that takes less time than storing and loading it.
+    void backward(const T*, const T* delta, const T* x, Activation input_activation, T* dx,
+                  index_t rows, Scratch<T>& scratch) const override {
+        drop(delta, dx, rows, scratch.rng);
+        differentiate_flushed(input_activation, x, dx, rows * size_);
+    }
+
+    void forward_sparse_row(const SparseRow<T>& x, index_t row, const RngPosition& at,
+                            T* y) const override {
+        if (!at.training) {
+            std::copy(x.values, x.values + x.count, y);
+            return;
+        }
+        const RngStream stream{at.key, at.step, number_};
+        for (index_t e = 0; e < x.count; ++e) {
+            kernels<T>().dropout(stream, threshold_, factor_, x.values + e, y + e,
+                                 row * size_ + x.columns[e], 1);
+        }
+    }
+
+private:
+    void drop(const T* x, T* y, index_t rows, const RngPosition& at) const {
+        if (!at.training) {
+            std::copy(x, x + rows * size_, y);
+            return;
+        }
+        const RngStream stream{at.key, at.step, number_};
+        kernels<T>().dropout(stream, threshold_, factor_, x, y, at.first_row * size_, rows * size_);
+    }
+
+    index_t size_;
+    uint32_t threshold_;
+    T factor_;
+    uint32_t number_;
+};
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<Layer<T>> make_dropout(index_t size, double rate, uint32_t number) {
+    return std::make_unique<Dropout<T>>(size, rate, number);
+}
+
+template std::unique_ptr<Layer<float>> make_dropout(index_t, double, uint32_t);
+template std::unique_ptr<Layer<double>> make_dropout(index_t, double, uint32_t);
+
+}  // namespace pynn

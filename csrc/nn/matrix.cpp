@@ -1,0 +1,65 @@
+#include "nn/matrix.h"
+
+#include "nn/convert.h"
+#include "nn/staging.h"
+
+namespace pynn {
+namespace {
+
+template <class T>
+constexpr DType native_dtype = sizeof(T) == 4 ? DType::f32 : DType::f64;
+
+}  // namespace
+
+template <class T>
+void gather(const Matrix& m, const int64_t* order, index_t first, index_t count, T* out) {
+    if (!order && is_column_major(m)) return copy_rows(m, first, count, native_dtype<T>, out);
+    dispatch_dtype(m.dtype, [=](auto zero) {
+        using Source = decltype(zero);
+        // (Copies: for all the compiler knows, a row that is written may lie in the closure.)
+        const char* const data = m.data;
+        const index_t row_stride = m.row_stride, column_stride = m.column_stride;
+        const index_t columns = m.columns, rows = count;
+        const int64_t* const named = order ? order + first : nullptr;
+        T* to = out;
+        for (index_t i = 0; i < rows; ++i, to += columns) {
+            const index_t row = named ? static_cast<index_t>(named[i]) : first + i;
+            convert_row<T, Source>(data + row * row_stride, column_stride, columns, to);
+        }
+    });
+}
+
+RowPrefetcher make_row_prefetcher(const Matrix& m, const Matrix& targets, const int64_t* order,
+                                  index_t first, index_t count, double flops) {
+    RowPrefetcher prefetcher{};
+    prefetcher.rows = m.data;
+    prefetcher.row_stride = m.row_stride;
+    prefetcher.row_bytes = m.columns * item_size(m.dtype);
+    prefetcher.targets = targets.data;
+    prefetcher.target_stride = targets.row_stride;
+    prefetcher.order = order;
+    prefetcher.next = first;
+    // (Rows that are not in one piece are left alone.)
+    const bool in_pieces = m.column_stride != item_size(m.dtype);
+    prefetcher.end = in_pieces ? first : first + count;
+    const double lines = static_cast<double>(count * (prefetcher.row_bytes / 64 + 1));
+    // (A little sooner than in time.)
+    prefetcher.lines_per_fma = static_cast<float>(1.1 * lines / flops);
+    return prefetcher;
+}
+
+template <class T>
+const T* in_place(const Matrix& m, index_t first) {
+    const index_t row = m.columns * static_cast<index_t>(sizeof(T));
+    const bool contiguous =
+        (m.column_stride == sizeof(T) || m.columns == 1) && (m.row_stride == row || m.rows == 1);
+    if (m.dtype != native_dtype<T> || !contiguous) return nullptr;
+    return reinterpret_cast<const T*>(m.data + first * row);
+}
+
+template void gather(const Matrix&, const int64_t*, index_t, index_t, float*);
+template void gather(const Matrix&, const int64_t*, index_t, index_t, double*);
+template const float* in_place(const Matrix&, index_t);
+template const double* in_place(const Matrix&, index_t);
+
+}  // namespace pynn

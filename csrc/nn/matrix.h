@@ -1,0 +1,41 @@
+// The caller's arrays, read a mini-batch at a time: rows gathered by index and converted to the
+// network's type, so that nothing is ever copied as a whole.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace pynn {
+
+enum class DType { f32, f64, f16, i8, u8, i16, u16, i32, u32, i64, u64 };
+
+// A matrix somewhere in memory; strides in bytes, of any sign.
+struct Matrix {
+    const char* data = nullptr;
+    DType dtype = DType::f64;
+    index_t rows = 0, columns = 0;
+    index_t row_stride = 0, column_stride = 0;
+};
+
+// An index that fitted when a call began and does not where it is read: the caller's arrays may
+// change meanwhile.
+struct Changed {
+    index_t row = -1;       // of the samples; -1: none
+    bool is_label = false;  // false: the row of a sparse matrix
+    int64_t label = 0;
+    bool applied = false;  // found by a step that was not refused
+};
+
+// Rows order[first .. first + count) of m (or first .. if order is null) to out, contiguous.
+template <class T>
+void gather(const Matrix& m, const int64_t* order, index_t first, index_t count, T* out);
+
+// Rows order[first .. first + count) of m, and of `beside` if it is not empty, are to be asked for
+// while so many multiply-adds are at work.
+RowPrefetcher make_row_prefetcher(const Matrix& m, const Matrix& targets, const int64_t* order,
+                                  index_t first, index_t count, double flops);
+
+// The rows from `first` on where they are, if they are contiguous values of T; else null.
+template <class T>
+const T* in_place(const Matrix& m, index_t first);
+
+}  // namespace pynn

@@ -1,0 +1,233 @@
+# The compiled core; .ci/run holds these against the module with stubtest.
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pynn._types import Array, TrainingResult
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+class _Config(TypedDict):
+    compiler: str
+    isa: str
+    isas_built: list[str]
+    isas_usable: list[str]
+    fused_multiply_add: bool
+    openmp: bool
+    threads: int
+
+STAGING_BYTES: int
+
+def config() -> _Config: ...
+def set_num_threads(n: int) -> None: ...
+def get_num_threads() -> int: ...
+def requested_num_threads() -> int: ...
+def make_builtin(function: _Function, doc: str) -> _Function: ...
+def gemm_into(a: Array, b: Array, out: Array, alpha: float, beta: float) -> None: ...
+def strategies(rows: int, inputs: int, outputs: int) -> list[str]: ...
+def warn_of_thread_shortage() -> None: ...
+def set_thread_limit(n: int) -> int: ...
+def loss_into(
+    loss: dict[str, Any],
+    outputs: Array,
+    target: Array,
+    weights: NDArray[np.float64] | None,
+    gradient: Array,
+) -> float: ...
+def gather_rows(x: Array, rows: NDArray[np.int64] | None, out: Array) -> None: ...
+def predict_into(loss: dict[str, Any], outputs: Array) -> None: ...
+
+@final
+class OptimizerF32:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+@final
+class OptimizerF64:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+def optimizer_F32(
+    rule: str,
+    parameters: Array,
+    m: Array | None,
+    v: Array | None,
+    learning_rates: Sequence[float],
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
+    steps: NDArray[np.int64],
+    clip_norm: float = 0.0,
+    plain_epsilon: bool = False,
+) -> OptimizerF32: ...
+def optimizer_F64(
+    rule: str,
+    parameters: Array,
+    m: Array | None,
+    v: Array | None,
+    learning_rates: Sequence[float],
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
+    steps: NDArray[np.int64],
+    clip_norm: float = 0.0,
+    plain_epsilon: bool = False,
+) -> OptimizerF64: ...
+
+class CsrMatrix:
+    def __init__(
+        self, starts: NDArray[Any], columns: NDArray[Any], values: Array, width: int
+    ) -> None: ...
+
+@final
+class Reading:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *args: object) -> None: ...
+
+@final
+class Writing:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *args: object) -> None: ...
+
+@final
+class Opened:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *args: object) -> None: ...
+
+@final
+class NetworkF32:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activations: Sequence[str],
+        bias: bool,
+        dropout: Sequence[float],
+        l1: Sequence[float],
+        l2: Sequence[float],
+        max_norm: Sequence[float],
+        loss: dict[str, Any],
+    ) -> None: ...
+    @property
+    def parameter_count(self) -> int: ...
+    @property
+    def offsets(self) -> list[int]: ...
+    def reading(self, copies: bool = False) -> Reading: ...
+    def writing(self, fits: bool = False) -> Writing: ...
+    def opened(self) -> Opened: ...
+    def user_here(self) -> int: ...
+    def set_parameters(self, parameters: Array) -> None: ...
+    def forward(self, x: Array | CsrMatrix, layer: int, predictions: bool, out: Array) -> None: ...
+    def forward_training(
+        self, x: Array | CsrMatrix, rng_position: NDArray[np.uint64], out: Array
+    ) -> None: ...
+    def forward_call(self) -> Callable[[Any, Any], Array | None]: ...
+    def gradients(
+        self,
+        x: Array | CsrMatrix,
+        y: Array,
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        gradient: Array,
+        rng_position: NDArray[np.uint64] | None,
+    ) -> TrainingResult: ...
+    def backward(
+        self,
+        x: Array,
+        dout: Array,
+        dx: Array,
+        gradient: Array | None,
+        rng_position: NDArray[np.uint64] | None,
+    ) -> None: ...
+    def input_gradient(
+        self,
+        x: Array,
+        y: Array,
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        dx: Array,
+        rng_position: NDArray[np.uint64] | None,
+    ) -> None: ...
+    def train(
+        self,
+        x: Array | CsrMatrix,
+        y: Array,
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        order: NDArray[np.int64] | None,
+        batch_size: int,
+        optimizer: OptimizerF32,
+        rng_position: NDArray[np.uint64],
+        penalty_by_weight: bool,
+        epoch_stats: NDArray[np.float64],
+        report: Callable[[TrainingResult], None] | None,
+    ) -> TrainingResult: ...
+
+@final
+class NetworkF64:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activations: Sequence[str],
+        bias: bool,
+        dropout: Sequence[float],
+        l1: Sequence[float],
+        l2: Sequence[float],
+        max_norm: Sequence[float],
+        loss: dict[str, Any],
+    ) -> None: ...
+    @property
+    def parameter_count(self) -> int: ...
+    @property
+    def offsets(self) -> list[int]: ...
+    def reading(self, copies: bool = False) -> Reading: ...
+    def writing(self, fits: bool = False) -> Writing: ...
+    def opened(self) -> Opened: ...
+    def user_here(self) -> int: ...
+    def set_parameters(self, parameters: Array) -> None: ...
+    def forward(self, x: Array | CsrMatrix, layer: int, predictions: bool, out: Array) -> None: ...
+    def forward_training(
+        self, x: Array | CsrMatrix, rng_position: NDArray[np.uint64], out: Array
+    ) -> None: ...
+    def forward_call(self) -> Callable[[Any, Any], Array | None]: ...
+    def gradients(
+        self,
+        x: Array | CsrMatrix,
+        y: Array,
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        gradient: Array,
+        rng_position: NDArray[np.uint64] | None,
+    ) -> TrainingResult: ...
+    def backward(
+        self,
+        x: Array,
+        dout: Array,
+        dx: Array,
+        gradient: Array | None,
+        rng_position: NDArray[np.uint64] | None,
+    ) -> None: ...
+    def input_gradient(
+        self,
+        x: Array,
+        y: Array,
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        dx: Array,
+        rng_position: NDArray[np.uint64] | None,
+    ) -> None: ...
+    def train(
+        self,
+        x: Array | CsrMatrix,
+        y: Array,
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        order: NDArray[np.int64] | None,
+        batch_size: int,
+        optimizer: OptimizerF64,
+        rng_position: NDArray[np.uint64],
+        penalty_by_weight: bool,
+        epoch_stats: NDArray[np.float64],
+        report: Callable[[TrainingResult], None] | None,
+    ) -> TrainingResult: ...

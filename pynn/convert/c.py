@@ -1,0 +1,350 @@
+"""Networks as C."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from pynn._types import Array
+from pynn._version import __version__
+from pynn.convert._c_names import RESERVED
+from pynn.convert._layers import Layers
+from pynn.convert._write import check_path, write_atomically
+from pynn.convert.sklearn import layers_of_model
+
+NUMBERS_A_LINE = 8
+
+
+def to_c(net: Any, path: str | os.PathLike[str], name: str | None = None) -> None:
+    """Write a network as one file of C that needs nothing but the C library.
+
+    Parameters
+    ----------
+    net : MLP, MLPClassifier or MLPRegressor
+        A network, or a fitted estimator of pynn.sklearn or scikit-learn.
+    path : str or path-like
+        The file. One that is there is replaced when the new one is whole.
+    name : str, optional
+        Name of the function, and the beginning of all other names: an ASCII identifier that C and
+        C++ do not use themselves, and that begins with a letter. By default the name of the file:
+        "digits" for "digits.c", "net_8x8_a" for "8x8-a.c", "exp_net" for "exp.c". Files of the same
+        name in two folders need two names to be in one program.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of another type.
+    ValueError
+        If `name` is no possible name, the file's name gives none, a parameter is not finite, or an
+        estimator is not fitted.
+    OSError
+        If `path` cannot be written.
+
+    Notes
+    -----
+    The file "iris.c" defines ``void iris(const float *x, float *y)``, which takes one row of inputs
+    to one row of outputs, and ``void iris_batch(const float *x, float *y, int rows)`` for rows one
+    after the other; with double for a float64 network. The outputs of a classifier are
+    probabilities; a comment lists an estimator's classes in their order.
+
+    Both functions are plain C99 and C++, allocate nothing and keep no state, so that any number of
+    threads may call them. Parameters are written as the shortest decimals that read back as the
+    same number, which is 13 to 15 bytes each in float32 and 22 to 24 in float64. A million of them
+    takes a compiler some 5 s, and GCC 300 MB, Clang 600 MB of memory. Hidden layers lie on the
+    stack; the comment at the top says how large they are.
+
+    Sums are plain loops in the network's type, so the outputs are `net`'s to rounding.
+
+    Examples
+    --------
+    >>> import pathlib, pynn, tempfile
+    >>> net = pynn.MLP([4, 16, 3], seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "iris.c")
+    ...     pynn.convert.to_c(net, path)
+    ...     "void iris(const float *x, float *y);" in path.read_text()
+    True
+    """
+    layers = layers_of_model(net)
+    target = check_path(path)
+    name = name_from(path) if name is None else check_name(name)
+    check_finite(layers)
+    write_atomically(target, (piece.encode("ascii") for piece in source(layers, name)))
+
+
+def check_name(name: Any) -> str:
+    """`name` if a function of C and C++ can be called so."""
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a string, got {name!r}")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        raise ValueError(
+            "name must be a C identifier (ASCII letters, digits and underscores, a letter first), "
+            f"got {name!r}"
+        )
+    if name in RESERVED:
+        raise ValueError(f"name must not be a name that C or C++ uses itself, got {name!r}")
+    return name
+
+
+def name_from(path: Any) -> str:
+    """Make a function's name of a file's."""
+    file = os.path.basename(os.fsdecode(path))
+    stem = os.path.splitext(file)[0]
+    # Letters lose their accents; what is no letter or digit of ASCII separates words.
+    plain = unicodedata.normalize("NFKD", stem)
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    name = "_".join(re.findall(r"[A-Za-z0-9]+", plain))
+    if not name:
+        raise ValueError(
+            f"path's file name {file!r} has no ASCII letter or digit to make the function's name "
+            "of; pass name"
+        )
+    if name[0].isdigit():
+        name = f"net_{name}"
+    return f"{name}_net" if name in RESERVED else name
+
+
+def check_finite(layers: Layers) -> None:
+    """Refuse parameters that C has no literals for."""
+    for kind, arrays in (("weights", layers.weights), ("biases", layers.biases)):
+        for i, array in enumerate(arrays):
+            if not np.isfinite(array).all():
+                raise ValueError(f"net.{kind}[{i}] has values that are not finite")
+
+
+def source(layers: Layers, name: str) -> Iterator[str]:
+    """The text of the file, in pieces."""
+    names = {
+        "name": name,
+        "real": "double" if layers.dtype == np.float64 else "float",
+        # Of literals and of math.h's functions.
+        "f": "" if layers.dtype == np.float64 else "f",
+    }
+
+    def fill(text: str, **more: object) -> str:
+        return Template(text.lstrip("\n")).substitute(names, **more)
+
+    yield fill(HEAD, **_facts(layers))
+    for i, weight in enumerate(layers.weights):
+        yield from _array(fill("${name}_weights$i", i=i), names["real"], weight)
+        if layers.biases:
+            yield from _array(fill("${name}_biases$i", i=i), names["real"], layers.biases[i])
+    yield fill(DENSE if layers.biases else DENSE_NO_BIAS)
+    used = set(layers.activations)
+    if used & {"sigmoid", "silu"}:
+        yield fill(SIGMOID_OF_ONE)
+    for activation, function in ACTIVATIONS.items():
+        if activation in used:
+            yield fill(function)
+    yield fill(ROW_BEGIN)
+    for i, width in enumerate(layers.sizes[1:-1]):
+        yield fill("    $real h$i[$width];\n", i=i, width=width)
+    yield "\n" if len(layers.sizes) > 2 else ""
+    for i, (weight, activation) in enumerate(zip(layers.weights, layers.activations, strict=True)):
+        yield fill(
+            DENSE_CALL,
+            x=f"h{i - 1}" if i else "x",
+            y="y" if i == len(layers.weights) - 1 else f"h{i}",
+            weights=f"{name}_weights{i}",
+            biases=f"{name}_biases{i}, " if layers.biases else "",
+            n_in=weight.shape[0],
+            n_out=weight.shape[1],
+        )
+        if activation != "identity":
+            yield fill(
+                "    ${name}_$activation($y, $n);\n",
+                activation=activation,
+                y="y" if i == len(layers.weights) - 1 else f"h{i}",
+                n=weight.shape[1],
+            )
+    yield fill(ROW_END, inputs=layers.sizes[0], outputs=layers.sizes[-1])
+
+
+def _facts(layers: Layers) -> dict[str, object]:
+    rows = [f"   {'inputs':>10}  {layers.sizes[0]}"]
+    for i, (n, activation) in enumerate(zip(layers.sizes[1:], layers.activations, strict=True)):
+        kind = "outputs" if i == len(layers.weights) - 1 else f"layer {i}"
+        rows.append(f"   {kind:>10}  {n}, {activation}")
+    return {
+        "version": __version__,
+        "table": "\n".join(rows),
+        "loss": layers.loss,
+        "classes": _classes(layers),
+        "inputs": layers.sizes[0],
+        "outputs": layers.sizes[-1],
+        "parameters": layers.parameter_count,
+        "bytes": layers.parameter_count * layers.dtype.itemsize,
+        "stack": sum(layers.sizes[1:-1]) * layers.dtype.itemsize,
+    }
+
+
+def _classes(layers: Layers) -> str:
+    """A sentence about an estimator's classes, or nothing."""
+    if layers.classes is None:
+        return ""
+    # (Without a star, no label begins or ends a comment.)
+    labels = json.dumps(layers.classes, default=str).replace("*", "\\u002a")
+    kind = "The output is the probability of the second class"
+    if layers.sizes[-1] > 1:
+        kind = "The outputs are the probabilities of the classes"
+    return f"\n\n   {kind}, as JSON:\n   {labels}"
+
+
+def _array(name: str, real: str, array: Array) -> Iterator[str]:
+    """A constant array, in C order."""
+    flat = array.ravel()
+    yield f"static const {real} {name}[{flat.size}] = {{\n"
+    suffix = "f" if real == "float" else ""
+    for start in range(0, flat.size, NUMBERS_A_LINE):
+        # str gives the shortest decimal that reads back as the same float32 or float64.
+        numbers = (str(x) for x in flat[start : start + NUMBERS_A_LINE])
+        yield "    " + ", ".join(f"{number}{suffix}" for number in numbers) + ",\n"
+    yield "};\n\n"
+
+
+HEAD = """
+/* A multilayer perceptron, written by pynn $version. Trained with loss $loss.
+
+$table$classes
+
+   $parameters parameters, $bytes bytes of constants, $stack bytes of stack.
+
+   void $name(const $real *x, $real *y);
+       takes the $inputs inputs x to the $outputs outputs y.
+   void ${name}_batch(const $real *x, $real *y, int rows);
+       does so for rows of inputs one after the other.
+
+   x and y must not overlap. Compile as C99 or C++, link with the mathematical library:
+       cc -std=c99 -O3 -c FILE.c
+       cc main.o FILE.o -lm
+*/
+
+#include <math.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+void $name(const $real *x, $real *y);
+void ${name}_batch(const $real *x, $real *y, int rows);
+#ifdef __cplusplus
+}
+#endif
+
+"""
+
+# The inner loop is over outputs, whose sums do not depend on each other: compilers vectorize it.
+DENSE = """
+/* y = x w + b, w with a row for each input. */
+static void ${name}_dense(const $real *x, const $real *w, const $real *b, $real *y, int n_in,
+                          int n_out)
+{
+    for (int j = 0; j < n_out; j++)
+        y[j] = 0.0$f;
+    for (int i = 0; i < n_in; i++, w += n_out)
+        for (int j = 0; j < n_out; j++)
+            y[j] += x[i] * w[j];
+    for (int j = 0; j < n_out; j++)
+        y[j] += b[j];
+}
+
+"""
+
+DENSE_NO_BIAS = """
+/* y = x w, w with a row for each input. */
+static void ${name}_dense(const $real *x, const $real *w, $real *y, int n_in, int n_out)
+{
+    for (int j = 0; j < n_out; j++)
+        y[j] = 0.0$f;
+    for (int i = 0; i < n_in; i++, w += n_out)
+        for (int j = 0; j < n_out; j++)
+            y[j] += x[i] * w[j];
+}
+
+"""
+
+SIGMOID_OF_ONE = """
+/* exp of a positive number might overflow. */
+static $real ${name}_sigmoid_of($real v)
+{
+    const $real e = exp$f(-fabs$f(v));
+    return (v < 0.0$f ? e : 1.0$f) / (1.0$f + e);
+}
+
+"""
+
+ELEMENTWISE = """
+static void ${name}_ACTIVATION($real *v, int n)
+{
+    for (int i = 0; i < n; i++)
+        v[i] = FORMULA;
+}
+
+"""
+
+
+def _elementwise(activation: str, formula: str) -> str:
+    return ELEMENTWISE.replace("ACTIVATION", activation).replace("FORMULA", formula)
+
+
+# The functions, none for the identity. NaN goes through all of them.
+ACTIVATIONS = {
+    "identity": "",
+    "relu": _elementwise("relu", "v[i] < 0.0$f ? 0.0$f : v[i]"),
+    "leaky_relu": _elementwise("leaky_relu", "v[i] < 0.0$f ? 0.01$f * v[i] : v[i]"),
+    "elu": _elementwise("elu", "v[i] < 0.0$f ? expm1$f(v[i]) : v[i]"),
+    # 1 + erf would cancel for negative numbers.
+    "gelu": _elementwise("gelu", "0.5$f * v[i] * erfc$f(-0.70710678118654752$f * v[i])"),
+    "silu": _elementwise("silu", "v[i] * ${name}_sigmoid_of(v[i])"),
+    "softplus": _elementwise(
+        "softplus", "(v[i] < 0.0$f ? 0.0$f : v[i]) + log1p$f(exp$f(-fabs$f(v[i])))"
+    ),
+    "sigmoid": _elementwise("sigmoid", "${name}_sigmoid_of(v[i])"),
+    "tanh": _elementwise("tanh", "tanh$f(v[i])"),
+    "exp": _elementwise("exp", "exp$f(v[i])"),
+    "softmax": """
+/* Without the largest, exp might overflow. */
+static void ${name}_softmax($real *v, int n)
+{
+    $real largest = v[0], sum = 0.0$f;
+    for (int i = 1; i < n; i++)
+        if (v[i] > largest)
+            largest = v[i];
+    for (int i = 0; i < n; i++) {
+        v[i] = exp$f(v[i] - largest);
+        sum += v[i];
+    }
+    for (int i = 0; i < n; i++)
+        v[i] /= sum;
+}
+
+""",
+}
+
+ROW_BEGIN = """
+static void ${name}_row(const $real *x, $real *y)
+{
+"""
+
+DENSE_CALL = "    ${name}_dense($x, $weights, ${biases}$y, $n_in, $n_out);\n"
+
+ROW_END = """
+}
+
+void $name(const $real *x, $real *y)
+{
+    ${name}_row(x, y);
+}
+
+void ${name}_batch(const $real *x, $real *y, int rows)
+{
+    for (; rows > 0; rows--, x += $inputs, y += $outputs)
+        ${name}_row(x, y);
+}
+"""

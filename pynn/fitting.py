@@ -1,0 +1,603 @@
+"""The fit: epochs over arrays or over given mini-batches, and what happens between them."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from operator import length_hint
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pynn import _checks, staging
+from pynn._journal import Drawn, Epochs, Scratch
+from pynn._types import Array, NDArray, TrainingResult
+from pynn.callbacks import ends, handlers
+from pynn.history import History
+from pynn.optimizers import Binding, Optimizer, is_schedule, make_optimizer
+from pynn.targets import Data, held_out_count, last_rows, stratified_split
+
+if TYPE_CHECKING:
+    from pynn.metrics import Metric
+    from pynn.mlp import MLP
+
+# Orders of so many samples, and of so many epochs, are drawn ahead for one call of the core. (Of
+# more samples, a call for each epoch costs nothing that could be measured; after an interrupt the
+# orders are drawn again, which must not take long.)
+DRAWN_AHEAD, EPOCHS_AHEAD = 2**16, 1000
+# The length of a fit without `epochs`: more epochs of small data, for LEAST_STEPS mini-batches in
+# all; fewer of large data, for DEFAULT_STEPS, but at least LEAST_EPOCHS.
+DEFAULT_EPOCHS, DEFAULT_STEPS, LEAST_STEPS, LEAST_EPOCHS = 100, 20_000, 800, 10
+
+
+def default_epochs(steps: int | None) -> int:
+    """Return how many epochs a fit has that is not told.
+
+    Parameters
+    ----------
+    steps : int or None
+        Mini-batches in an epoch; None if that is not known.
+
+    Returns
+    -------
+    int
+        100. For fewer than 8 mini-batches an epoch as many as make 800 in all; for more than 200 as
+        many as make 20 000, but at least 10. 10 where the length of an epoch is unknown.
+    """
+    if steps is None:
+        return LEAST_EPOCHS
+    enough = max(DEFAULT_EPOCHS, -(-LEAST_STEPS // steps))
+    return max(LEAST_EPOCHS, min(enough, DEFAULT_STEPS // steps))
+
+
+def epochs_ahead(samples: int) -> int:
+    """How many epochs of so many samples one call of the core may do; at least 1."""
+    return max(1, min(EPOCHS_AHEAD, DRAWN_AHEAD // samples))
+
+
+# Callbacks of these moments take every epoch through Python.
+EPOCH_EVENTS = ("on_epoch_begin", "on_batch_end", "on_epoch_end")
+
+
+class FitPlan:
+    """What a fit has been asked to do, checked."""
+
+    def __init__(
+        self,
+        epochs: int,
+        optimizer: Optimizer,
+        validation: tuple[Data, Array | None] | None = None,
+        metrics: dict[str, Metric] | None = None,
+        callbacks: list[Any] | None = None,
+        progress: bool | None = None,
+        poll: Callable[[], None] | None = None,  # raises what is to end the fit, from outside
+    ) -> None:
+        self.epochs, self.optimizer = epochs, optimizer
+        self.validation = validation
+        self.metrics = metrics or {}
+        self.callbacks = callbacks or []
+        self.progress, self.poll = progress, poll
+
+
+class StopTraining(Exception):  # no error: how a callback's answer leaves the loop
+    """A callback has ended the fit before the end of an epoch."""
+
+
+class DataSource(ABC):
+    """Where the mini-batches of an epoch come from."""
+
+    samples: int | None  # in an epoch, if that is known
+    steps: int | None  # mini-batches in an epoch, if that is known
+    holds_out = False  # samples for validation
+
+    @abstractmethod
+    def epoch(self, run: FitRun) -> float:
+        """Go through the mini-batches once; the mean loss."""
+
+    def fused_epochs(self, run: FitRun, most: int) -> int:
+        """Do some epochs with nothing of Python's between them, and record them; how many."""
+        return 0
+
+    def hold_out(self, rng: np.random.Generator) -> tuple[Data, Array] | None:
+        """Set samples aside for validation, if that was asked for: all, and which."""
+        return None
+
+    @abstractmethod
+    def training(self) -> tuple[Data, Array | None] | None:
+        """All samples and the indices of those trained on (None: all), if they can be had."""
+
+
+class ArraySource(DataSource):
+    """Samples in arrays.
+
+    Parameters
+    ----------
+    data : Data
+    batch_size : int
+    shuffle : bool
+    replacement : bool
+        Whether the samples of an epoch are drawn with replacement.
+    split : float
+        The part of the samples to hold out: the last ones without `shuffle`.
+    rows : ndarray of int64, optional
+        The samples that there are, by their indices; all of them by default.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        batch_size: int,
+        shuffle: bool,
+        replacement: bool,
+        split: float,
+        rows: Array | None = None,
+    ) -> None:
+        # (An object of this fit's: it may get a copy of the samples.)
+        self._data = Data(data.samples, data.targets, data.weights, data.names, data.columns)
+        self._split, self._rows = split, rows
+        self.holds_out = split > 0
+        count = len(data) if rows is None else len(rows)
+        self.samples: int = count - (held_out_count(split, count) if split else 0)
+        self._batch_size = min(batch_size, self.samples)
+        self.steps: int = -(-self.samples // self._batch_size)
+        self._shuffle, self._replacement = shuffle, replacement
+
+    def hold_out(self, rng: np.random.Generator) -> tuple[Data, Array] | None:
+        """Draw the samples to hold out, from each class alike; without shuffling, the last."""
+        if not self._split:
+            return None
+        before = rng.bit_generator.state
+        try:
+            return self._data, self._drawn(rng)
+        except ValueError:
+            rng.bit_generator.state = before
+            raise
+
+    def _drawn(self, rng: np.random.Generator) -> Array:
+        """The samples to hold out, which are then no longer among those to train on."""
+        targets, rows = self._data.targets, self._rows
+        if not self._shuffle:
+            there = np.arange(len(self._data)) if rows is None else rows
+            kept, held_out = last_rows(self._split, len(there))
+            kept, held_out = there[kept], there[held_out]
+            return self._divided(kept, held_out)
+        labels = targets.values if targets.labels else None
+        if rows is None:
+            kept, held_out = stratified_split(rng, self._split, len(self._data), labels)
+        else:
+            labels = None if labels is None else labels[rows]
+            kept, held_out = stratified_split(rng, self._split, len(rows), labels)
+            kept, held_out = rows[kept], rows[held_out]
+        return self._divided(kept, held_out)
+
+    def _divided(self, kept: Array, held_out: Array) -> Array:
+        """Train on the samples `kept`; raise where either part has no weight."""
+        weights = self._data.weights
+        for part, what in ((held_out, "holds out"), (kept, "trains on")):
+            if weights is not None and not weights[part].any():
+                raise ValueError(
+                    f"validation_split={self._split:g} {what} {len(part)} samples whose weights "
+                    "are all 0, by sample_weight or class_weight: pass another split, or "
+                    "validation_data"
+                )
+        self._rows = kept
+        return held_out
+
+    def training(self) -> tuple[Data, Array | None]:
+        """All samples, and which are trained on."""
+        return self._data, self._rows
+
+    def _order(self, rng: np.random.Generator) -> Array | None:
+        if self._replacement:
+            drawn = rng.integers(self.samples, size=self.samples)
+        elif self._shuffle:
+            drawn = rng.permutation(self.samples)
+        else:
+            return self._rows
+        drawn = np.ascontiguousarray(drawn, dtype=np.int64)
+        if type(rng) is not np.random.Generator:
+            drawn = drawn.copy()  # (Another class may keep its array, and write into it.)
+        return drawn if self._rows is None else self._rows[drawn]
+
+    def _stage(self, run: FitRun) -> None:
+        """Let the core read column-major samples from a row-major copy, if that is small."""
+        data = self._data
+        if not (self._shuffle or self._replacement):
+            return  # (In their own order the core stages few rows at a time.)
+        # (The user's functions may change X between two epochs.)
+        if data.row_major is None or run.calls_user_code:
+            data.row_major = staging.row_major(data.samples, run.net.dtype, data.row_major)
+
+    def epoch(self, run: FitRun) -> float:
+        """In the core as a whole, unless a callback wants every mini-batch."""
+        self._stage(run)
+        size, net = self._batch_size, run.net
+        journal = Epochs(net.__dict__["rng"], run.binding.counter(), self.steps, self._order)
+        try:
+            net._journal = journal
+            order = next(iter(journal.orders(1)), None)
+            if not run.batch_callbacks:
+                epoch_stats = np.empty((1, 3))
+                run.train_steps(self._data, order, size, self.steps, epoch_stats)
+                return float(epoch_stats[0, 0]) / self.samples
+            if order is None:
+                order = np.arange(self.samples)
+            total = 0.0
+            for number, first in enumerate(range(0, self.samples, size)):
+                batch = order[first : first + size]
+                loss = run.train_step(self._data, batch, number)
+                if number == 0:  # (Callbacks may use the generator.)
+                    net._clear(journal)
+                run.seen_batch(number, loss)
+                total += len(batch) * loss
+                run.bar.at(first + len(batch), loss=total / (first + len(batch)))
+            return total / self.samples
+        finally:
+            net._clear(journal)
+
+    def fused_epochs(self, run: FitRun, most: int) -> int:
+        """In one call of the core, their orders drawn ahead.
+
+        Whatever ends it, the generator is then where it would be had each order been drawn when
+        its epoch began.
+        """
+        count = min(most, epochs_ahead(self.samples))
+        if count < 2:
+            return 0
+        self._stage(run)
+        net, size, history = run.net, self._batch_size, run.history
+        recorded, steps = len(history), self.steps
+        rates = run.binding.rates(count * steps)[::steps].tolist()
+        epoch_stats = np.full((count, 3), np.nan)
+
+        def record(done: int) -> None:
+            # (The counter is ahead of the figures for a moment.)
+            done = min(done, int(np.isfinite(epoch_stats[:, 0]).sum()))
+            if done > 0:
+                loss, _, seconds = epoch_stats[:done].T.tolist()
+                loss = [total / self.samples for total in loss]
+                history._extend(recorded, loss=loss, learning_rate=rates[:done], seconds=seconds)
+
+        counter = run.binding.counter()
+        journal = Epochs(net.__dict__["rng"], counter, steps, self._order, record)
+        try:
+            net._journal = journal
+            orders = journal.orders(count)
+            order = np.concatenate(orders) if orders else None
+            run.train_steps(self._data, order, size, count * steps, epoch_stats)
+        finally:
+            net._clear(journal)
+            done = len(history) - recorded
+            if run.bar.shown:
+                if done > 0:
+                    run.bar.start(run.epoch + done - 1)
+                    run.bar.end(loss=history.loss[-1])
+                if done < count:
+                    run.bar.start(run.epoch + done)
+        return count
+
+
+class BatchSource(DataSource):
+    """Mini-batches that the caller makes.
+
+    Parameters
+    ----------
+    net : MLP
+    batches : iterable of tuple
+        Of (X, y) or (X, y, sample_weight).
+    epochs : int, optional
+    steps_per_epoch : int, optional
+        How many make an epoch; by default as many as there are.
+    """
+
+    def __init__(
+        self, net: MLP, batches: Any, epochs: int | None, steps_per_epoch: int | None
+    ) -> None:
+        self._net, self._batches, self._steps = net, batches, steps_per_epoch
+        self.samples = None
+        self._once = once = iter(batches) is batches
+        self.steps = steps_per_epoch
+        if steps_per_epoch is None and not once:
+            self.steps = _length(batches) or None
+        # An iterator without an end of its own is one epoch.
+        self.epochs = 1 if once and steps_per_epoch is None else default_epochs(self.steps)
+        if once and epochs is not None and epochs > 1 and steps_per_epoch is None:
+            raise ValueError(
+                f"epochs={epochs}, but X is an iterator that can be gone through only once; pass "
+                "a list of mini-batches or another object that can be iterated again, or "
+                "steps_per_epoch"
+            )
+        self._running: Iterator[Any] | None = batches if once else None
+
+    def training(self) -> None:
+        """None: they are not kept."""
+        return None
+
+    def epoch(self, run: FitRun) -> float:
+        """As many mini-batches as there are, or as were asked for."""
+        iterator, opened = self._running, run.net._core.opened
+        if iterator is None:
+            with opened():
+                iterator = iter(self._batches)
+            if self._steps is not None:
+                self._running = iterator  # an epoch goes on where the last one ended
+        total, seen, done, begun = 0.0, 0, 0, 0
+        while self._steps is None or done < self._steps:
+            try:
+                with opened():
+                    batch = next(iterator)
+            except StopIteration:
+                if self._steps is None and done > 0:
+                    break
+                if self._steps is not None and not self._once and begun < done + 1:
+                    # (At its end it begins again, unless it gave nothing since it last began.)
+                    begun = done + 1
+                    with opened():
+                        self._running = iterator = iter(self._batches)
+                    continue
+                raise ValueError(
+                    f"X gave only {done} mini-batches in epoch {run.epoch}"
+                    + (f", expected {self._steps}" if self._steps else "")
+                ) from None
+            with opened():
+                data = self._net._check_batch(batch, f"mini-batch {done}")
+            self._net._targets_1d = data.targets.flat
+            loss = run.train_step(data, None, done)
+            run.seen_batch(done, loss)
+            total += loss * len(data)
+            seen += len(data)
+            done += 1
+            run.bar.at(seen, loss=total / seen)
+        return total / seen
+
+
+class FitRun:
+    """A fit under way.
+
+    Parameters
+    ----------
+    net : MLP
+    source : DataSource
+    plan : FitPlan
+    """
+
+    def __init__(self, net: MLP, source: DataSource, plan: FitPlan) -> None:
+        self.net, self._source, self._plan = net, source, plan
+        self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
+        self.stops = [each for each in plan.callbacks if getattr(each, "_stops_on_signal", False)]
+        self.calls_user_code = _calls_user_code(plan)
+        self.binding = Binding(plan.optimizer, net)
+        self._validation_metrics = net._default_metrics() | plan.metrics
+        self.epoch = 0
+        self.history = History()
+        from pynn.progress import Progress
+
+        self.bar = Progress(plan.progress, plan.epochs, source.samples)
+
+    def poll(self) -> None:
+        """Raise what is to end this fit from outside, or `StopTraining` if a signal has come."""
+        if self._plan.poll is not None:
+            self._plan.poll()
+        if any(stop.signal is not None for stop in self.stops):
+            raise StopTraining
+
+    def train_steps(
+        self,
+        data: Data,
+        order: Array | None,
+        batch_size: int,
+        count: int,
+        epoch_stats: NDArray[np.float64],
+    ) -> None:
+        """Go through samples in an order, once for each row of `epoch_stats`, in `count` steps."""
+
+        def report(so_far: TrainingResult) -> None:
+            self.poll()
+            if self.bar.shown and so_far["samples"]:
+                self.bar.start(self.epoch + so_far["epochs"])
+                self.bar.at(so_far["samples"], loss=so_far["loss"] / so_far["samples"])
+
+        self.net._train(
+            data,
+            order,
+            batch_size,
+            self.binding.updates(count),
+            epoch_stats,
+            report if self.bar.shown or self._plan.poll or self.stops else None,
+            self.epoch,
+        )
+
+    def train_step(self, data: Data, rows: Array | None, batch: int) -> float:
+        """Do one step on one mini-batch, the epoch's `batch`-th; its mean loss."""
+        self.poll()
+        size = len(data) if rows is None else len(rows)
+        epoch_stats = np.empty((1, 3))
+        self.net._train(
+            data, rows, size, self.binding.updates(1), epoch_stats, epoch=self.epoch, batch=batch
+        )
+        return float(epoch_stats[0, 0]) / size
+
+    def seen_batch(self, batch: int, loss: float) -> None:
+        """Call the callbacks after a mini-batch; `StopTraining` if one of them ends the fit."""
+        if not self.batch_callbacks:
+            return
+        with self.net._core.opened():
+            answers = [on_batch_end(self.net, batch, loss) for on_batch_end in self.batch_callbacks]
+        if any(map(ends, answers)):
+            raise StopTraining
+
+    def run(self) -> History:
+        """Do it; the history, which is also the network's while it grows."""
+        plan, history = self._plan, self.history
+        pinned: list[Any] = []
+        try:
+            for stop in self.stops:
+                stop._install()
+            self._begin()
+            held = (self._source.training(), plan.validation)
+            pinned = [each[0].pinned() for each in held if each is not None]
+            ended = self._call("on_train_begin")
+            if ended:
+                self.bar.stop()
+            fuses_epochs = self._can_fuse_epochs()
+            self.epoch = 1
+            while self.epoch <= plan.epochs and not ended:
+                left = plan.epochs + 1 - self.epoch
+                try:
+                    self.poll()
+                    done = self._source.fused_epochs(self, left) if fuses_epochs else 0
+                except StopTraining:
+                    break
+                if not done:
+                    done = 1
+                    if not self._one_epoch():
+                        self.bar.stop()
+                        break
+                self.epoch += done
+            self._call("on_train_end")
+        finally:
+            del pinned
+            try:
+                self.bar.close()
+            finally:
+                for stop in self.stops:
+                    stop._restore()
+        return history
+
+    def _begin(self) -> None:
+        """Let the network have this fit's history and optimizer, all at once."""
+        net, plan = self.net, self._plan
+        net._clear()
+        attributes: dict[str, Any] = {"history": self.history, "optimizer": plan.optimizer}
+        if self._source.holds_out:
+            rng = net.__dict__["rng"]
+            with Scratch(rng, rng.bit_generator.state) as scratch:
+                plan.validation = self._source.hold_out(scratch)
+                attributes["_journal"] = Drawn(rng, scratch.bit_generator.state)
+        data = self._source.training()
+        if data is not None:
+            attributes["_targets_1d"] = data[0].targets.flat
+        net.__dict__.update(attributes)
+        net._clear()
+
+    def _can_fuse_epochs(self) -> bool:
+        """Whether nothing of Python's has to be done between the epochs."""
+        plan, rate = self._plan, self._plan.optimizer.learning_rate
+        steady = isinstance(rate, float) or (is_schedule(rate) and not rate._observes)
+        called = any(handlers(plan.callbacks, event) for event in EPOCH_EVENTS)
+        return steady and not (called or plan.metrics or plan.validation)
+
+    def _call(self, event: str) -> bool:
+        """Call the callbacks, each of them whatever another answered; whether one ends the fit."""
+        found = handlers(self._plan.callbacks, event)
+        if not found:
+            return False
+        with self.net._core.opened():
+            answers = [handler(self.net, self.history) for handler in found]
+        return any(map(ends, answers))
+
+    def _one_epoch(self) -> bool:
+        """Whether the fit goes on."""
+        net, plan, history = self.net, self._plan, self.history
+        if self._call("on_epoch_begin"):
+            return False
+        start = time.perf_counter()
+        if self.bar.shown:
+            self.bar.start(self.epoch)
+        rate = self.binding.rate()
+        try:
+            metrics = {"loss": self._source.epoch(self)}
+        except StopTraining:
+            return False
+        training = self._source.training()
+        if plan.metrics or plan.validation is not None:
+            with net._core.opened():
+                if plan.metrics and training is not None:
+                    measured = net._evaluate(*training, plan.metrics, loss=False, poll=plan.poll)
+                    metrics.update(measured)
+                if plan.validation is not None:
+                    chosen = self._validation_metrics
+                    measured = net._evaluate(*plan.validation, chosen, poll=plan.poll)
+                    for name, value in measured.items():
+                        metrics[f"val_{name}"] = value
+        seconds = time.perf_counter() - start
+        history._add(**metrics, learning_rate=rate, seconds=seconds)
+        if self.bar.shown:
+            self.bar.end(**metrics)
+        plan.optimizer.observe(history)
+        return not self._call("on_epoch_end")
+
+
+def _calls_user_code(plan: FitPlan) -> bool:
+    """Whether anything is called between two epochs that is not pynn's own."""
+    rate = plan.optimizer.learning_rate
+    called = [*plan.callbacks, plan.optimizer, getattr(rate, "schedule", rate)]
+    called += [getattr(callback, "monitor", "") for callback in plan.callbacks]
+    return any(metric.is_user_defined for metric in plan.metrics.values()) or any(
+        not (isinstance(each, float | str) or type(each).__module__.startswith("pynn."))
+        for each in called
+    )
+
+
+def choose_optimizer(optimizer: Any, learning_rate: Any, last: Optimizer | None) -> Optimizer:
+    """Choose the optimizer of a fit or a step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer, str or None
+        None: `last`, or else Adam. A name: `last` if it has the settings that the name stands for,
+        so that its state goes on.
+    learning_rate : float, Schedule, callable or None
+        In place of the optimizer's own.
+    last : Optimizer or None
+        The network's optimizer so far.
+
+    Returns
+    -------
+    Optimizer
+        With a `learning_rate`, a copy that shares the state: no other network's rate changes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such optimizer, or the learning rate is out of range.
+    """
+    chosen = make_optimizer(last if optimizer is None else optimizer, learning_rate)
+    same = isinstance(optimizer, str) and last is not None and chosen._equals(last)
+    return last if same and last is not None else chosen
+
+
+def is_batches(X: Any) -> bool:
+    """Whether `X`, without a `y`, gives mini-batches rather than samples."""
+    if isinstance(X, list | tuple):
+        return len(X) > 0 and all(map(_is_batch, X))
+    is_array = hasattr(X, "__array__") or hasattr(X, "dtype")
+    return not is_array and hasattr(X, "__iter__") and not isinstance(X, str | bytes | dict)
+
+
+def _is_batch(batch: Any) -> bool:
+    """Whether this is a pair (X, y) or (X, y, sample_weight), not a sample."""
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+        return False
+    first = batch[0]
+    if hasattr(first, "ndim"):
+        return bool(first.ndim == 2)
+    # (A list may be a sample of a deeper array.)
+    rows = isinstance(batch, tuple) and isinstance(first, list | tuple) and len(first) > 0
+    return rows and isinstance(first[0], list | tuple)
+
+
+def _length(batches: Any) -> int:
+    """How many there are, or 0 if that is not known."""
+    try:
+        return length_hint(batches, 0)
+    except (NotImplementedError, OverflowError):  # its ``__len__`` cannot tell
+        return 0
+
+
+def check_sampling(sampling: Any) -> bool:
+    """Whether mini-batches are drawn with replacement."""
+    if sampling is None:
+        return False
+    return _checks.choice(sampling, "sampling", ("replacement",)) == "replacement"
