@@ -125,6 +125,17 @@ class Epochs(Journal):
             return scratch.bit_generator.state
 
 
+def _twin(rng: np.random.Generator) -> np.random.Generator:
+    """Copy a generator; a subclass loses its kind in NumPy's own copies."""
+    twin = copy.deepcopy(rng)
+    if type(twin) is type(rng):
+        return twin
+    try:
+        return type(rng)(twin.bit_generator)
+    except TypeError:  # its constructor takes something else
+        return twin
+
+
 class Scratch:
     """A generator that draws as another one would from a state, in a ``with`` statement."""
 
@@ -139,7 +150,7 @@ class Scratch:
         )
 
     def __enter__(self) -> np.random.Generator:
-        rng = self._kept.pop(self._kind, None) if self._is_numpys else copy.deepcopy(self._source)
+        rng = self._kept.pop(self._kind, None) if self._is_numpys else _twin(self._source)
         if rng is None:
             rng = np.random.Generator(self._kind(0))
         rng.bit_generator.state = self._state

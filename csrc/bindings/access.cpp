@@ -175,13 +175,20 @@ void Access::close() {
 
 void Access::admit_readers() {
     if (waiting_readers_.load(std::memory_order_relaxed) == 0) return;
-    const auto deadline = Clock::now() + open_at_most;
+    last_admission_ = Clock::now();
+    const auto deadline = last_admission_ + open_at_most;
     open_.store(true);
     while (waiting_readers_.load() != 0 && Clock::now() < deadline) {
         constexpr std::chrono::microseconds pause{100};
         std::this_thread::sleep_for(pause);
     }
     close();
+}
+
+void Access::admit_readers_if_due() {
+    constexpr milliseconds interval{50};
+    if (waiting_readers_.load(std::memory_order_relaxed) == 0) return;
+    if (is_held_here() && Clock::now() - last_admission_ >= interval) admit_readers();
 }
 
 Access::Writing::Writing(Access& access, Writer kind) : access_(access) {

@@ -7,6 +7,7 @@
 #include <pybind11/pybind11.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 namespace pynn {
@@ -24,6 +25,9 @@ public:
     // By the thread that trains, between two mini-batches: lets in the readers that wait (if they
     // come one after another, only for a little while), and waits until they are done.
     void admit_readers();
+    // The same before a call of the core, if this thread trains the network and has admitted no
+    // reader in the last 0.05 s.
+    void admit_readers_if_due();
 
     // True if this thread trains it, and is not within `Opened`.
     bool is_held_here() const;
@@ -49,6 +53,7 @@ private:
     std::atomic<bool> orphaned_{false};  // its owner was a thread of the process that forked
     std::atomic<int> readers_{0}, waiting_readers_{0}, waiting_writers_{0};
     std::atomic<unsigned> forks_{0};
+    std::chrono::steady_clock::time_point last_admission_{};  // by the thread that trains
 };
 
 class Access::Reading {

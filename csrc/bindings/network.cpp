@@ -325,6 +325,7 @@ private:
 
         DefaultFpEnvironment usual;
         GilRelease release;
+        access_.admit_readers_if_due();
         return trainer.run(
             dataset, options, optimizer, epoch_stats,
             [&](const TrainResult& so_far) { return reported(report, so_far, failure, release); });

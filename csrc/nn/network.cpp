@@ -40,6 +40,13 @@ Network<T>::Network(std::vector<std::unique_ptr<Layer<T>>> layers, std::unique_p
 }
 
 template <class T>
+index_t Network<T>::first_output_bias() const {
+    const ParameterGroup& last = parameter_groups_.back();
+    const Layer<T>& layer = this->layer(last.layer);
+    return last.offset + layer.inputs() * layer.outputs();
+}
+
+template <class T>
 bool Network<T>::is_constrained() const {
     return std::any_of(layers_.begin(), layers_.end(),
                        [](const auto& layer) { return layer->is_constrained(); });

@@ -32,6 +32,8 @@ public:
 
     // Each stage's parameters start on a cache line of their own; so many values are the block.
     index_t parameter_count() const { return parameter_count_; }
+    // Where the biases of the last layer begin; the end where it has none.
+    index_t first_output_bias() const;
     // Whether they leave the L2 cache between two uses of a layer's.
     bool parameters_exceed_l2(bool sparse = false) const { return dense_bytes(sparse) > l2_bytes; }
     // Whether so many threads divide each layer by itself (layer.h).

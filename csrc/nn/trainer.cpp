@@ -381,20 +381,31 @@ bool Trainer<T>::sources_are_finite(MiniBatch batch, const TeamThread& thread) {
     return true;
 }
 
+// A bias of an output may be infinite: that of -inf switches a class off. Other parameters may not,
+// since activations hide them (tanh(inf) is 1).
 template <class T>
-bool Trainer<T>::parameters_are_finite(const Optimizer<T>& optimizer,
-                                       const TeamThread& thread) const {
+index_t Trainer<T>::count_infinite_biases(const Optimizer<T>& optimizer,
+                                          const TeamThread& thread) const {
     const Range own = partition(network_.parameter_count(), thread.index, thread.count, 16);
-    return kernels<T>().all_finite(optimizer.w + own.begin, own.size());
+    if (kernels<T>().all_finite(optimizer.w + own.begin, own.size())) return 0;
+    const index_t first_bias = network_.first_output_bias();
+    index_t infinite = 0;
+    for (index_t i = own.begin; i < own.end; ++i) {
+        const T value = optimizer.w[i];
+        if (std::isfinite(value)) continue;
+        if (std::isnan(value) || i < first_bias) return -1;
+        ++infinite;
+    }
+    return infinite;
 }
 
 template <class T>
-bool Trainer<T>::state_is_finite(const Optimizer<T>& optimizer, const TeamThread& thread) const {
+bool Trainer<T>::moments_are_finite(const Optimizer<T>& optimizer, const TeamThread& thread) const {
     const Range own = partition(network_.parameter_count(), thread.index, thread.count, 16);
     const auto is_finite = [&](const T* x) {
         return !x || kernels<T>().all_finite(x + own.begin, own.size());
     };
-    return is_finite(optimizer.w) && is_finite(optimizer.m) && is_finite(optimizer.v);
+    return is_finite(optimizer.m) && is_finite(optimizer.v);
 }
 
 template <class T>
@@ -432,6 +443,7 @@ struct Trainer<T>::RunState {
     const bool flags_are_kept = OverflowFlags::are_kept();
     std::atomic<index_t> suspect_gradient{-1}, suspect_update{-1};
     std::atomic<bool> bad_parameters{false}, bad_gradient{false}, bad_update{false};
+    std::atomic<index_t> infinite_at_start{0}, infinite_now{0};  // biases
 
     bool takes_flags() const { return OverflowFlags::take() || !flags_are_kept; }
 
@@ -498,8 +510,14 @@ bool Trainer<T>::step(RunState& c, const int64_t* order, index_t number, index_t
     }
     const Range own = partition(batch.rows, index, threads);
     const bool updates = c.optimizer.rule != Rule::store_gradient;
-    if (updates && number == 0 && !parameters_are_finite(c.optimizer, thread))
-        c.bad_parameters = true;
+    if (updates && number == 0) {
+        const index_t infinite = count_infinite_biases(c.optimizer, thread);
+        if (infinite < 0) {
+            c.bad_parameters = true;
+        } else {
+            c.infinite_at_start += infinite;
+        }
+    }
     if (batch.rows > watched_rows) thread.watch = &c.watch;
     scratch(thread).rng = {options.training, options.key,
                            options.first_step + static_cast<uint64_t>(number)};
@@ -572,9 +590,13 @@ bool Trainer<T>::step(RunState& c, const int64_t* order, index_t number, index_t
         if (updates && c.takes_flags()) c.suspect_update = number;
         thread.wait();
         if (c.suspect_update == number) {
-            if (!state_is_finite(c.optimizer, thread)) c.bad_update = true;
+            const index_t infinite = count_infinite_biases(c.optimizer, thread);
+            if (infinite < 0 || !moments_are_finite(c.optimizer, thread)) c.bad_update = true;
+            c.infinite_now += infinite;
             thread.wait();
-            if (c.bad_update) failure = Failure::update;
+            if (c.bad_update || c.infinite_now > c.infinite_at_start) failure = Failure::update;
+            thread.wait();
+            if (index == 0) c.infinite_now = 0;  // (The next step meets before it counts again.)
         }
     }
     const auto count_step = [&] {

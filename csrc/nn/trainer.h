@@ -124,9 +124,11 @@ private:
                                const OptimizerStep<T>& update);
     // Whether what the thread's rows add to the gradients is finite.
     bool sources_are_finite(MiniBatch batch, const TeamThread& thread);
-    // Whether the thread's part of the parameters is finite; with its part of the moments.
-    bool parameters_are_finite(const Optimizer<T>& optimizer, const TeamThread& thread) const;
-    bool state_is_finite(const Optimizer<T>& optimizer, const TeamThread& thread) const;
+    // How many outputs' biases are infinite in the thread's part; -1 if another parameter is not
+    // finite, or one is NaN.
+    index_t count_infinite_biases(const Optimizer<T>& optimizer, const TeamThread& thread) const;
+    // True if the thread's part of the moments is finite.
+    bool moments_are_finite(const Optimizer<T>& optimizer, const TeamThread& thread) const;
     // The same with the whole gradient's length limited; false if the gradient is not finite.
     bool update_with_clipping(MiniBatch batch, const TeamThread& thread, OptimizerStep<T> update,
                               double most);

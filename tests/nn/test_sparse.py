@@ -382,16 +382,6 @@ def test_memory_follows_the_stored_values(tmp_path):
     assert run_python(WIDE, tmp_path, timeout=120).split() == ["limited"]
 
 
-def test_sgd_leaves_the_weights_of_other_features_alone():
-    x, y = make(20, 1000, 0.005)
-    net = net_of(1000)
-    occurs = np.zeros(1000, bool)
-    occurs[x.indices] = True
-    net.weights[0][~occurs] = np.nan  # a product with them would be NaN
-    net.fit(x, y, epochs=2, batch_size=5, optimizer=pynn.SGD(0.1))
-    assert np.isfinite(net.weights[0][occurs]).all()
-
-
 def test_scipy_is_not_imported(tmp_path):
     program = """
 import sys, numpy as np, pynn

@@ -181,7 +181,8 @@ while any((a != b).any() for a, b in zip(net.weights, other.weights)):
     steps += 1
     assert steps < 20000
 assert f"y holds the label 10 in row {steps * 512 % rows}, " in message, (message, steps)
-assert "The weights are those before this mini-batch." in message
+if "during the call" in message:  # not where one call of the core ended and another began
+    assert "The weights are those before this mini-batch." in message
 for each in (net, other):  # the counters of Adam and dropout, too
     each.fit(X, y, epochs=2, **options)
 assert all((a == b).all() for a, b in zip(net.weights, other.weights))
@@ -287,18 +288,20 @@ def test_folds_are_copied(shuffle):
 def test_orders_of_a_generator_that_keeps_them():
     class Keeping(np.random.Generator):
         def permutation(self, n):
-            self.kept = super().permutation(n)
-            return self.kept
+            kept.append(super().permutation(n))
+            return kept[-1]
+
+    kept = []
 
     X, y = samples()
     losses = []
     for write in (False, True):
         net = pynn.MLP([4, 3], seed=0)
-        net.rng = rng = Keeping(np.random.PCG64(0))
+        net.rng = Keeping(np.random.PCG64(0))
 
-        def change(net, batch, loss, rng=rng, write=write):
+        def change(net, batch, loss, write=write):
             if write:
-                rng.kept[:] = 10**12
+                kept[-1][:] = 10**12
 
         callback = pynn.Callback()
         callback.on_batch_end = change

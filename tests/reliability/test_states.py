@@ -263,7 +263,7 @@ def test_a_reader_beside_a_fit_finds_a_whole_step(watched):
     def fit():
         try:
             callbacks = [lambda net, history: None] if watched else []
-            net.fit(x, y, epochs=400, optimizer=pynn.Adam(1e-4), callbacks=callbacks)
+            net.fit(x, y, epochs=1500, optimizer=pynn.Adam(1e-4), callbacks=callbacks)
         finally:
             done.set()
 
@@ -283,7 +283,7 @@ def test_a_reader_beside_a_fit_finds_a_whole_step(watched):
     assert len(states) > 1
     adam = pynn.Adam(1e-4)
     count = 0
-    for _ in range(400):
+    for _ in range(1500):
         order = twin.rng.permutation(500)
         for i in range(steps):
             rows = order[32 * i : 32 * (i + 1)]
