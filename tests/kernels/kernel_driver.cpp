@@ -353,7 +353,7 @@ void check_sums(const pynn::Kernels<T>& kernels) {
         report(name, all);
     }
     for (const index_t m : {0, 1, 5, 100}) {
-        const std::string name = title<T>("limit_columns of " + std::to_string(m) + " rows");
+        const std::string name = title<T>("clip_column_norms of " + std::to_string(m) + " rows");
         std::vector<T> all;
         for (const index_t n : {1, 2, 3, 4, 7, 16, 17, 33, 46}) {
             std::vector<T> x = ordinary<T>(m * (n + 3), name + std::to_string(n));
@@ -433,8 +433,8 @@ template <class T>
 void check_updates(const pynn::Kernels<T>& kernels) {
     using pynn::Rule;
     const std::pair<const char*, Rule> rules[] = {
-        {"copy", Rule::store_gradient},         {"sgd", Rule::sgd},   {"momentum", Rule::momentum},
-        {"nesterov", Rule::nesterov}, {"adam", Rule::adam}, {"rmsprop", Rule::rmsprop}};
+        {"copy", Rule::store_gradient}, {"sgd", Rule::sgd},   {"momentum", Rule::momentum},
+        {"nesterov", Rule::nesterov},   {"adam", Rule::adam}, {"rmsprop", Rule::rmsprop}};
     for (const auto& [rule_name, rule] : rules)
         for (const bool penalized : {false, true}) {
             const std::string name =

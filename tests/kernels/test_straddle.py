@@ -152,7 +152,8 @@ def test_losses(loss, dtype):
     rtol = 1e-12 if dtype == np.float64 else 1e-5
     assert loss in LOSSES
     shapes = [(rows, 3) for rows in straddling("rows", dtype)]
-    shapes += [(7, columns) for columns in straddling("columns", dtype)]
+    # (A softmax of one column is always 1.)
+    shapes += [(7, columns) for columns in straddling("columns", dtype) if columns > 1]
     for rows, columns in shapes:
         net = NumpyMLP(pynn.MLP([1, columns], loss=loss, dtype=dtype, seed=0))
         z = reference.random((rows, columns), dtype)
