@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ from pynn.targets import (
 )
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pynn.metrics import Metric
     from pynn.summary import Summary
 
@@ -45,6 +48,18 @@ EVALUATION_ROWS = 4096
 OTHER, HERE, NONE = 0, 1, 2
 # Samples in a mini-batch, where nothing is said.
 DEFAULT_BATCH_SIZE = 32
+
+
+_loaded: dict[str, ModuleType] = {}
+
+
+def _files() -> Any:
+    """Import `pynn.files` at the first use, so that `import pynn` stays quick."""
+    if not _loaded:
+        from pynn import files
+
+        _loaded["files"] = files
+    return _loaded["files"]
 
 
 def _check_rng(rng: Any) -> np.random.Generator:
@@ -150,6 +165,7 @@ class MLP(Closed):
     array([0, 1, 1, 0])
     """
 
+    _prepared = False  # for the end of the process
     layer_sizes: Fixed[tuple[int, ...]] = Fixed()
     # What `help` lists first, in this order: pydoc sorts by `_fields` and then by name.
     _fields = (
@@ -247,11 +263,16 @@ class MLP(Closed):
             "l2": list(self.l2),
             "max_norm": list(self.max_norm),
             "bias": self._bias,
-            "dtype": self.dtype.name,
+            # (NumPy imports something for `dtype.name`, which cannot be done at the end.)
+            "dtype": "float32" if self.dtype == np.float32 else "float64",
         }
 
     def _build(self) -> None:
         """Make the core's network, and the parameters: one block, with a view for each array."""
+        if not MLP._prepared:
+            # `save` in a `__del__` at the end of the process: nothing can be imported then.
+            MLP._prepared = True
+            atexit.register(_files)
         make = _core.NetworkF32 if self.dtype == np.float32 else _core.NetworkF64
         # The cross-entropies are computed from logits: their output activation is the loss's part.
         last = self.activations[-1]
@@ -363,9 +384,7 @@ class MLP(Closed):
         ...     pynn.MLP([4, 3]).save(pathlib.Path(folder) / "net.npz")
         """
         refuse(unknown, MLP.save, "MLP.save()", path)
-        from pynn import files
-
-        files.save(self, path)
+        _files().save(self, path)
 
     def __repr__(self) -> str:
         """The call that makes such a network, with other weights."""

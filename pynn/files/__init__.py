@@ -11,6 +11,8 @@ import os
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from pynn._keywords import refuse, refuses_unknown
+from pynn.files import model, npz, tensors
+from pynn.files.atomic import replacing
 
 if TYPE_CHECKING:
     from pynn.files.container import Container
@@ -50,9 +52,6 @@ def save(net: MLP, path: Any) -> None:
     net : MLP
     path : str, os.PathLike or binary file object
     """
-    from pynn.files import model, npz, tensors
-    from pynn.files.atomic import replacing
-
     if hasattr(path, "write"):
         if isinstance(path, io.TextIOBase):
             raise TypeError(f"path must be opened for binary writing, got {path!r}")
@@ -130,7 +129,6 @@ def _check_path(path: Any) -> Any:
 
 def _load(file: BinaryIO, name: Any) -> MLP:
     from pynn._interrupts import pass_on
-    from pynn.files import model
 
     try:
         return model.rebuild(_container(file))

@@ -32,6 +32,9 @@ NPY_HEADER = re.compile(
 ENCRYPTED = 0x1
 ZIP64_BYTES = 2**31 - 2**16
 CHUNK_BYTES = 2**20
+NPY_MAGIC = b"\x93NUMPY\x01\x00"
+PREFIX_BYTES = len(NPY_MAGIC) + 2
+GROWTH_DIGITS = 21
 
 
 class WholeWrites:
@@ -88,6 +91,29 @@ class Archive(zipfile.ZipFile):
         pass
 
 
+def npy_header(array: Array) -> bytes:
+    """Return what stands before the values of a C-contiguous array in an .npy file, version 1.0.
+
+    As `numpy.lib.format` writes it, which imports modules at every call: at the end of a process,
+    when a ``__del__`` may save a network, nothing can be imported.
+
+    Parameters
+    ----------
+    array : ndarray
+
+    Returns
+    -------
+    bytes
+    """
+    shape = f"({', '.join(map(str, array.shape))}{',' if array.ndim == 1 else ''})"
+    text = f"{{'descr': '{array.dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
+    # Room for the first axis to grow, then to a multiple of 64 bytes.
+    text += " " * ((GROWTH_DIGITS - len(str(array.shape[0]))) if array.ndim else 0)
+    length = -(-(PREFIX_BYTES + len(text) + 1) // 64) * 64 - PREFIX_BYTES
+    line = text.ljust(length - 1) + "\n"
+    return NPY_MAGIC + length.to_bytes(2, "little") + line.encode("latin1")
+
+
 def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
     """Write the header and the arrays.
 
@@ -105,9 +131,9 @@ def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
         for name, array in arrays.items():
             large = array.nbytes > ZIP64_BYTES
             with archive.open(name + ".npy", "w", force_zip64=large) as member:
-                np.lib.format.write_array(
-                    member, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False
-                )
+                whole = np.ascontiguousarray(array)
+                member.write(npy_header(whole))
+                member.write(whole.reshape(-1).view(np.uint8).data)
         archive.close()
     except BaseException:
         # (Closing an unfinished file would raise an exception of its own instead.)

@@ -4,9 +4,11 @@ import io
 
 import numpy as np
 import pytest
+from numpy_mlp import run_python
 
 import pynn
 from pynn.checkpoint import Checkpoint
+from pynn.files.npz import npy_header
 
 
 class Short(io.RawIOBase):
@@ -79,3 +81,33 @@ def test_out_must_not_overlap_the_parameters(rows):
     assert net._parameters.tobytes() == before.tobytes()
     other = np.empty((rows, rows), np.float32)
     assert net(np.ones((rows, rows), np.float32), out=other) is other
+
+
+AT_THE_END = """
+import sys, pynn
+
+class Job:
+    def __init__(self):
+        self.net, self.path = pynn.MLP([3, 2], seed=0), sys.argv[1]
+        self.net.fit([[0.0, 1.0, 2.0]] * 40, [0, 1] * 20, epochs=1)
+
+    def __del__(self):
+        self.net.save(self.path)
+
+job = Job()
+"""
+
+
+def test_saving_at_the_end_of_the_process(tmp_path):
+    """In `__del__`, where nothing can be imported any more."""
+    assert run_python(AT_THE_END, tmp_path, tmp_path / "net.npz") == ""
+    assert pynn.load(tmp_path / "net.npz").layer_sizes == (3, 2)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", "<u8", "|u1"])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (3, 4), (10**6, 1), (12, 345, 6), (2,) * 20])
+def test_arrays_in_files_have_numpys_bytes(shape, dtype):
+    array = np.zeros(shape, dtype)
+    expected = io.BytesIO()
+    np.lib.format.write_array(expected, array, version=(1, 0))
+    assert npy_header(array) + array.tobytes() == expected.getvalue()
