@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import re
 import stat
@@ -55,7 +56,8 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     _remove_leftovers(folder, prefix)
     temporary, descriptor = _create(folder, prefix, old, path)
     try:
-        with open(descriptor, "wb") as file:
+        # (Not `open`, which is gone at the end of a process.)
+        with io.BufferedWriter(io.FileIO(descriptor, "w")) as file:
             if old is not None:
                 _keep_owner_and_mode(file.fileno(), old)
             yield file

@@ -25,6 +25,7 @@ from model_files import (
 from numpy_mlp import assert_same_bits
 
 import pynn
+import pynn.schedules  # (now: its memory is not a file's)
 
 NET = trained(pynn.Adam(0.01))
 GOOD = as_bytes(NET)
