@@ -9,7 +9,6 @@ the step counter is. Settling twice, or once more after an interrupted attempt, 
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -127,6 +126,8 @@ class Epochs(Journal):
 
 def _twin(rng: np.random.Generator) -> np.random.Generator:
     """Copy a generator; a subclass loses its kind in NumPy's own copies."""
+    import copy  # (`import pynn` is quick without it)
+
     twin = copy.deepcopy(rng)
     if type(twin) is type(rng):
         return twin

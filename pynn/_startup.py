@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def refuse_sub_interpreters() -> None:
@@ -39,6 +42,8 @@ def load_core() -> None:
     except ModuleNotFoundError as error:
         if error.name != "pynn._core":
             raise
+        from pathlib import Path  # (`import pynn` is quick without it)
+
         raise ImportError(missing_core(Path(__file__).resolve().parent)) from None
 
 

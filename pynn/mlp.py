@@ -62,6 +62,14 @@ def _files() -> Any:
     return _loaded["files"]
 
 
+def _prepare_for_exit() -> None:
+    """Import what a `save` in a ``__del__`` needs: later nothing can be imported."""
+    try:
+        _files()
+    except (ImportError, MemoryError, OSError):  # a system without memory or threads to spare
+        return
+
+
 def _check_rng(rng: Any) -> np.random.Generator:
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng must be a numpy.random.Generator, got {rng!r}")
@@ -270,9 +278,8 @@ class MLP(Closed):
     def _build(self) -> None:
         """Make the core's network, and the parameters: one block, with a view for each array."""
         if not MLP._prepared:
-            # `save` in a `__del__` at the end of the process: nothing can be imported then.
             MLP._prepared = True
-            atexit.register(_files)
+            atexit.register(_prepare_for_exit)
         make = _core.NetworkF32 if self.dtype == np.float32 else _core.NetworkF64
         # The cross-entropies are computed from logits: their output activation is the loss's part.
         last = self.activations[-1]
