@@ -339,7 +339,7 @@ constexpr MicroKernelTable<T> make_micro_kernels() {
 template <class T>
 constexpr MicroKernelTable<T> micro_kernels = make_micro_kernels<T>();
 
-// Tiles of whole micropanels of packed b that fetch besides, by rows.
+// Micro-kernels over whole micropanels of packed b that also prefetch, by rows.
 template <class T>
 struct PrefetchingMicroKernels {
     MicroKernel<T> at[MR + 1];

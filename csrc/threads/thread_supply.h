@@ -20,7 +20,7 @@ std::size_t stack_left();
 // Why teams are smaller than they were meant to be.
 enum class ThreadShortage { none, no_threads, small_stacks };
 
-// Returns the first shortage that nobody has been told of, and `none` from then on.
+// Returns the first shortage not yet reported, and `none` from then on.
 ThreadShortage take_thread_shortage();
 void note_thread_shortage(ThreadShortage shortage);
 

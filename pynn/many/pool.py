@@ -18,7 +18,7 @@ Task = Callable[[Callable[[], None]], Any]
 PATIENCE = 0.05
 
 
-class Canceled(BaseException):  # no Exception: nobody but the pool is to catch it
+class Canceled(BaseException):  # no Exception: only the pool catches it
     """Raised in a task when all tasks are to end."""
 
 

@@ -38,8 +38,8 @@ def color_bar(ax: Any, image: Any, label: str, **look: Any) -> None:
     """Add a color bar beside the image and as high."""
     fraction, pad = 0.05, 0.03
     if ax.figure.get_layout_engine() is None:
-        # Nothing makes room for the bar's figures and label, lest they cover the neighbor, but
-        # taking it off the image; and nothing makes the bar as low as the image is then.
+        # The bar's numbers and label need room beside the image, or they cover the neighbor. Then
+        # the image is lower, and the bar has to be made as low.
         fraction = 0.2
         box = ax.get_window_extent()
         rows, columns = image.get_array().shape
