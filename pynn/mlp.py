@@ -1383,7 +1383,7 @@ class MLP(Closed):
             bad = self._bad_value(data.targets.values[rows], rows, y) or _bad_weight(data, rows)
         if bad is not None:
             reason = bad
-        elif not self._weights_are_finite():
+        elif not self._weights_can_be_trained():
             reason = "the weights have values that are not finite: set others, or load a checkpoint"
         else:
             reason = f"training diverges: {cure}"
@@ -1420,6 +1420,12 @@ class MLP(Closed):
 
     def _weights_are_finite(self) -> bool:
         return all(np.isfinite(w).all() for w in (*self._weights, *self._biases))
+
+    def _weights_can_be_trained(self) -> bool:
+        """As the core sees it: an output's bias may be infinite, which switches a class off."""
+        *hidden, last = self._biases or [np.zeros(0)]
+        finite = all(np.isfinite(w).all() for w in (*self._weights, *hidden))
+        return finite and not np.isnan(last).any()
 
     def summary(self) -> Summary:
         """Describe the layers: shapes, parameters, memory.

@@ -223,6 +223,29 @@ def test_weights_that_are_not_finite_do_not_hide(value, where):
             assert_same_bits(net, before)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_further_infinite_biases_are_noticed(threads):
+    """One that the user has set to switch a class off may stay; the step makes no other."""
+    x, y = np.zeros((64, 4)), np.zeros(64, int)
+    with pynn.threads(threads):
+        net = pynn.MLP([4, 3], seed=0)
+        net.biases[0][2] = -np.inf
+        net.train_on_batch(x, y, pynn.SGD(1e-3))
+        assert net.biases[0][2] == -np.inf
+        assert np.isfinite(net.biases[0][:2]).all()
+        net.biases[0][:2] = 3e38  # of two equal classes, the first one's goes up by half the rate
+        with pytest.raises(FloatingPointError, match="lost"):
+            net.train_on_batch(x, y, pynn.SGD(3e38))
+
+
+def test_an_infinite_bias_is_not_blamed():
+    net = pynn.MLP([4, 3], seed=0)
+    net.biases[0][2] = -np.inf
+    net.weights[0][:] = 3e38
+    with pytest.raises(FloatingPointError, match="training diverges"):
+        net.train_on_batch(np.full((8, 4), 3e38), np.zeros(8, int))
+
+
 def test_lost_moments_are_not_used_again():
     net = pynn.MLP([2, 1], loss="mse", seed=0)
     x, y = np.full((4, 2), 1e14, np.float32), np.zeros((4, 1), np.float32)
