@@ -50,7 +50,7 @@ double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::
             if (given_labels) {
                 int64_t* const labels = own_labels.reserve(m);
                 const index_t classes = loss->classes(n);
-                if (!read_labels(given_labels, nullptr, 0, m, classes, labels)) {
+                if (!read_labels(given_labels, nullptr, 0, m, 1, classes, labels)) {
                     const index_t row = find_bad_label(labels, m, classes);
                     throw py::value_error(bad_label("target", labels[row], row, classes));
                 }

@@ -32,8 +32,8 @@ public:
                  bool bias, const std::vector<double>& dropout, const std::vector<double>& l1,
                  const std::vector<double>& l2, const std::vector<double>& max_norm,
                  const py::dict& loss)
-        : network_(make_layers(sizes, activations, bias, dropout, l1, l2, max_norm),
-                   make_loss<T>(loss_settings(loss))),
+        : network_(make_layers(sizes, activations, bias, dropout, l1, l2, max_norm, stops_),
+                   Shape{1, 1, 1, sizes.front()}, make_loss<T>(loss_settings(loss))),
           trainer_(network_) {
         const LossSettings settings = loss_settings(loss);
         require(settings.name != "pinball" ||
@@ -45,7 +45,7 @@ public:
     index_t parameter_count() const { return network_.parameter_count(); }
     std::vector<index_t> offsets() const {
         std::vector<index_t> out;
-        for (const auto& group : network_.parameter_groups()) out.push_back(group.offset);
+        for (const index_t i : network_.parametric_layers()) out.push_back(network_.node(i).offset);
         return out;
     }
 
@@ -57,13 +57,12 @@ public:
 
     // The output of layer `layer` (of those with weights); predictions: of the last one, as such.
     void forward(const py::object& x, index_t layer, bool predictions, py::array out) {
-        const auto& groups = network_.parameter_groups();
-        require(layer >= 0 && layer < static_cast<index_t>(groups.size()), "no such layer");
-        const index_t layers = groups[static_cast<std::size_t>(layer)].stop;
+        require(layer >= 0 && layer < static_cast<index_t>(stops_.size()), "no such layer");
+        const index_t layers = stops_[static_cast<std::size_t>(layer)];
         const CsrMatrix* const sparse = as_csr(x, network_.inputs());
         const Matrix m = sparse ? Matrix() : matrix_of(as_dense(x), network_.inputs(), "X");
         require(out.ndim() == 2 && out.shape(0) == (sparse ? sparse->rows : m.rows) &&
-                    out.shape(1) == network_.layer(layers - 1).outputs(),
+                    out.shape(1) == network_.shape(layers - 1).out.size(),
                 "out has the wrong shape");
         if (sparse) check_sparse(*sparse, nullptr, sparse->rows);
         T* const result = writable<T>(out, "out");
@@ -191,21 +190,31 @@ public:
     }
 
 private:
-    static std::vector<std::unique_ptr<Layer<T>>> make_layers(
-        const std::vector<index_t>& sizes, const std::vector<std::string>& activations, bool bias,
-        const std::vector<double>& dropout, const std::vector<double>& l1,
-        const std::vector<double>& l2, const std::vector<double>& max_norm) {
+    // `stops`: by layer with weights, how many layers its output takes.
+    static std::vector<Node<T>> make_layers(const std::vector<index_t>& sizes,
+                                            const std::vector<std::string>& activations, bool bias,
+                                            const std::vector<double>& dropout,
+                                            const std::vector<double>& l1,
+                                            const std::vector<double>& l2,
+                                            const std::vector<double>& max_norm,
+                                            std::vector<index_t>& stops) {
         const std::size_t count = activations.size();
         require(count >= 1 && sizes.size() == count + 1 && dropout.size() == count &&
                     l1.size() == count && l2.size() == count && max_norm.size() == count,
                 "expected a setting for each layer");
-        std::vector<std::unique_ptr<Layer<T>>> layers;
+        std::vector<Node<T>> nodes;
+        const auto append = [&](std::unique_ptr<Layer<T>> layer) {
+            Node<T> node;
+            node.layer = std::move(layer);
+            node.inputs[0] = static_cast<index_t>(nodes.size()) - 1;  // the layer before
+            nodes.push_back(std::move(node));
+        };
         for (std::size_t l = 0; l < count; ++l) {
             const index_t n_in = sizes[l], n_out = sizes[l + 1];
             require(n_in >= 1 && n_out >= 1, "layers must have a size of at least 1");
             require(dropout[l] >= 0 && dropout[l] < 1, "dropout must be in [0, 1)");
             if (dropout[l] > 0) {
-                layers.push_back(make_dropout<T>(n_in, dropout[l], static_cast<uint32_t>(l)));
+                append(make_dropout<T>(n_in, dropout[l], static_cast<uint32_t>(l)));
             }
             const bool softmax = activations[l] == "softmax";
             const Activation f = softmax ? Activation::identity : activation_named(activations[l]);
@@ -215,11 +224,12 @@ private:
             dense.l1 = l1[l];
             dense.l2 = l2[l];
             dense.max_norm = max_norm[l];
-            layers.push_back(make_dense<T>(dense));
-            if (softmax) layers.push_back(make_softmax<T>(n_out));
-            if (!derivative_from_output(f)) layers.push_back(make_pointwise<T>(n_out, f));
+            append(make_dense<T>(dense));
+            if (softmax) append(make_softmax<T>());
+            if (!derivative_from_output(f)) append(make_pointwise<T>(f));
+            stops.push_back(static_cast<index_t>(nodes.size()));
         }
-        return layers;
+        return nodes;
     }
 
     index_t classes() const { return network_.loss().classes(network_.outputs()); }
@@ -293,7 +303,8 @@ private:
         const Lease trainer(*this);
         Changed changed;
         watched_without_gil([&](Watch& watch) {
-            changed = trainer->differentiate_inputs(dataset, dout, to, gradient, rng, &watch);
+            changed =
+                trainer->differentiate_inputs(dataset, dout, to, gradient, rng, false, &watch);
         });
         refuse_changed(changed, classes());
     }
@@ -387,6 +398,7 @@ private:
         return out;
     }
 
+    std::vector<index_t> stops_;  // (before the network, whose making fills it)
     Network<T> network_;
     Trainer<T> trainer_;
     py::array parameters_;

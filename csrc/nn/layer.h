@@ -1,16 +1,23 @@
-// What the network and the trainer know of a layer. A kind of layer is one file.
+// The interface of a layer. A kind of layer is one file.
 //
-// Rows of a mini-batch are independent of each other until the parameters' gradient, so a thread
-// takes its rows through all layers forward and back without waiting for anybody; then, after a
-// meeting, the threads divide the parameters. `forward` and `backward` therefore work on whatever
-// rows they are given, and what concerns the parameters on whatever part of them.
+// Samples are independent of each other until the gradient of the parameters. So a thread takes its
+// rows of a mini-batch through all layers, forward and backward, without meeting the others; then,
+// after a barrier, the threads divide the parameters. `forward` and `backward` work on any rows,
+// and `update_parameters` on any part of the parameters.
 //
-// Where the parameters are far from the caches, each thread would fetch all of them that way. There
-// `forward_part` and `backward_part` divide each layer by itself, with a meeting after it.
+// Where the parameters do not stay in the caches, each thread would fetch all of them. There
+// `forward_part` and `backward_part` divide each layer among the threads, with a barrier after it.
+//
+// A layer whose samples depend on each other in training (batch normalization) computes statistics
+// over the mini-batch first, in phases with a barrier after each.
 #pragma once
+
+#include <string>
+#include <vector>
 
 #include "nn/activation.h"
 #include "nn/buffer.h"
+#include "nn/shape.h"
 #include "nn/sparse.h"
 #include "threads/barrier.h"
 #include "threads/team.h"
@@ -20,9 +27,9 @@ namespace pynn {
 // Work on more rows than this is done in pieces, between which it may end early.
 constexpr index_t watched_rows = 8192;
 
-// Where in which mini-batch a thread's rows are: what random layers decide by.
+// Where a thread's rows are in which mini-batch: the position in the random streams of layers.
 struct RngPosition {
-    bool training = false;  // random layers let everything pass otherwise
+    bool training = false;  // otherwise random layers pass everything on
     uint64_t key = 0, step = 0;
     index_t first_row = 0;
 };
@@ -32,25 +39,58 @@ template <class T>
 struct SparseScratch {
     RowBuffers<T> space;
     ColumnReader<T> columns;
-    // Of a block of rows of W, and which of them are not zeros; and a sum over pieces of rows. All
-    // are zeros between two uses.
+    // The gradient of a block of rows of W, which of its rows are not zeros, and a sum over pieces
+    // of samples. All are zeros between two uses.
     Buffer<T> gradient, sum;
     Buffer<uint8_t> touched;
     bool finite = true;  // the values that the thread has read
 };
 
-// What a thread works with besides its operands.
+// What a thread works with apart from its operands.
 template <class T>
 struct Scratch {
     SparseScratch<T> sparse;
     Buffer<char> workspace;      // of the products
     Buffer<T> gradient;          // a piece of a layer's gradient
-    Buffer<T> column_sums;       // a piece of a long sum of biases' gradients
-    RowPrefetcher prefetcher{};  // what the products ask memory for
+    Buffer<T> column_sums;       // a piece of a long sum of bias gradients
+    RowPrefetcher prefetcher{};  // what the products prefetch
     RngPosition rng{};
-    const TeamThread* watcher = nullptr;  // who looks for an early end during long sums, or null
-    bool parameters_exceed_l2 =
-        false;  // all of the network's together leave the L2 cache meanwhile
+    const TeamThread* watcher = nullptr;  // the thread that polls during long sums, or null
+    bool parameters_exceed_l2 = false;    // all layers' parameters together leave the L2 cache
+};
+
+// Rows of a mini-batch at one layer: contiguous, those of `x` and `dx` of shape `shape->in`.
+template <class T>
+struct LayerIo {
+    const T* parameters;  // the network's
+    const LayerShape* shape;
+    index_t rows;
+    const T* x;  // the input; of a layer with two inputs, the first
+    const T* x2 = nullptr;
+    T* y = nullptr;  // the output
+    // The gradient of the loss before this layer's activation.
+    const T* delta = nullptr;
+    // Where the inputs' gradients go, times the derivative of the activation that made the input:
+    // so each is the `delta` of a layer below. A null pointer: not needed.
+    T* dx = nullptr;
+    T* dx2 = nullptr;
+    Activation x_activation = Activation::identity, x2_activation = Activation::identity;
+    T* saved = nullptr;             // what forward() keeps for backward(), in training
+    const T* statistics = nullptr;  // of the mini-batch (statistics_size() values), in training
+};
+
+// A parameter as users see it. Trained ones lie one after another from the layer's offset on,
+// others (running statistics) from the layer's state offset on.
+struct ParameterSpec {
+    std::string name;
+    std::vector<index_t> shape;
+    bool trained = true;
+
+    index_t size() const {
+        index_t n = 1;
+        for (const index_t d : shape) n *= d;
+        return n;
+    }
 };
 
 template <class T>
@@ -58,65 +98,73 @@ class Layer {
 public:
     virtual ~Layer() = default;
 
-    virtual index_t inputs() const = 0;
-    virtual index_t outputs() const = 0;
+    // Throws std::invalid_argument for an input that it does not take.
+    virtual Shape output_shape(const Shape& in) const = 0;
 
-    // The function that forward() applies last, to each output by itself, if it is monotonic.
+    // Values that a sample keeps from forward to backward.
+    virtual index_t saved_size(const Shape& /*in*/) const { return 0; }
+
+    // The activation that forward() applies last, if its derivative is a function of the output.
     virtual Activation activation() const { return Activation::identity; }
 
-    // Whether predictions pass through it.
+    // True if predictions pass through it; false for layers that act in training only.
     virtual bool active_in_inference() const { return true; }
 
-    // y (rows x outputs) from x (rows x inputs).
-    virtual void forward(const T* parameters, const T* x, T* y, index_t rows,
-                         Scratch<T>& scratch) const = 0;
-
-    // dx = (delta's gradient with respect to x) * input_activation'(x), where delta (rows x
-    // outputs) is the loss's gradient before this layer's activation, and x is the output of an
-    // activation `input_activation`: so dx is the delta of the layer below.
-    virtual void backward(const T* parameters, const T* delta, const T* x,
-                          Activation input_activation, T* dx, index_t rows,
-                          Scratch<T>& scratch) const = 0;
-
-    // Part `index` of `count` of the same, of all rows, `scratch.rng` being that of the first
-    // one: of the rows, unless the layer knows better.
-    virtual void forward_part(const T* parameters, const T* x, T* y, index_t rows, int index,
-                              int count, Scratch<T>& scratch) const {
-        const Range own = partition(rows, index, count);
-        if (own.size() == 0) return;
-        scratch.rng.first_row += own.begin;
-        forward(parameters, x + own.begin * inputs(), y + own.begin * outputs(), own.size(),
-                scratch);
-        scratch.rng.first_row -= own.begin;
-    }
-    virtual void backward_part(const T* parameters, const T* delta, const T* x,
-                               Activation input_activation, T* dx, index_t rows, int index,
-                               int count, Scratch<T>& scratch) const {
-        const Range own = partition(rows, index, count);
-        if (own.size() == 0) return;
-        scratch.rng.first_row += own.begin;
-        backward(parameters, delta + own.begin * outputs(), x + own.begin * inputs(),
-                 input_activation, dx + own.begin * inputs(), own.size(), scratch);
-        scratch.rng.first_row -= own.begin;
+    // Floating-point operations of a sample, forward.
+    virtual double flops(const Shape& in) const {
+        return 2.0 * static_cast<double>(parameter_count() * in.positions());
     }
 
-    // Allocates all that the calls above and below need for up to `rows` rows: they run where
-    // nobody may wait for a thread that failed.
-    virtual void reserve(index_t, Scratch<T>&) const {}
+    // y from x.
+    virtual void forward(const LayerIo<T>& io, Scratch<T>& scratch) const = 0;
+    // dx from delta and x.
+    virtual void backward(const LayerIo<T>& io, Scratch<T>& scratch) const = 0;
 
-    // The number of parameters, and where they are: at `offset` of the network's. Layers without
-    // any leave the rest as it is.
-    virtual index_t parameter_count() const { return 0; }
-    virtual void set_parameter_offset(index_t) {}
+    // Part `index` of `count` of the same for all rows of the mini-batch, whose first row is that
+    // of `scratch.rng`: of the rows, unless the layer knows better.
+    virtual void forward_part(const LayerIo<T>& io, int index, int count,
+                              Scratch<T>& scratch) const {
+        by_rows(io, index, count, scratch, [&](const LayerIo<T>& own) { forward(own, scratch); });
+    }
+    virtual void backward_part(const LayerIo<T>& io, int index, int count,
+                               Scratch<T>& scratch) const {
+        by_rows(io, index, count, scratch, [&](const LayerIo<T>& own) { backward(own, scratch); });
+    }
 
-    // Computes part `index` of `count` of the parameters' gradient, summed over all `rows`, and
-    // lets the parameters follow it, piece by piece while each is in cache. Where the layer's
-    // parameters are penalized, so is the gradient: `update`'s penalties are factors of its own.
-    virtual void update_parameters(const T*, const T*, index_t, int, int, const OptimizerStep<T>&,
-                                   Scratch<T>&) const {}
+    // Allocates what the calls above and below need for up to `rows` rows: they must not throw,
+    // since other threads would wait at the barrier.
+    virtual void reserve(index_t /*rows*/, const LayerShape&, Scratch<T>&) const {}
+
+    // Statistics over the mini-batch in training: how many values, in how many phases before
+    // forward() and before backward(). Each phase computes part `index` of `count`; a barrier
+    // follows. `statistics` is io.statistics, which both passes share.
+    virtual index_t statistics_size() const { return 0; }
+    virtual int forward_phases() const { return 0; }
+    virtual int backward_phases() const { return 0; }
+    virtual void forward_statistics(const LayerIo<T>&, int /*phase*/, int /*index*/, int /*count*/,
+                                    T* /*statistics*/, Scratch<T>&) const {}
+    virtual void backward_statistics(const LayerIo<T>&, int /*phase*/, int /*index*/, int /*count*/,
+                                     T* /*statistics*/, Scratch<T>&) const {}
+    // Advances the running statistics after a step on `rows` rows.
+    virtual void advance_state(T* /*parameters*/, const LayerShape&, index_t /*rows*/,
+                               const T* /*statistics*/) const {}
+
+    // The parameters, in their order in memory, and where they are among the network's.
+    virtual std::vector<ParameterSpec> parameters() const { return {}; }
+    virtual void set_offsets(index_t /*trained*/, index_t /*state*/) {}
+    index_t parameter_count() const { return count(true); }
+    index_t state_count() const { return count(false); }
+    // The offset of the biases of the outputs, or -1.
+    virtual index_t bias_offset() const { return -1; }
+
+    // Computes part `index` of `count` of the parameters' gradient, summed over all rows, and
+    // updates the parameters piece by piece while the gradient is in cache. The layer adds its
+    // penalties to the gradient; `step`'s penalties are factors of them.
+    virtual void update_parameters(const LayerIo<T>&, int /*index*/, int /*count*/,
+                                   const OptimizerStep<T>& /*step*/, Scratch<T>&) const {}
 
     // A first layer for sparse samples: rows `own` of the mini-batch to y, and the update by the
-    // gradient, with the bits of the calls above. Others are never asked.
+    // gradient, with the bits of the calls above. Only dense layers are called.
     virtual void reserve_sparse(index_t, index_t, index_t, int, Scratch<T>&) const {}
     virtual void forward_sparse(const T*, const SparseBatch<T>&, Range, T*, Scratch<T>&) const {}
     virtual void update_parameters_sparse(const SparseBatch<T>&, const T*, int, int,
@@ -129,9 +177,41 @@ public:
     virtual index_t penalty_pieces() const { return 0; }
     virtual double penalty(const T*, index_t) const { return 0; }
 
-    // Puts part `index` of `count` of the parameters back where they may be.
+    // Projects part `index` of `count` of the parameters onto their constraint.
     virtual bool is_constrained() const { return false; }
     virtual void constrain(T*, int, int) const {}
+
+private:
+    index_t count(bool trained) const {
+        index_t n = 0;
+        for (const ParameterSpec& p : parameters()) n += p.trained == trained ? p.size() : 0;
+        return n;
+    }
+
+    template <class F>
+    static void by_rows(const LayerIo<T>& io, int index, int count, Scratch<T>& scratch, F f) {
+        const Range own = partition(io.rows, index, count);
+        if (own.size() == 0) return;
+        scratch.rng.first_row += own.begin;
+        f(rows_of(io, own));
+        scratch.rng.first_row -= own.begin;
+    }
 };
+
+// Rows `own` of `io`.
+template <class T>
+LayerIo<T> rows_of(const LayerIo<T>& io, Range own) {
+    const index_t in = own.begin * io.shape->in.size(), out = own.begin * io.shape->out.size();
+    LayerIo<T> part = io;
+    part.rows = own.size();
+    part.x += in;
+    if (part.x2) part.x2 += in;
+    if (part.y) part.y += out;
+    if (part.delta) part.delta += out;
+    if (part.dx) part.dx += in;
+    if (part.dx2) part.dx2 += in;
+    if (part.saved) part.saved += own.begin * io.shape->saved;
+    return part;
+}
 
 }  // namespace pynn

@@ -186,7 +186,7 @@ std::unique_ptr<Loss<T>> make_loss(const LossSettings& s) {
 }
 
 bool read_labels(const int64_t* labels, const int64_t* order, index_t first, index_t count,
-                 index_t classes, int64_t* copies) {
+                 index_t positions, index_t classes, int64_t* copies) {
     // (The sign of the label or of what is left to the last class.)
     uint64_t signs = 0;
     const uint64_t last = static_cast<uint64_t>(classes - 1);
@@ -194,10 +194,16 @@ bool read_labels(const int64_t* labels, const int64_t* order, index_t first, ind
         copies[i] = label;
         signs |= static_cast<uint64_t>(label) | (last - static_cast<uint64_t>(label));
     };
-    if (order) {
+    if (!order) {
+        const int64_t* const from = labels + first * positions;
+        for (index_t i = 0; i < count * positions; ++i) take(i, from[i]);
+    } else if (positions == 1) {
         for (index_t i = 0; i < count; ++i) take(i, labels[order[first + i]]);
     } else {
-        for (index_t i = 0; i < count; ++i) take(i, labels[first + i]);
+        for (index_t i = 0; i < count; ++i) {
+            const int64_t* const from = labels + order[first + i] * positions;
+            for (index_t p = 0; p < positions; ++p) take(i * positions + p, from[p]);
+        }
     }
     return signs >> 63 == 0;
 }
@@ -214,11 +220,14 @@ double WeightSum::of(double weight) const {
 }
 double WeightSum::value() const { return std::ldexp(scaled, exponent); }
 
-WeightSum sum_weights(const double* weights, const int64_t* order, index_t first, index_t count) {
+WeightSum sum_weights(const double* weights, const int64_t* order, index_t first, index_t count,
+                      index_t positions) {
     const auto sum_of = [&](auto taken) {
         double total = 0;
-        for (index_t i = first; i < first + count; ++i)
-            total += taken(weights[order ? order[i] : i]);
+        for (index_t i = first; i < first + count; ++i) {
+            const double* const row = weights + (order ? order[i] : i) * positions;
+            for (index_t p = 0; p < positions; ++p) total += taken(row[p]);
+        }
         return total;
     };
     constexpr double far = 0x1p60;

@@ -65,10 +65,11 @@ protected:
 template <class T>
 std::unique_ptr<Loss<T>> make_loss(const LossSettings& settings);
 
-// Copies labels order[first .. first + count), or first .. if order is null: the caller's memory
-// may change between two reads. False: one of the copies is not below `classes`.
+// Copies the labels (`positions` a sample) of samples order[first .. first + count), or first .. if
+// order is null: the caller's memory may change between two reads. False: one of the copies is not
+// below `classes`.
 bool read_labels(const int64_t* labels, const int64_t* order, index_t first, index_t count,
-                 index_t classes, int64_t* copies);
+                 index_t positions, index_t classes, int64_t* copies);
 // The first of `count` labels that is not below `classes`, or -1.
 index_t find_bad_label(const int64_t* labels, index_t count, index_t classes);
 
@@ -83,7 +84,9 @@ struct WeightSum {
     double value() const;            // of the sum, which may overflow
 };
 
-// In a fixed order, of samples order[first .. first + count) if there is an order.
-WeightSum sum_weights(const double* weights, const int64_t* order, index_t first, index_t count);
+// In a fixed order, of samples order[first .. first + count) if there is an order; `positions`
+// weights a sample.
+WeightSum sum_weights(const double* weights, const int64_t* order, index_t first, index_t count,
+                      index_t positions = 1);
 
 }  // namespace pynn

@@ -10,98 +10,216 @@
 namespace pynn {
 namespace {
 
-// A block of rows stays in the L2 cache beside the weights, or takes most of it where they do not.
+// A block of rows stays in the L2 cache with the weights, or takes most of it where they do not.
 constexpr index_t l2_block_bytes = 256 * 1024, far_block_bytes = 1024 * 1024;
 constexpr index_t min_block_rows = 28, max_block_rows = 512;
+
+template <class T>
+index_t round_to_line(index_t n) {
+    constexpr index_t line = 64 / sizeof(T);
+    return (n + line - 1) / line * line;
+}
 
 }  // namespace
 
 template <class T>
-Network<T>::Network(std::vector<std::unique_ptr<Layer<T>>> layers, std::unique_ptr<Loss<T>> loss)
-    : layers_(std::move(layers)), loss_(std::move(loss)) {
-    constexpr index_t line = 64 / sizeof(T);
-    max_width_ = inputs();
+Network<T>::Network(std::vector<Node<T>> nodes, const Shape& input, std::unique_ptr<Loss<T>> loss,
+                    bool target_per_position)
+    : nodes_(std::move(nodes)), input_(input), loss_(std::move(loss)) {
+    connect();
+    place_parameters();
+    assign_buffers();
+    if (target_per_position) target_positions_ = shapes_.back().out.positions();
     for (index_t i = 0; i < layer_count(); ++i) {
-        Layer<T>& layer = *layers_[static_cast<std::size_t>(i)];
-        max_width_ = std::max(max_width_, layer.outputs());
-        max_output_width_ = std::max(max_output_width_, layer.outputs());
-        if (const index_t count = layer.parameter_count()) {
-            parameter_groups_.push_back({i, parameter_count_, i + 1});
-            layer.set_parameter_offset(parameter_count_);
-            parameter_count_ += (count + line - 1) / line * line;
-        } else if (layer.active_in_inference() && !parameter_groups_.empty() &&
-                   parameter_groups_.back().stop == i) {
-            parameter_groups_.back().stop = i + 1;
-        }
-        for (index_t piece = 0; piece < layer.penalty_pieces(); ++piece) {
+        set_trainable(i, true);
+        has_statistics_ |= layer(i).statistics_size() > 0;
+        forward_flops_ += layer(i).flops(shape(i).in);
+        for (index_t piece = 0; piece < layer(i).penalty_pieces(); ++piece) {
             penalties_.push_back({i, piece});
+        }
+    }
+}
+
+// Shapes, the readers of each output, and who of them adds to its gradient: all but the last, which
+// comes first on the way back.
+template <class T>
+void Network<T>::connect() {
+    max_width_ = inputs();
+    max_positions_ = 1;
+    for (index_t i = 0; i < layer_count(); ++i) {
+        Node<T>& node = nodes_[static_cast<std::size_t>(i)];
+        const index_t from = node.inputs[0];
+        LayerShape shape;
+        shape.in = node.reshapes ? node.reshaped : from < 0 ? input_ : this->shape(from).out;
+        shape.out = node.layer->output_shape(shape.in);
+        shape.saved = node.layer->saved_size(shape.in);
+        shapes_.push_back(shape);
+        max_width_ = std::max(max_width_, shape.out.size());
+        max_output_width_ = std::max(max_output_width_, shape.out.size());
+        max_positions_ = std::max(max_positions_, shape.out.positions());
+        for (const index_t input : node.inputs) {
+            if (input >= 0) nodes_[static_cast<std::size_t>(input)].readers += 1;
+        }
+    }
+    std::vector<bool> has_gradient(nodes_.size() + 1, false);
+    for (index_t i = layer_count() - 1; i >= 0; --i) {
+        Node<T>& node = nodes_[static_cast<std::size_t>(i)];
+        for (int k = 0; k < 2; ++k) {
+            if (node.inputs[k] == no_input) continue;
+            const std::size_t at = static_cast<std::size_t>(node.inputs[k] + 1);
+            node.accumulates[k] = has_gradient[at];
+            has_gradient[at] = true;
+        }
+    }
+}
+
+template <class T>
+void Network<T>::place_parameters() {
+    for (index_t i = 0; i < layer_count(); ++i) {
+        Node<T>& node = nodes_[static_cast<std::size_t>(i)];
+        node.parameters = node.layer->parameter_count();
+        node.state = node.layer->state_count();
+        node.offset = parameter_count_;
+        if (node.parameters == 0) continue;
+        parametric_.push_back(i);
+        parameter_count_ += round_to_line<T>(node.parameters);
+    }
+    block_size_ = parameter_count_;
+    for (Node<T>& node : nodes_) {
+        node.state_offset = block_size_;
+        block_size_ += round_to_line<T>(node.state);
+        if (node.parameters > 0 || node.state > 0) {
+            node.layer->set_offsets(node.offset, node.state_offset);
+        }
+    }
+}
+
+// In inference an output is needed until its last reader has run: then its buffer is free for
+// another. A chain needs two.
+template <class T>
+void Network<T>::assign_buffers() {
+    std::vector<index_t> last_reader(nodes_.size(), -1);
+    for (index_t i = 0; i < layer_count(); ++i) {
+        Node<T>& node = nodes_[static_cast<std::size_t>(i)];
+        const index_t from = node.inputs[0];
+        node.value = node.layer->active_in_inference() ? i : value_of(from);
+        for (const index_t input : node.inputs) {
+            const index_t value = value_of(input);
+            if (value >= 0 && node.value == i) last_reader[static_cast<std::size_t>(value)] = i;
+        }
+    }
+    std::vector<index_t> owner;  // by buffer: the node whose output is in it
+    for (index_t i = 0; i < layer_count(); ++i) {
+        Node<T>& node = nodes_[static_cast<std::size_t>(i)];
+        if (node.value != i) continue;
+        std::size_t b = 0;
+        while (b < owner.size() && last_reader[static_cast<std::size_t>(owner[b])] >= i) ++b;
+        if (b == owner.size()) owner.push_back(i);
+        owner[b] = i;
+        node.buffer = static_cast<index_t>(b);
+    }
+    buffers_ = static_cast<index_t>(owner.size());
+}
+
+template <class T>
+void Network<T>::set_trainable(index_t layer, bool trainable) {
+    nodes_[static_cast<std::size_t>(layer)].trainable = trainable;
+    trainable_ranges_.clear();
+    lowest_trainable_ = layer_count();
+    for (const index_t i : parametric_) {
+        if (!node(i).trainable) continue;
+        lowest_trainable_ = std::min(lowest_trainable_, i);
+        const Range own{node(i).offset, node(i).offset + round_to_line<T>(node(i).parameters)};
+        if (!trainable_ranges_.empty() && trainable_ranges_.back().end == own.begin) {
+            trainable_ranges_.back().end = own.end;
+        } else {
+            trainable_ranges_.push_back(own);
         }
     }
 }
 
 template <class T>
 index_t Network<T>::first_output_bias() const {
-    const ParameterGroup& last = parameter_groups_.back();
-    const Layer<T>& layer = this->layer(last.layer);
-    return last.offset + layer.inputs() * layer.outputs();
+    const index_t offset = parametric_.empty() ? -1 : layer(parametric_.back()).bias_offset();
+    return offset >= 0 ? offset : parameter_count_;
 }
 
 template <class T>
 bool Network<T>::is_constrained() const {
-    return std::any_of(layers_.begin(), layers_.end(),
-                       [](const auto& layer) { return layer->is_constrained(); });
-}
-
-template <class T>
-double Network<T>::forward_flops() const {
-    double total = 0;
-    for (const auto& layer : layers_) total += 2.0 * static_cast<double>(layer->parameter_count());
-    return total;
+    return std::any_of(nodes_.begin(), nodes_.end(),
+                       [](const auto& node) { return node.layer->is_constrained(); });
 }
 
 // Backward costs twice as much as forward, less the first layer's input gradient.
 template <class T>
 double Network<T>::step_flops() const {
-    return 3.0 * forward_flops() -
-           2.0 * static_cast<double>(layer(parameter_groups_.front().layer).parameter_count());
+    const index_t first = first_parametric();
+    return 3.0 * forward_flops() - layer(first).flops(shape(first).in);
 }
 
 // Of the first layer's parameters a row needs those of its stored values only.
 template <class T>
 double Network<T>::forward_flops(double stored) const {
-    const Layer<T>& first = layer(parameter_groups_.front().layer);
-    const double outputs = static_cast<double>(first.outputs());
-    return forward_flops() - 2.0 * static_cast<double>(first.parameter_count()) +
-           2.0 * stored * outputs;
+    const index_t first = first_parametric();
+    const double outputs = static_cast<double>(shape(first).out.size());
+    return forward_flops() - layer(first).flops(shape(first).in) + 2.0 * stored * outputs;
 }
 
 template <class T>
 double Network<T>::step_flops(double stored) const {
-    const Layer<T>& first = layer(parameter_groups_.front().layer);
-    const double outputs = static_cast<double>(first.outputs());
+    const double outputs = static_cast<double>(shape(first_parametric()).out.size());
     return 3.0 * forward_flops(stored) - 2.0 * stored * outputs;
+}
+
+template <class T>
+void Network<T>::forward_block(index_t first, index_t last, const T* input, const T* below,
+                               index_t rows, index_t block, T* result,
+                               std::vector<Buffer<T>>& buffers, Scratch<T>& scratch) const {
+    const auto output_of = [&](index_t i) -> const T* {
+        const index_t value = value_of(i);
+        if (value == network_input) return input;
+        if (value < first) return below;
+        return buffers[static_cast<std::size_t>(node(value).buffer)].data();
+    };
+    if (last == network_input) std::copy(input, input + rows * inputs(), result);
+    for (index_t i = first; i <= last; ++i) {
+        const Node<T>& n = node(i);
+        if (n.value != i) continue;
+        T* const y = i == last
+                         ? result
+                         : buffers[static_cast<std::size_t>(n.buffer)].reserve(block * max_width_);
+        LayerIo<T> io = this->io(i, rows, output_of(n.inputs[0]), y);
+        if (n.inputs[1] != no_input) io.x2 = output_of(n.inputs[1]);
+        n.layer->forward(io, scratch);
+    }
 }
 
 // Few rows and large parameters: the threads divide each layer.
 template <class T>
 void Network<T>::forward_partitioned(const Matrix& x, index_t layers, bool predictions, int threads,
                                      T* out) const {
-    // All of it is the caller's: nobody may throw while the others wait.
+    // All memory is the caller's: a thread must not throw while the others wait.
     thread_local std::vector<Scratch<T>> scratches;
-    thread_local Buffer<T> buffers[3];
+    thread_local std::vector<Buffer<T>> buffers;
+    thread_local Buffer<T> gathered_rows;
     if (scratches.size() < static_cast<std::size_t>(threads)) {
         scratches = std::vector<Scratch<T>>(static_cast<std::size_t>(threads));
     }
     for (Scratch<T>& scratch : scratches) {
         scratch.parameters_exceed_l2 = true;
-        for (index_t l = 0; l < layers; ++l) layer(l).reserve(x.rows, scratch);
+        for (index_t l = 0; l < layers; ++l) layer(l).reserve(x.rows, shape(l), scratch);
     }
-    T* const between[] = {buffers[0].reserve(x.rows * max_width_),
-                          buffers[1].reserve(x.rows * max_width_)};
+    if (buffers.size() < static_cast<std::size_t>(buffers_)) {
+        buffers = std::vector<Buffer<T>>(static_cast<std::size_t>(buffers_));
+    }
+    std::vector<Buffer<T>>& between = buffers;
+    for (index_t b = 0; b < buffers_; ++b) {
+        between[static_cast<std::size_t>(b)].reserve(x.rows * max_width_);
+    }
     const T* const there = in_place<T>(x, 0);
-    T* const gathered = there ? nullptr : buffers[2].reserve(x.rows * inputs());
+    T* const gathered = there ? nullptr : gathered_rows.reserve(x.rows * inputs());
     Scratch<T>* const first_scratch = scratches.data();
-    const index_t n_out = layer(layers - 1).outputs();
+    const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out.size();
     Barrier barrier;
     run_team(threads, [&](int index, int count) {
         const TeamThread thread{index, count, barrier};
@@ -110,26 +228,33 @@ void Network<T>::forward_partitioned(const Matrix& x, index_t layers, bool predi
             gather(x, nullptr, own.begin, own.size(), gathered + own.begin * inputs());
             thread.wait();
         }
-        const T* input = there ? there : gathered;
-        int turn = 0;
-        for (index_t l = 0; l < layers; ++l) {
-            if (!layer(l).active_in_inference()) continue;
-            T* const output = l == layers - 1 ? out : between[turn];
-            layer(l).forward_part(parameters_, input, output, x.rows, index, count,
-                                  first_scratch[index]);
+        const T* const input = there ? there : gathered;
+        const auto output_of = [&](index_t i) -> const T* {
+            const index_t value = value_of(i);
+            if (value == network_input) return input;
+            return between[static_cast<std::size_t>(node(value).buffer)].data();
+        };
+        for (index_t l = 0; l <= last; ++l) {
+            const Node<T>& n = node(l);
+            if (n.value != l) continue;
+            T* const y = l == last ? out : between[static_cast<std::size_t>(n.buffer)].data();
+            LayerIo<T> io = this->io(l, x.rows, output_of(n.inputs[0]), y);
+            if (n.inputs[1] != no_input) io.x2 = output_of(n.inputs[1]);
+            n.layer->forward_part(io, index, count, first_scratch[index]);
             thread.wait();
-            input = output;
-            turn = 1 - turn;
         }
-        if (predictions) loss_->predict(out + own.begin * n_out, own.size(), n_out);
+        if (predictions) {
+            loss_->predict(out + own.begin * n_out, own.size() * target_positions_,
+                           n_out / target_positions_);
+        }
     });
 }
 
 template <class T>
 void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* out,
                          Watch* watch) const {
-    // Blocks of rows go through all layers while they are in the L2 cache, beside the weights.
-    // Those that are not there are fetched again for each block, so the blocks are large.
+    // Blocks of rows go through all layers while they are in the L2 cache, with the weights. Where
+    // the weights do not stay there, they are fetched again for each block, so blocks are large.
     const bool far = parameters_exceed_l2();
     const index_t block_bytes = far ? far_block_bytes : l2_block_bytes;
     const index_t width = in_place<T>(x, 0) ? max_output_width_ : max_width_;
@@ -141,19 +266,24 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
         forward_partitioned(x, layers, predictions, threads, out);
         return;
     }
-    // Threads take what is next, several times each: one that is slow (its processor is shared)
-    // gets less. But each block reads all weights. No bit of a row depends on the rows beside it.
+    // Each thread takes several blocks, one after another: one that is slow (its processor is
+    // shared) gets less. But each block reads all weights. No bit of a row depends on other rows.
     const index_t turns = far || threads == 1 ? 1 : 4;
     constexpr index_t worth_reading = 16;
     const auto rows_per = [&](index_t blocks) { return (x.rows + blocks - 1) / blocks; };
     const index_t share =
         std::max(rows_per(turns * threads), std::min(rows_per(threads), worth_reading));
-    const index_t block = std::min(share, std::clamp(fitting, min_block_rows, max_block_rows));
+    const index_t least = std::max<index_t>(1, min_block_rows / max_positions_);
+    const index_t block = std::min(share, std::clamp(fitting, least, max_block_rows));
     std::atomic<index_t> next{0};
-    const index_t n_out = layer(layers - 1).outputs();
+    const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out.size();
     const auto work = [&](int index, int count) {
         thread_local Scratch<T> scratch;
-        thread_local Buffer<T> buffers[3];
+        thread_local std::vector<Buffer<T>> buffers;
+        thread_local Buffer<T> gathered_rows;
+        if (buffers.size() < static_cast<std::size_t>(buffers_)) {
+            buffers = std::vector<Buffer<T>>(static_cast<std::size_t>(buffers_));
+        }
         scratch.parameters_exceed_l2 = far;
         index_t done = 0;
         for (;;) {
@@ -163,21 +293,15 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
             const index_t rows = std::min(block, x.rows - first);
             const T* input = in_place<T>(x, first);
             if (!input) {
-                T* const gathered = buffers[2].reserve(block * inputs());
+                T* const gathered = gathered_rows.reserve(block * inputs());
                 gather(x, nullptr, first, rows, gathered);
                 input = gathered;
             }
             T* const result = out + first * n_out;
-            int turn = 0;
-            for (index_t l = 0; l < layers; ++l) {
-                if (!layer(l).active_in_inference()) continue;
-                T* const output =
-                    l == layers - 1 ? result : buffers[turn].reserve(block * max_width_);
-                layer(l).forward(parameters_, input, output, rows, scratch);
-                input = output;
-                turn = 1 - turn;
+            forward_block(0, last, input, nullptr, rows, block, result, buffers, scratch);
+            if (predictions) {
+                loss_->predict(result, rows * target_positions_, n_out / target_positions_);
             }
-            if (predictions) loss_->predict(result, rows, n_out);
             done += rows;
         }
         if (index == 0 && count > 1) {
@@ -202,35 +326,27 @@ Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions
     const index_t block =
         std::max<index_t>(1, std::min(share, std::clamp(fitting, min_block_rows, max_block_rows)));
     const index_t longest = max_row_nnz(x);
-    const index_t lowest = parameter_groups_.front().layer, n_out = layer(layers - 1).outputs();
+    const index_t lowest = first_parametric();
+    const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out.size();
     const SparseBatch<T> batch{&x, nullptr, 0, x.rows, nullptr, nullptr};
     std::atomic<index_t> next{0}, bad_row{-1};
     const auto work = [&](int index, int) {
         Scratch<T> scratch;
         scratch.parameters_exceed_l2 = far;
         scratch.sparse.space.reserve(longest);
-        Buffer<T> buffers[2];
+        std::vector<Buffer<T>> buffers(static_cast<std::size_t>(buffers_));
+        Buffer<T> lowest_rows;
         for (;;) {
             if (watch && index == 0) watch->look();
             const index_t first = next.fetch_add(block, std::memory_order_relaxed);
             if (first >= x.rows || (watch && watch->stopped())) break;
             const index_t rows = std::min(block, x.rows - first);
             T* const result = out + first * n_out;
-            int turn = 0;
-            const T* input = nullptr;
-            for (index_t l = lowest; l < layers; ++l) {
-                if (!layer(l).active_in_inference()) continue;
-                T* const output =
-                    l == layers - 1 ? result : buffers[turn].reserve(block * max_output_width_);
-                if (l == lowest) {
-                    const Range own{first, first + rows};
-                    layer(l).forward_sparse(parameters_, batch, own, output, scratch);
-                } else {
-                    layer(l).forward(parameters_, input, output, rows, scratch);
-                }
-                input = output;
-                turn = 1 - turn;
-            }
+            T* const output =
+                lowest == last ? result : lowest_rows.reserve(block * shape(lowest).out.size());
+            layer(lowest).forward_sparse(parameters_, batch, {first, first + rows}, output,
+                                         scratch);
+            forward_block(lowest + 1, last, nullptr, output, rows, block, result, buffers, scratch);
             if (predictions) loss_->predict(result, rows, n_out);
         }
         if (scratch.sparse.space.bad_row >= 0) bad_row = scratch.sparse.space.bad_row;

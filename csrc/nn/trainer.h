@@ -1,44 +1,37 @@
-// Training: the loop over mini-batches.
+// Training: the loop over mini-batches, and what else needs a backward pass.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <vector>
 
+#include "nn/gradient_clipping.h"
+#include "nn/mini_batch.h"
 #include "nn/network.h"
 #include "nn/optimizer.h"
-#include "nn/staging.h"
+#include "nn/passes.h"
 #include "threads/barrier.h"
 #include "threads/team.h"
 #include "threads/thread_count_tuner.h"
 
 namespace pynn {
 
-struct Dataset {
-    Matrix x;                           // its rows and columns, and its values, or
-    const CsrMatrix* sparse = nullptr;  // where they are
-    const int64_t* labels = nullptr;    // one a row, or
-    Matrix targets;                     // a row of values a row
-    const double* weights = nullptr;    // one a row, or none
-};
-
-// How to go through samples.
 struct TrainOptions {
     index_t epochs = 1;
     const int64_t* order = nullptr;  // of `count` samples, for each epoch; null: as they are
     index_t count = 0, batch_size = 0;
-    bool training = false;  // random layers are at work, by this key and from this step on
+    bool training = false;  // random layers are active, with this key and from this step on
     uint64_t key = 0, first_step = 0;
-    // The caller's counters of steps, which advance with every step, or null: whoever looks between
-    // two mini-batches finds the counters of these weights.
+    bool advances_state = false;  // running statistics follow each step
+    // The caller's counters, which advance with every step, or null: between two mini-batches a
+    // reader finds the counters of these weights.
     int64_t* optimizer_counter = nullptr;
     uint64_t* noise_counter = nullptr;
-    bool penalty_by_weight = false;  // a mini-batch of weight w (its rows) has 1 / w times them
+    bool penalty_by_weight = false;  // a mini-batch of weight w (its rows) has 1 / w of the penalty
 };
 
-// Of an epoch; each mini-batch before its update.
+// Sums over an epoch; each mini-batch counts before its update.
 struct EpochStats {
-    double loss = 0;     // the sum over the samples seen, with the penalties
+    double loss = 0;     // over the samples seen, with the penalties
     double penalty = 0;  // the penalties' part of it
     double seconds = 0;
 };
@@ -46,9 +39,9 @@ struct EpochStats {
 // Why a mini-batch was the last one.
 enum class Failure : int {
     none,
-    loss,        // not finite; as the next three: the mini-batch was not applied
+    loss,        // not finite; as with the next three, the mini-batch was not applied
     gradient,    // not finite
-    parameters,  // not finite when the course began
+    parameters,  // not finite when the run began
     rate,        // or the decay: out of the type's range
     update       // applied, and parameters or moments are not finite since
 };
@@ -62,15 +55,16 @@ struct TrainResult {
     Failure failure = Failure::none;  // of the next mini-batch
     double bad_loss = 0;              // its mean loss then
     double largest_loss = 0;  // of a sample, times its weight; with Rule::store_gradient only
-    Changed changed;          // what ended it, if that did
+    Changed changed;          // what ended the run, if that did
 };
 
 template <class T>
 class Trainer {
 public:
-    explicit Trainer(const Network<T>& network) : network_(network) {}
+    explicit Trainer(const Network<T>& network)
+        : network_(network), reader_(network), passes_(network) {}
 
-    // Called by the calling thread now and then, between mini-batches; true stops the course there.
+    // Called by the calling thread now and then, between mini-batches; true ends the run there.
     using Report = std::function<bool(const TrainResult&)>;
 
     // Goes through the samples, a step of the optimizer for each mini-batch. `epoch_stats` (or
@@ -78,89 +72,60 @@ public:
     TrainResult run(const Dataset& dataset, const TrainOptions& options,
                     const Optimizer<T>& optimizer, EpochStats* epoch_stats, const Report& report);
 
-    // The predictions (rows x outputs) as a step of training at `place` makes them. `watch`, here
+    // The predictions (rows x outputs) as a step of training at `rng` makes them. `watch`, here
     // and below, may end the call early.
     Changed predict_in_training(const Dataset& dataset, const RngPosition& rng, T* out,
                                 Watch* watch);
 
     // dx (rows x inputs) from the gradient `dout` of the predictions, or, if that is null, of the
-    // mean loss; random layers act as `place` says. With an optimizer of Rule::store_gradient also
-    // the parameters' gradient.
+    // mean loss; random layers act as `rng` says. With an optimizer of Rule::store_gradient also
+    // the parameters' gradient; running statistics follow if `advances_state`.
     Changed differentiate_inputs(const Dataset& dataset, const T* dout, T* dx,
                                  const Optimizer<T>* gradient, const RngPosition& rng,
-                                 Watch* watch);
+                                 bool advances_state, Watch* watch);
 
 private:
-    struct MiniBatch {
-        index_t first, rows;  // in the epoch's order
-        const T* x;           // x_, or where the rows are; null for sparse samples
-        WeightSum weight;     // of all its samples
-        RowSource x_from, targets_from;
-        SparseBatch<T> sparse;
-        index_t rows_before;  // rows of the same mini-batch that come before these
+    struct RunState;  // what the threads of a run share
+    // What a step's mini-batch costs, and by what the penalties in it are multiplied.
+    struct StepLoss {
+        double total, penalty, penalty_factor;
     };
-    // Rows of a mini-batch that need not be in memory all at once.
-    static constexpr index_t block_rows = 1024;
-    struct RunState;  // what the threads of a course share
-    void prepare(index_t batch, bool gathers, int threads);
-    // What the first layer needs for sparse samples.
-    void prepare_sparse(const Dataset& dataset, const TrainOptions& options, index_t batch,
-                        int threads);
-    MiniBatch mini_batch(const Dataset& dataset, const int64_t* order, index_t first, index_t rows,
-                         const StagingBuffer& staging);
+
+    void reserve(const Dataset& dataset, const TrainOptions& options, index_t batch, int threads,
+                 bool staged);
     double flops_per_step(const Dataset& dataset, const Optimizer<T>& optimizer,
                           index_t batch_size) const;
-    // The thread's part of a mini-batch: gathered and forward; its losses; and back from the last
-    // delta to that of layer `lowest`, and to dx, the inputs', if that is not null.
-    void forward(MiniBatch batch, const TeamThread& thread);
-    void compute_losses(const Dataset& dataset, const int64_t* order, MiniBatch batch, Range own,
-                        const TeamThread& thread);
-    // The first sample of the mini-batch whose label, as it was read, is no class.
-    Changed find_changed_label(const Dataset& dataset, const int64_t* order,
-                               const MiniBatch& batch) const;
-    void backward(index_t lowest, MiniBatch batch, T* dx, const TeamThread& thread);
-    // The thread's part of all layers' parameters follow their gradients.
-    void update_all_parameters(MiniBatch batch, const TeamThread& thread,
-                               const OptimizerStep<T>& update);
-    // Whether what the thread's rows add to the gradients is finite.
-    bool sources_are_finite(MiniBatch batch, const TeamThread& thread);
-    // How many outputs' biases are infinite in the thread's part; -1 if another parameter is not
-    // finite, or one is NaN.
-    index_t count_infinite_biases(const Optimizer<T>& optimizer, const TeamThread& thread) const;
-    // True if the thread's part of the moments is finite.
-    bool moments_are_finite(const Optimizer<T>& optimizer, const TeamThread& thread) const;
-    // The same with the whole gradient's length limited; false if the gradient is not finite.
-    bool update_with_clipping(MiniBatch batch, const TeamThread& thread, OptimizerStep<T> update,
-                              double most);
-    // The course's step `number`, on the samples from `first` on; false: it ends there.
+    // Rows that need not be in memory all at once: of a mini-batch without batch statistics.
+    index_t block_rows(index_t count, bool whole) const;
+
+    // A step of a run: mini-batch `number`, whose samples begin at `first` of the epoch's order.
+    // False: the team parts here.
     bool step(RunState& state, const int64_t* order, index_t number, index_t first,
               const TeamThread& thread);
+    MiniBatch<T> read_batch(RunState& state, const int64_t* order, index_t first,
+                            const TeamThread& thread);
+    // Losses and the gradient at the outputs, of the thread's rows.
+    void compute_losses(const MiniBatch<T>& batch, const TeamThread& thread);
+    void compute_losses(const MiniBatch<T>& batch, Range own, const TeamThread& thread);
+    void compute_penalties(const TeamThread& thread);
+    StepLoss total_loss(const RunState& state, const MiniBatch<T>& batch) const;
+    // Why the step must not be applied, for all threads alike.
+    Failure check(RunState& state, const MiniBatch<T>& batch, index_t number, double loss,
+                  const OptimizerStep<T>& step, const TeamThread& thread);
+    Failure update(RunState& state, const MiniBatch<T>& batch, index_t number,
+                   const OptimizerStep<T>& step, const TeamThread& thread);
+    void record(RunState& state, const MiniBatch<T>& batch, const StepLoss& loss, Failure failure);
 
-    Scratch<T>& scratch(const TeamThread& thread) {
-        return scratch_[static_cast<std::size_t>(thread.index)];
-    }
-
-    // What layer l gave, and its delta, from a row on.
-    T* outputs(index_t l, index_t row = 0) {
-        return outputs_[static_cast<std::size_t>(l)].data() + row * network_.layer(l).outputs();
-    }
-    T* deltas(index_t l, index_t row = 0) {
-        return deltas_[static_cast<std::size_t>(l)].data() + row * network_.layer(l).outputs();
-    }
+    Scratch<T>& scratch(const TeamThread& thread) { return passes_.scratch(thread); }
 
     const Network<T>& network_;
-    bool sparse_ = false;                      // the samples
-    std::vector<Buffer<T>> outputs_, deltas_;  // by layer: batch x outputs
-    // Of the mini-batch; `smoothed_` are targets that the loss makes.
-    Buffer<T> x_, targets_, smoothed_, weights_, losses_;
-    Buffer<int64_t> labels_;
-    Buffer<Range> taken_;                 // of a sparse one, by row
-    std::atomic<index_t> bad_row_{-1};    // a sample whose indices have changed; of a sparse one
-    std::atomic<bool> label_bad_{false};  // one of `labels_` is no class
-    Buffer<T> gradient_;                  // of all parameters, where it is needed as a whole
-    Buffer<double> penalties_, squares_;  // by piece
-    std::vector<Scratch<T>> scratch_;     // by thread
-    ThreadCountTuner tuner_;              // from one course to the next
+    MiniBatchReader<T> reader_;
+    Passes<T> passes_;
+    GradientClipping<T> clipping_;
+    bool sparse_ = false;       // the samples
+    Buffer<T> losses_;          // of the mini-batch, by target
+    Buffer<double> penalties_;  // by piece
+    ThreadCountTuner tuner_;    // from one run to the next
 };
 
 }  // namespace pynn

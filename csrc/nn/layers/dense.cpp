@@ -23,16 +23,28 @@ public:
           l2_(s.l2),
           max_norm_(s.max_norm) {}
 
-    index_t inputs() const override { return inputs_; }
-    index_t outputs() const override { return outputs_; }
-    index_t parameter_count() const override { return inputs_ * outputs_ + (bias_ ? outputs_ : 0); }
-    void set_parameter_offset(index_t offset) override {
-        w_ = offset;
-        b_ = offset + inputs_ * outputs_;
+    Shape output_shape(const Shape& in) const override {
+        Shape out = in;
+        out.channels = outputs_;
+        return out;
     }
+    std::vector<ParameterSpec> parameters() const override {
+        std::vector<ParameterSpec> all{{"kernel", {inputs_, outputs_}}};
+        if (bias_) all.push_back({"bias", {outputs_}});
+        return all;
+    }
+    void set_offsets(index_t trained, index_t) override {
+        w_ = trained;
+        b_ = trained + inputs_ * outputs_;
+    }
+    index_t bias_offset() const override { return b_; }
     Activation activation() const override { return activation_; }
+    double flops(const Shape& in) const override {
+        return 2.0 * static_cast<double>((inputs_ + (bias_ ? 1 : 0)) * outputs_ * in.positions());
+    }
 
-    void reserve(index_t rows, Scratch<T>& scratch) const override {
+    void reserve(index_t samples, const LayerShape& shape, Scratch<T>& scratch) const override {
+        const index_t rows = samples * shape.in.positions();
         const Kernels<T>& k = kernels<T>();
         Gemm<T> forward = forward_product(nullptr, nullptr, nullptr, nullptr, rows);
         forward.b_exceeds_l2 = scratch.parameters_exceed_l2;
@@ -47,50 +59,45 @@ public:
         if (rows > watched_rows) scratch.column_sums.reserve(outputs_);
     }
 
-    void forward(const T* parameters, const T* x, T* y, index_t rows,
-                 Scratch<T>& scratch) const override {
-        Gemm<T> g = forward_product(parameters + w_, bias_ ? parameters + b_ : nullptr, x, y, rows);
-        g.b_exceeds_l2 = scratch.parameters_exceed_l2;
+    void forward(const LayerIo<T>& io, Scratch<T>& scratch) const override {
+        const Gemm<T> g = forward_product(io, scratch);
         multiply(g, scratch);
-        activate_flushed<T>(pending_activation(activation_, bias_), y, y, rows * outputs_);
+        activate_flushed<T>(pending_activation(activation_, bias_), g.c, g.c, g.m * outputs_);
     }
 
-    void backward(const T* parameters, const T* delta, const T* x, Activation input_activation,
-                  T* dx, index_t rows, Scratch<T>& scratch) const override {
-        multiply(backward_product(parameters + w_, delta, x, input_activation, dx, rows), scratch);
-        if (input_activation != Activation::relu)
-            differentiate_flushed(input_activation, x, dx, rows * inputs_);
+    void backward(const LayerIo<T>& io, Scratch<T>& scratch) const override {
+        const Gemm<T> g = backward_product(io);
+        multiply(g, scratch);
+        if (io.x_activation != Activation::relu)
+            differentiate_flushed(io.x_activation, io.x, io.dx, g.m * inputs_);
     }
 
-    void forward_part(const T* parameters, const T* x, T* y, index_t rows, int index, int count,
+    void forward_part(const LayerIo<T>& io, int index, int count,
                       Scratch<T>& scratch) const override {
-        Gemm<T> g = forward_product(parameters + w_, bias_ ? parameters + b_ : nullptr, x, y, rows);
-        g.b_exceeds_l2 = scratch.parameters_exceed_l2;
-        g = column_part(g, index, count);
+        const Gemm<T> g = column_part(forward_product(io, scratch), index, count);
         multiply(g, scratch);
         by_rows(g.c, g.m, g.n, outputs_, [&](T* row, index_t n) {
             activate_flushed<T>(pending_activation(activation_, bias_), row, row, n);
         });
     }
 
-    void backward_part(const T* parameters, const T* delta, const T* x, Activation input_activation,
-                       T* dx, index_t rows, int index, int count,
+    void backward_part(const LayerIo<T>& io, int index, int count,
                        Scratch<T>& scratch) const override {
-        const Gemm<T> g = column_part(
-            backward_product(parameters + w_, delta, x, input_activation, dx, rows), index, count);
+        const Gemm<T> g = column_part(backward_product(io), index, count);
         multiply(g, scratch);
-        if (input_activation == Activation::relu) return;
+        if (io.x_activation == Activation::relu) return;
         by_rows(g.c, g.m, g.n, inputs_, [&](T* row, index_t n) {
-            differentiate_flushed(input_activation, x + (row - dx), row, n);
+            differentiate_flushed(io.x_activation, io.x + (row - io.dx), row, n);
         });
     }
 
-    void update_parameters(const T* x, const T* delta, index_t rows, int index, int count,
+    void update_parameters(const LayerIo<T>& io, int index, int count,
                            const OptimizerStep<T>& update, Scratch<T>& scratch) const override {
-        update_weights(x, delta, rows,
+        const index_t rows = rows_of(io);
+        update_weights(io.x, io.delta, rows,
                        partition(inputs_, index, count, inputs_ >= 16 * count ? 8 : 1), update,
                        scratch);
-        update_biases(delta, rows, index, count, update, scratch);
+        update_biases(io.delta, rows, index, count, update, scratch);
     }
 
     void reserve_sparse(index_t rows, index_t stored, index_t longest_row, int threads,
@@ -165,6 +172,20 @@ public:
     }
 
 private:
+    // Each position of a sample is a row of its own.
+    static index_t rows_of(const LayerIo<T>& io) { return io.rows * io.shape->in.positions(); }
+
+    Gemm<T> forward_product(const LayerIo<T>& io, const Scratch<T>& scratch) const {
+        Gemm<T> g = forward_product(io.parameters + w_, bias_ ? io.parameters + b_ : nullptr, io.x,
+                                    io.y, rows_of(io));
+        g.b_exceeds_l2 = scratch.parameters_exceed_l2;
+        return g;
+    }
+    Gemm<T> backward_product(const LayerIo<T>& io) const {
+        return backward_product(io.parameters + w_, io.delta, io.x, io.x_activation, io.dx,
+                                rows_of(io));
+    }
+
     Gemm<T> forward_product(const T* w, const T* b, const T* x, T* y, index_t rows) const {
         return dense_forward(x, inputs_, index_t(1), w, b, y, rows, inputs_, outputs_, activation_);
     }

@@ -17,19 +17,18 @@ public:
           factor_(static_cast<T>(1 / (1 - rate))),
           number_(number) {}
 
-    index_t inputs() const override { return size_; }
-    index_t outputs() const override { return size_; }
+    Shape output_shape(const Shape& in) const override { return in; }
+    double flops(const Shape&) const override { return 0; }
     bool active_in_inference() const override { return false; }
 
-    void forward(const T*, const T* x, T* y, index_t rows, Scratch<T>& scratch) const override {
-        drop(x, y, rows, scratch.rng);
+    void forward(const LayerIo<T>& io, Scratch<T>& scratch) const override {
+        drop(io.x, io.y, io.rows, scratch.rng);
     }
 
     // The mask is drawn once more: that takes less time than storing and loading it.
-    void backward(const T*, const T* delta, const T* x, Activation input_activation, T* dx,
-                  index_t rows, Scratch<T>& scratch) const override {
-        drop(delta, dx, rows, scratch.rng);
-        differentiate_flushed(input_activation, x, dx, rows * size_);
+    void backward(const LayerIo<T>& io, Scratch<T>& scratch) const override {
+        drop(io.delta, io.dx, io.rows, scratch.rng);
+        differentiate_flushed(io.x_activation, io.x, io.dx, io.rows * size_);
     }
 
     void forward_sparse_row(const SparseRow<T>& x, index_t row, const RngPosition& at,

@@ -1,5 +1,7 @@
 #include "nn/layers/pointwise.h"
 
+#include <algorithm>
+
 #include "dispatch/dispatch.h"
 
 namespace pynn {
@@ -8,61 +10,64 @@ namespace {
 template <class T>
 class Pointwise final : public Layer<T> {
 public:
-    Pointwise(index_t size, Activation f) : size_(size), f_(f) {}
+    explicit Pointwise(Activation f) : f_(f) {}
 
-    index_t inputs() const override { return size_; }
-    index_t outputs() const override { return size_; }
-
-    void forward(const T*, const T* x, T* y, index_t rows, Scratch<T>&) const override {
-        activate_flushed(f_, x, y, rows * size_);
+    Shape output_shape(const Shape& in) const override { return in; }
+    double flops(const Shape&) const override { return 0; }
+    Activation activation() const override {
+        return derivative_from_output(f_) ? f_ : Activation::identity;
     }
-    void backward(const T*, const T* delta, const T* x, Activation input_activation, T* dx,
-                  index_t rows, Scratch<T>&) const override {
-        differentiate_flushed(f_, x, delta, dx, rows * size_);
-        differentiate_flushed(input_activation, x, dx, rows * size_);
+
+    void forward(const LayerIo<T>& io, Scratch<T>&) const override {
+        activate_flushed(f_, io.x, io.y, io.rows * io.shape->in.size());
+    }
+    void backward(const LayerIo<T>& io, Scratch<T>&) const override {
+        const index_t n = io.rows * io.shape->in.size();
+        if (derivative_from_output(f_)) {  // (Already in delta.)
+            std::copy(io.delta, io.delta + n, io.dx);
+        } else {
+            differentiate_flushed(f_, io.x, io.delta, io.dx, n);
+        }
+        differentiate_flushed(io.x_activation, io.x, io.dx, n);
     }
 
 private:
-    index_t size_;
     Activation f_;
 };
 
 template <class T>
 class Softmax final : public Layer<T> {
 public:
-    explicit Softmax(index_t size) : size_(size) {}
+    Shape output_shape(const Shape& in) const override { return in; }
+    double flops(const Shape&) const override { return 0; }
 
-    index_t inputs() const override { return size_; }
-    index_t outputs() const override { return size_; }
-
-    void forward(const T*, const T* x, T* y, index_t rows, Scratch<T>&) const override {
-        kernels<T>().softmax(x, y, rows, size_);
+    void forward(const LayerIo<T>& io, Scratch<T>&) const override {
+        const Shape& shape = io.shape->in;
+        kernels<T>().softmax(io.x, io.y, io.rows * shape.positions(), shape.channels);
     }
-    void backward(const T*, const T* delta, const T* x, Activation input_activation, T* dx,
-                  index_t rows, Scratch<T>&) const override {
-        kernels<T>().softmax(x, dx, rows, size_);
-        kernels<T>().softmax_backward(delta, dx, dx, rows, size_);
-        differentiate_flushed(input_activation, x, dx, rows * size_);
+    void backward(const LayerIo<T>& io, Scratch<T>&) const override {
+        const Shape& shape = io.shape->in;
+        const index_t rows = io.rows * shape.positions(), n = shape.channels;
+        kernels<T>().softmax(io.x, io.dx, rows, n);
+        kernels<T>().softmax_backward(io.delta, io.dx, io.dx, rows, n);
+        differentiate_flushed(io.x_activation, io.x, io.dx, rows * n);
     }
-
-private:
-    index_t size_;
 };
 
 }  // namespace
 
 template <class T>
-std::unique_ptr<Layer<T>> make_pointwise(index_t size, Activation f) {
-    return std::make_unique<Pointwise<T>>(size, f);
+std::unique_ptr<Layer<T>> make_pointwise(Activation f) {
+    return std::make_unique<Pointwise<T>>(f);
 }
 template <class T>
-std::unique_ptr<Layer<T>> make_softmax(index_t size) {
-    return std::make_unique<Softmax<T>>(size);
+std::unique_ptr<Layer<T>> make_softmax() {
+    return std::make_unique<Softmax<T>>();
 }
 
-template std::unique_ptr<Layer<float>> make_pointwise(index_t, Activation);
-template std::unique_ptr<Layer<double>> make_pointwise(index_t, Activation);
-template std::unique_ptr<Layer<float>> make_softmax(index_t);
-template std::unique_ptr<Layer<double>> make_softmax(index_t);
+template std::unique_ptr<Layer<float>> make_pointwise(Activation);
+template std::unique_ptr<Layer<double>> make_pointwise(Activation);
+template std::unique_ptr<Layer<float>> make_softmax();
+template std::unique_ptr<Layer<double>> make_softmax();
 
 }  // namespace pynn

@@ -1,5 +1,4 @@
-// Functions as layers of their own, where a layer below cannot apply them and still tell their
-// derivative: activations that are not monotonic, and the softmax of a row.
+// Functions as layers: activations, and the softmax over the channels.
 #pragma once
 
 #include <memory>
@@ -9,8 +8,8 @@
 namespace pynn {
 
 template <class T>
-std::unique_ptr<Layer<T>> make_pointwise(index_t size, Activation f);
+std::unique_ptr<Layer<T>> make_pointwise(Activation f);
 template <class T>
-std::unique_ptr<Layer<T>> make_softmax(index_t size);
+std::unique_ptr<Layer<T>> make_softmax();
 
 }  // namespace pynn
