@@ -1,6 +1,6 @@
 # The compiled core; .ci/run holds these against the module with stubtest.
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict, TypeVar, final
+from typing import Any, TypedDict, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,7 @@ class Opened:
 
 @final
 class NetworkF32:
+    @overload
     def __init__(
         self,
         sizes: Sequence[int],
@@ -109,8 +110,21 @@ class NetworkF32:
         max_norm: Sequence[float],
         loss: dict[str, Any],
     ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        layers: list[dict[str, Any]],
+        input_shape: Sequence[int],
+        loss: dict[str, Any],
+        target_per_position: bool,
+    ) -> None: ...
     @property
     def parameter_count(self) -> int: ...
+    @property
+    def block_size(self) -> int: ...
+    def parameters(self) -> list[tuple[int, str, tuple[int, ...], int, bool]]: ...
+    def shapes(self) -> list[tuple[int, int, int, int]]: ...
+    def set_trainable(self, layer: int, trainable: bool) -> None: ...
     @property
     def offsets(self) -> list[int]: ...
     def reading(self, copies: bool = False) -> Reading: ...
@@ -166,6 +180,7 @@ class NetworkF32:
 
 @final
 class NetworkF64:
+    @overload
     def __init__(
         self,
         sizes: Sequence[int],
@@ -177,8 +192,21 @@ class NetworkF64:
         max_norm: Sequence[float],
         loss: dict[str, Any],
     ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        layers: list[dict[str, Any]],
+        input_shape: Sequence[int],
+        loss: dict[str, Any],
+        target_per_position: bool,
+    ) -> None: ...
     @property
     def parameter_count(self) -> int: ...
+    @property
+    def block_size(self) -> int: ...
+    def parameters(self) -> list[tuple[int, str, tuple[int, ...], int, bool]]: ...
+    def shapes(self) -> list[tuple[int, int, int, int]]: ...
+    def set_trainable(self, layer: int, trainable: bool) -> None: ...
     @property
     def offsets(self) -> list[int]: ...
     def reading(self, copies: bool = False) -> Reading: ...

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bindings/arrays.h"
 #include "nn/trainer.h"
@@ -137,6 +138,14 @@ inline Matrix x_of(const py::object& x, index_t inputs, const CsrMatrix*& sparse
     return shape;
 }
 
+// The contiguous n values of T, in any shape.
+template <class T>
+const T* contiguous_values(const py::array& a, index_t n, const char* name) {
+    require(py::isinstance<py::array_t<T>>(a) && a.size() == n && (a.flags() & py::array::c_style),
+            (std::string(name) + " must be contiguous, of the right type and size").c_str());
+    return static_cast<const T*>(a.data());
+}
+
 inline Pins pins_of(const py::object& x, const py::array* y,
                     const std::optional<py::array>& weights) {
     Pins pins;
@@ -146,19 +155,24 @@ inline Pins pins_of(const py::object& x, const py::array* y,
     return pins;
 }
 
-// y: labels or values; weights: one a sample, or none.
-inline Dataset dataset_of(const py::object& x, const py::array& y, bool labels,
-                          const std::optional<py::array>& weights, index_t inputs,
-                          index_t outputs) {
+// y: labels or values; weights: one a sample or one a target, or none.
+template <class T>
+Dataset dataset_of(const py::object& x, const py::array& y, bool labels,
+                   const std::optional<py::array>& weights, const Network<T>& network) {
     Dataset s;
-    s.x = x_of(x, inputs, s.sparse);
+    s.x = x_of(x, network.inputs(), s.sparse);
+    const index_t targets = s.x.rows * network.target_positions();
     require(y.ndim() >= 1 && y.shape(0) == s.x.rows, "X and y differ in length");
     if (labels) {
-        s.labels = vector_of<int64_t>(y, s.x.rows, "labels");
+        s.labels = contiguous_values<int64_t>(y, targets, "labels");
     } else {
-        s.targets = matrix_of(y, outputs, "y");
+        s.targets = matrix_of(y, network.outputs(), "y");
     }
-    if (weights) s.weights = vector_of<double>(*weights, s.x.rows, "weights");
+    if (weights) {
+        s.weight_per_target = weights->size() == targets && targets != s.x.rows;
+        s.weights = contiguous_values<double>(*weights, s.weight_per_target ? targets : s.x.rows,
+                                              "weights");
+    }
     return s;
 }
 
@@ -169,25 +183,50 @@ inline std::string bad_label(const char* name, int64_t label, index_t row, index
 }
 
 // Refuses labels that are no classes, of the `count` samples that an order names (null: of all).
-inline void check_labels(const Dataset& s, const int64_t* order, index_t count, index_t classes) {
+inline void check_labels(const Dataset& s, const int64_t* order, index_t count, index_t classes,
+                         index_t positions) {
     if (!s.labels) return;
     for (index_t i = 0; i < count; ++i) {
         const index_t row = order ? static_cast<index_t>(order[i]) : i;
-        const int64_t label = s.labels[row];
-        if (label < 0 || label >= classes) {
-            throw py::value_error(bad_label("y", label, row, classes));
+        for (index_t p = row * positions; p < (row + 1) * positions; ++p) {
+            const int64_t label = s.labels[p];
+            if (label < 0 || label >= classes) {
+                throw py::value_error(bad_label("y", label, row, classes));
+            }
         }
+    }
+}
+
+// Refuses tokens that are not below `vocabulary`, likewise (0: X has no tokens).
+inline void check_tokens(const Matrix& x, const int64_t* order, index_t count, index_t vocabulary) {
+    if (vocabulary == 0) return;
+    require(is_integer(x.dtype), "X must have an integer type: the network reads tokens");
+    std::vector<int64_t> row(static_cast<std::size_t>(x.columns));
+    for (index_t i = 0; i < count; ++i) {
+        const BadToken bad = gather_tokens(x, order, i, 1, vocabulary, row.data());
+        if (bad.row < 0) continue;
+        throw py::value_error("X holds the token " + std::to_string(bad.token) + " in row " +
+                              std::to_string(bad.row) + ", position " +
+                              std::to_string(bad.position) + ": expected 0 to " +
+                              std::to_string(vocabulary - 1));
     }
 }
 
 // Raises what a call has found changed, if anything; `weights`: what it has left of the weights.
 inline void refuse_changed(const Changed& changed, index_t classes, const char* weights = "") {
     if (changed.row < 0) return;
-    const char* const name = changed.is_label ? "y" : "X";
-    const std::string what = changed.is_label
-                                 ? bad_label(name, changed.label, changed.row, classes)
-                                 : "X has row pointers or column indices that do not fit in row " +
-                                       std::to_string(changed.row);
+    const bool is_label = changed.kind == Changed::Kind::label;
+    const char* const name = is_label ? "y" : "X";
+    std::string what;
+    if (is_label) {
+        what = bad_label(name, changed.value, changed.row, classes);
+    } else if (changed.kind == Changed::Kind::token) {
+        what = "X holds the token " + std::to_string(changed.value) + " in row " +
+               std::to_string(changed.row);
+    } else {
+        what = "X has row pointers or column indices that do not fit in row " +
+               std::to_string(changed.row);
+    }
     throw py::value_error(what + "; " + name + " was changed during the call." + weights);
 }
 

@@ -16,6 +16,7 @@
 #include "bindings/without_gil.h"
 #include "nn/layers/dense.h"
 #include "nn/layers/dropout.h"
+#include "nn/layers/kinds.h"
 #include "nn/layers/pointwise.h"
 #include "threads/fp_environment.h"
 
@@ -41,7 +42,50 @@ public:
                 "expected a quantile for each output");
     }
 
+    // Any layers, in topological order. Each is a dict: its "kind", its "reads" (indices of
+    // earlier layers, -1 for the network's input), its settings, and where the input has another
+    // shape than that of the output it reads, "reshape". Shapes are (time, height, width,
+    // channels).
+    BoundNetwork(const py::list& layers, const std::vector<index_t>& input_shape,
+                 const py::dict& loss, bool target_per_position)
+        : network_(make_nodes(layers, stops_), shape_of(input_shape),
+                   make_loss<T>(loss_settings(loss)), target_per_position),
+          trainer_(network_) {
+        const LossSettings settings = loss_settings(loss);
+        require(
+            settings.name != "pinball" ||
+                settings.quantiles.size() == static_cast<std::size_t>(network_.target_outputs()),
+            "expected a quantile for each output");
+    }
+
     Access& access() { return access_; }
+    index_t block_size() const { return network_.block_size(); }
+    // (layer, name, shape, offset, trained) of each parameter.
+    py::list parameters() const {
+        py::list all;
+        for (index_t i = 0; i < network_.layer_count(); ++i) {
+            index_t trained = network_.node(i).offset, state = network_.node(i).state_offset;
+            for (const ParameterSpec& p : network_.layer(i).parameters()) {
+                index_t& at = p.trained ? trained : state;
+                all.append(py::make_tuple(i, p.name, py::tuple(py::cast(p.shape)), at, p.trained));
+                at += p.size();
+            }
+        }
+        return all;
+    }
+    // Each layer's output shape.
+    py::list shapes() const {
+        py::list all;
+        for (index_t i = 0; i < network_.layer_count(); ++i) {
+            const Shape& s = network_.shape(i).out;
+            all.append(py::make_tuple(s.time, s.height, s.width, s.channels));
+        }
+        return all;
+    }
+    void set_trainable(index_t layer, bool trainable) {
+        require(layer >= 0 && layer < network_.layer_count(), "no such layer");
+        network_.set_trainable(layer, trainable);
+    }
     index_t parameter_count() const { return network_.parameter_count(); }
     std::vector<index_t> offsets() const {
         std::vector<index_t> out;
@@ -50,7 +94,7 @@ public:
     }
 
     void set_parameters(py::array parameters) {
-        require(parameters.size() == network_.parameter_count(), "wrong number of parameters");
+        require(parameters.size() == network_.block_size(), "wrong number of parameters");
         network_.set_parameters(writable<T>(parameters, "parameters"));
         parameters_ = std::move(parameters);
     }
@@ -65,6 +109,7 @@ public:
                     out.shape(1) == network_.shape(layers - 1).out.size(),
                 "out has the wrong shape");
         if (sparse) check_sparse(*sparse, nullptr, sparse->rows);
+        check_tokens(m, nullptr, m.rows, network_.vocabulary());
         T* const result = writable<T>(out, "out");
         const Pins pins = pins_of(x, nullptr, std::nullopt);
         const Access::Reading reading(access_);
@@ -73,7 +118,7 @@ public:
             if (sparse) {
                 changed = network_.forward(*sparse, layers, predictions, result, &watch);
             } else {
-                network_.forward(m, layers, predictions, result, &watch);
+                changed = network_.forward(m, layers, predictions, result, &watch);
             }
         });
         refuse_changed(changed, classes());
@@ -89,6 +134,7 @@ public:
             out.ndim() == 2 && out.shape(0) == dataset.x.rows && out.shape(1) == network_.outputs(),
             "out has the wrong shape");
         if (dataset.sparse) check_sparse(*dataset.sparse, nullptr, dataset.x.rows);
+        check_tokens(dataset.x, nullptr, dataset.x.rows, network_.vocabulary());
         T* const result = writable<T>(out, "out");
         const Access::Reading reading(access_);
         const RngPosition rng = rng_position(rng_position_array);
@@ -185,11 +231,54 @@ public:
                         const std::optional<py::array>& weights, py::array dx,
                         const std::optional<py::array>& rng_position_array) {
         const Pins pins = pins_of(x, &y, weights);
-        differentiate(dataset_of(x, y, labels, weights, network_.inputs(), network_.outputs()),
-                      nullptr, dx, nullptr, rng_position_array);
+        differentiate(dataset_of(x, y, labels, weights, network_), nullptr, dx, nullptr,
+                      rng_position_array);
     }
 
 private:
+    static Shape shape_of(const std::vector<index_t>& s) {
+        require(s.size() == 4, "a shape is (time, height, width, channels)");
+        for (const index_t n : s) require(n >= 1, "shapes must be positive");
+        return {s[0], s[1], s[2], s[3]};
+    }
+
+    static std::vector<Node<T>> make_nodes(const py::list& layers, std::vector<index_t>& stops) {
+        std::vector<Node<T>> nodes;
+        for (const py::handle item : layers) {
+            const py::dict description = py::cast<py::dict>(item);
+            const index_t at = static_cast<index_t>(nodes.size());
+            LayerSettings settings;
+            Node<T> node;
+            std::string kind;
+            for (const auto& [key, value] : description) {
+                const std::string name = py::cast<std::string>(key);
+                if (name == "kind") {
+                    kind = py::cast<std::string>(value);
+                } else if (name == "reads") {
+                    const auto inputs = py::cast<std::vector<index_t>>(value);
+                    require(inputs.size() == 1 || inputs.size() == 2, "a layer has 1 or 2 inputs");
+                    for (std::size_t k = 0; k < inputs.size(); ++k) {
+                        require(inputs[k] >= network_input && inputs[k] < at,
+                                "layers must be in topological order");
+                        node.inputs[k] = inputs[k];
+                    }
+                } else if (name == "reshape") {
+                    node.reshapes = true;
+                    node.reshaped = shape_of(py::cast<std::vector<index_t>>(value));
+                } else if (py::isinstance<py::str>(value)) {
+                    settings.names[name] = py::cast<std::string>(value);
+                } else {
+                    settings.numbers[name] = py::cast<double>(value);
+                }
+            }
+            node.layer = make_layer<T>(kind, settings);
+            nodes.push_back(std::move(node));
+            stops.push_back(at + 1);
+        }
+        require(!nodes.empty(), "a network has at least one layer");
+        return nodes;
+    }
+
     // `stops`: by layer with weights, how many layers its output takes.
     static std::vector<Node<T>> make_layers(const std::vector<index_t>& sizes,
                                             const std::vector<std::string>& activations, bool bias,
@@ -214,7 +303,7 @@ private:
             require(n_in >= 1 && n_out >= 1, "layers must have a size of at least 1");
             require(dropout[l] >= 0 && dropout[l] < 1, "dropout must be in [0, 1)");
             if (dropout[l] > 0) {
-                append(make_dropout<T>(n_in, dropout[l], static_cast<uint32_t>(l)));
+                append(make_dropout<T>(dropout[l], static_cast<uint32_t>(l)));
             }
             const bool softmax = activations[l] == "softmax";
             const Activation f = softmax ? Activation::identity : activation_named(activations[l]);
@@ -232,7 +321,7 @@ private:
         return nodes;
     }
 
-    index_t classes() const { return network_.loss().classes(network_.outputs()); }
+    index_t classes() const { return network_.loss().classes(network_.target_outputs()); }
 
     // Where random layers are in their streams; without `rng_position` they let everything pass.
     static RngPosition rng_position(const std::optional<py::array>& rng_position_array) {
@@ -296,7 +385,8 @@ private:
         require(!dataset.sparse, "the gradient of a sparse X is dense: pass X.toarray()");
         require(dataset.x.rows >= 1, "there are no samples");
         require(dx.size() == dataset.x.rows * network_.inputs(), "dx has the wrong size");
-        check_labels(dataset, nullptr, dataset.x.rows, classes());
+        require(network_.vocabulary() == 0, "tokens have no gradient");
+        check_labels(dataset, nullptr, dataset.x.rows, classes(), network_.target_positions());
         T* const to = writable<T>(dx, "dx");
         const Access::Reading reading(access_);
         const RngPosition rng = rng_position(rng_position_array);
@@ -314,8 +404,7 @@ private:
                     const std::optional<py::array>& weights, const std::optional<py::array>& order,
                     TrainOptions options, const Optimizer<T>& optimizer, EpochStats* epoch_stats,
                     const py::object& report, std::exception_ptr& failure) {
-        const Dataset dataset =
-            dataset_of(x, y, labels, weights, network_.inputs(), network_.outputs());
+        const Dataset dataset = dataset_of(x, y, labels, weights, network_);
         require(options.batch_size >= 1, "batch_size must be at least 1");
         options.count = dataset.x.rows;
         index_t all = options.count;
@@ -330,7 +419,8 @@ private:
             }
         }
         require(options.count >= 1, "there are no samples");
-        check_labels(dataset, options.order, all, classes());
+        check_labels(dataset, options.order, all, classes(), network_.target_positions());
+        check_tokens(dataset.x, options.order, all, network_.vocabulary());
         if (dataset.sparse) check_sparse(*dataset.sparse, options.order, all);
         const Pins pins = pins_of(x, &y, weights);
 
@@ -416,7 +506,14 @@ void bind_network_of(py::module_& m, const char* name) {
                       Doubles, Doubles, Doubles, const py::dict&>(),
              py::arg("sizes"), py::arg("activations"), py::arg("bias"), py::arg("dropout"),
              py::arg("l1"), py::arg("l2"), py::arg("max_norm"), py::arg("loss"))
+        .def(py::init<const py::list&, const std::vector<index_t>&, const py::dict&, bool>(),
+             py::arg("layers"), py::arg("input_shape"), py::arg("loss"),
+             py::arg("target_per_position"))
         .def_property_readonly("parameter_count", &Net::parameter_count)
+        .def_property_readonly("block_size", &Net::block_size)
+        .def("parameters", &Net::parameters)
+        .def("shapes", &Net::shapes)
+        .def("set_trainable", &Net::set_trainable, py::arg("layer"), py::arg("trainable"))
         .def_property_readonly("offsets", &Net::offsets)
         .def(
             "reading",

@@ -52,6 +52,7 @@ struct Scratch {
     SparseScratch<T> sparse;
     Buffer<char> workspace;      // of the products
     Buffer<T> gradient;          // a piece of a layer's gradient
+    Buffer<uint64_t> keys;       // of a layer that sorts
     Buffer<T> column_sums;       // a piece of a long sum of bias gradients
     RowPrefetcher prefetcher{};  // what the products prefetch
     RngPosition rng{};
@@ -65,7 +66,8 @@ struct LayerIo {
     const T* parameters;  // the network's
     const LayerShape* shape;
     index_t rows;
-    const T* x;  // the input; of a layer with two inputs, the first
+    const T* x;                       // the input; of a layer with two inputs, the first
+    const int64_t* tokens = nullptr;  // the input where it is integers; then x is null
     const T* x2 = nullptr;
     T* y = nullptr;  // the output
     // The gradient of the loss before this layer's activation.
@@ -106,6 +108,9 @@ public:
 
     // The activation that forward() applies last, if its derivative is a function of the output.
     virtual Activation activation() const { return Activation::identity; }
+
+    // For a first layer that reads integers: they are below it. 0: it reads values.
+    virtual index_t vocabulary() const { return 0; }
 
     // True if predictions pass through it; false for layers that act in training only.
     virtual bool active_in_inference() const { return true; }
@@ -171,7 +176,8 @@ public:
                                           const OptimizerStep<T>&, Scratch<T>&) const {}
 
     // Stored values of row `index` of a sparse mini-batch, by a layer that maps 0 to 0.
-    virtual void forward_sparse_row(const SparseRow<T>&, index_t, const RngPosition&, T*) const {}
+    virtual void forward_sparse_row(const SparseRow<T>&, index_t /*index*/, index_t /*columns*/,
+                                    const RngPosition&, T*) const {}
 
     // The penalties on the parameters, in pieces that are the same for any number of threads.
     virtual index_t penalty_pieces() const { return 0; }
@@ -204,7 +210,8 @@ LayerIo<T> rows_of(const LayerIo<T>& io, Range own) {
     const index_t in = own.begin * io.shape->in.size(), out = own.begin * io.shape->out.size();
     LayerIo<T> part = io;
     part.rows = own.size();
-    part.x += in;
+    if (part.x) part.x += in;
+    if (part.tokens) part.tokens += in;
     if (part.x2) part.x2 += in;
     if (part.y) part.y += out;
     if (part.delta) part.delta += out;

@@ -29,6 +29,32 @@ void gather(const Matrix& m, const int64_t* order, index_t first, index_t count,
     });
 }
 
+bool is_integer(DType type) {
+    return type != DType::f16 && type != DType::f32 && type != DType::f64;
+}
+
+BadToken gather_tokens(const Matrix& m, const int64_t* order, index_t first, index_t count,
+                       int64_t limit, int64_t* out) {
+    BadToken bad;
+    dispatch_dtype(m.dtype, [&](auto zero) {
+        using Source = decltype(zero);
+        if constexpr (std::is_integral_v<Source>) {
+            for (index_t i = 0; i < count; ++i) {
+                const index_t row = order ? static_cast<index_t>(order[first + i]) : first + i;
+                int64_t* const to = out + i * m.columns;
+                convert_row<int64_t, Source>(m.data + row * m.row_stride, m.column_stride,
+                                             m.columns, to);
+                for (index_t j = 0; j < m.columns; ++j) {
+                    if (to[j] >= 0 && to[j] < limit) continue;
+                    if (bad.row < 0) bad = {row, j, to[j]};
+                    to[j] = 0;
+                }
+            }
+        }
+    });
+    return bad;
+}
+
 RowPrefetcher make_row_prefetcher(const Matrix& m, const Matrix& targets, const int64_t* order,
                                   index_t first, index_t count, double flops) {
     RowPrefetcher prefetcher{};

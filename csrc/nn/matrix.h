@@ -19,9 +19,9 @@ struct Matrix {
 // An index that fitted when a call began and does not where it is read: the caller's arrays may
 // change meanwhile.
 struct Changed {
-    index_t row = -1;       // of the samples; -1: none
-    bool is_label = false;  // false: the row of a sparse matrix
-    int64_t label = 0;
+    index_t row = -1;  // of the samples; -1: none
+    enum class Kind { sparse_row, label, token } kind = Kind::sparse_row;
+    int64_t value = 0;     // of the label or the token
     bool applied = false;  // found by a step that was not refused
 };
 
@@ -29,8 +29,18 @@ struct Changed {
 template <class T>
 void gather(const Matrix& m, const int64_t* order, index_t first, index_t count, T* out);
 
-// Rows order[first .. first + count) of m, and of `beside` if it is not empty, are to be asked for
-// while so many multiply-adds are at work.
+// The same for integers, which are to be in [0, limit): others are 0 in `out`, and the first of
+// them is returned.
+struct BadToken {
+    index_t row = -1, position = 0;  // -1: none
+    int64_t token = 0;
+};
+bool is_integer(DType type);
+BadToken gather_tokens(const Matrix& m, const int64_t* order, index_t first, index_t count,
+                       int64_t limit, int64_t* out);
+
+// Prefetches rows order[first .. first + count) of m, and of `targets` if it is not empty, while so
+// many multiply-adds are at work.
 RowPrefetcher make_row_prefetcher(const Matrix& m, const Matrix& targets, const int64_t* order,
                                   index_t first, index_t count, double flops);
 

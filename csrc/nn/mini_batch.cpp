@@ -9,6 +9,7 @@ void MiniBatchReader<T>::begin(const Dataset& dataset, const int64_t* order, ind
                                index_t batch, index_t count, bool staged) {
     dataset_ = dataset;
     bad_row_ = -1;
+    bad_token_ = -1;
     bad_label_ = false;
     staging_.emplace();
     if (staged) {
@@ -34,6 +35,10 @@ void MiniBatchReader<T>::begin(const Dataset& dataset, const int64_t* order, ind
             max_stored_ = std::max(max_stored_, max_batch_nnz(x, named, count, batch));
         }
         longest_row_ = max_row_nnz(x);
+        return;
+    }
+    if (network_.vocabulary() > 0) {
+        tokens_.reserve(batch * network_.inputs());
         return;
     }
     const RowSource rows = staging_->x({&dataset_.x, order, 0});
@@ -76,6 +81,11 @@ MiniBatch<T> MiniBatchReader<T>::at(const int64_t* order, index_t first, index_t
         return batch;
     }
     batch.x_from = staging_->x({&dataset_.x, order, first});
+    if (network_.vocabulary() > 0) {
+        batch.tokens = tokens_.data();
+        batch.gathers = true;
+        return batch;
+    }
     batch.x = batch.x_from.order ? nullptr : in_place<T>(*batch.x_from.m, batch.x_from.first);
     batch.gathers = batch.x == nullptr;
     if (batch.gathers) batch.x = x_.data();
@@ -94,6 +104,16 @@ void MiniBatchReader<T>::gather_samples(const MiniBatch<T>& batch, Range own,
                                         const TeamThread& thread) {
     const RowSource& from = batch.x_from;
     in_pieces(own, thread, [&](index_t row, index_t rows) {
+        if (batch.tokens) {
+            const BadToken bad =
+                gather_tokens(*from.m, from.order, from.first + row, rows, network_.vocabulary(),
+                              tokens_.data() + row * network_.inputs());
+            if (bad.row >= 0) {
+                token_ = bad.token;
+                bad_token_ = bad.row;
+            }
+            return;
+        }
         gather(*from.m, from.order, from.first + row, rows, x_.data() + row * network_.inputs());
     });
 }
@@ -142,14 +162,16 @@ bool MiniBatchReader<T>::read_weights(const MiniBatch<T>& batch, Range own,
 }
 
 template <class T>
-Changed MiniBatchReader<T>::find_bad_label(const MiniBatch<T>& batch) const {
-    if (!dataset_.labels) return {};
+Changed MiniBatchReader<T>::find_changed(const MiniBatch<T>& batch) const {
+    if (bad_token_ >= 0) return {bad_token_, Changed::Kind::token, token_};
+    if (!dataset_.labels || !bad_label_) return {bad_row_};
     const index_t positions = network_.target_positions();
     const index_t classes = network_.loss().classes(network_.target_outputs());
-    const index_t i = pynn::find_bad_label(labels_.data(), batch.rows * positions, classes);
+    const index_t i = find_bad_label(labels_.data(), batch.rows * positions, classes);
     if (i < 0) return {};
     const index_t at = batch.first + i / positions;
-    return {batch.order ? static_cast<index_t>(batch.order[at]) : at, true, labels_.data()[i]};
+    return {batch.order ? static_cast<index_t>(batch.order[at]) : at, Changed::Kind::label,
+            labels_.data()[i]};
 }
 
 template class MiniBatchReader<float>;

@@ -24,11 +24,12 @@ struct Dataset {
 
 template <class T>
 struct MiniBatch {
-    const int64_t* order = nullptr;  // null: samples as they are
-    index_t first = 0, rows = 0;     // in the epoch's order
-    index_t rows_before = 0;         // rows of the same mini-batch that come before these
-    const T* x = nullptr;            // gathered rows, or the caller's; null for sparse samples
-    bool gathers = false;            // x is still to be filled
+    const int64_t* order = nullptr;   // null: samples as they are
+    index_t first = 0, rows = 0;      // in the epoch's order
+    index_t rows_before = 0;          // rows of the same mini-batch that come before these
+    const T* x = nullptr;             // gathered rows, or the caller's; null for sparse samples
+    const int64_t* tokens = nullptr;  // instead of x, where the network reads integers
+    bool gathers = false;             // x or tokens are still to be filled
     bool is_sparse = false;
     SparseBatch<T> sparse{};
     RowSource x_from{}, targets_from{};
@@ -65,7 +66,7 @@ public:
     // The next mini-batch's rows for the products to prefetch, `flops` being their work until then.
     RowPrefetcher prefetcher(const MiniBatch<T>& batch, Range next, double flops) const;
 
-    // Fills the thread's rows of batch.x.
+    // Fills the thread's rows of batch.x or batch.tokens.
     void gather_samples(const MiniBatch<T>& batch, Range own, const TeamThread& thread);
 
     // Rows `own`: their targets; false if a label is no class.
@@ -75,9 +76,10 @@ public:
     bool has_weights() const { return dataset_.weights != nullptr; }
     T* target_buffer(index_t row) { return smoothed_.data() + row * network_.outputs(); }
 
-    // What was found changed in the caller's memory: a label, or a row of a sparse matrix.
-    bool has_bad_label() const { return bad_label_; }
-    Changed find_bad_label(const MiniBatch<T>& batch) const;
+    // What was found changed in the caller's memory: a label, a token (the loss is NaN then), or a
+    // row of a sparse matrix.
+    bool has_bad_index() const { return bad_label_ || bad_token_.load() >= 0; }
+    Changed find_changed(const MiniBatch<T>& batch) const;
     std::atomic<index_t>& bad_row() { return bad_row_; }
 
     // Stored values of the largest sparse mini-batch, and of the longest row.
@@ -93,7 +95,9 @@ private:
     Buffer<int64_t> labels_;
     Buffer<Range> taken_;  // of a sparse mini-batch, by row
     index_t max_stored_ = 0, longest_row_ = 0;
-    std::atomic<index_t> bad_row_{-1};
+    Buffer<int64_t> tokens_;
+    std::atomic<index_t> bad_row_{-1}, bad_token_{-1};  // rows
+    std::atomic<int64_t> token_{0};                     // in row bad_token_
     std::atomic<bool> bad_label_{false};
 };
 

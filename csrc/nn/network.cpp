@@ -33,6 +33,9 @@ Network<T>::Network(std::vector<Node<T>> nodes, const Shape& input, std::unique_
     for (index_t i = 0; i < layer_count(); ++i) {
         set_trainable(i, true);
         has_statistics_ |= layer(i).statistics_size() > 0;
+        if (const index_t n = layer(i).vocabulary()) {
+            vocabulary_ = vocabulary_ > 0 ? std::min(vocabulary_, n) : n;
+        }
         forward_flops_ += layer(i).flops(shape(i).in);
         for (index_t piece = 0; piece < layer(i).penalty_pieces(); ++piece) {
             penalties_.push_back({i, piece});
@@ -172,8 +175,8 @@ double Network<T>::step_flops(double stored) const {
 }
 
 template <class T>
-void Network<T>::forward_block(index_t first, index_t last, const T* input, const T* below,
-                               index_t rows, index_t block, T* result,
+void Network<T>::forward_block(index_t first, index_t last, const T* input, const int64_t* tokens,
+                               const T* below, index_t rows, index_t block, T* result,
                                std::vector<Buffer<T>>& buffers, Scratch<T>& scratch) const {
     const auto output_of = [&](index_t i) -> const T* {
         const index_t value = value_of(i);
@@ -188,20 +191,19 @@ void Network<T>::forward_block(index_t first, index_t last, const T* input, cons
         T* const y = i == last
                          ? result
                          : buffers[static_cast<std::size_t>(n.buffer)].reserve(block * max_width_);
-        LayerIo<T> io = this->io(i, rows, output_of(n.inputs[0]), y);
-        if (n.inputs[1] != no_input) io.x2 = output_of(n.inputs[1]);
-        n.layer->forward(io, scratch);
+        n.layer->forward(io(i, rows, input, tokens, output_of, y), scratch);
     }
 }
 
 // Few rows and large parameters: the threads divide each layer.
 template <class T>
-void Network<T>::forward_partitioned(const Matrix& x, index_t layers, bool predictions, int threads,
-                                     T* out) const {
+Changed Network<T>::forward_partitioned(const Matrix& x, index_t layers, bool predictions,
+                                        int threads, T* out) const {
     // All memory is the caller's: a thread must not throw while the others wait.
     thread_local std::vector<Scratch<T>> scratches;
     thread_local std::vector<Buffer<T>> buffers;
     thread_local Buffer<T> gathered_rows;
+    thread_local Buffer<int64_t> gathered_tokens;
     if (scratches.size() < static_cast<std::size_t>(threads)) {
         scratches = std::vector<Scratch<T>>(static_cast<std::size_t>(threads));
     }
@@ -216,8 +218,18 @@ void Network<T>::forward_partitioned(const Matrix& x, index_t layers, bool predi
     for (index_t b = 0; b < buffers_; ++b) {
         between[static_cast<std::size_t>(b)].reserve(x.rows * max_width_);
     }
-    const T* const there = in_place<T>(x, 0);
-    T* const gathered = there ? nullptr : gathered_rows.reserve(x.rows * inputs());
+    Changed changed;
+    const T* input = nullptr;
+    T* gathered = nullptr;
+    const int64_t* tokens = nullptr;
+    if (vocabulary_ > 0) {
+        int64_t* const read = gathered_tokens.reserve(x.rows * inputs());
+        changed = read_tokens(x, 0, x.rows, read);
+        tokens = read;
+    } else {
+        input = in_place<T>(x, 0);
+        if (!input) input = gathered = gathered_rows.reserve(x.rows * inputs());
+    }
     Scratch<T>* const first_scratch = scratches.data();
     const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out.size();
     Barrier barrier;
@@ -228,7 +240,6 @@ void Network<T>::forward_partitioned(const Matrix& x, index_t layers, bool predi
             gather(x, nullptr, own.begin, own.size(), gathered + own.begin * inputs());
             thread.wait();
         }
-        const T* const input = there ? there : gathered;
         const auto output_of = [&](index_t i) -> const T* {
             const index_t value = value_of(i);
             if (value == network_input) return input;
@@ -238,9 +249,8 @@ void Network<T>::forward_partitioned(const Matrix& x, index_t layers, bool predi
             const Node<T>& n = node(l);
             if (n.value != l) continue;
             T* const y = l == last ? out : between[static_cast<std::size_t>(n.buffer)].data();
-            LayerIo<T> io = this->io(l, x.rows, output_of(n.inputs[0]), y);
-            if (n.inputs[1] != no_input) io.x2 = output_of(n.inputs[1]);
-            n.layer->forward_part(io, index, count, first_scratch[index]);
+            n.layer->forward_part(io(l, x.rows, input, tokens, output_of, y), index, count,
+                                  first_scratch[index]);
             thread.wait();
         }
         if (predictions) {
@@ -248,11 +258,18 @@ void Network<T>::forward_partitioned(const Matrix& x, index_t layers, bool predi
                            n_out / target_positions_);
         }
     });
+    return changed;
 }
 
 template <class T>
-void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* out,
-                         Watch* watch) const {
+Changed Network<T>::read_tokens(const Matrix& x, index_t first, index_t rows, int64_t* to) const {
+    const BadToken bad = gather_tokens(x, nullptr, first, rows, vocabulary_, to);
+    return {bad.row, Changed::Kind::token, bad.token};
+}
+
+template <class T>
+Changed Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* out,
+                            Watch* watch) const {
     // Blocks of rows go through all layers while they are in the L2 cache, with the weights. Where
     // the weights do not stay there, they are fetched again for each block, so blocks are large.
     const bool far = parameters_exceed_l2();
@@ -263,8 +280,7 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
         threads_for(forward_flops() * static_cast<double>(x.rows), max_parts(x.rows));
     constexpr index_t many_rows = 512;
     if (partitions_layers(threads) && x.rows < many_rows) {
-        forward_partitioned(x, layers, predictions, threads, out);
-        return;
+        return forward_partitioned(x, layers, predictions, threads, out);
     }
     // Each thread takes several blocks, one after another: one that is slow (its processor is
     // shared) gets less. But each block reads all weights. No bit of a row depends on other rows.
@@ -276,11 +292,14 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
     const index_t least = std::max<index_t>(1, min_block_rows / max_positions_);
     const index_t block = std::min(share, std::clamp(fitting, least, max_block_rows));
     std::atomic<index_t> next{0};
+    std::atomic<bool> has_bad_token{false};
+    Changed changed;  // by the first thread that finds such a token
     const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out.size();
     const auto work = [&](int index, int count) {
         thread_local Scratch<T> scratch;
         thread_local std::vector<Buffer<T>> buffers;
         thread_local Buffer<T> gathered_rows;
+        thread_local Buffer<int64_t> gathered_tokens;
         if (buffers.size() < static_cast<std::size_t>(buffers_)) {
             buffers = std::vector<Buffer<T>>(static_cast<std::size_t>(buffers_));
         }
@@ -291,14 +310,19 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
             const index_t first = next.fetch_add(block, std::memory_order_relaxed);
             if (first >= x.rows || (watch && watch->stopped())) break;
             const index_t rows = std::min(block, x.rows - first);
-            const T* input = in_place<T>(x, first);
-            if (!input) {
+            const T* input = nullptr;
+            int64_t* tokens = nullptr;
+            if (vocabulary_ > 0) {
+                tokens = gathered_tokens.reserve(block * inputs());
+                const Changed found = read_tokens(x, first, rows, tokens);
+                if (found.row >= 0 && !has_bad_token.exchange(true)) changed = found;
+            } else if (!(input = in_place<T>(x, first))) {
                 T* const gathered = gathered_rows.reserve(block * inputs());
                 gather(x, nullptr, first, rows, gathered);
                 input = gathered;
             }
             T* const result = out + first * n_out;
-            forward_block(0, last, input, nullptr, rows, block, result, buffers, scratch);
+            forward_block(0, last, input, tokens, nullptr, rows, block, result, buffers, scratch);
             if (predictions) {
                 loss_->predict(result, rows * target_positions_, n_out / target_positions_);
             }
@@ -309,6 +333,7 @@ void Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T* o
         }
     };
     run_team(threads, work);
+    return changed;
 }
 
 template <class T>
@@ -346,7 +371,8 @@ Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions
                 lowest == last ? result : lowest_rows.reserve(block * shape(lowest).out.size());
             layer(lowest).forward_sparse(parameters_, batch, {first, first + rows}, output,
                                          scratch);
-            forward_block(lowest + 1, last, nullptr, output, rows, block, result, buffers, scratch);
+            forward_block(lowest + 1, last, nullptr, nullptr, output, rows, block, result, buffers,
+                          scratch);
             if (predictions) loss_->predict(result, rows, n_out);
         }
         if (scratch.sparse.space.bad_row >= 0) bad_row = scratch.sparse.space.bad_row;

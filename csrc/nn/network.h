@@ -86,6 +86,9 @@ public:
     void set_parameters(T* parameters) { parameters_ = parameters; }
     T* parameters() const { return parameters_; }
 
+    // Where the input is integers: they are below it. Otherwise 0.
+    index_t vocabulary() const { return vocabulary_; }
+
     // Whether a layer computes statistics over the mini-batch in training.
     bool has_statistics() const { return has_statistics_; }
 
@@ -106,14 +109,23 @@ public:
 
     // out (rows x outputs of layer `layers` - 1) = the first `layers` layers' outputs, turned into
     // predictions if `predictions`. A watch may end it early.
-    void forward(const Matrix& x, index_t layers, bool predictions, T* out,
-                 Watch* watch = nullptr) const;
+    Changed forward(const Matrix& x, index_t layers, bool predictions, T* out,
+                    Watch* watch = nullptr) const;
     Changed forward(const CsrMatrix& x, index_t layers, bool predictions, T* out,
                     Watch* watch = nullptr) const;
 
-    // What layer i reads and writes where its input is at x.
-    LayerIo<T> io(index_t i, index_t rows, const T* x, T* y) const {
-        LayerIo<T> io{parameters_, &shape(i), rows, x};
+    // What layer i reads and writes: the network's input (x or tokens), or what `output_of(layer)`
+    // gives.
+    template <class OutputOf>
+    LayerIo<T> io(index_t i, index_t rows, const T* x, const int64_t* tokens,
+                  const OutputOf& output_of, T* y) const {
+        const index_t* const inputs = node(i).inputs;
+        const bool reads_input = inputs[0] == network_input;
+        LayerIo<T> io{parameters_, &shape(i), rows, reads_input ? x : output_of(inputs[0])};
+        if (reads_input) io.tokens = tokens;
+        if (inputs[1] != no_input) {
+            io.x2 = inputs[1] == network_input ? x : output_of(inputs[1]);
+        }
         io.y = y;
         return io;
     }
@@ -124,16 +136,18 @@ private:
         const index_t first = sparse ? node(first_parametric()).parameters : 0;
         return (parameter_count_ - first) * static_cast<index_t>(sizeof(T));
     }
+    // Rows of integers, checked.
+    Changed read_tokens(const Matrix& x, index_t first, index_t rows, int64_t* to) const;
     void connect();
     void place_parameters();
     void assign_buffers();
-    void forward_partitioned(const Matrix& x, index_t layers, bool predictions, int threads,
-                             T* out) const;
-    // A block of rows through layers first .. last; `input` is the network's, `below` the output of
-    // layer first - 1. The last one's output goes to `result`.
-    void forward_block(index_t first, index_t last, const T* input, const T* below, index_t rows,
-                       index_t block, T* result, std::vector<Buffer<T>>& buffers,
-                       Scratch<T>& scratch) const;
+    Changed forward_partitioned(const Matrix& x, index_t layers, bool predictions, int threads,
+                                T* out) const;
+    // A block of rows through layers first .. last; `below` is the output of layer first - 1. The
+    // last one's output goes to `result`.
+    void forward_block(index_t first, index_t last, const T* input, const int64_t* tokens,
+                       const T* below, index_t rows, index_t block, T* result,
+                       std::vector<Buffer<T>>& buffers, Scratch<T>& scratch) const;
 
     std::vector<Node<T>> nodes_;
     Shape input_;
@@ -148,6 +162,7 @@ private:
     };
     std::vector<Penalty> penalties_;
     index_t parameter_count_ = 0, block_size_ = 0;
+    index_t vocabulary_ = 0;
     index_t max_width_ = 0, max_output_width_ = 0, max_positions_ = 1, buffers_ = 0;
     double forward_flops_ = 0;
     bool has_statistics_ = false;

@@ -50,9 +50,9 @@ void Passes<T>::reserve_sparse(const MiniBatchReader<T>& reader, index_t batch, 
 
 template <class T>
 LayerIo<T> Passes<T>::io(index_t i, const MiniBatch<T>& batch, const Scratch<T>& scratch) {
-    const Node<T>& node = network_.node(i);
-    LayerIo<T> io = network_.io(i, batch.rows, output_or_input(node.inputs[0], batch), outputs(i));
-    if (node.inputs[1] != no_input) io.x2 = output_or_input(node.inputs[1], batch);
+    LayerIo<T> io = network_.io(
+        i, batch.rows, batch.x, batch.tokens, [&](index_t input) { return outputs(input); },
+        outputs(i));
     if (network_.shape(i).saved > 0) io.saved = saved_[static_cast<std::size_t>(i)].data();
     io.delta = deltas(i);
     if (uses_statistics(i, scratch)) {

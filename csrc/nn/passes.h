@@ -48,9 +48,6 @@ private:
         return scratch.rng.training && network_.node(i).trainable &&
                network_.layer(i).statistics_size() > 0;
     }
-    const T* output_or_input(index_t i, const MiniBatch<T>& batch) {
-        return i == network_input ? batch.x : outputs(i);
-    }
     // The whole mini-batch at layer i.
     LayerIo<T> io(index_t i, const MiniBatch<T>& batch, const Scratch<T>& scratch);
     // The same with the gradients that layer i passes down. Those in `added_` are added afterwards.

@@ -106,7 +106,7 @@ SparseRow<T> SparseBatch<T>::read(index_t i, Range own, Range range, const RngPo
     }
     if (finite && !kernels<T>().all_finite(row.values, n)) *finite = false;
     if (before) {
-        before->forward_sparse_row(row, i, rng, space.values.data());
+        before->forward_sparse_row(row, i, x->columns, rng, space.values.data());
         row.values = space.values.data();
     }
     return row;

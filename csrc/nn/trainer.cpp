@@ -83,9 +83,9 @@ void Trainer<T>::reserve(const Dataset& dataset, const TrainOptions& options, in
 }
 
 template <class T>
-index_t Trainer<T>::block_rows(index_t count, bool whole) const {
-    constexpr index_t rows = 1024;
-    return whole ? count : std::min(rows, count);
+index_t Trainer<T>::rows_at_once(index_t count, bool whole) const {
+    constexpr index_t block_rows = 1024;
+    return whole ? count : std::min(block_rows, count);
 }
 
 // A step is two phases with a barrier after each: every thread takes some rows forward and
@@ -166,9 +166,15 @@ void Trainer<T>::compute_losses(const MiniBatch<T>& batch, Range own, const Team
                              reader_.target_buffer(own.begin));
     // An infinite input can give a finite loss (a saturated sigmoid, a ReLU that is off), but its
     // gradient is NaN.
-    usable &= sparse_ ? scratch(thread).sparse.finite && scratch(thread).sparse.space.bad_row < 0
-                      : kernels<T>().all_finite(batch.x + own.begin * network_.inputs(),
-                                                own.size() * network_.inputs());
+    if (batch.tokens) {
+        usable &= !reader_.has_bad_index();
+    } else if (batch.x) {
+        const index_t n = network_.inputs();
+        usable &= kernels<T>().all_finite(batch.x + own.begin * n, own.size() * n);
+    } else {
+        const SparseScratch<T>& sparse = scratch(thread).sparse;
+        usable &= sparse.finite && sparse.space.bad_row < 0;
+    }
     if (!usable) losses[0] = std::numeric_limits<T>::quiet_NaN();
 }
 
@@ -259,8 +265,7 @@ void Trainer<T>::record(RunState& state, const MiniBatch<T>& batch, const StepLo
     if (failure != Failure::none) {
         result.failure = failure;
         result.bad_loss = loss.total / static_cast<double>(batch.rows);
-        result.changed =
-            reader_.has_bad_label() ? reader_.find_bad_label(batch) : Changed{reader_.bad_row()};
+        result.changed = reader_.find_changed(batch);
         state.ended = true;
         return;
     }
@@ -358,7 +363,7 @@ template <class T>
 Changed Trainer<T>::predict_in_training(const Dataset& dataset, const RngPosition& rng, T* out,
                                         Watch* watch) {
     const index_t count = dataset.x.rows, n_out = network_.outputs();
-    const index_t block = block_rows(count, dataset.sparse || network_.has_statistics());
+    const index_t block = rows_at_once(count, dataset.sparse || network_.has_statistics());
     const index_t last = network_.layer_count() - 1;
     const int wanted = threads_for(network_.forward_flops() * static_cast<double>(block),
                                    network_.max_parts(block), min_flops_per_training_thread);
@@ -389,7 +394,7 @@ Changed Trainer<T>::predict_in_training(const Dataset& dataset, const RngPositio
             if (leaves) return;
         }
     });
-    return {sparse_ ? reader_.bad_row().load() : -1};
+    return reader_.find_changed({});
 }
 
 template <class T>
@@ -399,7 +404,7 @@ Changed Trainer<T>::differentiate_inputs(const Dataset& dataset, const T* dout, 
     // The parameters' gradient is a sum over all rows at once; without it a block of rows will do.
     const index_t count = dataset.x.rows, n_in = network_.inputs(), n_out = network_.outputs();
     const index_t positions = network_.target_positions(), n_target = network_.target_outputs();
-    const index_t block = block_rows(count, gradient || network_.has_statistics());
+    const index_t block = rows_at_once(count, gradient || network_.has_statistics());
     const index_t last = network_.layer_count() - 1;
     Changed changed;
     const int wanted = threads_for(network_.step_flops() * static_cast<double>(block),
@@ -436,8 +441,8 @@ Changed Trainer<T>::differentiate_inputs(const Dataset& dataset, const T* dout, 
             if (index == 0) leave = !thread.goes_on();
             thread.wait();
             if (leave) return;
-            if (reader_.has_bad_label()) {  // (No thread sets it before the next barrier.)
-                if (index == 0) changed = reader_.find_bad_label(batch);
+            if (reader_.has_bad_index()) {  // (No thread sets it before the next barrier.)
+                if (index == 0) changed = reader_.find_changed(batch);
                 return;
             }
             if (gradient) {

@@ -96,7 +96,7 @@ private:
     double flops_per_step(const Dataset& dataset, const Optimizer<T>& optimizer,
                           index_t batch_size) const;
     // Rows that need not be in memory all at once: of a mini-batch without batch statistics.
-    index_t block_rows(index_t count, bool whole) const;
+    index_t rows_at_once(index_t count, bool whole) const;
 
     // A step of a run: mini-batch `number`, whose samples begin at `first` of the epoch's order.
     // False: the team parts here.

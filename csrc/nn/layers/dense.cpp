@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "dispatch/dispatch.h"
+#include "nn/column_sums.h"
 #include "nn/gemm.h"
 #include "threads/team.h"
 
@@ -56,7 +57,7 @@ public:
                                                         Activation::identity, nullptr, rows)),
                       k.gemm_workspace(dw)}));
         scratch.gradient.reserve(std::max(gradient_rows(inputs_) * outputs_, outputs_));
-        if (rows > watched_rows) scratch.column_sums.reserve(outputs_);
+        if (rows > KC) scratch.column_sums.reserve(outputs_);
     }
 
     void forward(const LayerIo<T>& io, Scratch<T>& scratch) const override {
@@ -93,11 +94,11 @@ public:
 
     void update_parameters(const LayerIo<T>& io, int index, int count,
                            const OptimizerStep<T>& update, Scratch<T>& scratch) const override {
-        const index_t rows = rows_of(io);
-        update_weights(io.x, io.delta, rows,
+        const index_t rows = rows_of(io), piece = piece_rows(io.shape->in);
+        update_weights(io.x, io.delta, rows, piece,
                        partition(inputs_, index, count, inputs_ >= 16 * count ? 8 : 1), update,
                        scratch);
-        update_biases(io.delta, rows, index, count, update, scratch);
+        update_biases(io.delta, rows, piece, index, count, update, scratch);
     }
 
     void reserve_sparse(index_t rows, index_t stored, index_t longest_row, int threads,
@@ -145,7 +146,7 @@ public:
         } else {
             update_all_features(x, delta, own, update, scratch);
         }
-        update_biases(delta, x.rows, index, count, given, scratch);
+        update_biases(delta, x.rows, KC, index, count, given, scratch);
     }
 
     index_t penalty_pieces() const override {
@@ -243,22 +244,27 @@ private:
         serial_gemm(g, scratch.workspace);
     }
 
-    // The same for a sum over rows, which may end early where that leaves no parameter half
-    // updated (the caller's `watcher`). The pieces of the sum are added as within one product.
-    static void multiply_sum(const Gemm<T>& g, Scratch<T>& scratch) {
-        if (!scratch.watcher || g.k <= watched_rows || g.epilogue != Epilogue::store) {
+    // Rows of the product in a piece of the sum over the mini-batch.
+    static index_t piece_rows(const Shape& in) { return piece_samples * in.positions(); }
+
+    // The same for a sum over rows, in pieces which are added as within one product. Where that
+    // leaves no parameter half updated, it may end early (the caller's `watcher`).
+    static void multiply_sum(const Gemm<T>& g, index_t piece, Scratch<T>& scratch) {
+        const bool watched = scratch.watcher && g.k > watched_rows && g.epilogue == Epilogue::store;
+        // (A product's own cut is a piece of samples with one position.)
+        if (g.k <= piece || (piece == KC && !watched)) {
             multiply(g, scratch);
             return;
         }
-        Gemm<T> piece = g;
-        for (index_t first = 0; first < g.k; first += KC) {
-            if (!scratch.watcher->goes_on()) return;
-            piece.k = std::min(KC, g.k - first);
-            piece.a = g.a + first * g.a_col;
-            piece.b = g.b + first * g.b_row;
-            multiply(piece, scratch);
-            piece.epilogue = Epilogue::scale;
-            piece.alpha = piece.beta = T(1);
+        Gemm<T> part = g;
+        for (index_t first = 0; first < g.k; first += piece) {
+            if (watched && !scratch.watcher->goes_on()) return;
+            part.k = std::min(piece, g.k - first);
+            part.a = g.a + first * g.a_col;
+            part.b = g.b + first * g.b_row;
+            multiply(part, scratch);
+            part.epilogue = Epilogue::scale;
+            part.alpha = part.beta = T(1);
         }
     }
 
@@ -282,7 +288,7 @@ private:
         return u;
     }
 
-    void update_weights(const T* x, const T* delta, index_t rows, Range own,
+    void update_weights(const T* x, const T* delta, index_t rows, index_t piece, Range own,
                         const OptimizerStep<T>& given, Scratch<T>& scratch) const {
         const OptimizerStep<T> update = penalized_step(given);
         const bool plain = update.l1 == T(0) && update.l2 == T(0);
@@ -299,7 +305,7 @@ private:
                 g.epilogue = Epilogue::update;
                 g.update = &update;
             }
-            multiply_sum(g, scratch);
+            multiply_sum(g, piece, scratch);
             return;
         }
         const index_t step = gradient_rows(own.size());
@@ -308,36 +314,37 @@ private:
         for (index_t i = own.begin; i < own.end; i += step) {
             g.m = std::min(step, own.end - i);
             g.a = x + i;
-            multiply_sum(g, scratch);
+            multiply_sum(g, piece, scratch);
             kernels<T>().update(update, gradient, w_ + i * outputs_, g.m * outputs_);
         }
     }
 
-    void update_biases(const T* delta, index_t rows, int index, int count,
+    void update_biases(const T* delta, index_t rows, index_t piece, int index, int count,
                        const OptimizerStep<T>& update, Scratch<T>& scratch) const {
         const Range columns = partition(outputs_, index, count, 16);
         if (!bias_ || columns.size() == 0) return;
         T* const gradient = scratch.gradient.reserve(columns.size());
-        sum_columns(delta + columns.begin, gradient, rows, columns.size(), scratch);
+        sum_columns(delta + columns.begin, gradient, rows, piece, columns.size(), scratch);
         OptimizerStep<T> of_biases = update;  // which are never penalized
         of_biases.l1 = of_biases.l2 = T(0);
         kernels<T>().update(of_biases, gradient, b_ + columns.begin, columns.size());
     }
 
-    void sum_columns(const T* delta, T* sums, index_t rows, index_t columns,
+    void sum_columns(const T* delta, T* sums, index_t rows, index_t piece, index_t columns,
                      Scratch<T>& scratch) const {
-        if (!scratch.watcher || rows <= watched_rows) {
+        const bool watched = scratch.watcher && rows > watched_rows;
+        if (rows <= piece || (piece == KC && !watched)) {
             kernels<T>().column_sums(delta, outputs_, sums, rows, columns);
             return;
         }
-        T* const piece = scratch.column_sums.reserve(columns);
+        T* const part = scratch.column_sums.reserve(columns);
         std::fill(sums, sums + columns, T(0));
-        for (index_t first = 0; first < rows; first += KC) {
-            if (!scratch.watcher->goes_on()) return;
-            T* const to = first == 0 ? sums : piece;
+        for (index_t first = 0; first < rows; first += piece) {
+            if (watched && !scratch.watcher->goes_on()) return;
+            T* const to = first == 0 ? sums : part;
             kernels<T>().column_sums(delta + first * outputs_, outputs_, to,
-                                     std::min(KC, rows - first), columns);
-            for (index_t j = 0; first > 0 && j < columns; ++j) sums[j] += piece[j];
+                                     std::min(piece, rows - first), columns);
+            for (index_t j = 0; first > 0 && j < columns; ++j) sums[j] += part[j];
         }
     }
 

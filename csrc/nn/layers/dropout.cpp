@@ -11,9 +11,8 @@ namespace {
 template <class T>
 class Dropout final : public Layer<T> {
 public:
-    Dropout(index_t size, double rate, uint32_t number)
-        : size_(size),
-          threshold_(static_cast<uint32_t>(std::min(std::round(rate * 0x1p32), 0x1p32 - 1))),
+    Dropout(double rate, uint32_t number)
+        : threshold_(static_cast<uint32_t>(std::min(std::round(rate * 0x1p32), 0x1p32 - 1))),
           factor_(static_cast<T>(1 / (1 - rate))),
           number_(number) {}
 
@@ -22,16 +21,17 @@ public:
     bool active_in_inference() const override { return false; }
 
     void forward(const LayerIo<T>& io, Scratch<T>& scratch) const override {
-        drop(io.x, io.y, io.rows, scratch.rng);
+        drop(io.x, io.y, io.rows, io.shape->in.size(), scratch.rng);
     }
 
     // The mask is drawn once more: that takes less time than storing and loading it.
     void backward(const LayerIo<T>& io, Scratch<T>& scratch) const override {
-        drop(io.delta, io.dx, io.rows, scratch.rng);
-        differentiate_flushed(io.x_activation, io.x, io.dx, io.rows * size_);
+        const index_t size = io.shape->in.size();
+        drop(io.delta, io.dx, io.rows, size, scratch.rng);
+        differentiate_flushed(io.x_activation, io.x, io.dx, io.rows * size);
     }
 
-    void forward_sparse_row(const SparseRow<T>& x, index_t row, const RngPosition& at,
+    void forward_sparse_row(const SparseRow<T>& x, index_t row, index_t size, const RngPosition& at,
                             T* y) const override {
         if (!at.training) {
             std::copy(x.values, x.values + x.count, y);
@@ -40,21 +40,20 @@ public:
         const RngStream stream{at.key, at.step, number_};
         for (index_t e = 0; e < x.count; ++e) {
             kernels<T>().dropout(stream, threshold_, factor_, x.values + e, y + e,
-                                 row * size_ + x.columns[e], 1);
+                                 row * size + x.columns[e], 1);
         }
     }
 
 private:
-    void drop(const T* x, T* y, index_t rows, const RngPosition& at) const {
+    void drop(const T* x, T* y, index_t rows, index_t size, const RngPosition& at) const {
         if (!at.training) {
-            std::copy(x, x + rows * size_, y);
+            std::copy(x, x + rows * size, y);
             return;
         }
         const RngStream stream{at.key, at.step, number_};
-        kernels<T>().dropout(stream, threshold_, factor_, x, y, at.first_row * size_, rows * size_);
+        kernels<T>().dropout(stream, threshold_, factor_, x, y, at.first_row * size, rows * size);
     }
 
-    index_t size_;
     uint32_t threshold_;
     T factor_;
     uint32_t number_;
@@ -63,11 +62,11 @@ private:
 }  // namespace
 
 template <class T>
-std::unique_ptr<Layer<T>> make_dropout(index_t size, double rate, uint32_t number) {
-    return std::make_unique<Dropout<T>>(size, rate, number);
+std::unique_ptr<Layer<T>> make_dropout(double rate, uint32_t number) {
+    return std::make_unique<Dropout<T>>(rate, number);
 }
 
-template std::unique_ptr<Layer<float>> make_dropout(index_t, double, uint32_t);
-template std::unique_ptr<Layer<double>> make_dropout(index_t, double, uint32_t);
+template std::unique_ptr<Layer<float>> make_dropout(double, uint32_t);
+template std::unique_ptr<Layer<double>> make_dropout(double, uint32_t);
 
 }  // namespace pynn
