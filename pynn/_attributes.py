@@ -88,29 +88,10 @@ class Checked(_Attribute[V]):
     """
 
     def __init__(self, check: Callable[[Any], V]) -> None:
-        self._check = check
+        self.check = check
 
     def __set__(self, owner: object, value: V) -> None:
-        owner.__dict__[self._name] = self._check(value)
-
-
-class Settled(Checked[V]):
-    """One that a training call changes, which may be behind the network's step counter."""
-
-    @overload
-    def __get__(self: A, owner: None, kind: type) -> A: ...
-    @overload
-    def __get__(self, owner: object, kind: type) -> V: ...
-    def __get__(self, owner: Any, kind: type) -> Any:
-        if owner is not None and owner.__dict__.get("_journal") is not None:
-            owner._settle()
-        return super().__get__(owner, kind)
-
-    def __set__(self, owner: Any, value: V) -> None:
-        value = self._check(value)
-        if owner.__dict__.get("_journal") is not None:
-            owner._settle()
-        owner.__dict__[self._name] = value
+        owner.__dict__[self._name] = self.check(value)
 
 
 class _Arrays(tuple[Array, ...]):
@@ -127,15 +108,15 @@ class _Arrays(tuple[Array, ...]):
 class Views:
     """A tuple of arrays that may be written into, but not replaced.
 
+    The owner's class gives them by the attribute's name, in the method `_arrays`.
+
     Parameters
     ----------
-    source : str
-        The attribute that holds the list of arrays.
     doc : str
     """
 
-    def __init__(self, source: str, doc: str) -> None:
-        self._source, self.__doc__ = source, doc
+    def __init__(self, doc: str) -> None:
+        self.__doc__ = doc
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -145,7 +126,7 @@ class Views:
     @overload
     def __get__(self, owner: object, kind: type) -> tuple[Array, ...]: ...
     def __get__(self, owner: Any, kind: type) -> Any:
-        return self if owner is None else _Arrays(getattr(owner, self._source))
+        return self if owner is None else _Arrays(owner._arrays(self._name))
 
     def __set__(self, owner: object, value: Any) -> NoReturn:
         name = self._name

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from pynn._types import Array
+from pynn.engine import Trainable, engine_of
 
 if TYPE_CHECKING:
-    from pynn.mlp import MLP
     from pynn.optimizers import Optimizer
+
+N = TypeVar("N", bound=Trainable)
 
 # What training changes. A shallow copy shares the other attributes.
 TRAINED = ("rng", "history", "optimizer", "_rng_position")
 # What nothing changes, and the parameters, which a network copies when it takes up a state.
 SHARED = (
     *("layer_sizes", "activations", "dtype", "dropout", "l1", "l2", "max_norm", "loss"),
-    *("_loss", "_core_loss", "_bias", "_penalty_by_weight", "_parameters", "_targets_1d"),
+    *("_loss", "_bias", "_penalty_by_weight", "_parameters", "_targets_1d"),
 )
 
 
@@ -42,7 +44,7 @@ def own_array(array: Array) -> Array:
     return np.array(array, order="C")
 
 
-def optimizer_of(net: MLP) -> Optimizer | None:
+def optimizer_of(net: Trainable) -> Optimizer | None:
     """The network's optimizer as one that has trained no other network.
 
     An optimizer may have trained several; they must not go along with this one.
@@ -59,7 +61,7 @@ def optimizer_of(net: MLP) -> Optimizer | None:
     return None if net.optimizer is None else twin_of(net.optimizer, net)
 
 
-def twin_of(optimizer: Optimizer, net: MLP) -> Optimizer:
+def twin_of(optimizer: Optimizer, net: Trainable) -> Optimizer:
     """An optimizer with the same settings, and the state of one network only.
 
     Parameters
@@ -81,7 +83,7 @@ def twin_of(optimizer: Optimizer, net: MLP) -> Optimizer:
     return twin
 
 
-def optimizer_for(optimizer: Optimizer, net: MLP, like: MLP | None = None) -> Optimizer:
+def optimizer_for(optimizer: Optimizer, net: Trainable, like: Trainable | None = None) -> Optimizer:
     """An optimizer of `net`'s own that shares nothing with `optimizer` that a fit changes.
 
     Parameters
@@ -106,7 +108,7 @@ def optimizer_for(optimizer: Optimizer, net: MLP, like: MLP | None = None) -> Op
     return twin
 
 
-def present_state(net: MLP) -> dict[str, Any]:
+def present_state(net: Trainable) -> dict[str, Any]:
     """What a copy or a pickle of a network is made from; the caller reads the network.
 
     Parameters
@@ -118,12 +120,18 @@ def present_state(net: MLP) -> dict[str, Any]:
     dict
         The network's own arrays and objects, which a fit changes.
     """
-    net._settle()
+    engine = engine_of(net)
+    engine.settle()
     state = net.__dict__.copy()
-    for name in ("_core", "_plain_forward", "_weights", "_biases", "_journal"):
-        state.pop(name, None)
-    state["optimizer"] = optimizer_of(net)
-    return state
+    del state["_engine"]
+    return state | {
+        "optimizer": optimizer_of(net),
+        "_loss": engine.loss,
+        "_parameters": engine.parameters,
+        "_penalty_by_weight": engine.penalty_by_weight,
+        "_rng_position": engine.rng_position,
+        "_targets_1d": engine.targets_1d,
+    }
 
 
 def snapshot(state: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +156,7 @@ def snapshot(state: dict[str, Any]) -> dict[str, Any]:
     return state | copies
 
 
-def shallow_copy(net: MLP) -> MLP:
+def shallow_copy(net: N) -> N:
     """A network of its own that shares the attributes of subclasses.
 
     Parameters
@@ -161,11 +169,11 @@ def shallow_copy(net: MLP) -> MLP:
         With its own parameters, generator, optimizer and history: training one does not change the
         other.
     """
-    with net._core.reading(copies=True):
+    with engine_of(net).core.reading(copies=True):
         return _twin(net, _state_of(net), TRAINED, {})
 
 
-def deep_copy(net: MLP, memo: dict[int, Any]) -> MLP:
+def deep_copy(net: N, memo: dict[int, Any]) -> N:
     """A network that shares nothing that could change.
 
     Parameters
@@ -178,22 +186,21 @@ def deep_copy(net: MLP, memo: dict[int, Any]) -> MLP:
     -------
     MLP
     """
-    with net._core.reading(copies=True):
+    with engine_of(net).core.reading(copies=True):
         state = _state_of(net)
         return _twin(net, state, [name for name in state if name not in SHARED], memo)
 
 
-def _state_of(net: MLP) -> dict[str, Any]:
-    """The state to copy: a subclass may have a `__getstate__` that says what that is."""
-    from pynn.mlp import MLP
-
-    if type(net).__getstate__ is MLP.__getstate__:
+def _state_of(net: Trainable) -> dict[str, Any]:
+    """The state to copy: a user's subclass may have a `__getstate__` that says what that is."""
+    get_state = type(net).__getstate__
+    if getattr(get_state, "__module__", "").partition(".")[0] == "pynn":
         return present_state(net)
-    state: dict[str, Any] = net.__getstate__()
+    state: dict[str, Any] = get_state(net)
     return state
 
 
-def _twin(net: MLP, state: dict[str, Any], copied: Iterable[str], memo: dict[int, Any]) -> MLP:
+def _twin(net: N, state: dict[str, Any], copied: Iterable[str], memo: dict[int, Any]) -> N:
     import copy
 
     twin = type(net).__new__(type(net))

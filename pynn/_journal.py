@@ -2,23 +2,20 @@
 
 The core counts its steps where they happen, and calls Python between two mini-batches. The
 generator, the history and the optimizer follow later, by several statements of Python, between
-which a signal's handler may run and raise an exception, or save the network. Meanwhile a journal is
-the network's ``_journal``. Whoever reads these attributes settles it first: it brings them to where
-the step counter is. Settling twice, or once more after an interrupted attempt, does no harm.
+which a signal's handler may run and raise an exception, or save the network. Meanwhile the engine
+has a journal. Whoever reads these attributes settles it first: it brings them to where the step
+counter is. Settling twice, or once more after an interrupted attempt, does no harm.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pynn._types import Array
-
-if TYPE_CHECKING:
-    from pynn.mlp import MLP
 
 
 class Journal(ABC):
@@ -29,44 +26,67 @@ class Journal(ABC):
         """Do it. Each of its changes is one call in C, which no signal divides."""
 
 
-class Drawn(Journal):
-    """A generator that has drawn ahead of any step.
+class Begin(Journal):
+    """What changes when a fit begins, or with a single step.
 
     Parameters
     ----------
-    rng : numpy.random.Generator
-    state : dict
-        Where it stands then.
+    net : Network
+    engine : Engine
+        That of `net`.
+    attributes : dict
+        What the network's attributes become.
+    targets_1d : bool
+        What the engine's becomes.
+    drawn : dict, optional
+        The state of the network's generator after draws ahead of the first step.
     """
 
-    def __init__(self, rng: np.random.Generator, state: Any) -> None:
-        self._rng, self._state = rng, state
+    def __init__(
+        self,
+        net: Any,
+        engine: Any,
+        attributes: dict[str, Any],
+        targets_1d: bool,
+        drawn: Any = None,
+    ) -> None:
+        self._net, self._engine, self._attributes = net, engine, attributes
+        self._targets_1d, self._drawn = targets_1d, drawn
 
     def settle(self) -> None:
-        """Set the generator's state."""
-        self._rng.bit_generator.state = self._state
+        """Change them."""
+        if self._drawn is not None:
+            self._net.__dict__["rng"].bit_generator.state = self._drawn
+        self._engine.targets_1d = self._targets_1d
+        self._net.__dict__.update(self._attributes)
 
 
-class Step(Journal):
+class Step(Begin):
     """A single step, with which attributes change.
 
     Parameters
     ----------
-    net : MLP
+    net, engine, attributes, targets_1d
+        As for `Begin`.
     counter : ndarray of int64, shape (1,)
         The optimizer's steps.
-    attributes : dict
-        What they are once the step is done.
     """
 
-    def __init__(self, net: MLP, counter: Array, attributes: dict[str, Any]) -> None:
-        self._net, self._counter, self._attributes = net, counter, attributes
-        self._first = int(counter[0])
+    def __init__(
+        self,
+        net: Any,
+        engine: Any,
+        attributes: dict[str, Any],
+        targets_1d: bool,
+        counter: Array,
+    ) -> None:
+        super().__init__(net, engine, attributes, targets_1d)
+        self._counter, self._first = counter, int(counter[0])
 
     def settle(self) -> None:
         """Change them if the step is done."""
         if int(self._counter[0]) != self._first:
-            self._net.__dict__.update(self._attributes)
+            super().settle()
 
 
 class Epochs(Journal):

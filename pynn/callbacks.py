@@ -13,6 +13,7 @@ from pynn._interrupts import warn
 from pynn._keywords import refuse, refuses_unknown
 from pynn._names import suggestion
 from pynn._types import Array
+from pynn.engine import engine_of
 
 if TYPE_CHECKING:
     from pynn.history import History
@@ -356,9 +357,10 @@ class EarlyStopping(Callback):
         if _monitor.improves(value, self.best, direction, self.min_delta):
             self.best, self.best_epoch, self._wait = value, epoch, 0
             if self.restore_best:
+                parameters = engine_of(net).parameters
                 if self._weights is None:
-                    self._weights = np.empty_like(net._parameters)
-                self._weights[...] = net._parameters
+                    self._weights = np.empty_like(parameters)
+                self._weights[...] = parameters
             return False
         self._wait += 1
         if self._wait < self.patience:
@@ -375,7 +377,7 @@ class EarlyStopping(Callback):
         history : History
         """
         if self._weights is not None:
-            net._parameters[...] = self._weights
+            engine_of(net).parameters[...] = self._weights
         self._weights = None
         if self.best is None and len(history):
             value = _monitor.metric(self.monitor, history)

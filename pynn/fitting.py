@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pynn import _checks, staging
-from pynn._journal import Drawn, Epochs, Scratch
+from pynn._journal import Begin, Epochs, Scratch
 from pynn._types import Array, NDArray, TrainingResult
 from pynn.callbacks import ends, handlers
+from pynn.engine import engine_of
 from pynn.history import History
 from pynn.optimizers import Binding, Optimizer, is_schedule, make_optimizer
 from pynn.targets import Data, held_out_count, last_rows, stratified_split
@@ -212,10 +213,10 @@ class ArraySource(DataSource):
     def epoch(self, run: FitRun) -> float:
         """In the core as a whole, unless a callback wants every mini-batch."""
         self._stage(run)
-        size, net = self._batch_size, run.net
-        journal = Epochs(net.__dict__["rng"], run.binding.counter(), self.steps, self._order)
+        size, engine = self._batch_size, run.engine
+        journal = Epochs(run.net.__dict__["rng"], run.binding.counter(), self.steps, self._order)
         try:
-            net._journal = journal
+            engine.journal = journal
             order = next(iter(journal.orders(1)), None)
             if not run.batch_callbacks:
                 epoch_stats = np.empty((1, 3))
@@ -228,13 +229,13 @@ class ArraySource(DataSource):
                 batch = order[first : first + size]
                 loss = run.train_step(self._data, batch, number)
                 if number == 0:  # (Callbacks may use the generator.)
-                    net._clear(journal)
+                    engine.clear(journal)
                 run.seen_batch(number, loss)
                 total += len(batch) * loss
                 run.bar.at(first + len(batch), loss=total / (first + len(batch)))
             return total / self.samples
         finally:
-            net._clear(journal)
+            engine.clear(journal)
 
     def fused_epochs(self, run: FitRun, most: int) -> int:
         """In one call of the core, their orders drawn ahead.
@@ -246,7 +247,7 @@ class ArraySource(DataSource):
         if count < 2:
             return 0
         self._stage(run)
-        net, size, history = run.net, self._batch_size, run.history
+        engine, size, history = run.engine, self._batch_size, run.history
         recorded, steps = len(history), self.steps
         rates = run.binding.rates(count * steps)[::steps].tolist()
         epoch_stats = np.full((count, 3), np.nan)
@@ -260,14 +261,14 @@ class ArraySource(DataSource):
                 history._extend(recorded, loss=loss, learning_rate=rates[:done], seconds=seconds)
 
         counter = run.binding.counter()
-        journal = Epochs(net.__dict__["rng"], counter, steps, self._order, record)
+        journal = Epochs(run.net.__dict__["rng"], counter, steps, self._order, record)
         try:
-            net._journal = journal
+            engine.journal = journal
             orders = journal.orders(count)
             order = np.concatenate(orders) if orders else None
             run.train_steps(self._data, order, size, count * steps, epoch_stats)
         finally:
-            net._clear(journal)
+            engine.clear(journal)
             done = len(history) - recorded
             if run.bar.shown:
                 if done > 0:
@@ -316,7 +317,7 @@ class BatchSource(DataSource):
 
     def epoch(self, run: FitRun) -> float:
         """As many mini-batches as there are, or as were asked for."""
-        iterator, opened = self._running, run.net._core.opened
+        iterator, opened = self._running, run.engine.core.opened
         if iterator is None:
             with opened():
                 iterator = iter(self._batches)
@@ -342,7 +343,7 @@ class BatchSource(DataSource):
                 ) from None
             with opened():
                 data = self._net._check_batch(batch, f"mini-batch {done}")
-            self._net._targets_1d = data.targets.flat
+            run.engine.targets_1d = data.targets.flat
             loss = run.train_step(data, None, done)
             run.seen_batch(done, loss)
             total += loss * len(data)
@@ -364,6 +365,7 @@ class FitRun:
 
     def __init__(self, net: MLP, source: DataSource, plan: FitPlan) -> None:
         self.net, self._source, self._plan = net, source, plan
+        self.engine = engine_of(net)
         self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
         self.stops = [each for each in plan.callbacks if getattr(each, "_stops_on_signal", False)]
         self.calls_user_code = _calls_user_code(plan)
@@ -422,7 +424,7 @@ class FitRun:
         """Call the callbacks after a mini-batch; `StopTraining` if one of them ends the fit."""
         if not self.batch_callbacks:
             return
-        with self.net._core.opened():
+        with self.engine.core.opened():
             answers = [on_batch_end(self.net, batch, loss) for on_batch_end in self.batch_callbacks]
         if any(map(ends, answers)):
             raise StopTraining
@@ -467,19 +469,18 @@ class FitRun:
 
     def _begin(self) -> None:
         """Let the network have this fit's history and optimizer, all at once."""
-        net, plan = self.net, self._plan
-        net._clear()
-        attributes: dict[str, Any] = {"history": self.history, "optimizer": plan.optimizer}
+        net, engine, plan = self.net, self.engine, self._plan
+        engine.clear()
+        attributes = {"history": self.history, "optimizer": plan.optimizer}
+        rng, drawn = net.__dict__["rng"], None
         if self._source.holds_out:
-            rng = net.__dict__["rng"]
             with Scratch(rng, rng.bit_generator.state) as scratch:
                 plan.validation = self._source.hold_out(scratch)
-                attributes["_journal"] = Drawn(rng, scratch.bit_generator.state)
+                drawn = scratch.bit_generator.state
         data = self._source.training()
-        if data is not None:
-            attributes["_targets_1d"] = data[0].targets.flat
-        net.__dict__.update(attributes)
-        net._clear()
+        flat = engine.targets_1d if data is None else data[0].targets.flat
+        engine.journal = Begin(net, engine, attributes, flat, drawn)
+        engine.clear()
 
     def _can_fuse_epochs(self) -> bool:
         """Whether nothing of Python's has to be done between the epochs."""
@@ -493,7 +494,7 @@ class FitRun:
         found = handlers(self._plan.callbacks, event)
         if not found:
             return False
-        with self.net._core.opened():
+        with self.engine.core.opened():
             answers = [handler(self.net, self.history) for handler in found]
         return any(map(ends, answers))
 
@@ -512,7 +513,7 @@ class FitRun:
             return False
         training = self._source.training()
         if plan.metrics or plan.validation is not None:
-            with net._core.opened():
+            with self.engine.core.opened():
                 if plan.metrics and training is not None:
                     measured = net._evaluate(*training, plan.metrics, loss=False, poll=plan.poll)
                     metrics.update(measured)

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 import numpy as np
 
 from pynn import _array_input, _checks, _core, architecture, fitting, initializers, staging
-from pynn._attributes import Closed, Fixed, Settled, Views
+from pynn._attributes import Fixed, Views
 from pynn._copies import deep_copy, own_array, present_state, shallow_copy, snapshot
 from pynn._interrupts import pass_on, shorten
-from pynn._journal import Journal, Step
+from pynn._journal import Step
 from pynn._keywords import MISSING, arguments, foreign, place, refuse, refuses_unknown
 from pynn._names import suggestion
 from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array, ArrayLike, DTypeLike, NDArray, TrainingResult
 from pynn.callbacks import check_callbacks
+from pynn.engine import Engine, Settled, Trainable
 from pynn.history import History
 from pynn.losses import LOSSES, Loss, check_loss
 from pynn.optimizers import LearningRate, Optimizer, make_optimizer
@@ -42,10 +43,10 @@ if TYPE_CHECKING:
     from pynn.metrics import Metric
     from pynn.summary import Summary
 
+# What a pickle holds of the engine.
+ENGINE_STATE = ("_loss", "_parameters", "_penalty_by_weight", "_rng_position", "_targets_1d")
 # Rows that evaluate() takes at a time.
 EVALUATION_ROWS = 4096
-# Which thread could change a network now, as the core tells: another one; none but this; none.
-OTHER, HERE, NONE = 0, 1, 2
 # Samples in a mini-batch, where nothing is said.
 DEFAULT_BATCH_SIZE = 32
 
@@ -86,7 +87,33 @@ def _check_optimizer(optimizer: Any) -> Optimizer | None:
     return None if optimizer is None else make_optimizer(optimizer)
 
 
-class MLP(Closed):
+class OldNames:
+    """The engine's parts by their old names, until all of the package goes by `engine_of`."""
+
+    _engine: Engine
+
+    _core = property(
+        lambda self: self._engine.core, lambda self, v: setattr(self._engine, "core", v)
+    )
+    _parameters = property(
+        lambda self: self._engine.parameters, lambda self, v: setattr(self._engine, "parameters", v)
+    )
+    _rng_position = property(lambda self: self._engine.rng_position)
+    _loss = property(lambda self: self._engine.loss)
+    _plain_forward = property(lambda self: self._engine.plain_forward)
+    _targets_1d = property(
+        lambda self: self._engine.targets_1d, lambda self, v: setattr(self._engine, "targets_1d", v)
+    )
+    _penalty_by_weight = property(
+        lambda self: self._engine.penalty_by_weight,
+        lambda self, v: setattr(self._engine, "penalty_by_weight", v),
+    )
+
+    def _settle(self) -> None:
+        self._engine.settle()
+
+
+class MLP(OldNames, Trainable):
     """Multilayer perceptron: fully connected layers, trained by backpropagation.
 
     `fit` trains, `predict` gives classes or values, `predict_proba` probabilities, `score` and
@@ -182,7 +209,6 @@ class MLP(Closed):
     )  # fmt: skip
 
     activations: Fixed[tuple[str, ...]] = Fixed()
-    dtype: Fixed[np.dtype[Any]] = Fixed()
     dropout: Fixed[tuple[float, ...]] = Fixed()
     l1: Fixed[tuple[float, ...]] = Fixed()
     l2: Fixed[tuple[float, ...]] = Fixed()
@@ -212,9 +238,9 @@ class MLP(Closed):
         refuse(unknown, MLP.__init__, "MLP()", layer_sizes)
         sizes = architecture.check_sizes(layer_sizes)
         count = len(sizes) - 1
-        self._loss = check_loss(loss, sizes[-1])
-        self._loss._check_outputs(sizes[-1])
-        name = self._loss.name
+        checked_loss = check_loss(loss, sizes[-1])
+        checked_loss._check_outputs(sizes[-1])
+        name = checked_loss.name
         self._bias = _checks.flag(bias, "bias")
         hidden = architecture.check_activations(activation, count - 1)
         last = architecture.check_output_activation(output_activation, name)
@@ -224,7 +250,7 @@ class MLP(Closed):
             layer_sizes=sizes,
             activations=(*hidden, last),
             dtype=architecture.check_dtype(dtype),
-            loss=self._loss._given(),
+            loss=checked_loss._given(),
             dropout=per_layer(dropout, "dropout", count, high=1.0, of_input=0.0),
             l1=per_layer(l1, "l1", count),
             l2=per_layer(l2, "l2", count),
@@ -238,17 +264,10 @@ class MLP(Closed):
             raise type(error)(f"seed: {error}") from None
         self.history = None
         self.optimizer = None
-        # (What scikit-learn does: penalties count once a mini-batch's sum, not once its mean.)
-        self._penalty_by_weight = False
-        # Whether the targets last trained on were a vector of values: predictions are one, too.
-        self._targets_1d = False
-        self._journal: Journal | None = None
-        self._build()
+        self._engine = self._build(checked_loss)
         self._initialize(init)
-        # Dropout's key and the number of steps so far decide what is dropped.
-        self._rng_position = np.zeros(2, np.uint64)
         if any(self.dropout):
-            self._rng_position[0] = self.rng.integers(2**64, dtype=np.uint64)
+            self._engine.rng_position[0] = self.rng.integers(2**64, dtype=np.uint64)
 
     def _cure(self, name: str) -> str:
         if name in arguments(MLP.fit):
@@ -260,11 +279,14 @@ class MLP(Closed):
     # ------------------------------------------------------------ construction
 
     def _config(self) -> dict[str, Any]:
+        return self._engine.config
+
+    def _describe(self, loss: Loss) -> dict[str, Any]:
         """The constructor's arguments as JSON has them, without `init` and `seed`."""
         return {
             "layer_sizes": list(self.layer_sizes),
             "activation": list(self.activations[:-1]),
-            "loss": self._loss._config(),
+            "loss": loss._config(),
             "output_activation": self.activations[-1],
             "dropout": list(self.dropout),
             "l1": list(self.l1),
@@ -275,18 +297,18 @@ class MLP(Closed):
             "dtype": "float32" if self.dtype == np.float32 else "float64",
         }
 
-    def _build(self) -> None:
-        """Make the core's network, and the parameters: one block, with a view for each array."""
+    def _build(self, loss: Loss) -> Engine:
+        """Make the core's network, and its parameters."""
         if not MLP._prepared:
             MLP._prepared = True
             atexit.register(_prepare_for_exit)
         make = _core.NetworkF32 if self.dtype == np.float32 else _core.NetworkF64
         # The cross-entropies are computed from logits: their output activation is the loss's part.
         last = self.activations[-1]
-        if last in LOSSES[self._loss.name].inner:
+        if last in LOSSES[loss.name].inner:
             last = "identity"
-        self._core_loss = self._loss._core(self.activations[-1], self.layer_sizes[-1])
-        self._core: Any = make(
+        core_loss = loss._core(self.activations[-1], self.layer_sizes[-1])
+        core = make(
             self.layer_sizes,
             [*self.activations[:-1], last],
             self._bias,
@@ -294,25 +316,27 @@ class MLP(Closed):
             self.l1,
             self.l2,
             self.max_norm,
-            self._core_loss,
+            core_loss,
         )
-        self._parameters = _aligned_zeros(self._core.parameter_count, self.dtype)
-        self._core.set_parameters(self._parameters)
-        self._weights, self._biases = self._views(self._parameters)
-        self._plain_forward = self._core.forward_call()
+        shapes = [*pairwise(self.layer_sizes)]
+        layout: list[tuple[str, int, tuple[int, ...]]] = [
+            (f"weights_{i}", start, shape)
+            for i, (start, shape) in enumerate(zip(core.offsets, shapes, strict=True))
+        ]
+        if self._bias:
+            layout += [
+                (f"biases_{i}", start + n_in * n_out, (n_out,))
+                for i, (_, start, (n_in, n_out)) in enumerate(layout)
+            ]
+        return Engine(core, layout, self._describe(loss), loss, core_loss)
 
-    def _views(self, parameters: Array) -> tuple[list[Array], list[Array]]:
-        weights, biases = [], []
-        pairs = pairwise(self.layer_sizes)
-        for offset, (n_in, n_out) in zip(self._core.offsets, pairs, strict=True):
-            end = offset + n_in * n_out
-            weights.append(parameters[offset:end].reshape(n_in, n_out))
-            if self._bias:
-                biases.append(parameters[end : end + n_out])
-        return weights, biases
+    def _views(self, block: Array) -> tuple[list[Array], list[Array]]:
+        """The weights' and the biases' parts of an array that is laid out as the parameters are."""
+        arrays, count = [*self._engine.named(block).values()], len(self.layer_sizes) - 1
+        return arrays[:count], arrays[count:]
 
     def _initialize(self, init: str | initializers.Initializer | None) -> None:
-        for weight in self._weights:
+        for weight in self.weights:
             shape = weight.shape
             if callable(init):
                 drawn = _array_input.array(init(self.rng, shape, self.dtype), "init's array")
@@ -326,19 +350,23 @@ class MLP(Closed):
                 weight[...] = initializers.draw(name, self.rng, shape, self.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
-        with self._core.reading():
+        with self._engine.core.reading():
             return snapshot(present_state(self))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"_targets_1d": False, **state})
-        # (What earlier versions pickled: only the loss's name, and the samples of the last call.)
-        self.__dict__["loss"] = self._loss._given()
-        self.__dict__.pop("_last_input", None)
-        self._journal = None
-        self._rng_position = own_array(self._rng_position)
-        parameters = self._parameters
-        self._build()
-        self._parameters[...] = parameters
+        state = dict(state)
+        parts = {name: state.pop(name) for name in ENGINE_STATE if name in state}
+        self.__dict__.update(state)
+        # (What earlier versions pickled: only the loss's name, and more than that is kept today.)
+        loss = parts["_loss"]
+        self.__dict__["loss"] = loss._given()
+        for name in ("_last_input", "_core_loss"):
+            self.__dict__.pop(name, None)
+        engine = self._engine = self._build(loss)
+        engine.parameters[...] = parts["_parameters"]
+        engine.rng_position = own_array(parts["_rng_position"])
+        engine.penalty_by_weight = parts["_penalty_by_weight"]
+        engine.targets_1d = parts.get("_targets_1d", False)
 
     def __copy__(self) -> MLP:
         return shallow_copy(self)
@@ -399,7 +427,7 @@ class MLP(Closed):
         one_for_all = hidden[0] if len(set(hidden)) == 1 else hidden
         arguments: dict[str, Any] = {"activation": one_for_all} if hidden else {}
         arguments["loss"] = self.loss
-        if last != LOSSES[self._loss.name].output:
+        if last != LOSSES[self._engine.loss.name].output:
             arguments["output_activation"] = last
         for name in ("dropout", "l1", "l2", "max_norm"):
             values = getattr(self, name)
@@ -416,12 +444,14 @@ class MLP(Closed):
     # ----------------------------------------------------------------- weights
 
     weights = Views(
-        "_weights",
-        "The layers' weights, of shape (inputs, outputs): views, live in both directions.",
+        "The layers' weights, of shape (inputs, outputs): views, live in both directions."
     )
-    biases = Views(
-        "_biases", "The layers' biases, of shape (outputs,): views, live in both directions."
-    )
+    biases = Views("The layers' biases, of shape (outputs,): views, live in both directions.")
+
+    def _arrays(self, name: str) -> list[Array]:
+        """The weights or the biases."""
+        arrays, count = [*self._engine.arrays.values()], len(self.layer_sizes) - 1
+        return arrays[:count] if name == "weights" else arrays[count:]
 
     def get_weights(self) -> tuple[list[Array], list[Array]]:
         """Return copies of the weights and biases.
@@ -430,8 +460,8 @@ class MLP(Closed):
         -------
         weights, biases : list of ndarray
         """
-        with self._core.reading():
-            return [w.copy() for w in self._weights], [b.copy() for b in self._biases]
+        with self._engine.core.reading():
+            return [w.copy() for w in self.weights], [b.copy() for b in self.biases]
 
     @refuses_unknown
     def set_weights(
@@ -459,10 +489,10 @@ class MLP(Closed):
         given: Any = () if biases is None else biases
         if isinstance(given, tuple | list) and not given and _is_pair(weights):
             weights, given = weights
-        new_weights = _check_arrays(weights, self._weights, "weights")
-        new_biases = _check_arrays(given, self._biases, "biases")
-        pairs = zip(self._weights + self._biases, new_weights + new_biases, strict=True)
-        with self._core.writing():
+        new_weights = _check_arrays(weights, self.weights, "weights")
+        new_biases = _check_arrays(given, self.biases, "biases")
+        pairs = zip(self._engine.arrays.values(), new_weights + new_biases, strict=True)
+        with self._engine.core.writing():
             for old, new in pairs:
                 old[...] = new
 
@@ -492,9 +522,9 @@ class MLP(Closed):
             If an argument does not fit.
         """
         if training is not False and _checks.flag(training, "training"):
-            return self._forward(X, len(self._weights) - 1, out, self._rng_position)
-        result: Array | None = self._plain_forward(X, out)
-        return self._forward(X, len(self._weights) - 1, out) if result is None else result
+            return self._forward(X, len(self.layer_sizes) - 2, out, self._engine.rng_position)
+        result: Array | None = self._engine.plain_forward(X, out)
+        return self._forward(X, len(self.layer_sizes) - 2, out) if result is None else result
 
     @refuses_unknown
     def predict(self, X: ArrayLike, **unknown: NoReturn) -> Array:
@@ -532,9 +562,9 @@ class MLP(Closed):
             refuse(unknown, MLP.predict, "MLP.predict()", X)
         try:
             outputs = self(X)
-            if LOSSES[self._loss.name].classes:
+            if LOSSES[self._engine.loss.name].classes:
                 self._refuse_nan(X, outputs)
-            return predictions(self._loss.name, outputs, self._targets_1d)
+            return predictions(self._engine.loss.name, outputs, self._engine.targets_1d)
         except KeyboardInterrupt as error:
             shorten(error)
             raise error
@@ -567,14 +597,14 @@ class MLP(Closed):
         array([[0.5, 0.5]], dtype=float32)
         """
         refuse(unknown, MLP.predict_proba, "MLP.predict_proba()", X)
-        if not LOSSES[self._loss.name].classes:
+        if not LOSSES[self._engine.loss.name].classes:
             raise ValueError(
                 f"predict_proba needs a cross-entropy, but the loss is {self.loss!r}; predict "
                 "gives the values"
             )
         outputs = self(X)
         self._refuse_nan(X, outputs)
-        if self._loss.name == "sigmoid_cross_entropy" and outputs.shape[-1] == 1:
+        if self._engine.loss.name == "sigmoid_cross_entropy" and outputs.shape[-1] == 1:
             return np.concatenate([1 - outputs, outputs], axis=-1)
         return outputs
 
@@ -609,9 +639,9 @@ class MLP(Closed):
         0.0
         """
         refuse(unknown, MLP.score, "MLP.score()", X, y)
-        name = "accuracy" if LOSSES[self._loss.name].classes else "r2"
+        name = "accuracy" if LOSSES[self._engine.loss.name].classes else "r2"
         data = self._check_data(X, y, sample_weight)
-        with self._core.reading():
+        with self._engine.core.reading():
             return self._evaluate(data, None, self._resolve(name), loss=False)[name]
 
     def _refuse_nan(self, X: Any, outputs: Array) -> None:
@@ -669,7 +699,7 @@ class MLP(Closed):
         ndarray of shape (n, units) or (units,)
         """
         refuse(unknown, MLP.hidden, "MLP.hidden()", X)
-        count = len(self._weights) - 1
+        count = len(self.layer_sizes) - 2
         if count == 0:
             raise ValueError("this network has no hidden layer")
         try:
@@ -698,7 +728,7 @@ class MLP(Closed):
             )
         elif not out.flags.carray:
             raise ValueError("out must be C-contiguous, aligned and writable")
-        elif np.may_share_memory(out, self._parameters):
+        elif np.may_share_memory(out, self._engine.parameters):
             raise ValueError(
                 "out shares memory with the network's own parameters, which would change while "
                 "they are in use; pass another array, and copy it there afterwards"
@@ -707,10 +737,10 @@ class MLP(Closed):
             samples = samples.copy()
         result_rows = out.reshape(-1, columns)
         if rng_position is None:
-            last = layer == len(self._weights) - 1
-            self._core.forward(samples, layer, last, result_rows)
+            last = layer == len(self.layer_sizes) - 2
+            self._engine.core.forward(samples, layer, last, result_rows)
         elif len(samples):
-            self._core.forward_training(samples, rng_position, result_rows)
+            self._engine.core.forward_training(samples, rng_position, result_rows)
         result: Array = out
         return result
 
@@ -763,19 +793,19 @@ class MLP(Closed):
         try:
             data = self._check_data(X, y, sample_weight)
             chosen = self._default_metrics() | self._resolve(metrics)
-            with self._core.reading():
+            with self._engine.core.reading():
                 return self._evaluate(data, None, chosen)
         except KeyboardInterrupt as error:
             shorten(error)
             raise error
 
     def _default_metrics(self) -> dict[str, Metric]:
-        return self._resolve(("accuracy",) if LOSSES[self._loss.name].classes else ())
+        return self._resolve(("accuracy",) if LOSSES[self._engine.loss.name].classes else ())
 
     def _resolve(self, metrics: Any) -> dict[str, Metric]:
         from pynn.metrics import resolve
 
-        return resolve(metrics, self._loss.name, self.layer_sizes[-1])
+        return resolve(metrics, self._engine.loss.name, self.layer_sizes[-1])
 
     def _evaluate(
         self,
@@ -793,7 +823,7 @@ class MLP(Closed):
         from pynn.metrics import total_weight
 
         count = len(data) if rows is None else len(rows)
-        last = len(self._weights) - 1
+        last = len(self.layer_sizes) - 2
         weights_of_all = data.weights
         if weights_of_all is not None:
             weights_of_all = near_one(weights_of_all if rows is None else weights_of_all[rows])
@@ -810,7 +840,7 @@ class MLP(Closed):
                 block = rows[block]
             samples = staging.rows_of(data.samples, block, self.dtype)
             outputs = np.empty((len(samples), self.layer_sizes[-1]), self.dtype)
-            self._core.forward(samples, last, False, outputs)
+            self._engine.core.forward(samples, last, False, outputs)
             target = data.targets.rows(block, self.layer_sizes[-1], data.names[1])
             if not data.targets.labels:
                 target = _array_input.cast(target, self.dtype)
@@ -818,10 +848,10 @@ class MLP(Closed):
                 raise self._nan_in_evaluation(data, block, outputs, target)
             if loss:
                 room = np.empty_like(outputs)
-                total += _core.loss_into(self._core_loss, outputs, target, weights, room)
+                total += _core.loss_into(self._engine.core_loss, outputs, target, weights, room)
                 weight_total += total_weight(outputs, weights)
             if metrics:
-                _core.predict_into(self._core_loss, outputs)
+                _core.predict_into(self._engine.core_loss, outputs)
                 if np.isnan(outputs).any():  # (a softmax over infinities)
                     raise self._nan_in_evaluation(data, block, outputs, target)
                 for metric in metrics.values():
@@ -876,9 +906,9 @@ class MLP(Closed):
         """
         refuse(unknown, MLP.gradients, "MLP.gradients()", X, y, excess=excess)
         data = self._check_data(X, y, sample_weight)
-        rng_position = self._rng_position if _checks.flag(training, "training") else None
-        gradient = np.zeros_like(self._parameters)
-        result = self._core.gradients(
+        rng_position = self._engine.rng_position if _checks.flag(training, "training") else None
+        gradient = np.zeros_like(self._engine.parameters)
+        result = self._engine.core.gradients(
             data.samples,
             data.targets.values,
             data.targets.labels,
@@ -926,9 +956,9 @@ class MLP(Closed):
         refuse(unknown, MLP.input_gradient, "MLP.input_gradient()", X, y, excess=excess)
         _refuse_sparse(X)
         data = self._check_data(X, y, sample_weight)
-        rng_position = self._rng_position if _checks.flag(training, "training") else None
+        rng_position = self._engine.rng_position if _checks.flag(training, "training") else None
         gradient = np.empty(data.samples.shape, self.dtype)
-        self._core.input_gradient(
+        self._engine.core.input_gradient(
             data.samples,
             data.targets.values,
             data.targets.labels,
@@ -992,35 +1022,14 @@ class MLP(Closed):
         if len(samples) == 0:
             raise ValueError(f"X has shape {array.shape}: there are no samples")
         wanted = _checks.flag(parameters, "parameters")
-        rng_position = self._rng_position if _checks.flag(training, "training") else None
+        rng_position = self._engine.rng_position if _checks.flag(training, "training") else None
         delta = _array_input.cast(delta, self.dtype)
-        gradient = np.zeros_like(self._parameters) if wanted else None
+        gradient = np.zeros_like(self._engine.parameters) if wanted else None
         dx = np.empty(array.shape, self.dtype)
-        self._core.backward(samples, delta, dx, gradient, rng_position)
+        self._engine.core.backward(samples, delta, dx, gradient, rng_position)
         return dx if gradient is None else (dx, *self._views(gradient))
 
     # ---------------------------------------------------------------- training
-
-    def _settle(self) -> None:
-        """Bring generator, history and optimizer to where the step counter is.
-
-        Nothing is done while another thread trains, unless this one holds the network as a reader.
-        """
-        journal: Journal | None = self.__dict__.get("_journal")
-        if journal is None:
-            return
-        user = self._core.user_here()
-        if user != OTHER:
-            journal.settle()
-        if user == NONE:  # what an exception has left
-            self._journal = None
-
-    def _clear(self, journal: Journal | None = None) -> None:
-        """Settle a journal, by default any, and end it; for the thread that trains."""
-        present: Journal | None = self.__dict__.get("_journal")
-        if present is not None and (journal is None or present is journal):
-            present.settle()
-            self._journal = None
 
     @refuses_unknown
     def train_on_batch(
@@ -1061,16 +1070,17 @@ class MLP(Closed):
         data = self._check_data(X, y, sample_weight)
         chosen = fitting.choose_optimizer(optimizer, learning_rate, self.optimizer)
         epoch_stats = np.empty((1, 3))
-        with self._core.writing():
-            self._clear()
+        engine = self._engine
+        with engine.core.writing():
+            engine.clear()
             bound = chosen._bind(self)
-            attributes = {"optimizer": chosen, "_targets_1d": data.targets.flat}
-            step = Step(self, chosen._states[self].steps, attributes)
+            attributes, flat = {"optimizer": chosen}, data.targets.flat
+            step = Step(self, engine, attributes, flat, chosen._states[self].steps)
             try:
-                self._journal = step
+                engine.journal = step
                 self._train(data, None, len(data), bound, epoch_stats, optimizer=chosen)
             finally:
-                self._clear(step)
+                engine.clear(step)
         return float(epoch_stats[0, 0]) / len(data)
 
     @refuses_unknown
@@ -1234,7 +1244,7 @@ class MLP(Closed):
             shorten(error)
             raise error
         try:
-            with self._core.writing(fits=True):
+            with self._engine.core.writing(fits=True):
                 return fitting.FitRun(self, source, plan).run()
         except KeyboardInterrupt as error:
             shorten(error)
@@ -1336,7 +1346,7 @@ class MLP(Closed):
         `update` is the compiled form of `optimizer`, by default the network's. `epoch`, `batch`:
         the numbers of the first.
         """
-        result: TrainingResult = self._core.train(
+        result: TrainingResult = self._engine.core.train(
             data.samples if data.row_major is None else data.row_major,
             data.targets.values,
             data.targets.labels,
@@ -1344,8 +1354,8 @@ class MLP(Closed):
             order,
             batch_size,
             update,
-            self._rng_position,
-            self._penalty_by_weight,
+            self._engine.rng_position,
+            self._engine.penalty_by_weight,
             epoch_stats,
             report,
         )
@@ -1370,7 +1380,7 @@ class MLP(Closed):
     ) -> FloatingPointError:
         done = result["batches"]
         place = "" if epoch is None else f" in epoch {epoch}, mini-batch {first_batch + done}"
-        targets = "" if LOSSES[self._loss.name].classes else " and the targets"
+        targets = "" if LOSSES[self._engine.loss.name].classes else " and the targets"
         cure = f"try a smaller learning rate, or scale the inputs{targets}"
         failure = result["failure"]
         if failure == "update":
@@ -1419,12 +1429,12 @@ class MLP(Closed):
         )
 
     def _weights_are_finite(self) -> bool:
-        return all(np.isfinite(w).all() for w in (*self._weights, *self._biases))
+        return all(np.isfinite(array).all() for array in self._engine.arrays.values())
 
     def _weights_can_be_trained(self) -> bool:
         """As the core sees it: an output's bias may be infinite, which switches a class off."""
-        *hidden, last = self._biases or [np.zeros(0)]
-        finite = all(np.isfinite(w).all() for w in (*self._weights, *hidden))
+        *hidden, last = self.biases or [np.zeros(0)]
+        finite = all(np.isfinite(w).all() for w in (*self.weights, *hidden))
         return finite and not np.isnan(last).any()
 
     def summary(self) -> Summary:
@@ -1541,7 +1551,7 @@ class MLP(Closed):
         samples = check_samples(X, self.layer_sizes[0], names[0], targets=y)
         if len(samples) == 0:
             raise ValueError(f"{names[0]} has shape {samples.shape}: there are no samples")
-        outputs, loss = self.layer_sizes[-1], self._loss.name
+        outputs, loss = self.layer_sizes[-1], self._engine.loss.name
         targets = check_targets(y, loss, len(samples), outputs, names[1], names[0])
         weights = check_weights(sample_weight, len(samples), names[2])
         if class_weight is not None:
@@ -1576,7 +1586,7 @@ def _is_pair(weights: Any) -> bool:
     return isinstance(first, tuple | list) and len(first) > 0 and np.ndim(first[0]) == 2
 
 
-def _check_arrays(new: Any, old: list[Array], name: str) -> list[Array]:
+def _check_arrays(new: Any, old: Sequence[Array], name: str) -> list[Array]:
     given = () if new is None else new
     arrays = [_array_input.array(x, f"{name}[{i}]") for i, x in enumerate(given)]
     if len(arrays) != len(old):
@@ -1643,11 +1653,3 @@ def _refuse_sparse(X: Any) -> None:
             "X is a sparse matrix, but its gradient would be dense; pass X.toarray(), a few rows "
             "at a time"
         )
-
-
-def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:
-    """N zeros that start on a cache line."""
-    line = 64
-    room = np.zeros(n * dtype.itemsize + line, np.uint8)
-    start = -room.ctypes.data % line
-    return room[start : start + n * dtype.itemsize].view(dtype)

@@ -19,10 +19,10 @@ from pynn._frozen import Frozen
 from pynn._keywords import refuse, refuses_unknown
 from pynn._names import canonical, spelling
 from pynn._types import Array, NDArray
+from pynn.engine import Trainable, engine_of
 
 if TYPE_CHECKING:
     from pynn.history import History
-    from pynn.mlp import MLP
     from pynn.schedules import Schedule
 
     LearningRate = float | Schedule | Callable[[int], float]
@@ -127,7 +127,7 @@ class Optimizer(Closed, ABC):
     _UNSAID: ClassVar[dict[str, Any]] = {"clip_norm": None}
 
     def __init__(self) -> None:
-        self._states: WeakKeyDictionary[MLP, State] = WeakKeyDictionary()
+        self._states: WeakKeyDictionary[Trainable, State] = WeakKeyDictionary()
         self._lock = _lock()
         settings = self._checked()
         self._rule(**settings)
@@ -147,7 +147,7 @@ class Optimizer(Closed, ABC):
 
     # ------------------------------------------------------------------- rates
 
-    def current_rate(self, net: MLP) -> float:
+    def current_rate(self, net: Trainable) -> float:
         """Tell the learning rate of a network's next update.
 
         Parameters
@@ -165,7 +165,7 @@ class Optimizer(Closed, ABC):
         """
         return float(self.rates(net, 1)[0])
 
-    def rates(self, net: MLP, count: int) -> NDArray[np.float64]:
+    def rates(self, net: Trainable, count: int) -> NDArray[np.float64]:
         """Tell the learning rates of a network's next updates.
 
         Parameters
@@ -229,7 +229,7 @@ class Optimizer(Closed, ABC):
 
     # -------------------------------------------------------------- the binding
 
-    def _bind(self, net: MLP, count: int = 1) -> Any:
+    def _bind(self, net: Trainable, count: int = 1) -> Any:
         """The compiled optimizer that updates `net` with the present settings.
 
         It has the rates of the next `count` updates, at least 1; the last of them goes on.
@@ -261,7 +261,7 @@ class Optimizer(Closed, ABC):
         )
         return make(
             rule.name,
-            net._parameters,
+            engine_of(net).parameters,
             state.m if rule.m else None,
             state.v if rule.v else None,
             rates,
@@ -273,7 +273,7 @@ class Optimizer(Closed, ABC):
             **further,
         )
 
-    def _state_of(self, net: MLP, rule: Rule) -> State:
+    def _state_of(self, net: Trainable, rule: Rule) -> State:
         """The state for `net`, with the moments that the rule needs; they start at 0."""
         # One optimizer may train several networks at once, in threads; the dictionary is shared.
         with self._lock:
@@ -283,9 +283,9 @@ class Optimizer(Closed, ABC):
                 state = State(np.zeros(1, np.int64))
                 state.may_be_lost = False  # (its moments begin at 0)
             if rule.m and state.m is None:
-                state.m = np.zeros_like(net._parameters)
+                state.m = np.zeros_like(engine_of(net).parameters)
             if rule.v and state.v is None:
-                state.v = np.zeros_like(net._parameters)
+                state.v = np.zeros_like(engine_of(net).parameters)
             if new:  # (not before its moments have found room)
                 self._states[net] = state
             return state
@@ -346,7 +346,7 @@ class Binding:
     net : MLP
     """
 
-    def __init__(self, optimizer: Optimizer, net: MLP) -> None:
+    def __init__(self, optimizer: Optimizer, net: Trainable) -> None:
         self._optimizer, self._net = optimizer, net
         self._bound: Any = None
         self._made_of: list[Any] = []
@@ -357,7 +357,7 @@ class Binding:
         settings = [getattr(optimizer, name) for name in optimizer._CHECKS]
         with optimizer._lock:
             state = optimizer._states.get(net)
-        return [*settings, net._parameters, state]
+        return [*settings, engine_of(net).parameters, state]
 
     def counter(self) -> Array:
         """Give the network's steps so far, which the core counts.
@@ -417,6 +417,49 @@ class Binding:
         self._bound = self._optimizer._bind(self._net, count)
         self._made_of = self._present()
         return self._bound
+
+
+def state_of(optimizer: Optimizer, net: Trainable) -> State | None:
+    """Give what an optimizer has made of a network so far.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    net : MLP
+
+    Returns
+    -------
+    State or None
+    """
+    return optimizer._states.get(net)
+
+
+def set_state(optimizer: Optimizer, net: Trainable, state: State) -> None:
+    """Let an optimizer go on with a network from a state.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    net : MLP
+    state : State
+    """
+    optimizer._states[net] = state
+
+
+def settings_of(optimizer: Optimizer) -> dict[str, Any]:
+    """Give an optimizer's settings as JSON has them, for `optimizer_from_settings`.
+
+    A schedule is ``{"schedule": its config}``; another callable cannot be written: None.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    dict
+    """
+    return optimizer._settings()
 
 
 def is_schedule(value: Any) -> TypeGuard[Schedule]:

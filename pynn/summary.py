@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pynn.engine import engine_of
+
 if TYPE_CHECKING:
     from pynn.mlp import MLP
 
@@ -104,7 +106,7 @@ def summary(net: MLP) -> Summary:
         }
         rows.append(row)
     counts = [sum(a.size for a in arrays) for arrays in (weights, biases)]
-    memory = net._parameters.nbytes
+    memory = engine_of(net).parameters.nbytes
     parts = f"{counts[0]:,} weights, {counts[1]:,} biases"
     totals = [f"{sum(counts):,} parameters ({parts}): {_bytes(memory)}"]
     optimizer = getattr(net, "optimizer", None)

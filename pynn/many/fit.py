@@ -23,6 +23,7 @@ from pynn._sparse import csr_rows, is_sparse
 from pynn._types import Array
 from pynn.callbacks import EarlyStopping
 from pynn.checkpoint import Checkpoint
+from pynn.engine import engine_of
 from pynn.losses import LOSSES, check_loss
 from pynn.many.folds import Fold, check_folds
 from pynn.many.grid import (
@@ -73,14 +74,14 @@ class _Fit:
     def work(self) -> float:
         """What it costs, in no unit."""
         samples = self.source.samples or 0
-        return float(self.plan.epochs) * samples * len(self.net._parameters)
+        return float(self.plan.epochs) * samples * len(engine_of(self.net).parameters)
 
     def run(self, poll: Callable[[], None] | None = None) -> None:
         """Do it, or raise what ended it; the outcome says how far it has come."""
         self.plan.poll = poll
         outcome, start = self.outcome, time.perf_counter()
         try:
-            with self.net._core.writing(fits=True):
+            with engine_of(self.net).core.writing(fits=True):
                 run = fitting.FitRun(self.net, self.source, self.plan)
                 outcome.history = run.history  # which grows
                 run.run()
@@ -434,7 +435,7 @@ def _folds(
 ) -> list[Fold]:
     if y.ndim == 0:
         raise ValueError(f"y must have 1 or 2 dimensions, got shape {y.shape}")
-    classes = LOSSES[net._loss.name].classes and y.ndim == 1 and y.dtype.kind in "biu"
+    classes = LOSSES[engine_of(net).loss.name].classes and y.ndim == 1 and y.dtype.kind in "biu"
     folds = check_folds(cv, len(y), y if classes else None, np.random.default_rng(root))
     for i, parts in enumerate(folds):
         for name, rows in zip(("train", "test"), parts, strict=True):
@@ -464,8 +465,8 @@ def _is_default(value: Any, default: Any) -> bool:
 
 def _constructor_arguments(net: MLP) -> dict[str, Any]:
     """Those of a network that was given: `init` and `seed` have done their part already."""
-    plain = net._loss == check_loss(net._loss.name)
-    return {**net._config(), "loss": net._loss.name if plain else net._loss}
+    plain = engine_of(net).loss == check_loss(engine_of(net).loss.name)
+    return {**net._config(), "loss": engine_of(net).loss.name if plain else engine_of(net).loss}
 
 
 def _arguments_of(model: _Model) -> dict[str, dict[str, Any]]:
@@ -550,7 +551,7 @@ def _check_refit(refit: Any, fits: list[_Fit], *, cross_validated: bool) -> tupl
         except TypeError:
             expected = "refit must be True, False or the name of a metric"
             raise TypeError(f"{expected}, got {refit!r}") from None
-        losses = {str(fit.net._loss._config()) for fit in fits}
+        losses = {str(engine_of(fit.net).loss._config()) for fit in fits}
         if again and len(losses) > 1:
             raise ValueError(
                 "refit=True compares the models by test_loss, but their losses differ: name a "

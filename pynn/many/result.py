@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from pynn import _monitor
 from pynn._attributes import Closed
+from pynn.engine import engine_of
 from pynn.history import History
 from pynn.optimizers import Optimizer
 
@@ -157,7 +158,7 @@ class FitManyResult(Closed):
         self._best_error = ""
         metrics = [_summary(group, cross_validated=folds is not None) for group in outcomes]
         self._metrics = list(dict.fromkeys(name for row in metrics for name in row))
-        self._mixed = len({str(group[0]._loss._config()) for group in models}) > 1
+        self._mixed = len({str(engine_of(group[0]).loss._config()) for group in models}) > 1
         self._named = by
         self.table: list[Row] = []
         taken = {"model", "epoch", "seconds", "error", *self._metrics}

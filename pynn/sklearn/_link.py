@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pynn._types import Array
+from pynn.engine import engine_of
 from pynn.mlp import MLP
 
 # scikit-learn's names of what pynn calls otherwise.
@@ -79,11 +80,8 @@ class Link:
             net.set_weights(arrays, intercepts)
             self.coefs, self.intercepts = net.weights, net.biases
         else:
-            net._parameters = onto.net._parameters
-            net._core.set_parameters(net._parameters)
-            net._rng_position = onto.net._rng_position
+            engine_of(net).share(engine_of(onto.net))
             self.coefs, self.intercepts = onto.coefs, onto.intercepts
-            net._weights, net._biases = list(self.coefs), list(self.intercepts)
 
     def is_current(self, estimator: Any) -> bool:
         """Whether an estimator still has these arrays and would make this network of them."""

@@ -13,7 +13,7 @@ import numpy as np
 from guard_pages import Guard, is_guarded
 
 import pynn
-import pynn.mlp
+import pynn.engine
 from pynn._sparse import CsrRows
 
 LENGTHS = range(1, 72, int(sys.argv[3]) if len(sys.argv) > 3 else 1)
@@ -201,7 +201,7 @@ OPTIMIZERS = (
 
 def training():
     # The network's own block of parameters begins at a cache line; here it lies as the others do.
-    pynn.mlp._aligned_zeros = np.zeros
+    pynn.engine._aligned_zeros = np.zeros
     for n in LENGTHS:
         optimizer = OPTIMIZERS[n % len(OPTIMIZERS)]
         for dtype in (np.float32, np.float64):

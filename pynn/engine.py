@@ -1,0 +1,208 @@
+"""What moves a network: its compiled core, its parameters, and its place in the random numbers.
+
+A network has one `Engine`, which `engine_of` gives. Training, files, copies and estimators work
+with it, and need to know nothing of the kind of network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import numpy as np
+
+from pynn._attributes import Checked, Closed, Fixed
+from pynn._types import Array, NDArray
+
+if TYPE_CHECKING:
+    from pynn._journal import Journal
+    from pynn.losses import Loss
+
+V = TypeVar("V")
+A = TypeVar("A", bound="Settled[Any]")
+
+# Which thread could change a network now, as the core tells: another one; none but this; none.
+OTHER, HERE, NONE = 0, 1, 2
+# Parameters begin on a cache line, bytes.
+LINE = 64
+
+# A parameter's name, its first place in the block of parameters, and its shape.
+Layout = Sequence[tuple[str, int, tuple[int, ...]]]
+
+
+class Engine:
+    """A compiled network with its parameters.
+
+    Parameters
+    ----------
+    core : object
+        Of `pynn._core`.
+    layout : sequence of tuple (name, start, shape)
+        Where each parameter is in the block of parameters, which begins as zeros.
+    config : dict of str to Any
+        The constructor's arguments as JSON has them, without the initial weights and the seed.
+    loss : Loss
+    core_loss : dict
+        The loss as the core takes it.
+
+    Attributes
+    ----------
+    parameters : ndarray
+        All parameters in one block.
+    arrays : dict of str to ndarray
+        Views of it, in the order of `layout`.
+    rng_position : ndarray of uint64, shape (2,)
+        Dropout's key and the number of steps so far, which decide what is dropped.
+    penalty_by_weight : bool
+        Count penalties once a mini-batch's sum of weights, as scikit-learn does, not once its mean.
+    targets_1d : bool
+        The targets last trained on were a vector of values: predictions are one, too.
+    journal : Journal or None
+        What a training call has done that is not yet in the network's attributes.
+    plain_forward : callable
+        ``plain_forward(X, out)`` computes the outputs of plain arrays; None for any others.
+    """
+
+    __slots__ = (
+        "arrays", "config", "core", "core_loss", "journal", "layout", "loss", "parameters",
+        "penalty_by_weight", "plain_forward", "rng_position", "targets_1d",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        core: Any,
+        layout: Layout,
+        config: dict[str, Any],
+        loss: Loss,
+        core_loss: dict[str, Any],
+    ) -> None:
+        self.core: Any = core
+        self.layout = layout
+        self.config = config
+        self.loss = loss
+        self.core_loss = core_loss
+        dtype = np.dtype(config["dtype"])
+        self.parameters: Array = _aligned_zeros(core.parameter_count, dtype)
+        core.set_parameters(self.parameters)
+        self.arrays = self.named(self.parameters)
+        self.plain_forward = core.forward_call()
+        self.rng_position: NDArray[np.uint64] = np.zeros(2, np.uint64)
+        self.penalty_by_weight = False
+        self.targets_1d = False
+        self.journal: Journal | None = None
+
+    def named(self, block: Array) -> dict[str, Array]:
+        """Give each parameter's part of an array that is laid out as the parameters are.
+
+        Parameters
+        ----------
+        block : ndarray
+            The parameters, a gradient, or an optimizer's moment.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Views.
+        """
+        arrays = {}
+        for name, start, shape in self.layout:
+            arrays[name] = block[start : start + math.prod(shape)].reshape(shape)
+        return arrays
+
+    def share(self, other: Engine) -> None:
+        """Work on the parameters and the random numbers of another engine of the same layout.
+
+        Parameters
+        ----------
+        other : Engine
+        """
+        self.parameters, self.arrays = other.parameters, other.arrays
+        self.rng_position = other.rng_position
+        self.core.set_parameters(self.parameters)
+
+    def settle(self) -> None:
+        """Bring generator, history and optimizer to where the step counter is.
+
+        Nothing is done while another thread trains, unless this one holds the network as a reader.
+        """
+        journal = self.journal
+        if journal is None:
+            return
+        user = self.core.user_here()
+        if user != OTHER:
+            journal.settle()
+        if user == NONE:  # what an exception has left
+            self.journal = None
+
+    def clear(self, journal: Journal | None = None) -> None:
+        """Settle a journal, by default any, and end it; for the thread that trains.
+
+        Parameters
+        ----------
+        journal : Journal, optional
+        """
+        present = self.journal
+        if present is not None and (journal is None or present is journal):
+            present.settle()
+            self.journal = None
+
+
+class Settled(Checked[V]):
+    """An attribute that a training call changes, and that may be behind the step counter."""
+
+    @overload
+    def __get__(self: A, owner: None, kind: type) -> A: ...
+    @overload
+    def __get__(self, owner: object, kind: type) -> V: ...
+    def __get__(self, owner: Any, kind: type) -> Any:
+        if owner is not None:
+            _settle(owner)
+        return super().__get__(owner, kind)
+
+    def __set__(self, owner: Any, value: V) -> None:
+        value = self.check(value)
+        _settle(owner)
+        owner.__dict__[self._name] = value
+
+
+def _settle(owner: Any) -> None:
+    engine: Engine | None = owner.__dict__.get("_engine")  # (None in a half-made copy)
+    if engine is not None and engine.journal is not None:
+        engine.settle()
+
+
+class Trainable(Closed):
+    """Base class of what an engine moves: the networks."""
+
+    _engine: Engine
+    dtype: Fixed[np.dtype[Any]] = Fixed()
+
+    if TYPE_CHECKING:  # what a training call changes, `Settled` in the networks
+        rng: Any
+        history: Any
+        optimizer: Any
+
+        def __getstate__(self) -> dict[str, Any]: ...
+        def __setstate__(self, state: dict[str, Any]) -> None: ...
+
+
+def engine_of(net: Trainable) -> Engine:
+    """Give a network's engine.
+
+    Parameters
+    ----------
+    net : Trainable
+
+    Returns
+    -------
+    Engine
+    """
+    return net._engine
+
+
+def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:
+    """N zeros that start on a cache line."""
+    room = np.zeros(n * dtype.itemsize + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    return room[start : start + n * dtype.itemsize].view(dtype)
