@@ -9,6 +9,8 @@ import numpy as np
 __all__ = [
     "ACTIVATIONS",
     "FLOATS",
+    "LEAKY_SLOPE",
+    "OUTPUT_ACTIVATIONS",
     "Array",
     "ArrayLike",
     "DTypeLike",
@@ -59,3 +61,7 @@ ACTIVATIONS = (
     "sigmoid",
     "tanh",
 )
+# Possible for the outputs only.
+OUTPUT_ACTIVATIONS = ("exp", "softmax")
+# The slope of "leaky_relu" below 0.
+LEAKY_SLOPE = 0.01

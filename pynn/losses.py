@@ -10,7 +10,7 @@ from pynn._frozen import Frozen
 from pynn._keywords import refuse, refuses_unknown
 from pynn._names import BINARY_LOSSES, canonical, spelling
 from pynn._names import LOSSES as ALIASES
-from pynn._types import ACTIVATIONS
+from pynn._types import ACTIVATIONS, OUTPUT_ACTIVATIONS
 
 
 class LossInfo(Frozen):
@@ -43,7 +43,7 @@ class LossInfo(Frozen):
         self.inner: Final = inner
 
 
-_VALUES = LossInfo("identity", (*ACTIVATIONS, "exp", "softmax"))
+_VALUES = LossInfo("identity", (*ACTIVATIONS, *OUTPUT_ACTIVATIONS))
 LOSSES = {
     "softmax_cross_entropy": LossInfo("softmax", ("softmax",), classes=True, inner=("softmax",)),
     "sigmoid_cross_entropy": LossInfo("sigmoid", ("sigmoid",), classes=True, inner=("sigmoid",)),
@@ -54,6 +54,8 @@ LOSSES = {
     "poisson": LossInfo("exp", ("exp", "softplus"), inner=("exp",)),
     "pinball": _VALUES,
 }
+# The loss that an output activation stands for: the first whose default it is.
+LOSS_OF_OUTPUT = {info.output: name for name, info in reversed(LOSSES.items())}
 
 
 class Loss(Frozen):

@@ -40,6 +40,7 @@ from pynn.targets import (
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from pynn.formats.spec import NetworkSpec
     from pynn.metrics import Metric
     from pynn.summary import Summary
 
@@ -1457,6 +1458,26 @@ class MLP(OldNames, Trainable):
 
     # ------------------------------------------------------------- conversions
 
+    def to_spec(self) -> NetworkSpec:
+        """Describe the forward pass as plain data, which the conversions write.
+
+        Returns
+        -------
+        NetworkSpec
+            The layers in their order: each with its kind, its settings and copies of its arrays.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> [layer.kind for layer in pynn.MLP([4, 8, 3], dropout=0.5).to_spec().layers]
+        ['Dense', 'Activation', 'Dropout', 'Dense', 'Activation']
+        """
+        from pynn.formats.spec import dense_network
+
+        return dense_network(
+            *self.get_weights(), self.activations, dropout=self.dropout, loss=self._loss.name
+        )
+
     @refuses_unknown
     def to_torch(self, *excess: NoReturn, logits: bool = False, **unknown: NoReturn) -> Any:
         """Make a torch module that computes what the network does.
@@ -1476,7 +1497,7 @@ class MLP(OldNames, Trainable):
         pynn.convert.to_torch
         """
         refuse(unknown, MLP.to_torch, "MLP.to_torch()", excess=excess)
-        from pynn.convert import to_torch
+        from pynn.formats.torch import to_torch
 
         return to_torch(self, logits=logits)
 
@@ -1496,7 +1517,7 @@ class MLP(OldNames, Trainable):
         --------
         pynn.convert.to_sklearn
         """
-        from pynn.convert import to_sklearn
+        from pynn.formats.sklearn import to_sklearn
 
         return to_sklearn(self, classes)
 
@@ -1515,7 +1536,7 @@ class MLP(OldNames, Trainable):
         --------
         pynn.convert.to_onnx
         """
-        from pynn.convert import to_onnx
+        from pynn.formats.onnx import to_onnx
 
         return to_onnx(self, path)
 
@@ -1532,7 +1553,7 @@ class MLP(OldNames, Trainable):
         --------
         pynn.convert.to_c
         """
-        from pynn.convert import to_c
+        from pynn.formats.c import to_c
 
         to_c(self, path, name)
 

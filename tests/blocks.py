@@ -158,7 +158,7 @@ OTHERS = {
     "csrc/nn/trainer.cpp": ["per_parameter"],  # an estimate of work
     "pynn/architecture.py": ["MOST_PARAMETERS"],  # what is refused
     "pynn/checkpoint.py": ["LONGEST_NAME"],  # what is refused
-    "pynn/convert/*.py": ["*"],  # formats; test_onnx.py, test_torch.py
+    "pynn/formats/*.py": ["*"],  # formats; test_onnx.py, test_torch.py
     "pynn/files/*.py": ["*"],  # formats; tests/files
     "pynn/fitting.py": [  # test_defaults.py
         *("DEFAULT_EPOCHS", "DEFAULT_STEPS", "LEAST_STEPS", "LEAST_EPOCHS"),

@@ -11,9 +11,11 @@ import pynn
 MODULES = ["pynn", *(m.name for m in pkgutil.walk_packages(pynn.__path__, "pynn."))]
 # What the examples of a module need beside pynn.
 PACKAGES = {
-    "pynn.convert.onnx": "onnx",
     "pynn.convert.sklearn": "sklearn",
     "pynn.convert.torch": "torch",
+    "pynn.formats.onnx": "onnx",
+    "pynn.formats.sklearn": "sklearn",
+    "pynn.formats.torch": "torch",
     "pynn.sklearn": "sklearn",
 }
 

@@ -5,10 +5,12 @@ scikit-learn; `to_onnx` writes an ONNX model and `to_c` one file of C. The last 
 take fitted estimators too. All of them copy: the original and the copy share no memory.
 """
 
-from pynn.convert.c import to_c
-from pynn.convert.onnx import to_onnx
-from pynn.convert.sklearn import from_sklearn, to_sklearn
-from pynn.convert.torch import from_torch, to_torch
+from pynn.convert.sklearn import from_sklearn
+from pynn.convert.torch import from_torch
+from pynn.formats.c import to_c
+from pynn.formats.onnx import to_onnx
+from pynn.formats.sklearn import to_sklearn
+from pynn.formats.torch import to_torch
 
 __all__ = ["from_sklearn", "from_torch", "to_c", "to_onnx", "to_sklearn", "to_torch"]
 

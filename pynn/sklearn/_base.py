@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from pynn._types import ACTIVATIONS, Array
 from pynn.architecture import check_per_layer
+from pynn.formats.sklearn import MarkedNetwork
 from pynn.sklearn import _lbfgs
 from pynn.sklearn._compat import validate_data
 from pynn.sklearn._link import Link
@@ -34,7 +35,12 @@ _at_least_0 = Interval(Real, 0, None, closed="left")
 _at_least_1 = Interval(Integral, 1, None, closed="left")
 
 
-class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class BaseMLP(
+    MarkedNetwork,
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
     """The parameters, the fit and the network's outputs."""
 
     # For the annotations: scikit-learn's BaseEstimator keeps all of these as given.
@@ -426,7 +432,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         --------
         pynn.convert.to_onnx
         """
-        from pynn.convert import to_onnx
+        from pynn.formats.onnx import to_onnx
 
         check_is_fitted(self)
         return to_onnx(self, path)
@@ -455,7 +461,7 @@ class BaseMLP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         --------
         pynn.convert.to_c
         """
-        from pynn.convert import to_c
+        from pynn.formats.c import to_c
 
         check_is_fitted(self)
         to_c(self, path, name)

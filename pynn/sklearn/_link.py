@@ -10,22 +10,8 @@ import numpy as np
 
 from pynn._types import Array
 from pynn.engine import engine_of
+from pynn.formats.sklearn import hidden_activations, loss_of
 from pynn.mlp import MLP
-
-# scikit-learn's names of what pynn calls otherwise.
-ACTIVATIONS = {"logistic": "sigmoid"}
-LOSSES = {
-    "softmax": "softmax_cross_entropy",
-    "logistic": "sigmoid_cross_entropy",
-    "identity": "squared_error",
-    "exp": "poisson",
-}
-
-
-def hidden_activations(activation: Any, count: int) -> tuple[str, ...]:
-    """The hidden layers' activations in pynn's names."""
-    names = (activation,) * count if isinstance(activation, str) else tuple(activation)
-    return tuple(ACTIVATIONS.get(name, name) for name in names)
 
 
 class Link:
@@ -69,7 +55,7 @@ class Link:
         self.net = net = MLP(
             sizes,
             activation=hidden_activations(activation, len(sizes) - 2),
-            loss=LOSSES[output],
+            loss=loss_of(output),
             init="zeros",
             dtype="float32" if single else "float64",
             seed=0,

@@ -9,8 +9,8 @@ import numpy as np
 from pynn import _core, ops
 from pynn._types import Array
 from pynn.architecture import check_activations
+from pynn.formats.sklearn import hidden_activations, loss_of, output_activation
 from pynn.losses import check_loss
-from pynn.sklearn._link import LOSSES, hidden_activations
 
 
 def unlinked_outputs(estimator: Any, X: Array, layer: int | None = None) -> Array:
@@ -54,13 +54,9 @@ def unlinked_outputs(estimator: Any, X: Array, layer: int | None = None) -> Arra
                 values = getattr(ops, names[i])(values)
     if last == count:
         output = estimator.out_activation_
-        loss = check_loss(LOSSES[output])
-        _core.predict_into(loss._core(_OUTPUTS[output], values.shape[1]), values)
+        loss = check_loss(loss_of(output))
+        _core.predict_into(loss._core(output_activation(output), values.shape[1]), values)
     return values
-
-
-# pynn's names of scikit-learn's output activations.
-_OUTPUTS = {"softmax": "softmax", "logistic": "sigmoid", "identity": "identity", "exp": "exp"}
 
 
 def _index(layer: int, count: int) -> int:

@@ -80,7 +80,7 @@ def test_no_block_without_a_name_in_python():
     """Numbers in functions; defaults of arguments are no blocks."""
     for path in sorted((blocks.ROOT / "pynn").rglob("*.py")):
         name = path.relative_to(blocks.ROOT).as_posix()
-        if name.startswith(("pynn/convert/", "pynn/files/", "pynn/plot/")):
+        if name.startswith(("pynn/formats/", "pynn/files/", "pynn/plot/")):
             continue
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(function, ast.FunctionDef):

@@ -9,7 +9,7 @@ import pytest
 
 import pynn
 
-PACKAGES = ("convert", "files", "many", "ops", "plot", "sklearn")
+PACKAGES = ("convert", "files", "formats", "many", "ops", "plot", "sklearn")
 
 
 def offered(module):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from pynn.convert._layers import Layers
+from pynn.formats.spec import dense_network
 
 FUNCTIONS = {
     "identity": lambda x: x,
@@ -32,6 +32,7 @@ def make_layers():
         *,
         bias=True,
         dtype="float32",
+        dropout=(),
     ):
         rng = np.random.default_rng(0)
         count = len(sizes) - 1
@@ -40,20 +41,20 @@ def make_layers():
             (rng.normal(size=shape) / np.sqrt(shape[0])).astype(dtype) for shape in pairwise(sizes)
         ]
         biases = [rng.normal(size=n).astype(dtype) for n in sizes[1:]] if bias else []
-        return Layers("mse", (*names, output), weights, biases, (0.0,) * count)
+        return dense_network(weights, biases, (*names, output), dropout=dropout, loss="mse")
 
     return make
 
 
 @pytest.fixture
 def forward():
-    def compute(layers, x):
+    def compute(spec, x):
         y = np.asarray(x, np.float64)
-        for i, (weight, name) in enumerate(zip(layers.weights, layers.activations, strict=True)):
-            y = y @ weight.astype(np.float64)
-            if layers.biases:
-                y = y + layers.biases[i]
-            y = FUNCTIONS[name](y)
+        for layer in spec.layers:
+            if layer.kind == "Dense":
+                y = y @ layer.arrays["kernel"].astype(np.float64) + layer.arrays.get("bias", 0)
+            elif layer.kind == "Activation":
+                y = FUNCTIONS[layer.config["name"]](y)
         return y
 
     return compute

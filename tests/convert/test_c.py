@@ -12,9 +12,9 @@ import pytest
 from toolchain import run
 
 import pynn
-from pynn.convert import c as conversion
+from pynn._types import ACTIVATIONS, OUTPUT_ACTIVATIONS
 from pynn.convert import to_c
-from pynn.convert._layers import HIDDEN, OUTPUT_ONLY
+from pynn.formats import c as conversion
 
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wshadow", "-Wconversion", "-O2"]
 C99 = ["-std=c99", *STRICT, "-Wmissing-prototypes", "-Wstrict-prototypes", "-Wdouble-promotion"]
@@ -60,19 +60,23 @@ def make(tmp_path):
     def make(layers, **options):
         path = tmp_path / "net.c"
         path.write_text("".join(conversion.source(layers, "predict")))
-        return compiled(path, layers.dtype, layers.sizes, **options)
+        return compiled(path, layers.dtype, layers.output_shape, **options)
 
     return make
 
 
 def test_every_activation_is_known():
-    assert set(conversion.ACTIVATIONS) == {*HIDDEN, *OUTPUT_ONLY} >= set(pynn.ops.ACTIVATIONS)
+    assert (
+        set(conversion.ACTIVATIONS)
+        == {*ACTIVATIONS, *OUTPUT_ACTIVATIONS}
+        >= set(pynn.ops.ACTIVATIONS)
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [*HIDDEN, *OUTPUT_ONLY])
+@pytest.mark.parametrize("name", [*ACTIVATIONS, *OUTPUT_ACTIVATIONS])
 def test_activations(make, make_layers, forward, assert_close, name, dtype):
-    hidden = name if name in HIDDEN else "tanh"
+    hidden = name if name in ACTIVATIONS else "tanh"
     layers = make_layers(hidden=hidden, output=name, dtype=dtype, bias=name != "elu")
     row, batch = make(layers)
     x = X.astype(dtype)
@@ -81,10 +85,10 @@ def test_activations(make, make_layers, forward, assert_close, name, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [n for n in (*HIDDEN, *OUTPUT_ONLY) if n != "exp"])
+@pytest.mark.parametrize("name", [n for n in (*ACTIVATIONS, *OUTPUT_ACTIVATIONS) if n != "exp"])
 def test_large_and_small_values(make, make_layers, forward, name, dtype):
     layers = make_layers((1, 1 if name != "softmax" else 3), output=name, dtype=dtype, bias=False)
-    layers.weights[0][...] = np.array([1, -2, 0.5])[: layers.sizes[-1]]
+    layers.layers[0].arrays["kernel"][...] = np.array([1, -2, 0.5])[: layers.output_shape[0]]
     # Above the denormals; GELU's tail needs the square of its argument.
     tail = 8 if name == "gelu" else 80
     small = np.geomspace(1e-8, tail, 500)
@@ -118,7 +122,7 @@ def test_parameters_are_exact(make, make_layers, dtype):
     """Rows of the unit matrix give the weights, to the bit."""
     layers = make_layers((40, 20), dtype=dtype, bias=False)
     info = np.finfo(dtype)
-    weights = layers.weights[0]
+    weights = layers.layers[0].arrays["kernel"]
     special = [info.max, -info.max, info.tiny, info.smallest_subnormal, -info.smallest_subnormal]
     weights[0, :8] = [*special, 1, -3, 1e22]
     weights[1] *= info.tiny
@@ -132,7 +136,7 @@ def test_parameters_are_exact(make, make_layers, dtype):
 def test_other_compilers_and_cpp(make, make_layers, forward, assert_close, compiler, dtype):
     if not shutil.which(compiler):
         pytest.skip(f"no {compiler}")
-    names = [*HIDDEN, *HIDDEN[:3]]
+    names = [*ACTIVATIONS, *ACTIVATIONS[:3]]
     layers = make_layers((5, *range(4, 4 + len(names)), 3), names, "softmax", dtype=dtype)
     flags = C99
     if compiler.endswith("++"):

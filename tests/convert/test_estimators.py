@@ -11,8 +11,8 @@ import pytest
 from toolchain import run
 
 import pynn
-from pynn.convert import c as conversion
 from pynn.convert import from_sklearn, to_c, to_onnx, to_torch
+from pynn.formats import c as conversion
 
 neural = pytest.importorskip("sklearn.neural_network")
 ours = pytest.importorskip("pynn.sklearn")

@@ -10,7 +10,7 @@ import pytest
 
 import pynn
 from pynn import convert
-from pynn.convert._write import check_path, write_atomically
+from pynn.formats.write import check_path, write_atomically
 
 
 def failing():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import pynn
-from pynn.convert import onnx as conversion
+from pynn._types import ACTIVATIONS, OUTPUT_ACTIVATIONS
 from pynn.convert import to_onnx
-from pynn.convert._layers import HIDDEN, OUTPUT_ONLY
+from pynn.formats import onnx as conversion
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -30,13 +30,17 @@ def run(model, x):
 
 
 def test_every_activation_is_known():
-    assert set(conversion.COMPOSERS) == {*HIDDEN, *OUTPUT_ONLY} >= set(pynn.ops.ACTIVATIONS)
+    assert (
+        set(conversion.ACTIVATIONS)
+        == {*ACTIVATIONS, *OUTPUT_ACTIVATIONS}
+        >= set(pynn.ops.ACTIVATIONS)
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [*HIDDEN, *OUTPUT_ONLY])
+@pytest.mark.parametrize("name", [*ACTIVATIONS, *OUTPUT_ACTIVATIONS])
 def test_activations(make_layers, forward, assert_close, name, dtype):
-    hidden = name if name in HIDDEN else "tanh"
+    hidden = name if name in ACTIVATIONS else "tanh"
     layers = make_layers(hidden=hidden, output=name, dtype=dtype)
     x = X.astype(dtype)
     result = run(conversion.make_model(layers), x)
@@ -45,11 +49,11 @@ def test_activations(make_layers, forward, assert_close, name, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [n for n in (*HIDDEN, *OUTPUT_ONLY) if n != "exp"])
+@pytest.mark.parametrize("name", [n for n in (*ACTIVATIONS, *OUTPUT_ACTIVATIONS) if n != "exp"])
 def test_large_and_small_values(make_layers, forward, name, dtype):
     """Nothing overflows, and what is small stays accurate where ONNX's operators are."""
     layers = make_layers((1, 1 if name != "softmax" else 3), output=name, dtype=dtype, bias=False)
-    layers.weights[0][...] = np.array([1, -2, 0.5])[: layers.sizes[-1]]
+    layers.layers[0].arrays["kernel"][...] = np.array([1, -2, 0.5])[: layers.output_shape[0]]
     x = np.concatenate([np.linspace(-9, 9, 1801), [-1e4, -700, -90, -1e-8, 0, 1e-8, 90, 700, 1e4]])
     x = x[:, np.newaxis].astype(dtype)
     result = run(conversion.make_model(layers), x)

@@ -8,7 +8,7 @@ from scipy import special
 
 import pynn
 from pynn.convert import from_sklearn, to_sklearn
-from pynn.convert import sklearn as conversion
+from pynn.formats import sklearn as conversion
 
 neural = pytest.importorskip("sklearn.neural_network")
 base = pytest.importorskip("sklearn.base")
@@ -30,7 +30,7 @@ def fitted(kind, y, **options):
 
 
 @pytest.mark.parametrize("hidden", [(), (4,), (7, 6)])
-@pytest.mark.parametrize("activation", conversion.ACTIVATIONS)
+@pytest.mark.parametrize("activation", conversion.HIDDEN.values())
 def test_from_a_classifier(activation, hidden):
     estimator = fitted(
         neural.MLPClassifier, CLASSES, activation=activation, hidden_layer_sizes=hidden
@@ -157,7 +157,7 @@ def tolerance(net):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("hidden", [(), (4,), (7, 6)])
-@pytest.mark.parametrize("activation", conversion.NAMES)
+@pytest.mark.parametrize("activation", conversion.HIDDEN)
 def test_to_a_classifier(activation, hidden, bias, dtype):
     net = network(3, "softmax_cross_entropy", activation, hidden, bias=bias, dtype=dtype)
     x = X.astype(dtype)
@@ -269,6 +269,6 @@ def test_errors_of_to_sklearn():
         to_sklearn(network(3, "sigmoid_cross_entropy"), [0, 1, 2])
 
 
-def test_activations_that_scikit_learn_lacks(make_layers):
+def test_activations_that_scikit_learn_lacks():
     with pytest.raises(ValueError, match=r"no activation 'gelu' \(hidden layer 1\); it has ident"):
-        conversion._hidden_activation(make_layers(hidden=["relu", "gelu"]))
+        to_sklearn(network(3, "mse", ["relu", "gelu"]))

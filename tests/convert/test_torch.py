@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import pynn
+from pynn._types import ACTIVATIONS, OUTPUT_ACTIVATIONS
 from pynn.convert import from_torch, to_torch
-from pynn.convert import torch as conversion
-from pynn.convert._layers import HIDDEN, OUTPUT_ONLY
+from pynn.convert._build import dense_layers
+from pynn.formats import torch as conversion
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -28,18 +29,38 @@ def outputs(module, x=X, dtype="float32"):
 
 
 def test_every_activation_has_a_module_that_is_read_as_it():
-    makers = conversion.module_makers()
-    assert set(makers) == {*HIDDEN, *OUTPUT_ONLY} >= set(pynn.ops.ACTIVATIONS)
-    for name, make in makers.items():
+    assert set(conversion.ACTIVATIONS) == {*ACTIVATIONS, *OUTPUT_ACTIVATIONS}
+    assert set(conversion.ACTIVATIONS) >= set(pynn.ops.ACTIVATIONS)
+    for name in conversion.ACTIVATIONS:
         for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
-            if name != "identity":
-                assert conversion._activation(make(dtype), "") == name
+            part = conversion.make_activation(name, dtype)
+            layers = conversion.read_module(nn.Sequential(nn.Linear(2, 2), part)).layers
+            read = [layer.config["name"] for layer in layers if layer.kind == "Activation"]
+            assert read == [name] * (name != "identity")
+
+
+def test_every_kind_of_layer_is_written_and_read_as_it(make_layers):
+    spec = make_layers(output="softmax", dropout=(0.1, 0.0, 0.5))
+    read = conversion.read_module(conversion.make_module(spec)).layers
+    for new, old in zip(read, spec.layers, strict=True):
+        assert (new.kind, new.output_shape, new.config) == (old.kind, old.output_shape, old.config)
+        for role, array in old.arrays.items():
+            np.testing.assert_array_equal(new.arrays[role], array)
+    flatten = conversion.read_module(nn.Sequential(nn.Flatten(), nn.Linear(2, 2))).layers[0]
+    assert type(conversion.make_module(replace(spec, layers=(flatten,)))[0]) is nn.Flatten
+
+
+def test_a_layer_that_torch_cannot_express_is_named(make_layers):
+    spec = make_layers()
+    odd = replace(spec.layers[0], kind="Odd")
+    with pytest.raises(ValueError, match="torch cannot express the layer Odd; it has Dense, Drop"):
+        conversion.make_module(replace(spec, layers=(odd,)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", [*HIDDEN, *OUTPUT_ONLY])
+@pytest.mark.parametrize("name", [*ACTIVATIONS, *OUTPUT_ACTIVATIONS])
 def test_modules_compute_the_activations(make_layers, forward, assert_close, name, dtype):
-    hidden = name if name in HIDDEN else "tanh"
+    hidden = name if name in ACTIVATIONS else "tanh"
     layers = make_layers(hidden=hidden, output=name, dtype=dtype)
     module = conversion.make_module(layers, logits=False)
     assert_close(outputs(module, dtype=dtype), forward(layers, X.astype(dtype)))
@@ -47,7 +68,7 @@ def test_modules_compute_the_activations(make_layers, forward, assert_close, nam
 
 def test_softplus_is_pynns_above_torchs_threshold():
     for dtype in DTYPES:
-        module = conversion.module_makers()["softplus"](np.dtype(dtype))
+        module = conversion.make_activation("softplus", np.dtype(dtype))
         x = np.linspace(-50, 60, 2000).astype(dtype)
         np.testing.assert_allclose(outputs(module, x, dtype), pynn.softplus(x), rtol=1e-6)
         if dtype == "float64":
@@ -110,7 +131,7 @@ def test_logits_are_what_torchs_losses_take(loss, torch_loss):
 
 
 def test_dropout_is_where_the_network_has_it(make_layers):
-    layers = replace(make_layers(hidden="relu"), dropout=(0.1, 0.0, 0.5))
+    layers = make_layers(hidden="relu", dropout=(0.1, 0.0, 0.5))
     module = conversion.make_module(layers, logits=False)
     kinds = [type(part) for part in module]
     assert kinds == [
@@ -129,10 +150,10 @@ def test_dropout_is_where_the_network_has_it(make_layers):
 def test_a_module_with_exp_can_be_pickled(make_layers):
     module = conversion.make_module(make_layers(output="exp"), logits=False)
     copy = pickle.loads(pickle.dumps(module))
-    assert type(copy[-1]) is conversion.Exp
+    assert type(copy[-1]) is pynn.convert.torch.Exp
     np.testing.assert_array_equal(outputs(copy), outputs(module))
     with pytest.raises(AttributeError, match="Exq"):
-        _ = conversion.Exq
+        _ = pynn.convert.torch.Exq
 
 
 def test_errors_of_to_torch():
@@ -157,9 +178,9 @@ def sequence(*middle, dtype=None):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", pynn.ops.ACTIVATIONS)
 def test_from_torch_computes_the_modules_outputs(assert_close, name, dtype):
-    make = conversion.module_makers()[name]
     kind = np.dtype(dtype)
-    module = sequence(make(kind), make(kind), dtype=getattr(torch, dtype))
+    parts = [conversion.make_activation(name, kind) for _ in range(2)]
+    module = sequence(*parts, dtype=getattr(torch, dtype))
     net = from_torch(module)
     assert net.activations == (name, name, "identity")
     assert (net.loss, net.dtype, net.layer_sizes) == ("squared_error", kind, (5, 7, 6, 3))
@@ -167,13 +188,13 @@ def test_from_torch_computes_the_modules_outputs(assert_close, name, dtype):
 
 
 def test_every_activation_is_read_where_it_is():
-    makers = conversion.module_makers()
-    parts = [(nn.Linear(2, 2), makers[name](np.dtype("float32"))) for name in HIDDEN]
+    make, kind = conversion.make_activation, np.dtype("float32")
+    parts = [(nn.Linear(2, 2), make(name, kind)) for name in ACTIVATIONS]
     module = nn.Sequential(
         *(part for pair in parts for part in pair), nn.Linear(2, 2), nn.Softmax(1)
     )
-    read = [linear.activation or "identity" for linear in conversion._read(module)]
-    assert read == [*HIDDEN, "softmax"]
+    read = [activation for _, activation in conversion.read_module(module).steps()]
+    assert read == [*ACTIVATIONS, "softmax"]
 
 
 @pytest.mark.parametrize(
@@ -278,7 +299,7 @@ def test_there_and_back(loss, dtype):
 
 
 def rates(module):
-    return [linear.dropout for linear in conversion._read(module)]
+    return [dense.dropout for dense in dense_layers(conversion.read_module(module))]
 
 
 def test_dropout_belongs_to_the_next_layers_input():

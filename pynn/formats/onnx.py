@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from pynn._types import LEAKY_SLOPE
 from pynn._version import __version__
-from pynn.convert._layers import LEAKY_SLOPE, Layers, optional
-from pynn.convert._write import check_path, write_atomically
-from pynn.convert.sklearn import layers_of_model
+from pynn.formats.sklearn import spec_of_model
+from pynn.formats.spec import LayerSpec, NetworkSpec, identifier, look_up, optional
+from pynn.formats.write import check_path, write_atomically
 
 # The first operator set in which Softmax is over the last axis alone, and all that is needed here
 # but GELU, which Erf composes. Run times read older sets, never newer ones: this is ONNX 1.8.
@@ -99,57 +100,51 @@ def to_onnx(net: Any, path: str | os.PathLike[str] | None = None) -> Any:
     >>> [node.op_type for node in model.graph.node]
     ['Gemm', 'Relu', 'Gemm', 'Softmax']
     """
-    layers = layers_of_model(net)
+    spec = spec_of_model(net)
     target = None if path is None else check_path(path)
-    size = layers.parameter_count * layers.dtype.itemsize
+    size = spec.parameter_count * spec.dtype.itemsize
     if size > MOST_BYTES:
         raise ValueError(f"net has {size:.3g} bytes of parameters, an ONNX model at most 2 GiB")
     optional("onnx", "to_onnx", "onnx")
-    model = make_model(layers)
+    model = make_model(spec)
     if target is not None:
         write_atomically(target, [model.SerializeToString()])
     return model
 
 
-def make_model(layers: Layers) -> Any:
+def make_model(spec: NetworkSpec) -> Any:
     """Make the model of a network in plain data."""
     from onnx import TensorProto, helper
 
-    graph = _Graph(layers.dtype)
+    graph = _Graph(spec.dtype)
     value = "X"
-    for i, weight in enumerate(layers.weights):
-        operands = [value, graph.array(weight, f"weights{i}")]
-        if layers.biases:
-            operands.append(graph.array(layers.biases[i], f"biases{i}"))
-        value = graph.node("Gemm", *operands)
-        value = COMPOSERS[layers.activations[i]](graph, value)
+    for layer in spec.layers:
+        value = look_up(WRITERS, layer, "ONNX")(graph, layer, value)
     graph.rename(value, "Y")
-    kind = TensorProto.DOUBLE if layers.dtype == np.float64 else TensorProto.FLOAT
-    description = " - ".join(
-        [str(layers.sizes[0])]
-        + [f"{n} {name}" for n, name in zip(layers.sizes[1:], layers.activations, strict=True)]
-    )
+    kind = TensorProto.DOUBLE if spec.dtype == np.float64 else TensorProto.FLOAT
+    (inputs,), (outputs,) = spec.input_shape, spec.output_shape
+    steps = [f"{units} {activation}" for (units,), activation in spec.steps()]
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "MLP",
-            [helper.make_tensor_value_info("X", kind, ["N", layers.sizes[0]])],
-            [helper.make_tensor_value_info("Y", kind, ["N", layers.sizes[-1]])],
+            [helper.make_tensor_value_info("X", kind, ["N", inputs])],
+            [helper.make_tensor_value_info("Y", kind, ["N", outputs])],
             graph.arrays,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="pynn",
         producer_version=__version__,
-        doc_string=f"Multilayer perceptron: {description}; loss {layers.loss}",
+        doc_string=f"Multilayer perceptron: {' - '.join([str(inputs), *steps])}; loss {spec.loss}",
     )
-    if layers.classes is not None:
-        helper.set_model_props(model, {"classes": json.dumps(layers.classes, default=str)})
+    if spec.classes is not None:
+        helper.set_model_props(model, {"classes": json.dumps(spec.classes, default=str)})
     return model
 
 
 class _Graph:
-    """The nodes and arrays of a graph as it grows. A value is known by its name."""
+    """The nodes and arrays of a graph as it grows. A value is a name."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
@@ -159,16 +154,18 @@ class _Graph:
 
     @property
     def double(self) -> bool:
+        """True for float64."""
         return self.dtype == np.float64
 
     def array(self, array: Any, name: str) -> str:
+        """Add a constant array, and return its name."""
         from onnx import numpy_helper
 
         self.arrays.append(numpy_helper.from_array(np.asarray(array, self.dtype), name))
         return name
 
     def node(self, kind: str, *operands: str | float, **attributes: Any) -> str:
-        """The value of an operator; numbers among its operands become constants."""
+        """Add an operator, and return its value. Numbers among the operands become constants."""
         from onnx import helper
 
         inputs = [x if isinstance(x, str) else self._constant(x) for x in operands]
@@ -227,8 +224,8 @@ def _softplus(graph: _Graph, x: str) -> str:
     return graph.node("Add", graph.node("Relu", x), graph.node("Log", graph.node("Add", e, 1.0)))
 
 
-# What each activation is made of.
-COMPOSERS: dict[str, Callable[[_Graph, str], str]] = {
+# What composes each activation.
+ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
     "identity": lambda graph, x: x,
     "relu": lambda graph, x: graph.node("Relu", x),
     "leaky_relu": _leaky_relu,
@@ -240,4 +237,28 @@ COMPOSERS: dict[str, Callable[[_Graph, str], str]] = {
     "tanh": lambda graph, x: graph.node("Tanh", x),
     "softmax": lambda graph, x: graph.node("Softmax", x, axis=-1),
     "exp": lambda graph, x: graph.node("Exp", x),
+}
+
+
+def _write_activation(graph: _Graph, layer: LayerSpec, x: str) -> str:
+    return ACTIVATIONS[layer.config["name"]](graph, x)
+
+
+def _write_dense(graph: _Graph, layer: LayerSpec, x: str) -> str:
+    parameters = [
+        graph.array(array, identifier(layer.names[role])) for role, array in layer.arrays.items()
+    ]
+    return graph.node("Gemm", x, *parameters)
+
+
+def _write_nothing(graph: _Graph, layer: LayerSpec, x: str) -> str:
+    """Leave out a layer that predictions do not see."""
+    return x
+
+
+# What writes each kind of layer: takes the value of its inputs, returns that of its outputs.
+WRITERS: dict[str, Callable[[_Graph, LayerSpec, str], str]] = {
+    "Activation": _write_activation,
+    "Dense": _write_dense,
+    "Dropout": _write_nothing,
 }

@@ -6,18 +6,19 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from string import Template
 from typing import Any
 
 import numpy as np
 
-from pynn._types import Array
+from pynn._types import LEAKY_SLOPE, Array
 from pynn._version import __version__
-from pynn.convert._c_names import RESERVED
-from pynn.convert._layers import Layers
-from pynn.convert._write import check_path, write_atomically
-from pynn.convert.sklearn import layers_of_model
+from pynn.formats.c_names import RESERVED
+from pynn.formats.sklearn import spec_of_model
+from pynn.formats.spec import LayerSpec, NetworkSpec, identifier, look_up
+from pynn.formats.write import check_path, write_atomically
 
 NUMBERS_A_LINE = 8
 
@@ -72,11 +73,11 @@ def to_c(net: Any, path: str | os.PathLike[str], name: str | None = None) -> Non
     ...     "void iris(const float *x, float *y);" in path.read_text()
     True
     """
-    layers = layers_of_model(net)
+    spec = spec_of_model(net)
     target = check_path(path)
     name = name_from(path) if name is None else check_name(name)
-    check_finite(layers)
-    write_atomically(target, (piece.encode("ascii") for piece in source(layers, name)))
+    check_finite(spec)
+    write_atomically(target, (piece.encode("ascii") for piece in source(spec, name)))
 
 
 def check_name(name: Any) -> str:
@@ -111,94 +112,159 @@ def name_from(path: Any) -> str:
     return f"{name}_net" if name in RESERVED else name
 
 
-def check_finite(layers: Layers) -> None:
+def check_finite(spec: NetworkSpec) -> None:
     """Refuse parameters that C has no literals for."""
-    for kind, arrays in (("weights", layers.weights), ("biases", layers.biases)):
-        for i, array in enumerate(arrays):
-            if not np.isfinite(array).all():
-                raise ValueError(f"net.{kind}[{i}] has values that are not finite")
+    for name, array in spec.parameters():
+        if not np.isfinite(array).all():
+            raise ValueError(f"net.{name} has values that are not finite")
 
 
-def source(layers: Layers, name: str) -> Iterator[str]:
-    """The text of the file, in pieces."""
-    names = {
-        "name": name,
-        "real": "double" if layers.dtype == np.float64 else "float",
-        # Of literals and of math.h's functions.
-        "f": "" if layers.dtype == np.float64 else "f",
-    }
+@dataclass
+class _Buffer:
+    """An array of the function that is being written."""
 
-    def fill(text: str, **more: object) -> str:
-        return Template(text.lstrip("\n")).substitute(names, **more)
-
-    yield fill(HEAD, **_facts(layers))
-    for i, weight in enumerate(layers.weights):
-        yield from _array(fill("${name}_weights$i", i=i), names["real"], weight)
-        if layers.biases:
-            yield from _array(fill("${name}_biases$i", i=i), names["real"], layers.biases[i])
-    yield fill(DENSE if layers.biases else DENSE_NO_BIAS)
-    used = set(layers.activations)
-    if used & {"sigmoid", "silu"}:
-        yield fill(SIGMOID_OF_ONE)
-    for activation, function in ACTIVATIONS.items():
-        if activation in used:
-            yield fill(function)
-    yield fill(ROW_BEGIN)
-    for i, width in enumerate(layers.sizes[1:-1]):
-        yield fill("    $real h$i[$width];\n", i=i, width=width)
-    yield "\n" if len(layers.sizes) > 2 else ""
-    for i, (weight, activation) in enumerate(zip(layers.weights, layers.activations, strict=True)):
-        yield fill(
-            DENSE_CALL,
-            x=f"h{i - 1}" if i else "x",
-            y="y" if i == len(layers.weights) - 1 else f"h{i}",
-            weights=f"{name}_weights{i}",
-            biases=f"{name}_biases{i}, " if layers.biases else "",
-            n_in=weight.shape[0],
-            n_out=weight.shape[1],
-        )
-        if activation != "identity":
-            yield fill(
-                "    ${name}_$activation($y, $n);\n",
-                activation=activation,
-                y="y" if i == len(layers.weights) - 1 else f"h{i}",
-                n=weight.shape[1],
-            )
-    yield fill(ROW_END, inputs=layers.sizes[0], outputs=layers.sizes[-1])
+    name: str
+    size: int
 
 
-def _facts(layers: Layers) -> dict[str, object]:
-    rows = [f"   {'inputs':>10}  {layers.sizes[0]}"]
-    for i, (n, activation) in enumerate(zip(layers.sizes[1:], layers.activations, strict=True)):
-        kind = "outputs" if i == len(layers.weights) - 1 else f"layer {i}"
-        rows.append(f"   {kind:>10}  {n}, {activation}")
+class _File:
+    """The parts of a file as it grows, one layer after another.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    name : str
+        The beginning of all names.
+    """
+
+    def __init__(self, spec: NetworkSpec, name: str) -> None:
+        double = spec.dtype == np.float64
+        self._names = {
+            "name": name,
+            "real": "double" if double else "float",
+            "f": "" if double else "f",  # the suffix of literals and of math.h's functions
+        }
+        self.arrays: list[tuple[str, Array]] = []
+        self.functions: dict[str, str] = {}
+        self.buffers = [_Buffer("x", spec.input_shape[0])]
+        self.calls: list[tuple[str, dict[str, object]]] = []
+        for layer in spec.layers:
+            look_up(WRITERS, layer, "C")(self, layer)
+        self.buffers[-1].name = "y"
+
+    def fill(self, text: str, **more: object) -> str:
+        """Return a template with the file's names and others filled in."""
+        return Template(text.lstrip("\n")).substitute(self._names, **more)
+
+    def array(self, layer: LayerSpec, role: str) -> str:
+        """Add a parameter's constants, and return their name."""
+        name = self.fill("${name}_$array", array=identifier(layer.names[role]))
+        self.arrays.append((name, layer.arrays[role]))
+        return name
+
+    def function(self, name: str, text: str) -> None:
+        """Add a function, unless the file has it."""
+        self.functions.setdefault(name, text)
+
+    def next_buffer(self, size: int) -> tuple[_Buffer, _Buffer]:
+        """Return the present buffer, and a new one for a layer's outputs."""
+        self.buffers.append(_Buffer(f"h{len(self.buffers) - 1}", size))
+        return self.buffers[-2], self.buffers[-1]
+
+    def call(self, text: str, **values: object) -> None:
+        """Add a statement. Buffers get their names when all layers are there."""
+        self.calls.append((text, values))
+
+    def body(self) -> Iterator[str]:
+        """Yield the statements: hidden layers' buffers, then a call for each layer."""
+        hidden = self.buffers[1:-1]
+        for buffer in hidden:
+            yield self.fill("    $real $buffer[$size];\n", buffer=buffer.name, size=buffer.size)
+        yield "\n" if hidden else ""
+        for text, values in self.calls:
+            named = {k: v.name if isinstance(v, _Buffer) else v for k, v in values.items()}
+            yield self.fill(text, **named)
+
+
+def _write_dense(file: _File, layer: LayerSpec) -> None:
+    n_in, n_out = layer.arrays["kernel"].shape
+    x, y = file.next_buffer(n_out)
+    function = "dense" if "bias" in layer.arrays else "dense_no_bias"
+    file.function(function, DENSE[function])
+    arrays = ", ".join(file.array(layer, role) for role in layer.arrays)
+    file.call(DENSE_CALL, function=function, x=x, arrays=arrays, y=y, n_in=n_in, n_out=n_out)
+
+
+def _write_activation(file: _File, layer: LayerSpec) -> None:
+    name = layer.config["name"]
+    if not ACTIVATIONS[name]:
+        return
+    if name in ("sigmoid", "silu"):
+        file.function("sigmoid_of", SIGMOID_OF_ONE)
+    file.function(name, ACTIVATIONS[name])
+    buffer = file.buffers[-1]
+    file.call("    ${name}_$function($y, $n);\n", function=name, y=buffer, n=buffer.size)
+
+
+def _write_nothing(file: _File, layer: LayerSpec) -> None:
+    """Leave out a layer that predictions do not see."""
+
+
+# What writes each kind of layer.
+WRITERS: dict[str, Callable[[_File, LayerSpec], None]] = {
+    "Activation": _write_activation,
+    "Dense": _write_dense,
+    "Dropout": _write_nothing,
+}
+
+
+def source(spec: NetworkSpec, name: str) -> Iterator[str]:
+    """Yield the text of the file, in pieces."""
+    file = _File(spec, name)
+    yield file.fill(HEAD, **_facts(spec, file))
+    real = file.fill("$real")
+    for array_name, array in file.arrays:
+        yield from _array(array_name, real, array)
+    for function in file.functions.values():
+        yield file.fill(function)
+    yield file.fill(ROW_BEGIN)
+    yield from file.body()
+    yield file.fill(ROW_END, inputs=spec.input_shape[0], outputs=spec.output_shape[0])
+
+
+def _facts(spec: NetworkSpec, file: _File) -> dict[str, object]:
+    rows = [f"   {'inputs':>10}  {spec.input_shape[0]}"]
+    steps = spec.steps()
+    for i, ((units,), activation) in enumerate(steps):
+        kind = "outputs" if i == len(steps) - 1 else f"layer {i}"
+        rows.append(f"   {kind:>10}  {units}, {activation}")
     return {
         "version": __version__,
         "table": "\n".join(rows),
-        "loss": layers.loss,
-        "classes": _classes(layers),
-        "inputs": layers.sizes[0],
-        "outputs": layers.sizes[-1],
-        "parameters": layers.parameter_count,
-        "bytes": layers.parameter_count * layers.dtype.itemsize,
-        "stack": sum(layers.sizes[1:-1]) * layers.dtype.itemsize,
+        "loss": spec.loss,
+        "classes": _classes(spec),
+        "inputs": spec.input_shape[0],
+        "outputs": spec.output_shape[0],
+        "parameters": spec.parameter_count,
+        "bytes": spec.parameter_count * spec.dtype.itemsize,
+        "stack": sum(buffer.size for buffer in file.buffers[1:-1]) * spec.dtype.itemsize,
     }
 
 
-def _classes(layers: Layers) -> str:
-    """A sentence about an estimator's classes, or nothing."""
-    if layers.classes is None:
+def _classes(spec: NetworkSpec) -> str:
+    """Return a sentence about an estimator's classes, or nothing."""
+    if spec.classes is None:
         return ""
-    # (Without a star, no label begins or ends a comment.)
-    labels = json.dumps(layers.classes, default=str).replace("*", "\\u002a")
+    # Without a star, no label begins or ends a comment.
+    labels = json.dumps(spec.classes, default=str).replace("*", "\\u002a")
     kind = "The output is the probability of the second class"
-    if layers.sizes[-1] > 1:
+    if spec.output_shape[0] > 1:
         kind = "The outputs are the probabilities of the classes"
     return f"\n\n   {kind}, as JSON:\n   {labels}"
 
 
 def _array(name: str, real: str, array: Array) -> Iterator[str]:
-    """A constant array, in C order."""
+    """Yield the definition of a constant array, in C order."""
     flat = array.ravel()
     yield f"static const {real} {name}[{flat.size}] = {{\n"
     suffix = "f" if real == "float" else ""
@@ -240,7 +306,8 @@ void ${name}_batch(const $real *x, $real *y, int rows);
 """
 
 # The inner loop is over outputs, whose sums do not depend on each other: compilers vectorize it.
-DENSE = """
+DENSE = {
+    "dense": """
 /* y = x w + b, w with a row for each input. */
 static void ${name}_dense(const $real *x, const $real *w, const $real *b, $real *y, int n_in,
                           int n_out)
@@ -254,11 +321,10 @@ static void ${name}_dense(const $real *x, const $real *w, const $real *b, $real 
         y[j] += b[j];
 }
 
-"""
-
-DENSE_NO_BIAS = """
+""",
+    "dense_no_bias": """
 /* y = x w, w with a row for each input. */
-static void ${name}_dense(const $real *x, const $real *w, $real *y, int n_in, int n_out)
+static void ${name}_dense_no_bias(const $real *x, const $real *w, $real *y, int n_in, int n_out)
 {
     for (int j = 0; j < n_out; j++)
         y[j] = 0.0$f;
@@ -267,7 +333,8 @@ static void ${name}_dense(const $real *x, const $real *w, $real *y, int n_in, in
             y[j] += x[i] * w[j];
 }
 
-"""
+""",
+}
 
 SIGMOID_OF_ONE = """
 /* exp of a positive number might overflow. */
@@ -297,7 +364,7 @@ def _elementwise(activation: str, formula: str) -> str:
 ACTIVATIONS = {
     "identity": "",
     "relu": _elementwise("relu", "v[i] < 0.0$f ? 0.0$f : v[i]"),
-    "leaky_relu": _elementwise("leaky_relu", "v[i] < 0.0$f ? 0.01$f * v[i] : v[i]"),
+    "leaky_relu": _elementwise("leaky_relu", f"v[i] < 0.0$f ? {LEAKY_SLOPE}$f * v[i] : v[i]"),
     "elu": _elementwise("elu", "v[i] < 0.0$f ? expm1$f(v[i]) : v[i]"),
     # 1 + erf would cancel for negative numbers.
     "gelu": _elementwise("gelu", "0.5$f * v[i] * erfc$f(-0.70710678118654752$f * v[i])"),
@@ -332,7 +399,7 @@ static void ${name}_row(const $real *x, $real *y)
 {
 """
 
-DENSE_CALL = "    ${name}_dense($x, $weights, ${biases}$y, $n_in, $n_out);\n"
+DENSE_CALL = "    ${name}_$function($x, $arrays, $y, $n_in, $n_out);\n"
 
 ROW_END = """
 }

@@ -1,4 +1,4 @@
-"""Files that conversions write: checked paths, and whole files or none."""
+"""Files that writers make: checked paths, and whole files or none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pynn.files.atomic import replacing
 
 
 def check_path(path: Any) -> Path:
-    """`path` as the file that will be written: in a folder that exists, and not a folder itself.
+    """Return `path` as the file to write: in a folder that exists, and not a folder itself.
 
     Raises
     ------
@@ -21,7 +21,7 @@ def check_path(path: Any) -> Path:
         If no file can be there.
     """
     try:
-        # A link stays a link: what it points to is replaced.
+        # A link stays a link: the file that it points to is replaced.
         target = Path(os.path.realpath(os.fsdecode(path)))
     except TypeError:
         raise TypeError(f"path must be a string or path-like, got {path!r}") from None
@@ -33,7 +33,7 @@ def check_path(path: Any) -> Path:
 
 
 def write_atomically(target: Path, chunks: Iterable[bytes]) -> None:
-    """Write the whole file, or leave what is there as it is.
+    """Write the whole file, or leave an older one as it is.
 
     Raises
     ------
