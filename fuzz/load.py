@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["pynn", "zipfile", "json"]):
 
     import targets
 
-    from pynn.files import model, npz, tensors
+    from pynn.files import npz, read, tensors
 
 
 def mutate(data: bytes, size: int, seed: int) -> bytes:
@@ -35,7 +35,7 @@ def mutate(data: bytes, size: int, seed: int) -> bytes:
 if __name__ == "__main__":
     # json's scanner is in C, where the fuzzer does not see.
     json.decoder.scanner.make_scanner = json.scanner.py_make_scanner
-    print(f"fuzzing {model.__name__}, {npz.__name__}, {tensors.__name__}, {zipfile.__name__}")
+    print(f"fuzzing {read.__name__}, {npz.__name__}, {tensors.__name__}, {zipfile.__name__}")
     targets.good()
     atheris.Setup(sys.argv, targets.run, custom_mutator=mutate)
     atheris.Fuzz()

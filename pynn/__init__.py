@@ -18,7 +18,7 @@ from pynn.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
 
 if TYPE_CHECKING:
     from pynn.checkpoint import Checkpoint
-    from pynn.files import load
+    from pynn.files.read import load
     from pynn.ops import (
         elu,
         elu_backward,
@@ -158,7 +158,7 @@ _LAZY = {
     "from_sklearn": "pynn.convert",
     "from_torch": "pynn.convert",
     "get_num_threads": "pynn.runtime",
-    "load": "pynn.files",
+    "load": "pynn.files.read",
     "ops": "pynn.ops",
     "plot": "pynn.plot",
     "runtime": "pynn.runtime",

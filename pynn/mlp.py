@@ -56,11 +56,11 @@ _loaded: dict[str, ModuleType] = {}
 
 
 def _files() -> Any:
-    """Import `pynn.files` at the first use, so that `import pynn` stays quick."""
+    """Import `pynn.files.write` at the first use, so that `import pynn` stays quick."""
     if not _loaded:
-        from pynn import files
+        from pynn.files import write
 
-        _loaded["files"] = files
+        _loaded["files"] = write
     return _loaded["files"]
 
 

@@ -1,139 +1,133 @@
-"""A network as a header and named arrays, and back.
-
-The arrays are ``weights_0``, ``biases_0``, ``weights_1``, ...; ``noise``, the key and the counter
-of dropout's random numbers; ``m_weights_0`` and so on, the optimizer's moments; ``history_epoch``
-and ``history_0``, ..., the metrics of the last fit.
-"""
+"""Reading a network from a file."""
 
 from __future__ import annotations
 
-import json
+import io
+import os
 from itertools import pairwise
-from typing import Any
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from pynn import optimizers
 from pynn._interrupts import pass_on
+from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array
 from pynn._version import __version__
-from pynn.files.container import MOST_HEADER_BYTES, ArrayInfo, Container, parse_json
-from pynn.files.generators import generator_from_state, generator_state
+from pynn.engine import engine_of
+from pynn.files.container import ArrayInfo, Container, parse_json
+from pynn.files.generators import generator_from_state
+from pynn.files.layout import FORMAT, HEADER, LATER, OPTIMIZER, check_path, path_of
+from pynn.files.npz import MAGIC, NpzContainer
+from pynn.files.tensors import TensorsContainer
 from pynn.history import History
 from pynn.mlp import MLP
-from pynn.optimizers import Optimizer, State, optimizer_from_settings
+from pynn.optimizers import Optimizer, State, optimizer_from_settings, set_state
 
-FORMAT = 1
 DTYPES = {"float32": "<f4", "float64": "<f8"}
-HEADER = {"format", "written_by", "config", "generator", "optimizer", "history"}
-# What files of earlier versions lack.
-LATER = {"targets_1d"}
-OPTIMIZER = {"settings", "steps", "moments"}
-MOMENTS = ("m", "v")
 # Beyond this, an epoch more could overflow.
 MOST_STEPS = 2**53
+# Of a message's reason, which may quote the file.
+MOST_CHARACTERS = 400
 
 Expected = dict[str, tuple[str, tuple[int, ...] | None]]
 
 
-# -------------------------------------------------------------------- writing
-
-
-def describe(net: MLP) -> tuple[str, dict[str, Array]]:
-    """What a file holds of a network.
+@refuses_unknown
+def load(path: Any, **unknown: NoReturn) -> MLP:
+    """Read a network that `MLP.save` has written.
 
     Parameters
     ----------
-    net : MLP
+    path : str, os.PathLike or binary file object
+        A path is completed as by `MLP.save`: ``pynn.load(path)`` reads the file that
+        ``net.save(path)`` wrote. If no such file exists, `path` is used as it is. The content tells
+        the kind of file, not the name.
 
     Returns
     -------
-    header : str
-        JSON.
-    arrays : dict of str to ndarray
-        Little-endian copies: the network may go on while they are written.
+    MLP
+        With the weights, the generator's state, the history, and as ``net.optimizer`` the
+        optimizer with its state for this network. A further `fit` without an optimizer gives the
+        bits of an uninterrupted one.
 
     Raises
     ------
     ValueError
-        If it holds something that no file can: a random generator or an optimizer of the user's.
+        If the file is damaged, or not one of pynn's, or of another version of the format. The
+        message names the file and the fault.
+    OSError
+        If the file cannot be read: ``FileNotFoundError``, ``PermissionError``.
+    ImportError
+        If it is a .safetensors file, and safetensors is not installed.
+    MemoryError
+        If the network does not fit into memory. It needs no more than its file.
+
+    Notes
+    -----
+    Reading runs no code from the file: it holds no pickle, and arrays are plain numbers. Sizes are
+    checked against the file's before any memory is allocated. A learning rate that is a function of
+    the step is not in the file; `fit` then raises an error that asks for an optimizer.
+
+    Examples
+    --------
+    >>> import io, numpy as np, pynn
+    >>> net, file = pynn.MLP([4, 3], seed=0), io.BytesIO()
+    >>> net.save(file)
+    >>> bool(np.all(pynn.load(io.BytesIO(file.getvalue())).weights[0] == net.weights[0]))
+    True
     """
-    with net._core.reading():
-        net._settle()
-        return _describe(net)
+    refuse(unknown, load, "load()", path)
+    if hasattr(path, "read"):
+        data = path.read()
+        if not isinstance(data, bytes):
+            raise TypeError(f"path must be opened for binary reading, got {path!r}")
+        return _load(io.BytesIO(data), getattr(path, "name", None) or "the file object")
+    name = path_of(check_path(path))
+    if not os.path.exists(name) and os.path.exists(path):
+        name = os.fsdecode(path)
+    with open(name, "rb") as file:
+        return _load(file if file.seekable() else io.BytesIO(file.read()), name)
 
 
-def _describe(net: MLP) -> tuple[str, dict[str, Array]]:
-    arrays = _named(net, net._parameters)
-    arrays["noise"] = net._rng_position
-    header = {
-        "format": FORMAT,
-        "written_by": f"pynn {__version__}",
-        "config": net._config(),
-        "generator": generator_state(net.rng),
-        "optimizer": _describe_optimizer(net, arrays),
-        "history": _describe_history(net.history, arrays),
-        "targets_1d": net._targets_1d,
-    }
-    # (Infinities are no JSON, strictly. What has been observed may be one; it must not be lost.)
-    text = json.dumps(header)
-    if len(text) > MOST_HEADER_BYTES:
-        raise ValueError(
-            f"the network's description has {len(text)} characters, more than a file's"
-        )
-    return text, {k: v.astype(v.dtype.newbyteorder("<")) for k, v in arrays.items()}
+def _load(file: BinaryIO, name: Any) -> MLP:
+    try:
+        return rebuild(_container(file))
+    except ValueError as error:
+        pass_on(error)
+    # zipfile may have lost an exception from outside and reported damage instead. Real damage shows
+    # again.
+    try:
+        file.seek(0)
+        return rebuild(_container(file))
+    except ValueError as error:
+        pass_on(error)
+        reason = str(error)
+        if len(reason) > MOST_CHARACTERS:  # The reason quotes the file.
+            reason = reason[:MOST_CHARACTERS] + "..."
+        raise ValueError(f"{name} cannot be read as a network: {reason}") from error
 
 
-def _named(net: MLP, parameters: Array, prefix: str = "") -> dict[str, Array]:
-    """Views of each layer's part of an array that is laid out as the parameters are."""
-    weights, biases = net._views(parameters)
-    return {
-        **{f"{prefix}weights_{i}": array for i, array in enumerate(weights)},
-        **{f"{prefix}biases_{i}": array for i, array in enumerate(biases)},
-    }
+def _container(file: BinaryIO) -> Container:
+    begin = file.read(9)
+    if begin.startswith(MAGIC):
+        return NpzContainer(file)
+    if begin[8:] == b"{":
+        return TensorsContainer(file)
+    what = "is empty" if not begin else "is neither an .npz nor a .safetensors file"
+    raise ValueError(f"it {what}")
 
 
-def _describe_optimizer(net: MLP, arrays: dict[str, Array]) -> dict[str, Any] | None:
-    optimizer = net.optimizer
-    if optimizer is None:
-        return None
-    kind = type(optimizer)
-    if getattr(optimizers, kind.__name__, None) is not kind:
-        raise ValueError(
-            f"a file holds pynn's own optimizers, but net.optimizer is a {kind.__name__}: set "
-            "net.optimizer = None to save without it"
-        )
-    state = optimizer._states.get(net)
-    moments = [] if state is None else [n for n in MOMENTS if getattr(state, n) is not None]
-    for name in moments:
-        arrays.update(_named(net, getattr(state, name), f"{name}_"))
-    return {
-        "settings": optimizer._settings(),
-        "steps": None if state is None else int(state.steps[0]),
-        "moments": moments,
-    }
-
-
-def _describe_history(history: History | None, arrays: dict[str, Array]) -> list[str] | None:
-    if history is None:
-        return None
-    arrays["history_epoch"] = np.array(history.epoch, np.int64)
-    for i, values in enumerate(history.history.values()):
-        arrays[f"history_{i}"] = np.array(values, np.float64)
-    return list(history.history)
-
-
-# -------------------------------------------------------------------- reading
+# ------------------------------------------------------------------ the contents
 
 
 def rebuild(container: Container) -> MLP:
-    """The network that `describe` was given.
+    """Make the network that a file describes.
 
     Parameters
     ----------
     container : Container
-        Nothing in it is trusted. Memory is taken for arrays only when all of them are there with
-        the shapes that the configuration makes, so never more than the file's size.
+        Not trusted. Arrays are allocated only after the file proved to hold all of them in the
+        shapes of the configuration, so they never take more memory than the file's size.
 
     Returns
     -------
@@ -142,7 +136,7 @@ def rebuild(container: Container) -> MLP:
     Raises
     ------
     ValueError
-        If anything is not as `describe` makes it.
+        If anything differs from what `save` writes.
     """
     header = _object(parse_json(container.header, "the header"), "the header")
     version = header.get("format")
@@ -162,13 +156,14 @@ def rebuild(container: Container) -> MLP:
     net = _network(config)
     if net.dtype.name != config["dtype"] or net.layer_sizes != tuple(config["layer_sizes"]):
         raise ValueError("the configuration makes another network than it says")
-    for name, array in _named(net, net._parameters).items():
+    engine = engine_of(net)
+    for name, array in engine.arrays.items():
         container.read(name, array)
-    container.read("noise", net._rng_position)
+    container.read("noise", engine.rng_position)
     net.rng = rng
     net.optimizer = _optimizer(net, header["optimizer"], container)
     net.history = _history(header["history"], container)
-    net._targets_1d = flat
+    engine.targets_1d = flat
     return net
 
 
@@ -184,7 +179,7 @@ def _has(value: dict[str, Any], name: str, keys: set[str]) -> None:
 
 
 def _expected(config: dict[str, Any], header: dict[str, Any]) -> Expected:
-    """The arrays that there must be: their dtypes, and their shapes where these are known."""
+    """Return the required arrays: their dtypes, and their shapes where the header tells them."""
     sizes = config.get("layer_sizes")
     if (
         not isinstance(sizes, list)
@@ -250,7 +245,7 @@ def _compare(arrays: dict[str, ArrayInfo], expected: Expected) -> None:
 
 
 def _network(config: dict[str, Any]) -> MLP:
-    """The network of a configuration whose arrays are known to be there."""
+    """Make the network of a configuration whose arrays the file holds."""
 
     def nothing_drawn(_: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
         return np.broadcast_to(dtype.type(0), shape)
@@ -280,16 +275,16 @@ def _optimizer(
         return optimizer
     state = State(np.array([described["steps"]], np.int64))
     for name in described["moments"]:
-        moment = np.zeros_like(net._parameters)
-        for part, array in _named(net, moment, f"{name}_").items():
-            container.read(part, array)
+        moment = np.zeros_like(engine_of(net).parameters)
+        for part, array in engine_of(net).named(moment).items():
+            container.read(f"{name}_{part}", array)
         setattr(state, name, moment)
-    optimizer._states[net] = state
+    set_state(optimizer, net, state)
     return optimizer
 
 
 def unknown_rate(step: int) -> float:
-    """Stand for a learning rate that was a function, and therefore not in the file.
+    """Raise the error for a learning rate that was a function, which no file holds.
 
     Parameters
     ----------
