@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from pynn._checks import is_table, variable
 from pynn._sparse import is_sparse
-from pynn._types import Array, DTypeLike
-
-# What an argument is for, which decides the cure that its errors name.
-Role = Literal["samples", "labels", "values", "numbers"]
-
-NUMBERS = "biuf"
+from pynn._types import NUMBERS, Array, DTypeLike, Role
 
 
 def array(x: Any, name: str, role: Role = "numbers") -> Array:
@@ -67,20 +63,6 @@ def array(x: Any, name: str, role: Role = "numbers") -> Array:
     from pynn import _table_input  # (only where it is needed: `import pynn` is quick)
 
     return _table_input.numbers_of(x, name, role)
-
-
-def is_table(x: Any) -> bool:
-    """Return True for a DataFrame, whatever its library.
-
-    Parameters
-    ----------
-    x : object
-
-    Returns
-    -------
-    bool
-    """
-    return hasattr(x, "dtypes") and hasattr(x, "columns")
 
 
 def labels(x: Any) -> Sequence[Any] | None:
@@ -186,11 +168,6 @@ def _refuse_masked(x: Any, name: str) -> None:
     elif mask.ndim == 2:
         drop = f", or leave their rows out, {it}.data[~{it}.mask.any(axis=1)]"
     raise ValueError(f"{name} has {values}: replace them, {it}.filled(value){drop}")
-
-
-def variable(name: str) -> str:
-    """The argument as an expression: "X of mini-batch 3" is X."""
-    return name.partition(" of ")[0]
 
 
 def item(name: str, place: str) -> str:

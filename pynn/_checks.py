@@ -52,3 +52,22 @@ def flag(value: Any, name: str) -> bool:
     if value is True or value is False or type(value).__name__ in ("bool", "bool_"):
         return bool(value)
     raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def is_table(x: Any) -> bool:
+    """Return True for a DataFrame, whatever its library.
+
+    Parameters
+    ----------
+    x : object
+
+    Returns
+    -------
+    bool
+    """
+    return hasattr(x, "dtypes") and hasattr(x, "columns")
+
+
+def variable(name: str) -> str:
+    """The argument as an expression: "X of mini-batch 3" is X."""
+    return name.partition(" of ")[0]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, TypeVar
 
-import numpy as np
-
-from pynn._types import Array
 from pynn.engine import Trainable, engine_of
-
-if TYPE_CHECKING:
-    from pynn.optimizers import Optimizer
+from pynn.optimizers import Optimizer, trained_networks, twin_of
 
 N = TypeVar("N", bound=Trainable)
 
@@ -25,25 +20,6 @@ SHARED = (
 )
 
 
-def own_array(array: Array) -> Array:
-    """Return an array that pickle has made as one that training can write to.
-
-    Parameters
-    ----------
-    array : ndarray
-        Its memory may be a file's (joblib's ``mmap_mode``), a read-only buffer, or another copy's
-        (pickle's buffers out of band, as Ray and Dask use them).
-
-    Returns
-    -------
-    ndarray
-        The array itself if it owns its memory.
-    """
-    if array.flags.owndata and array.flags.carray:
-        return array
-    return np.array(array, order="C")
-
-
 def optimizer_of(net: Trainable) -> Optimizer | None:
     """The network's optimizer as one that has trained no other network.
 
@@ -51,7 +27,7 @@ def optimizer_of(net: Trainable) -> Optimizer | None:
 
     Parameters
     ----------
-    net : MLP
+    net : Network
 
     Returns
     -------
@@ -61,59 +37,12 @@ def optimizer_of(net: Trainable) -> Optimizer | None:
     return None if net.optimizer is None else twin_of(net.optimizer, net)
 
 
-def twin_of(optimizer: Optimizer, net: Trainable) -> Optimizer:
-    """An optimizer with the same settings, and the state of one network only.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-    net : MLP
-        The network whose state is shared with `optimizer`, if there is one.
-
-    Returns
-    -------
-    Optimizer
-        A shallow copy.
-    """
-    import copy  # (`import pynn` is quick without it)
-
-    twin = copy.copy(optimizer)
-    state = optimizer._states.get(net)
-    twin._states = WeakKeyDictionary() if state is None else WeakKeyDictionary({net: state})
-    return twin
-
-
-def optimizer_for(optimizer: Optimizer, net: Trainable, like: Trainable | None = None) -> Optimizer:
-    """An optimizer of `net`'s own that shares nothing with `optimizer` that a fit changes.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-    net : MLP
-    like : MLP, optional
-        The network that `net` is a copy of: it starts with that one's state.
-
-    Returns
-    -------
-    Optimizer
-        With the state that `optimizer` has for `net` (the very same arrays), and for no other.
-    """
-    import copy
-
-    twin = twin_of(optimizer, net)
-    twin.learning_rate = copy.deepcopy(twin.learning_rate)  # some schedules see a fit's metrics
-    state = None if like is None else optimizer._states.get(like)
-    if state is not None:
-        twin._states[net] = copy.deepcopy(state)
-    return twin
-
-
 def present_state(net: Trainable) -> dict[str, Any]:
     """What a copy or a pickle of a network is made from; the caller reads the network.
 
     Parameters
     ----------
-    net : MLP
+    net : Network
 
     Returns
     -------
@@ -146,12 +75,12 @@ def snapshot(state: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
     """
-    import copy  # (`import pynn` is quick without it)
-
     memo: dict[int, Any] = {}
     optimizer = state["optimizer"]
     if optimizer is not None:
-        memo |= {id(net): net for net in optimizer._states}  # the state stays this network's
+        memo |= {
+            id(net): net for net in trained_networks(optimizer)
+        }  # the state stays this network's
     copies = {name: copy.deepcopy(state[name], memo) for name in (*TRAINED, "_parameters")}
     return state | copies
 
@@ -161,11 +90,11 @@ def shallow_copy(net: N) -> N:
 
     Parameters
     ----------
-    net : MLP
+    net : Network
 
     Returns
     -------
-    MLP
+    Network
         With its own parameters, generator, optimizer and history: training one does not change the
         other.
     """
@@ -178,13 +107,13 @@ def deep_copy(net: N, memo: dict[int, Any]) -> N:
 
     Parameters
     ----------
-    net : MLP
+    net : Network
     memo : dict
         That of `copy.deepcopy`.
 
     Returns
     -------
-    MLP
+    Network
     """
     with engine_of(net).core.reading(copies=True):
         state = _state_of(net)
@@ -201,8 +130,6 @@ def _state_of(net: Trainable) -> dict[str, Any]:
 
 
 def _twin(net: N, state: dict[str, Any], copied: Iterable[str], memo: dict[int, Any]) -> N:
-    import copy
-
     twin = type(net).__new__(type(net))
     memo[id(net)] = twin  # so that the optimizer's state is the copy's
     for name in copied:

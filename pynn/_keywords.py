@@ -294,7 +294,7 @@ def _without_signature(function: Any, defaults: Any) -> Any:
 def refuse(
     unknown: dict[str, Any],
     function: Callable[..., Any],
-    called: str,
+    called: str | type,
     *required: Any,
     excess: tuple[Any, ...] = (),
 ) -> None:
@@ -306,8 +306,8 @@ def refuse(
         The keywords that it does not take; empty where there are none.
     function : callable
         Decorated by `refuses_unknown`.
-    called : str
-        What the message calls it.
+    called : str or type
+        What the message calls it. A class: pynn's class among its bases, and the method.
     *required : object
         The values of its required arguments, in their order.
     excess : tuple
@@ -323,12 +323,20 @@ def refuse(
         keyword = next(iter(unknown))
         own = UNNEEDED.get(function.__name__, {}).get(keyword)
         cure = place(keyword, arguments(function)) if own is None else f": {own}"
-        raise TypeError(f"{called} got an unexpected keyword argument {keyword!r}{cure}")
+        name = _name(called, function)
+        raise TypeError(f"{name} got an unexpected keyword argument {keyword!r}{cure}")
     if excess:
-        raise TypeError(_too_many(excess, function, called))
+        raise TypeError(_too_many(excess, function, _name(called, function)))
     for value in required:
         if value is MISSING:
-            raise TypeError(_missing(required, function, called))
+            raise TypeError(_missing(required, function, _name(called, function)))
+
+
+def _name(called: str | type, function: Callable[..., Any]) -> str:
+    if isinstance(called, str):
+        return called
+    own = next(c.__name__ for c in called.__mro__ if c.__module__.partition(".")[0] == "pynn")
+    return f"{own}.{function.__name__}()"
 
 
 def _missing(required: tuple[Any, ...], function: Callable[..., Any], called: str) -> str:

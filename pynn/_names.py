@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -120,7 +121,6 @@ def _own_function(value: Any, names: tuple[str, ...]) -> str | None:
     """The name of a function of `pynn.ops`."""
     if not callable(value) or isinstance(value, type):
         return None
-    from pynn import ops
-
+    ops = sys.modules.get("pynn.ops")  # (Before it is imported there are no such functions.)
     name = getattr(value, "__name__", None)
     return name if name in names and getattr(ops, name, None) is value else None

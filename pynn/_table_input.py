@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pynn._array_input import NUMBERS, Role, is_table, variable
-from pynn._types import Array
+from pynn._checks import is_table, variable
+from pynn._types import NUMBERS, Array, Role
 
 TEXT = "UST"
 # A table of several types is converted so many columns (a cache line of float64) and rows at a

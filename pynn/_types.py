@@ -10,20 +10,24 @@ __all__ = [
     "ACTIVATIONS",
     "FLOATS",
     "LEAKY_SLOPE",
+    "NUMBERS",
     "OUTPUT_ACTIVATIONS",
     "Array",
     "ArrayLike",
     "DTypeLike",
     "NDArray",
+    "Role",
     "TrainingResult",
 ]
 
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from typing import Literal, TypedDict
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     Array = NDArray[Any]
+    # What an argument is for, which decides the cure that its errors name.
+    Role = Literal["samples", "labels", "values", "numbers"]
 
     class TrainingResult(TypedDict):
         """What the core's training loop has done so far, or in all.
@@ -45,10 +49,12 @@ if TYPE_CHECKING:
         largest_loss: float
 else:
     # At run time they stand in annotations only, and numpy.typing takes its time to import.
-    ArrayLike = DTypeLike = TrainingResult = Any
+    ArrayLike = DTypeLike = Role = TrainingResult = Any
     Array = NDArray = np.ndarray
 
 
+# The kinds of dtypes of real numbers.
+NUMBERS = "biuf"
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 ACTIVATIONS = (
     "identity",

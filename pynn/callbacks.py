@@ -17,7 +17,6 @@ from pynn.engine import engine_of
 
 if TYPE_CHECKING:
     from pynn.history import History
-    from pynn.mlp import MLP
 
 
 # The methods of a callback, with pynn's arguments.
@@ -67,7 +66,7 @@ class Callback(Closed):
     True
     """
 
-    def on_train_begin(self, net: MLP, history: History) -> Any:
+    def on_train_begin(self, net: Any, history: History) -> Any:
         """See the network before the first epoch.
 
         Parameters
@@ -82,7 +81,7 @@ class Callback(Closed):
             True ends the fit.
         """
 
-    def on_epoch_begin(self, net: MLP, history: History) -> Any:
+    def on_epoch_begin(self, net: Any, history: History) -> Any:
         """See the network before an epoch.
 
         Parameters
@@ -97,7 +96,7 @@ class Callback(Closed):
             True ends the fit.
         """
 
-    def on_batch_end(self, net: MLP, batch: int, loss: float) -> Any:
+    def on_batch_end(self, net: Any, batch: int, loss: float) -> Any:
         """See the network after a mini-batch.
 
         Parameters
@@ -114,7 +113,7 @@ class Callback(Closed):
             True ends the fit.
         """
 
-    def on_epoch_end(self, net: MLP, history: History) -> Any:
+    def on_epoch_end(self, net: Any, history: History) -> Any:
         """See the network and the metrics after an epoch.
 
         Parameters
@@ -128,7 +127,7 @@ class Callback(Closed):
             True ends the fit.
         """
 
-    def on_train_end(self, net: MLP, history: History) -> Any:
+    def on_train_end(self, net: Any, history: History) -> Any:
         """See the network after the last epoch, whatever ended the fit except an exception.
 
         Parameters
@@ -323,7 +322,7 @@ class EarlyStopping(Callback):
         self._wait = 0
         self._weights: Array | None = None
 
-    def on_train_begin(self, net: MLP, history: History) -> None:
+    def on_train_begin(self, net: Any, history: History) -> None:
         """Forget what an earlier fit gave.
 
         Parameters
@@ -333,7 +332,7 @@ class EarlyStopping(Callback):
         """
         self._start()
 
-    def on_epoch_end(self, net: MLP, history: History) -> bool:
+    def on_epoch_end(self, net: Any, history: History) -> bool:
         """Look at an epoch's metric.
 
         Parameters
@@ -368,7 +367,7 @@ class EarlyStopping(Callback):
         self.stopped_epoch = epoch
         return True
 
-    def on_train_end(self, net: MLP, history: History) -> None:
+    def on_train_end(self, net: Any, history: History) -> None:
         """Give the network the best epoch's weights again, if that was asked for.
 
         Parameters

@@ -12,7 +12,6 @@ from pynn.callbacks import Callback
 
 if TYPE_CHECKING:
     from pynn.history import History
-    from pynn.mlp import MLP
 
 # Characters: no file system takes a longer one.
 LONGEST_NAME = 255
@@ -97,7 +96,7 @@ class Checkpoint(Callback):
         self.every = _checks.integer(every, "every", 1)
         self.best: float | None = None
 
-    def on_epoch_end(self, net: MLP, history: History) -> None:
+    def on_epoch_end(self, net: Any, history: History) -> None:
         """Save `net` if it is due.
 
         Parameters

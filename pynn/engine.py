@@ -17,7 +17,7 @@ from pynn._types import Array, NDArray
 
 if TYPE_CHECKING:
     from pynn._journal import Journal
-    from pynn.losses import Loss
+    from pynn.data import DataSpec
 
 V = TypeVar("V")
 A = TypeVar("A", bound="Settled[Any]")
@@ -42,12 +42,21 @@ class Engine:
         Where each parameter is in the block of parameters, which begins as zeros.
     config : dict of str to Any
         The constructor's arguments as JSON has them, without the initial weights and the seed.
-    loss : Loss
+    data_spec : DataSpec
+        The samples and targets that the network takes.
     core_loss : dict
         The loss as the core takes it.
+    widths : sequence of int
+        The number of each layer's outputs.
+    output_bias : str, optional
+        The name of the parameter that may hold infinities, which switch classes off.
 
     Attributes
     ----------
+    dtype : dtype
+        Of the parameters, and of all arithmetic.
+    loss : Loss
+    last_layer : int
     parameters : ndarray
         All parameters in one block.
     arrays : dict of str to ndarray
@@ -65,8 +74,9 @@ class Engine:
     """
 
     __slots__ = (
-        "arrays", "config", "core", "core_loss", "journal", "layout", "loss", "parameters",
-        "penalty_by_weight", "plain_forward", "rng_position", "targets_1d",
+        "arrays", "config", "core", "core_loss", "data_spec", "dtype", "journal", "last_layer",
+        "layout", "loss", "output_bias", "parameters", "penalty_by_weight", "plain_forward",
+        "rng_position", "targets_1d", "widths",
     )  # fmt: skip
 
     def __init__(
@@ -74,16 +84,20 @@ class Engine:
         core: Any,
         layout: Layout,
         config: dict[str, Any],
-        loss: Loss,
+        data_spec: DataSpec,
         core_loss: dict[str, Any],
+        widths: Sequence[int],
+        output_bias: str | None = None,
     ) -> None:
         self.core: Any = core
         self.layout = layout
         self.config = config
-        self.loss = loss
+        self.data_spec, self.loss = data_spec, data_spec.loss
         self.core_loss = core_loss
-        dtype = np.dtype(config["dtype"])
-        self.parameters: Array = _aligned_zeros(core.parameter_count, dtype)
+        self.widths, self.last_layer = tuple(widths), len(widths) - 1
+        self.output_bias = output_bias
+        self.dtype: np.dtype[Any] = np.dtype(config["dtype"])
+        self.parameters: Array = _aligned_zeros(core.parameter_count, self.dtype)
         core.set_parameters(self.parameters)
         self.arrays = self.named(self.parameters)
         self.plain_forward = core.forward_call()
@@ -199,6 +213,25 @@ def engine_of(net: Trainable) -> Engine:
     Engine
     """
     return net._engine
+
+
+def own_array(array: Array) -> Array:
+    """Return an array that pickle has made as one that training can write to.
+
+    Parameters
+    ----------
+    array : ndarray
+        Its memory may be a file's (joblib's ``mmap_mode``), a read-only buffer, or another copy's
+        (pickle's buffers out of band, as Ray and Dask use them).
+
+    Returns
+    -------
+    ndarray
+        The array itself if it owns its memory.
+    """
+    if array.flags.owndata and array.flags.carray:
+        return array
+    return np.array(array, order="C")
 
 
 def _aligned_zeros(n: int, dtype: np.dtype[Any]) -> Array:

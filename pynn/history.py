@@ -134,33 +134,6 @@ class History(Closed):
             and all(_same(values, other.history[name]) for name, values in self.history.items())
         )
 
-    def _add(self, /, **metrics: float) -> None:
-        """Record an epoch; what has begun late or is missing now is filled up with NaN."""
-        before = len(self.epoch)
-        for name in metrics:
-            self.history.setdefault(name, [math.nan] * before)
-        lists: list[list[Any]] = [self.epoch, *self.history.values()]
-        values = [float(metrics.get(name, math.nan)) for name in self.history]
-        # (One call in C, which no signal divides: `append` returns None.)
-        any(map(list.append, lists, [self.epoch[-1] + 1 if self.epoch else 1, *values]))
-
-    def _extend(self, recorded: int, **metrics: list[float]) -> None:
-        """Record several epochs, equally many of each metric, after the first `recorded`.
-
-        The lists change all together, so that an interrupt finds all of it or nothing.
-        """
-        names = dict.fromkeys((*self.history, *metrics))
-        count = max(map(len, metrics.values()))
-        missing: list[float] = [math.nan] * recorded
-        history = {
-            name: self.history.get(name, missing)[:recorded] + metrics.get(name, [math.nan] * count)
-            for name in names
-        }
-        epoch = self.epoch[:recorded]
-        first = epoch[-1] + 1 if epoch else 1
-        epoch += range(first, first + count)
-        self.__dict__.update(epoch=epoch, history=history)
-
     def to_dict(self) -> dict[str, list[float]]:
         """Return all metrics as a dict of new lists, ``epoch`` included.
 
@@ -241,6 +214,48 @@ class History(Closed):
             return "History(no epochs)"
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
         return f"History({len(self.epoch)} epochs; last: {last})"
+
+
+def record_epoch(history: History, /, **metrics: float) -> None:
+    """Record an epoch; what has begun late or is missing now is filled up with NaN.
+
+    Parameters
+    ----------
+    history : History
+    **metrics : float
+    """
+    before = len(history.epoch)
+    for name in metrics:
+        history.history.setdefault(name, [math.nan] * before)
+    lists: list[list[Any]] = [history.epoch, *history.history.values()]
+    values = [float(metrics.get(name, math.nan)) for name in history.history]
+    # (One call in C, which no signal divides: `append` returns None.)
+    any(map(list.append, lists, [history.epoch[-1] + 1 if history.epoch else 1, *values]))
+
+
+def record_epochs(history: History, recorded: int, /, **metrics: list[float]) -> None:
+    """Record several epochs, equally many of each metric.
+
+    The lists change all together, so that an interrupt finds all of it or nothing.
+
+    Parameters
+    ----------
+    history : History
+    recorded : int
+        How many epochs come before them; later ones are replaced.
+    **metrics : list of float
+    """
+    names = dict.fromkeys((*history.history, *metrics))
+    count = max(map(len, metrics.values()))
+    missing: list[float] = [math.nan] * recorded
+    lists = {
+        name: history.history.get(name, missing)[:recorded] + metrics.get(name, [math.nan] * count)
+        for name in names
+    }
+    epoch = history.epoch[:recorded]
+    first = epoch[-1] + 1 if epoch else 1
+    epoch += range(first, first + count)
+    history.__dict__.update(epoch=epoch, history=lists)
 
 
 def _values(name: Any, values: Any) -> list[float]:

@@ -1,16 +1,27 @@
-"""Losses as the network takes them: names, and objects for those with parameters."""
+"""Losses as networks take them: names, and objects for those with parameters.
+
+A loss knows what depends on it: the targets it takes, the output activations it goes with, what is
+predicted from the outputs, and what the core computes.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final, NoReturn
 
+import numpy as np
+
 from pynn import _checks
+from pynn._array_input import expression
 from pynn._frozen import Frozen
 from pynn._keywords import refuse, refuses_unknown
 from pynn._names import BINARY_LOSSES, canonical, spelling
 from pynn._names import LOSSES as ALIASES
-from pynn._types import ACTIVATIONS, OUTPUT_ACTIVATIONS
+from pynn._types import ACTIVATIONS, OUTPUT_ACTIVATIONS, Array
+
+# By how much the sum of a row of probabilities may differ from 1: rounding to float16 gives half.
+ROUNDING = 1e-3
 
 
 class LossInfo(Frozen):
@@ -23,12 +34,14 @@ class LossInfo(Frozen):
     outputs : tuple of str
         The output activations it can be combined with.
     classes : bool
-        Whether targets may be class labels, and predictions are.
+        Targets may be class labels, and predictions are.
+    exclusive : bool
+        Each sample has one class of several, whose probabilities sum to 1.
     inner : tuple of str
         The output activations that are part of the loss: it is computed from their inputs.
     """
 
-    __match_args__ = ("output", "outputs", "classes", "inner")
+    __match_args__ = ("output", "outputs", "classes", "inner", "exclusive")
 
     def __init__(
         self,
@@ -36,16 +49,20 @@ class LossInfo(Frozen):
         outputs: tuple[str, ...],
         classes: bool = False,
         inner: tuple[str, ...] = (),
+        exclusive: bool = False,
     ) -> None:
         self.output: Final = output
         self.outputs: Final = outputs
         self.classes: Final = classes
         self.inner: Final = inner
+        self.exclusive: Final = exclusive
 
 
 _VALUES = LossInfo("identity", (*ACTIVATIONS, *OUTPUT_ACTIVATIONS))
 LOSSES = {
-    "softmax_cross_entropy": LossInfo("softmax", ("softmax",), classes=True, inner=("softmax",)),
+    "softmax_cross_entropy": LossInfo(
+        "softmax", ("softmax",), classes=True, inner=("softmax",), exclusive=True
+    ),
     "sigmoid_cross_entropy": LossInfo("sigmoid", ("sigmoid",), classes=True, inner=("sigmoid",)),
     "squared_error": _VALUES,
     "mse": _VALUES,
@@ -63,23 +80,130 @@ class Loss(Frozen):
 
     name: ClassVar[str]
 
-    def _core(self, output: str, outputs: int) -> dict[str, Any]:
-        """What the core takes, for a network with so many outputs of an activation `output`."""
-        settings: dict[str, Any] = {"name": self.name}
-        if self.name == "poisson":
-            settings["of_mean"] = output not in LOSSES[self.name].inner
-        return settings
+    @property
+    def info(self) -> LossInfo:
+        """The loss's facts."""
+        return LOSSES[self.name]
 
-    def _config(self) -> dict[str, Any]:
-        """What makes the loss again, as JSON has it."""
+    def check_outputs(self, outputs: int) -> None:
+        """Refuse a number of outputs that does not fit.
+
+        Parameters
+        ----------
+        outputs : int
+
+        Raises
+        ------
+        ValueError
+        """
+
+    def core_settings(self, output: str, outputs: int) -> dict[str, Any]:
+        """Give what the core takes.
+
+        Parameters
+        ----------
+        output : str
+            The output activation.
+        outputs : int
+
+        Returns
+        -------
+        dict of str to Any
+        """
+        return {"name": self.name}
+
+    def config(self) -> dict[str, Any]:
+        """Give what `check_loss` makes the loss of again, as JSON has it.
+
+        Returns
+        -------
+        dict of str to Any
+        """
         return {"name": self.name, **vars(self)}
 
-    def _given(self) -> str | Loss:
-        """The name, or the loss itself where it has parameters that are not the defaults."""
+    def plainest(self) -> str | Loss:
+        """Give the name, or the loss itself where it has parameters that are not the defaults.
+
+        Returns
+        -------
+        str or Loss
+        """
         return self.name if self == _named(self.name) else self
 
-    def _check_outputs(self, outputs: int) -> None:
-        """Refuse a number of outputs that does not fit."""
+    def takes_labels(self, outputs: int) -> bool:
+        """Tell if a vector of targets holds class labels, not the values of the only output.
+
+        Parameters
+        ----------
+        outputs : int
+
+        Returns
+        -------
+        bool
+        """
+        return outputs != 1
+
+    def check_values(self, values: Array, y: Any, name: str, outputs: int) -> None:
+        """Check a matrix of targets.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, outputs)
+        y : array_like
+            What it was made of, for the message.
+        name : str
+            The argument's name.
+        outputs : int
+
+        Raises
+        ------
+        ValueError
+            If they do not fit, naming the cure.
+        """
+
+    def classes_of(self, values: Array) -> Array | None:
+        """Give each sample's class.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n, outputs)
+            Checked targets.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,), or None
+            None where a sample has several.
+        """
+        return (values[:, 0] > 0.5).astype(np.int64) if values.shape[1] == 1 else None
+
+    def predict(self, outputs: Array, flat: bool = False) -> Array:
+        """Make predictions of a network's outputs.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (..., outputs)
+        flat : bool, default False
+            Give the values of a single output without its axis.
+
+        Returns
+        -------
+        ndarray
+            Labels for the cross-entropies, otherwise the outputs.
+        """
+        return outputs[..., 0] if flat and outputs.shape[-1] == 1 else outputs
+
+    def probabilities(self, outputs: Array) -> Array:
+        """Make the probabilities of the classes of a classifier's outputs.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (..., outputs)
+
+        Returns
+        -------
+        ndarray of shape (..., classes)
+        """
+        return outputs
 
 
 class _Named(Loss):
@@ -90,15 +214,61 @@ class _Named(Loss):
     def __init__(self, name: str) -> None:
         self.name: str = name  # type: ignore[misc] # the class's in the others
 
-    def _config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, Any]:
         return {"name": self.name}
 
 
+class _Poisson(_Named):
+    """Half the deviance of counts."""
+
+    def core_settings(self, output: str, outputs: int) -> dict[str, Any]:
+        return {"name": self.name, "of_mean": output not in self.info.inner}
+
+    def check_values(self, values: Array, y: Any, name: str, outputs: int) -> None:
+        if values.size and values.min() < 0:
+            raise ValueError(
+                f"{name} holds values down to {values.min()}, expected counts of at least 0 for "
+                "loss='poisson'; for other targets make the network with loss='mse'"
+            )
+
+
+def renewed(loss: Loss) -> Loss:
+    """Return a loss that has been unpickled, of the class that losses of its name have today."""
+    return _named(loss.name) if type(loss) is _Named else loss
+
+
 def _named(name: str) -> Loss:
-    return _WITH_PARAMETERS[name]() if name in _WITH_PARAMETERS else _Named(name)
+    if name in _WITH_PARAMETERS:
+        return _WITH_PARAMETERS[name]()
+    return _Poisson(name) if name == "poisson" else _Named(name)
 
 
-class SoftmaxCrossEntropy(Loss):
+class _CrossEntropy(Loss):
+    """A loss of probabilities."""
+
+    __match_args__ = ("label_smoothing",)
+
+    def __init__(self, label_smoothing: float) -> None:
+        self.label_smoothing: Final = _checks.number(
+            label_smoothing, "label_smoothing", low=0.0, high=1.0, open_low=False
+        )
+
+    def core_settings(self, output: str, outputs: int) -> dict[str, Any]:
+        return {"name": self.name, "label_smoothing": self.label_smoothing}
+
+    def check_values(self, values: Array, y: Any, name: str, outputs: int) -> None:
+        # (NaN fails every comparison.)
+        if values.size and not (values.min() >= 0 and values.max() <= 1):
+            from pynn import _cures
+
+            raise ValueError(
+                f"{name} holds values from {values.min()} to {values.max()}, expected "
+                f"probabilities between 0 and 1 for loss={self.name!r}"
+                f"{_cures.of_range(values, y, outputs, name)}"
+            )
+
+
+class SoftmaxCrossEntropy(_CrossEntropy):
     """Softmax cross-entropy: one class of several.
 
     Parameters
@@ -124,13 +294,31 @@ class SoftmaxCrossEntropy(Loss):
     @refuses_unknown
     def __init__(self, label_smoothing: float = 0.0, **unknown: NoReturn) -> None:
         refuse(unknown, SoftmaxCrossEntropy.__init__, "SoftmaxCrossEntropy()")
-        self.label_smoothing: Final = _fraction(label_smoothing, "label_smoothing")
+        super().__init__(label_smoothing)
 
-    def _core(self, output: str, outputs: int) -> dict[str, Any]:
-        return {"name": self.name, "label_smoothing": self.label_smoothing}
+    def takes_labels(self, outputs: int) -> bool:
+        """Tell that it always does."""
+        return True
+
+    def check_values(self, values: Array, y: Any, name: str, outputs: int) -> None:
+        """Check probabilities, which sum to 1."""
+        super().check_values(values, y, name, outputs)
+        check_sums(values, y, name)
+
+    def classes_of(self, values: Array) -> Array | None:
+        """Give each sample's most probable class."""
+        if values.shape[1] == 1:
+            return super().classes_of(values)
+        classes: Array = values.argmax(axis=1)
+        return classes
+
+    def predict(self, outputs: Array, flat: bool = False) -> Array:
+        """Give each sample's most probable class."""
+        best: Array = np.argmax(outputs, axis=-1)
+        return best
 
 
-class SigmoidCrossEntropy(Loss):
+class SigmoidCrossEntropy(_CrossEntropy):
     """Sigmoid cross-entropy: independent yes-or-no outputs, summed over the outputs.
 
     Parameters
@@ -151,10 +339,19 @@ class SigmoidCrossEntropy(Loss):
     @refuses_unknown
     def __init__(self, label_smoothing: float = 0.0, **unknown: NoReturn) -> None:
         refuse(unknown, SigmoidCrossEntropy.__init__, "SigmoidCrossEntropy()")
-        self.label_smoothing: Final = _fraction(label_smoothing, "label_smoothing")
+        super().__init__(label_smoothing)
 
-    def _core(self, output: str, outputs: int) -> dict[str, Any]:
-        return {"name": self.name, "label_smoothing": self.label_smoothing}
+    def predict(self, outputs: Array, flat: bool = False) -> Array:
+        """Give 1 where an output exceeds one half."""
+        positive = (outputs > 0.5).astype(np.int64)
+        first: Array = positive[..., 0]
+        return first if outputs.shape[-1] == 1 else positive
+
+    def probabilities(self, outputs: Array) -> Array:
+        """Give those of no and of yes for a single output."""
+        if outputs.shape[-1] != 1:
+            return outputs
+        return np.concatenate([1 - outputs, outputs], axis=-1)
 
 
 class Huber(Loss):
@@ -190,7 +387,8 @@ class Huber(Loss):
         refuse(unknown, Huber.__init__, "Huber()")
         self.delta: Final = _checks.number(delta, "delta", low=0.0, open_low=True)
 
-    def _core(self, output: str, outputs: int) -> dict[str, Any]:
+    def core_settings(self, output: str, outputs: int) -> dict[str, Any]:
+        """Give what the core takes."""
         return {"name": self.name, "delta": self.delta}
 
 
@@ -230,13 +428,15 @@ class Pinball(Loss):
             checked = tuple(_quantile(q, f"quantile[{i}]") for i, q in enumerate(given))
         self.quantile: Final[float | tuple[float, ...]] = checked
 
-    def _check_outputs(self, outputs: int) -> None:
+    def check_outputs(self, outputs: int) -> None:
+        """Refuse another number of outputs than of quantiles."""
         if isinstance(self.quantile, tuple) and len(self.quantile) != outputs:
             raise ValueError(
                 f"loss has {len(self.quantile)} quantiles, but the network has {outputs} outputs"
             )
 
-    def _core(self, output: str, outputs: int) -> dict[str, Any]:
+    def core_settings(self, output: str, outputs: int) -> dict[str, Any]:
+        """Give what the core takes."""
         q = self.quantile
         return {"name": self.name, "quantiles": list(q) if isinstance(q, tuple) else [q] * outputs}
 
@@ -253,7 +453,7 @@ def check_loss(loss: Any, outputs: int | None = None) -> Loss:
     ----------
     loss : str, Loss or dict
         Names of other libraries are taken where they mean the same. A dict is what
-        ``Loss._config()`` gave.
+        `Loss.config` gave.
     outputs : int, optional
         How many the network has; a mean over several of them is another loss than their sum.
 
@@ -290,9 +490,51 @@ def check_loss(loss: Any, outputs: int | None = None) -> Loss:
     return _named(canonical(loss, "loss", LOSSES, ALIASES))
 
 
-def _fraction(value: Any, name: str) -> float:
-    return _checks.number(value, name, low=0.0, high=1.0, open_low=False)
-
-
 def _quantile(value: Any, name: str) -> float:
     return _checks.number(value, name, low=0.0, high=1.0, open_low=True)
+
+
+@functools.lru_cache(8)
+def _ones(count: int, single: bool) -> Array:
+    return np.ones(count, np.float32 if single else np.float64)
+
+
+def check_sums(rows: Array, y: Any, name: str) -> None:
+    """Check that rows of probabilities sum to 1, up to rounding; NaN is let pass.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, classes)
+    y : array_like
+        What `rows` was made of, for the message.
+    name : str
+        The argument's name.
+
+    Raises
+    ------
+    ValueError
+        If a row does not, naming the first one and the cure.
+    """
+    if not rows.size:
+        return
+    # Mostly the sum of the squares of all errors is small already: two products tell that, in a
+    # fifth of the time that sums along short rows would take.
+    errors = rows.dot(_ones(rows.shape[1], rows.dtype == np.float32)) - 1
+    if errors.dot(errors) <= ROUNDING**2:
+        return
+    with np.errstate(all="ignore"):
+        sums = rows.sum(axis=1, dtype=np.float64)
+        far = np.abs(sums - 1) > ROUNDING
+    if not far.any():  # (NaN)
+        return
+    row = int(far.argmax())
+    own, given = expression(y, name), rows[row]
+    cure = f"divide by the sums: {own} / {own}.sum(axis=1, keepdims=True)"
+    if not given.any():
+        cure = "leave rows without a class out"
+    elif sums[row] > 1 and ((given == 0) | (given == 1)).all():
+        cure = "for several classes a row use the loss sigmoid_cross_entropy"
+    raise ValueError(
+        f"{name} must hold probabilities with a sum of 1 in each row, but row {row} sums to "
+        f"{sums[row]:g}; {cure}"
+    )

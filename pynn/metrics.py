@@ -12,11 +12,11 @@ import numpy as np
 
 from pynn import _checks
 from pynn._types import Array
+from pynn.losses import LOSSES
 
 Function = Callable[..., float]
 
-CLASSIFIERS = ("softmax_cross_entropy", "sigmoid_cross_entropy")
-# What else stands in a history, or goes to `_add` by its own name.
+# What else stands in a history, or goes to `record_epoch` by its own name.
 RESERVED = ("epoch", "loss", "learning_rate", "seconds")
 
 
@@ -88,11 +88,11 @@ class _Mean(Metric):
 class _Accuracy(_Mean):
     """The fraction of rows that are classified as their targets say."""
 
-    def __init__(self, loss: str) -> None:
-        self._loss = loss
+    def __init__(self, exclusive: bool) -> None:
+        self._exclusive = exclusive
 
     def _of_rows(self, outputs: Array, target: Array, labels: bool) -> Array:
-        if self._loss == "sigmoid_cross_entropy" and not labels:
+        if not (self._exclusive or labels):
             right: Array = np.all((outputs > 0.5) == (target > 0.5), axis=1)
         else:
             right = np.asarray(np.argmax(outputs, axis=1) == _labels(target, labels))
@@ -324,7 +324,7 @@ def resolve(
     ['accuracy', 'top_3']
     """
     if metrics is None:
-        metrics = ("accuracy",) if loss_name in CLASSIFIERS else ()
+        metrics = ("accuracy",) if LOSSES[loss_name].classes else ()
     if isinstance(metrics, str) or callable(metrics):
         metrics = (metrics,)
     if isinstance(metrics, Mapping):
@@ -370,23 +370,24 @@ def _make(name: str, metric: Any, place: str, loss: str, outputs: int) -> Metric
     _check_metric(metric, place)
     if not isinstance(metric, str):
         return _Called(name, metric)
-    classifies = loss in CLASSIFIERS
-    softmax = loss == "softmax_cross_entropy"
+    info = LOSSES[loss]
     if metric == "accuracy":
         _fits(
             metric,
             place,
-            classifies,
+            info.classes,
             f"needs a cross-entropy, not loss={loss!r}; for values: {', '.join(ERRORS)}",
         )
-        return _Accuracy(loss)
+        return _Accuracy(info.exclusive)
     if top := re.fullmatch(r"top_([1-9][0-9]*)", metric):
         k = int(top[1])
-        _fits(metric, place, softmax, f"needs loss='softmax_cross_entropy', not loss={loss!r}")
+        _fits(
+            metric, place, info.exclusive, f"needs loss='softmax_cross_entropy', not loss={loss!r}"
+        )
         _fits(metric, place, k < outputs, f"needs more than {k} classes, there are {outputs}")
         return _TopK(k)
     if metric in ("precision", "recall", "f1"):
-        two = (softmax and outputs == 2) or (loss == "sigmoid_cross_entropy" and outputs == 1)
+        two = info.classes and outputs == (2 if info.exclusive else 1)
         _fits(
             metric,
             place,
@@ -405,7 +406,7 @@ def _make(name: str, metric: Any, place: str, loss: str, outputs: int) -> Metric
     _fits(
         metric,
         place,
-        not classifies,
+        not info.classes,
         f"needs a loss of values such as 'mse', not loss={loss!r}; for classes: 'accuracy'",
     )
     return ERRORS[metric]()

@@ -14,18 +14,19 @@ import numpy as np
 
 from pynn import _checks, _core
 from pynn._attributes import Closed
-from pynn._copies import own_array
 from pynn._frozen import Frozen
 from pynn._keywords import refuse, refuses_unknown
 from pynn._names import canonical, spelling
 from pynn._types import Array, NDArray
-from pynn.engine import Trainable, engine_of
+from pynn.engine import Trainable, engine_of, own_array
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from pynn.history import History
     from pynn.schedules import Schedule
 
-    LearningRate = float | Schedule | Callable[[int], float]
+    LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
 else:
     LearningRate = Any  # it stands in annotations only
 
@@ -292,31 +293,8 @@ class Optimizer(Closed, ABC):
 
     # ------------------------------------------------------- settings and copies
 
-    def _settings(self) -> dict[str, Any]:
-        """The settings in what JSON can hold, for `optimizer_from_settings`.
-
-        A schedule is ``{"schedule": its config}``; another callable cannot be written: None.
-        """
-        settings = self._checked()
-        rate = settings["learning_rate"]
-        if is_schedule(rate):
-            try:
-                settings["learning_rate"] = {"schedule": rate.get_config()}
-            except ValueError:  # somebody's own class
-                settings["learning_rate"] = None
-        elif not isinstance(rate, float):
-            settings["learning_rate"] = None
-        return {"name": type(self).__name__, **settings}
-
-    def _equals(self, other: Optimizer) -> bool:
-        """Whether `other` is of the same kind and has the same settings; the state may differ."""
-        names = self._CHECKS
-        return type(self) is type(other) and all(
-            getattr(self, name) == getattr(other, name) for name in names
-        )
-
     def __repr__(self) -> str:
-        settings = {name: getattr(self, name) for name in self._CHECKS}
+        settings = present_settings(self)
         text = ", ".join(
             f"{name}={value:g}" if isinstance(value, float) else f"{name}={value!r}"
             for name, value in settings.items()
@@ -419,13 +397,37 @@ class Binding:
         return self._bound
 
 
+def bind(optimizer: Optimizer, net: Trainable, count: int = 1) -> Any:
+    """Give the compiled optimizer that updates a network with the present settings.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    net : Network
+    count : int, default 1
+        The number of updates whose rates it has, at least 1; the last of them goes on.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of range.
+    FloatingPointError
+        If the optimizer's moments for this network are not finite.
+    """
+    return optimizer._bind(net, count)
+
+
 def state_of(optimizer: Optimizer, net: Trainable) -> State | None:
     """Give what an optimizer has made of a network so far.
 
     Parameters
     ----------
     optimizer : Optimizer
-    net : MLP
+    net : Network
 
     Returns
     -------
@@ -440,10 +442,24 @@ def set_state(optimizer: Optimizer, net: Trainable, state: State) -> None:
     Parameters
     ----------
     optimizer : Optimizer
-    net : MLP
+    net : Network
     state : State
     """
     optimizer._states[net] = state
+
+
+def trained_networks(optimizer: Optimizer) -> list[Trainable]:
+    """List the networks of which an optimizer has a state.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    list of Network
+    """
+    return list(optimizer._states)
 
 
 def settings_of(optimizer: Optimizer) -> dict[str, Any]:
@@ -459,7 +475,97 @@ def settings_of(optimizer: Optimizer) -> dict[str, Any]:
     -------
     dict
     """
-    return optimizer._settings()
+    settings = optimizer._checked()
+    rate = settings["learning_rate"]
+    if is_schedule(rate):
+        try:
+            settings["learning_rate"] = {"schedule": rate.get_config()}
+        except ValueError:  # a class that pynn does not know
+            settings["learning_rate"] = None
+    elif not isinstance(rate, float):
+        settings["learning_rate"] = None
+    return {"name": type(optimizer).__name__, **settings}
+
+
+def present_settings(optimizer: Optimizer) -> dict[str, Any]:
+    """Give an optimizer's settings as they are, in the constructor's order.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    dict
+    """
+    return {name: getattr(optimizer, name) for name in optimizer._CHECKS}
+
+
+def without_states(optimizer: Optimizer) -> Optimizer:
+    """Copy an optimizer without what it has made of networks.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    Optimizer
+        With a copy of the learning rate's schedule.
+    """
+    import copy  # (`import pynn` is quick without it)
+
+    twin = copy.copy(optimizer)
+    twin._states = WeakKeyDictionary()
+    twin.learning_rate = copy.deepcopy(optimizer.learning_rate)
+    return twin
+
+
+def twin_of(optimizer: Optimizer, net: Trainable) -> Optimizer:
+    """An optimizer with the same settings, and the state of one network only.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    net : Network
+        The network whose state is shared with `optimizer`, if there is one.
+
+    Returns
+    -------
+    Optimizer
+        A shallow copy.
+    """
+    import copy  # (`import pynn` is quick without it)
+
+    twin = copy.copy(optimizer)
+    state = optimizer._states.get(net)
+    twin._states = WeakKeyDictionary() if state is None else WeakKeyDictionary({net: state})
+    return twin
+
+
+def optimizer_for(optimizer: Optimizer, net: Trainable, like: Trainable | None = None) -> Optimizer:
+    """An optimizer of `net`'s own that shares nothing with `optimizer` that a fit changes.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    net : Network
+    like : Network, optional
+        The network that `net` is a copy of: it starts with that one's state.
+
+    Returns
+    -------
+    Optimizer
+        With the state that `optimizer` has for `net` (the very same arrays), and for no other.
+    """
+    import copy  # (`import pynn` is quick without it)
+
+    twin = twin_of(optimizer, net)
+    twin.learning_rate = copy.deepcopy(twin.learning_rate)  # some schedules see a fit's metrics
+    state = None if like is None else optimizer._states.get(like)
+    if state is not None:
+        twin._states[net] = copy.deepcopy(state)
+    return twin
 
 
 def is_schedule(value: Any) -> TypeGuard[Schedule]:
@@ -475,6 +581,23 @@ def is_schedule(value: Any) -> TypeGuard[Schedule]:
     """
     schedules = sys.modules.get("pynn.schedules")
     return schedules is not None and isinstance(value, schedules.Schedule)
+
+
+def is_steady(rate: LearningRate) -> bool:
+    """Tell if a fit may take several epochs without a look at their metrics for this rate.
+
+    Parameters
+    ----------
+    rate : float, Schedule or callable
+
+    Returns
+    -------
+    bool
+        A number, or a schedule that sees no metrics.
+    """
+    if is_schedule(rate):
+        return not sys.modules["pynn.schedules"].sees_metrics(rate)
+    return isinstance(rate, float)
 
 
 def _learning_rate(value: Any, name: str) -> LearningRate:
@@ -852,6 +975,39 @@ def make_optimizer(optimizer: Any = None, learning_rate: Any = None) -> Optimize
     return with_rate(optimizer, learning_rate)
 
 
+def choose_optimizer(optimizer: Any, learning_rate: Any, last: Optimizer | None) -> Optimizer:
+    """Choose the optimizer of a fit or a step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer, str or None
+        None: `last`, or else Adam. A name: `last` if it has the settings that the name stands for,
+        so that its state goes on.
+    learning_rate : float, Schedule, callable or None
+        In place of the optimizer's own.
+    last : Optimizer or None
+        The network's optimizer so far.
+
+    Returns
+    -------
+    Optimizer
+        With a `learning_rate`, a copy that shares the state: no other network's rate changes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such optimizer, or the learning rate is out of range.
+    """
+    chosen = make_optimizer(last if optimizer is None else optimizer, learning_rate)
+    same = isinstance(optimizer, str) and last is not None and _are_equal(chosen, last)
+    return last if same and last is not None else chosen
+
+
+def _are_equal(first: Optimizer, second: Optimizer) -> bool:
+    """Tell if two optimizers are of one kind and have the same settings; states may differ."""
+    return type(first) is type(second) and present_settings(first) == present_settings(second)
+
+
 def with_rate(optimizer: Optimizer, learning_rate: Any) -> Optimizer:
     """Give an optimizer another learning rate.
 
@@ -885,7 +1041,7 @@ def with_rate(optimizer: Optimizer, learning_rate: Any) -> Optimizer:
 def optimizer_from_settings(
     settings: dict[str, Any], learning_rate: LearningRate | None = None
 ) -> Optimizer:
-    """Make the optimizer that `Optimizer._settings` described, without the state.
+    """Make the optimizer that `settings_of` described, without the state.
 
     Parameters
     ----------
@@ -904,8 +1060,8 @@ def optimizer_from_settings(
 
     Examples
     --------
-    >>> from pynn.optimizers import SGD, optimizer_from_settings
-    >>> optimizer_from_settings(SGD(0.1, momentum=0.9)._settings())
+    >>> from pynn.optimizers import SGD, optimizer_from_settings, settings_of
+    >>> optimizer_from_settings(settings_of(SGD(0.1, momentum=0.9)))
     SGD(learning_rate=0.1, momentum=0.9, nesterov=False)
     """
     if not isinstance(settings, dict):

@@ -595,6 +595,20 @@ _ALL: tuple[type[Schedule], ...] = (
 SCHEDULES = {each.__name__: each for each in _ALL}
 
 
+def sees_metrics(schedule: Schedule) -> bool:
+    """Tell if a schedule goes by the epochs' metrics.
+
+    Parameters
+    ----------
+    schedule : Schedule
+
+    Returns
+    -------
+    bool
+    """
+    return schedule._observes
+
+
 def schedule_from_config(config: dict[str, Any]) -> Schedule:
     """Make the schedule that `Schedule.get_config` described.
 

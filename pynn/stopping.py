@@ -65,8 +65,6 @@ class StopOnSignal(Callback):
     """
 
     _settable = ("signals", "signal")
-    # By which `fit` knows it without importing this module.
-    _stops_on_signal = True
 
     def __init__(self, *signals: int) -> None:
         chosen = signals or (signal.SIGTERM,)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pynn.engine import engine_of
-
-if TYPE_CHECKING:
-    from pynn.mlp import MLP
+from pynn.engine import Trainable, engine_of
+from pynn.optimizers import Optimizer, state_of
 
 # Settings of the layers, and how their columns are called; a column is there where one is in use.
 SETTINGS = {"dropout": "dropout", "l1": "L1", "l2": "L2", "max_norm": "max norm"}
@@ -51,7 +49,7 @@ class Summary(str):
         return f"<table><caption>{escape(self._heading)}</caption>{body}</table><p>{foot}</p>"
 
 
-def summary(net: MLP) -> Summary:
+def summary(net: Any) -> Summary:
     """Describe a network: its layers, their activations, shapes and parameters, and its memory.
 
     Parameters
@@ -87,9 +85,8 @@ def summary(net: MLP) -> Summary:
     ----------------------------------------------
     101,770 parameters (101,632 weights, 138 biases): 407,104 bytes (397.6 KiB)
     """
-    from pynn.mlp import MLP
-
-    if not isinstance(net, MLP):
+    given: Any = net
+    if not isinstance(given, Trainable):
         raise TypeError(f"net must be a pynn.MLP, got {type(net).__name__}")
     weights, biases = net.weights, net.biases
     columns = _columns(net)
@@ -109,8 +106,8 @@ def summary(net: MLP) -> Summary:
     memory = engine_of(net).parameters.nbytes
     parts = f"{counts[0]:,} weights, {counts[1]:,} biases"
     totals = [f"{sum(counts):,} parameters ({parts}): {_bytes(memory)}"]
-    optimizer = getattr(net, "optimizer", None)
-    state = None if optimizer is None else optimizer._states.get(net)
+    optimizer: Optimizer | None = net.optimizer
+    state = None if optimizer is None else state_of(optimizer, net)
     kept = 0
     if state is not None:
         kept = sum(a.nbytes for a in vars(state).values() if isinstance(a, np.ndarray))

@@ -42,7 +42,8 @@ AXES = {
         "csrc/nn/sparse.cpp": ["enough"],
         "csrc/nn/trainer.cpp": ["block_rows"],
         "pynn/_table_input.py": ["ROWS"],
-        "pynn/mlp.py": ["EVALUATION_ROWS", "DEFAULT_BATCH_SIZE"],
+        "pynn/evaluation.py": ["EVALUATION_ROWS"],
+        "pynn/plan.py": ["DEFAULT_BATCH_SIZE"],
         "pynn/sklearn/_stochastic.py": ["AUTO_BATCH"],
     },
     # Terms of a product's sums: a layer's inputs.
@@ -99,7 +100,7 @@ AXES = {
     },
     # Samples of an epoch, epochs of a fit, mini-batches.
     "samples": {
-        "pynn/fitting.py": ["DRAWN_AHEAD", "EPOCHS_AHEAD"],
+        "pynn/sources.py": ["DRAWN_AHEAD", "EPOCHS_AHEAD"],
     },
     # Memory that is too large for a test at every size: `test_staged_samples` and
     # `test_a_long_sum_of_a_large_product` go beyond them.
@@ -160,11 +161,11 @@ OTHERS = {
     "pynn/checkpoint.py": ["LONGEST_NAME"],  # what is refused
     "pynn/formats/*.py": ["*"],  # formats; test_onnx.py, test_torch.py
     "pynn/files/*.py": ["*"],  # formats; tests/files
-    "pynn/fitting.py": [  # test_defaults.py
+    "pynn/sources.py": [  # test_defaults.py
         *("DEFAULT_EPOCHS", "DEFAULT_STEPS", "LEAST_STEPS", "LEAST_EPOCHS"),
     ],
     "pynn/many/result.py": ["*"],  # what is printed
-    "pynn/mlp.py": ["NONE"],  # an empty array
+    "pynn/engine.py": ["LINE", "NONE"],  # alignment; an answer of the core
     "pynn/plot/*.py": ["*"],  # what is drawn
     "pynn/progress.py": ["*"],  # what is printed
     "pynn/staging.py": ["LINE"],  # addresses

@@ -83,10 +83,10 @@ class NumpyMLP:
 
     def __init__(self, net):
         self.weights, self.biases = ([a.astype(float) for a in x] for x in net.get_weights())
-        self.activations, self.loss, self.dtype = net.activations, net._loss.name, net.dtype
-        self.settings = net._loss._config()
+        self.activations, self.loss, self.dtype = net.activations, net._engine.loss.name, net.dtype
+        self.settings = net._engine.loss.config()
         self.dropout, self.l1, self.l2, self.max_norm = net.dropout, net.l1, net.l2, net.max_norm
-        self.key, self.step = (int(x) for x in net._rng_position)
+        self.key, self.step = (int(x) for x in net._engine.rng_position)
         self.rng = copy.deepcopy(net.rng)
         self.velocity = [np.zeros_like(p) for p in self.parameters]
 

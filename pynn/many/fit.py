@@ -10,25 +10,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pynn import _array_input, _checks, _monitor, fitting
-from pynn._copies import optimizer_for
+from pynn import _array_input, _checks, _monitor
 from pynn._interrupts import comes_from_a_handler, shorten, warn
 from pynn._keywords import refuse, refuses_unknown
 from pynn._sparse import csr_rows, is_sparse
 from pynn._types import Array
 from pynn.callbacks import EarlyStopping
 from pynn.checkpoint import Checkpoint
+from pynn.data import Data, check_parts, check_weights
 from pynn.engine import engine_of
-from pynn.losses import LOSSES, check_loss
+from pynn.evaluation import default_metrics, evaluate
 from pynn.many.folds import Fold, check_folds
 from pynn.many.grid import (
     FIT,
-    FIT_DEFAULTS,
     MODEL,
     Point,
     model_arguments,
@@ -37,12 +35,14 @@ from pynn.many.grid import (
     points_of,
 )
 from pynn.many.pool import run_all
-from pynn.many.result import FitManyResult, Outcome, default_metric, text_of
+from pynn.many.result import FitManyResult, Outcome, default_metric, set_best, text_of
 from pynn.mlp import MLP
-from pynn.optimizers import Optimizer, make_optimizer
+from pynn.optimizers import Optimizer, make_optimizer, optimizer_for, without_states
+from pynn.plan import FIT_DEFAULTS, FitPlan, plan_fit
 from pynn.progress import Bar
+from pynn.run import FitRun
 from pynn.runtime import get_num_threads
-from pynn.targets import Data, check_parts, check_weights
+from pynn.sources import DataSource
 
 
 @dataclass
@@ -64,8 +64,8 @@ class _Fit:
 
     model: int
     net: MLP
-    source: fitting.DataSource
-    plan: fitting.FitPlan
+    source: DataSource
+    plan: FitPlan
     test: tuple[Data, Array] | None
     metrics: list[str]  # that the table will have
     outcome: Outcome = field(default_factory=Outcome)
@@ -82,12 +82,13 @@ class _Fit:
         outcome, start = self.outcome, time.perf_counter()
         try:
             with engine_of(self.net).core.writing(fits=True):
-                run = fitting.FitRun(self.net, self.source, self.plan)
+                run = FitRun(self.net, self.source, self.plan)
                 outcome.history = run.history  # which grows
                 run.run()
             if self.test is not None:
-                metrics = self.net._default_metrics() | self.plan.metrics
-                outcome.test = self.net._evaluate(*self.test, metrics, poll=poll)
+                engine = engine_of(self.net)
+                metrics = default_metrics(engine) | self.plan.metrics
+                outcome.test = evaluate(engine, *self.test, metrics, poll=poll)
             outcome.epoch = self._restored_epoch() or len(outcome.history)
         except BaseException:
             outcome.epoch = len(outcome.history)
@@ -243,7 +244,7 @@ def fit_many(
     by, again = _check_refit(refit, fits, cross_validated=folds is not None)
     _check_checkpoints(fits, again=again)
 
-    arguments = [_arguments_of(model) for model in chosen]
+    arguments, not_again = [_arguments_of(model) for model in chosen], ""
     try:
         with _bar(shown, len(fits) + again) as bar:
             _run(fits, [model.place for model in chosen], on_error, by, bar, len(fits) + again)
@@ -260,7 +261,7 @@ def fit_many(
                 by,
             )
             if again:
-                _refit(result, chosen, X, y, on_error)
+                not_again = _refit(result, chosen, X, y, on_error)
                 bar.describe(f"fit_many {len(fits) + 1}/{len(fits) + 1}")
                 bar.to(len(fits) + 1, {})
     except KeyboardInterrupt as error:
@@ -274,11 +275,8 @@ def fit_many(
             f"{chosen[first['model']].place}: {first['error']}",
             RuntimeWarning,
         )
-    if result._best_error:
-        warn(
-            f"the best model could not be trained again: {result._best_error}",
-            RuntimeWarning,
-        )
+    if not_again:
+        warn(f"the best model could not be trained again: {not_again}", RuntimeWarning)
     return result
 
 
@@ -435,7 +433,7 @@ def _folds(
 ) -> list[Fold]:
     if y.ndim == 0:
         raise ValueError(f"y must have 1 or 2 dimensions, got shape {y.shape}")
-    classes = LOSSES[engine_of(net).loss.name].classes and y.ndim == 1 and y.dtype.kind in "biu"
+    classes = engine_of(net).loss.info.classes and y.ndim == 1 and y.dtype.kind in "biu"
     folds = check_folds(cv, len(y), y if classes else None, np.random.default_rng(root))
     for i, parts in enumerate(folds):
         for name, rows in zip(("train", "test"), parts, strict=True):
@@ -465,8 +463,7 @@ def _is_default(value: Any, default: Any) -> bool:
 
 def _constructor_arguments(net: MLP) -> dict[str, Any]:
     """Those of a network that was given: `init` and `seed` have done their part already."""
-    plain = engine_of(net).loss == check_loss(engine_of(net).loss.name)
-    return {**net._config(), "loss": engine_of(net).loss.name if plain else engine_of(net).loss}
+    return {**engine_of(net).config, "loss": net.loss}
 
 
 def _arguments_of(model: _Model) -> dict[str, dict[str, Any]]:
@@ -475,9 +472,7 @@ def _arguments_of(model: _Model) -> dict[str, dict[str, Any]]:
     if "callbacks" in fit:
         fit["callbacks"] = _copied(fit["callbacks"])
     if model.optimizer is not None:
-        fit["optimizer"] = copy.copy(model.optimizer)
-        fit["optimizer"]._states = WeakKeyDictionary()
-        fit["optimizer"].learning_rate = copy.deepcopy(model.optimizer.learning_rate)
+        fit["optimizer"] = without_states(model.optimizer)
     return {"model": dict(model.constructor), "fit": fit}
 
 
@@ -505,7 +500,7 @@ def _planned(
         "callbacks": _copied(arguments["callbacks"]),
         "progress": False,
     }
-    source, plan = net._plan(X, y, rows=train, **arguments)
+    source, plan = plan_fit(net, X, y, arguments, train)
     scored = None
     if test is not None:
         training = source.training()
@@ -513,7 +508,7 @@ def _planned(
         data = training[0]
         scored = Data(data.samples, data.targets, arguments["sample_weight"]), test
     names = ["loss", *plan.metrics]
-    evaluated = ["loss", *(net._default_metrics() | plan.metrics)]
+    evaluated = ["loss", *(default_metrics(engine_of(net)) | plan.metrics)]
     if plan.validation is not None or arguments["validation_split"]:
         names += [f"val_{name}" for name in evaluated]
     if test is not None:
@@ -551,7 +546,7 @@ def _check_refit(refit: Any, fits: list[_Fit], *, cross_validated: bool) -> tupl
         except TypeError:
             expected = "refit must be True, False or the name of a metric"
             raise TypeError(f"{expected}, got {refit!r}") from None
-        losses = {str(engine_of(fit.net).loss._config()) for fit in fits}
+        losses = {str(engine_of(fit.net).loss.config()) for fit in fits}
         if again and len(losses) > 1:
             raise ValueError(
                 "refit=True compares the models by test_loss, but their losses differ: name a "
@@ -629,12 +624,12 @@ def _noted(outcome: Outcome, raised: BaseException, place: str, on_error: str) -
     outcome.error = f"{type(raised).__name__}: {raised}"
 
 
-def _refit(result: FitManyResult, chosen: list[_Model], X: Array, y: Array, on_error: str) -> None:
-    """Train the best model on all samples, in this thread and with all the others' help."""
+def _refit(result: FitManyResult, chosen: list[_Model], X: Array, y: Array, on_error: str) -> str:
+    """Train the best model on all samples, on all threads; what kept it from that, if something."""
     try:
         index = result.best()["model"]
     except ValueError:  # no model has come to a metric, which `result.best` says too
-        return
+        return ""
     model = chosen[index]
     fit = _planned(index, model, X, y, None, None, copied=True)
     try:
@@ -643,4 +638,5 @@ def _refit(result: FitManyResult, chosen: list[_Model], X: Array, y: Array, on_e
         if comes_from_a_handler(error):
             raise
         _noted(fit.outcome, error, model.place, on_error)
-    result._set_best(fit.net, fit.outcome.error)
+    set_best(result, fit.net, fit.outcome.error)
+    return fit.outcome.error

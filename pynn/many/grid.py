@@ -12,23 +12,14 @@ import numpy as np
 
 from pynn._keywords import place
 from pynn._types import Array
-from pynn.fitting import choose_optimizer
-from pynn.losses import LOSSES, check_loss
+from pynn.losses import Loss, check_loss
 from pynn.mlp import MLP
-from pynn.optimizers import Optimizer
+from pynn.optimizers import Optimizer, choose_optimizer
+from pynn.plan import FIT_DEFAULTS
 
 Point = dict[str, Any]
 
 
-def _fit_defaults() -> dict[str, Any]:
-    """The arguments of `MLP.fit` and their defaults, but for the samples."""
-    fit, plan = inspect.signature(MLP.fit).parameters, inspect.signature(MLP._plan).parameters
-    return {
-        name: fit[name].default for name in plan if name in fit and name not in ("self", "X", "y")
-    }
-
-
-FIT_DEFAULTS = _fit_defaults()
 # They belong to the samples, or to the whole call: every model has the same.
 SHARED = ("validation_data", "sample_weight", "metrics", "steps_per_epoch", "progress")
 # The keys that a point may have: arguments of the constructor, and of the fit.
@@ -151,7 +142,7 @@ def model_arguments(point: Point, X: Any, y: Array, seed: np.random.SeedSequence
     """
     arguments = {name: value for name, value in point.items() if name in MODEL}
     if "hidden" in arguments:
-        loss = check_loss(arguments.get("loss", "softmax_cross_entropy")).name
+        loss = check_loss(arguments.get("loss", "softmax_cross_entropy"))
         hidden = arguments.pop("hidden")
         try:
             hidden = tuple(hidden) if not isinstance(hidden, str) else (hidden,)
@@ -164,14 +155,14 @@ def model_arguments(point: Point, X: Any, y: Array, seed: np.random.SeedSequence
     return {**arguments, "seed": arguments.get("seed", seed)}
 
 
-def _outputs(y: Array, loss: str) -> int:
+def _outputs(y: Array, loss: Loss) -> int:
     """How many outputs a network for `y` has."""
-    softmax = loss == "softmax_cross_entropy"
-    if softmax and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)):
+    info = loss.info
+    if info.exclusive and (y.ndim == 1 or (y.ndim == 2 and y.shape[1] == 1)):
         _check_labels(y)
     if y.ndim == 2:
         return int(y.shape[1])
-    if y.ndim != 1 or not LOSSES[loss].classes or y.dtype.kind not in "biu" or not y.size:
+    if y.ndim != 1 or not info.classes or y.dtype.kind not in "biu" or not y.size:
         return 1
     largest = int(y.max())
     if largest > 1 and largest >= len(y):
@@ -180,7 +171,7 @@ def _outputs(y: Array, loss: str) -> int:
             "regression give the models 'loss': 'mse'; for classes that are not numbered from 0 "
             "pass np.unique(y, return_inverse=True)[1], or give 'layer_sizes'"
         )
-    if softmax:
+    if info.exclusive:
         return max(largest + 1, 2)
     return 1 if largest <= 1 else largest + 1
 

@@ -14,7 +14,7 @@ from pynn import _monitor
 from pynn._attributes import Closed
 from pynn.engine import engine_of
 from pynn.history import History
-from pynn.optimizers import Optimizer
+from pynn.optimizers import Optimizer, present_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,7 +158,7 @@ class FitManyResult(Closed):
         self._best_error = ""
         metrics = [_summary(group, cross_validated=folds is not None) for group in outcomes]
         self._metrics = list(dict.fromkeys(name for row in metrics for name in row))
-        self._mixed = len({str(engine_of(group[0]).loss._config()) for group in models}) > 1
+        self._mixed = len({str(engine_of(group[0]).loss.config()) for group in models}) > 1
         self._named = by
         self.table: list[Row] = []
         taken = {"model", "epoch", "seconds", "error", *self._metrics}
@@ -193,10 +193,6 @@ class FitManyResult(Closed):
         raise AttributeError(f"FitManyResult has no attribute {name!r}{cure}")
 
     # ------------------------------------------------------------- the best model
-
-    def _set_best(self, net: MLP, error: str) -> None:
-        """Take the best model as trained on all samples, or why it could not be."""
-        self._best, self._best_error = net, error
 
     @property
     def best_model(self) -> MLP:
@@ -446,6 +442,19 @@ class FitManyResult(Closed):
         return [name for name in order if name in chosen]
 
 
+def set_best(result: FitManyResult, net: MLP, error: str) -> None:
+    """Let a result have its best model, trained on all samples, or why it could not be.
+
+    Parameters
+    ----------
+    result : FitManyResult
+    net : MLP
+    error : str
+        Empty where there was none.
+    """
+    result._best, result._best_error = net, error
+
+
 def _summary(group: list[Outcome], *, cross_validated: bool) -> dict[str, float]:
     """A model's metrics; with folds, their means and the standard deviations of those tested."""
     rows = [outcome.metrics() for outcome in group]
@@ -498,7 +507,7 @@ def text_of(value: Any, width: int = 40) -> str:
         return f"{value:.4g}"
     if isinstance(value, Optimizer):
         defaults = inspect.signature(type(value)).parameters
-        settings = {name: getattr(value, name) for name in value._CHECKS}
+        settings = present_settings(value)
         text = ", ".join(
             f"{name}={text_of(setting)}"
             for name, setting in settings.items()

@@ -9,8 +9,8 @@ import numpy as np
 from pynn import _checks, _core
 from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array, ArrayLike
+from pynn.losses import check_sums
 from pynn.ops._operands import dense, float_array, plain
-from pynn.targets import check_sums
 
 __all__ = [
     "huber",

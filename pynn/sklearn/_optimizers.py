@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from pynn import _core
-from pynn._copies import own_array
 from pynn._types import Array
+from pynn.engine import own_array
 from pynn.mlp import MLP
 
 # Below this rate the strategy "adaptive" ends a fit rather than lower it again.

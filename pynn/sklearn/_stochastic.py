@@ -11,11 +11,11 @@ from sklearn.model_selection import train_test_split
 
 from pynn._interrupts import warn
 from pynn._types import Array, TrainingResult
-from pynn.fitting import epochs_ahead
 from pynn.progress import Progress
 from pynn.sklearn._link import Link
 from pynn.sklearn._optimizers import make_optimizer
 from pynn.sklearn._samples import Epochs, Samples
+from pynn.sources import epochs_ahead
 
 # scikit-learn's mini-batches, for batch_size="auto".
 AUTO_BATCH = 200

@@ -55,7 +55,7 @@ def unlinked_outputs(estimator: Any, X: Array, layer: int | None = None) -> Arra
     if last == count:
         output = estimator.out_activation_
         loss = check_loss(loss_of(output))
-        _core.predict_into(loss._core(output_activation(output), values.shape[1]), values)
+        _core.predict_into(loss.core_settings(output_activation(output), values.shape[1]), values)
     return values
 
 

@@ -9,6 +9,7 @@ from model_files import as_bytes
 from numpy_mlp import assert_same_bits, make_samples
 
 import pynn
+from pynn.history import record_epoch
 
 X, Y = make_samples("mse", 30, 4, 3)
 
@@ -28,7 +29,7 @@ def names(folder):
 def history_of(**figures):
     history = pynn.History()
     for values in zip(*figures.values(), strict=True):
-        history._add(**dict(zip(figures, values, strict=True)))
+        record_epoch(history, **dict(zip(figures, values, strict=True)))
     return history
 
 

@@ -125,7 +125,7 @@ def test_copies_are_set_free(copied):
     net = trained(pynn.Adam(0.01))
     twin = copied(net)
     twin.fit(X, Y, epochs=1)
-    reference, memory = weakref.ref(twin), weakref.ref(twin._parameters)
+    reference, memory = weakref.ref(twin), weakref.ref(twin._engine.parameters)
     del twin
     gc.collect()
     assert reference() is None

@@ -29,7 +29,7 @@ def test_short_writes(most):
     net, file = pynn.MLP([40, 30, 3], seed=0), Short(most)
     net.save(file)
     again = pynn.load(io.BytesIO(file.content.getvalue()))
-    assert again._parameters.tobytes() == net._parameters.tobytes()
+    assert again._engine.parameters.tobytes() == net._engine.parameters.tobytes()
 
 
 def test_a_file_object_that_does_not_say_how_much():
@@ -71,14 +71,14 @@ def test_a_width_beyond_reason(spec):
 @pytest.mark.parametrize("rows", [2, 2000])
 def test_out_must_not_overlap_the_parameters(rows):
     net = pynn.MLP([rows, rows], seed=0)
-    before = net._parameters.copy()
+    before = net._engine.parameters.copy()
     all_rows = np.ones((rows, rows), np.float32)
     one = all_rows[0]
     weights, biases = net.weights[0], net.biases[0]
     for X, out in ((all_rows, weights), (one, weights[1]), (one, biases)):
         with pytest.raises(ValueError, match="shares memory with the network's own parameters"):
             net(X, out=out)
-    assert net._parameters.tobytes() == before.tobytes()
+    assert net._engine.parameters.tobytes() == before.tobytes()
     other = np.empty((rows, rows), np.float32)
     assert net(np.ones((rows, rows), np.float32), out=other) is other
 

@@ -79,7 +79,7 @@ def check(again, optimizer, options, dtype="float32", loss="mse", **fit):
     assert_same_bits(twin, whole)
     assert first.loss + second.loss[-3:] == expected.loss
     assert first["learning_rate"] + second["learning_rate"][-3:] == expected["learning_rate"]
-    np.testing.assert_array_equal(twin._rng_position, whole._rng_position)
+    np.testing.assert_array_equal(twin._engine.rng_position, whole._engine.rng_position)
     assert twin.rng.bit_generator.random_raw() == whole.rng.bit_generator.random_raw()
 
 

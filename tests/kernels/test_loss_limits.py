@@ -175,10 +175,10 @@ def test_smoothed_targets_of_an_impossible_class_cost_infinitely_much(loss):
     for target in targets:
         net = one_class_off("float32", loss(label_smoothing=0.1))
         assert net.evaluate(x, target)["loss"] == INF
-        before = net._parameters.tobytes()
+        before = net._engine.parameters.tobytes()
         with pytest.raises(FloatingPointError, match="the loss is inf"):
             net.fit(x, target, epochs=1, optimizer=pynn.SGD(0.1))
-        assert net._parameters.tobytes() == before
+        assert net._engine.parameters.tobytes() == before
 
 
 def test_a_sample_of_weight_0_does_not_count():

@@ -11,6 +11,7 @@ from numpy_mlp import assert_same_bits, make_samples, parameters_of
 
 import pynn
 from pynn.callbacks import Callback, EarlyStopping, handlers
+from pynn.history import record_epoch
 
 RNG = np.random.default_rng(0)
 
@@ -25,9 +26,9 @@ def run(stop, values, name="val_loss", net=None):
     stop.on_train_begin(net, history)
     weights = []
     for value in values:
-        net._parameters += 1
+        net._engine.parameters += 1
         weights.append(parameters_of(net))
-        history._add(**{name: value})
+        record_epoch(history, **{name: value})
         if stop.on_epoch_end(net, history) is True:
             break
     stop.on_train_end(net, history)
@@ -178,10 +179,10 @@ def test_copies(copied):
     assert repr(twin) == repr(stop)
     assert eval(repr(stop)).patience == 2
     for value in (3, 1, 2):
-        history._add(val_loss=value)
+        record_epoch(history, val_loss=value)
         stop.on_epoch_end(net, history)
     twin = copied(stop)
-    history._add(val_loss=2)
+    record_epoch(history, val_loss=2)
     assert stop.on_epoch_end(net, history) is True
     assert (twin.best, twin.best_epoch, twin.stopped_epoch) == (1, 2, None)
     assert twin.on_epoch_end(net, history) is True

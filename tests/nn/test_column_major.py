@@ -84,7 +84,7 @@ def bits(x, y, dtype, loss, **arguments):
     after = [net(x), net.hidden(x), net.input_gradient(x, y), net.gradients(x, y)[1][0]]
     epoch_stats = [history["loss"], list(net.evaluate(x, y).values())]
     return b"".join(
-        np.ascontiguousarray(a).tobytes() for a in [net._parameters, *after, *epoch_stats]
+        np.ascontiguousarray(a).tobytes() for a in [net._engine.parameters, *after, *epoch_stats]
     )
 
 
@@ -136,10 +136,20 @@ def test_runs_of_mini_batches_give_the_same_bits(threads, source, dtype):
         bound = pynn.SGD(1e-4)._bind(net)
         epoch_stats = np.empty((1, 3))
         with pynn.threads(threads):
-            net._core.train(
-                x, y, False, None, order, 3000, bound, net._rng_position, False, epoch_stats, None
+            net._engine.core.train(
+                x,
+                y,
+                False,
+                None,
+                order,
+                3000,
+                bound,
+                net._engine.rng_position,
+                False,
+                epoch_stats,
+                None,
             )
-        return net._parameters.tobytes() + epoch_stats[:, 0].tobytes()
+        return net._engine.parameters.tobytes() + epoch_stats[:, 0].tobytes()
 
     expected = trained(np.ascontiguousarray(x), y)
     assert trained(x, np.asfortranarray(y)) == expected
@@ -156,7 +166,7 @@ def test_a_callback_may_change_the_samples():
             x[...] = -x
 
         net.fit(x, y, epochs=3, callbacks=[turn], optimizer=pynn.SGD(1e-2))
-        return net._parameters.tobytes()
+        return net._engine.parameters.tobytes()
 
     assert trained(x.copy(order="F")) == trained(x.copy(order="C"))
 

@@ -9,7 +9,7 @@ import pytest
 from numpy_mlp import NumpyMLP, assert_close, assert_same_bits, make_samples, parameters_of
 
 import pynn
-from pynn.fitting import default_epochs
+from pynn.sources import default_epochs
 
 SEEDS = range(5)
 
@@ -199,7 +199,7 @@ def test_mini_batches(source):
 
 
 def test_an_epoch_of_many_mini_batches(monkeypatch):
-    monkeypatch.setattr(pynn.fitting, "DEFAULT_STEPS", 60)
+    monkeypatch.setattr(pynn.sources, "DEFAULT_STEPS", 60)
     assert len(make().fit(itertools.cycle(batches()), steps_per_epoch=2)) == 30
     assert len(make().fit(Sized())) == 20
     assert len(make().fit(X, Y)) == 20

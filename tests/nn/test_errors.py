@@ -462,9 +462,19 @@ def test_the_core_itself_refuses_a_label_that_it_would_read(net, order):
     y = np.array(Y, np.int64)
     y[7] = 3
     bound = pynn.SGD()._bind(net)
-    arguments = (True, None, order, 2, bound, net._rng_position, False, np.empty((1, 3)), None)
+    arguments = (
+        True,
+        None,
+        order,
+        2,
+        bound,
+        net._engine.rng_position,
+        False,
+        np.empty((1, 3)),
+        None,
+    )
     before = parameters_of(net)
     with pytest.raises(ValueError, match="not a class"):
-        net._core.train(X, y, *arguments)
+        net._engine.core.train(X, y, *arguments)
     for old, new in zip(before, parameters_of(net), strict=True):
         assert old.tobytes() == new.tobytes()

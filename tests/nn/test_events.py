@@ -162,7 +162,7 @@ def test_what_ends_the_fit(event, answer):
     assert recorder.log[-1] == ("on_train_end", epochs)
     assert recorder.log[-2][0] == event
     assert sum(entry[0] == "on_batch_end" for entry in recorder.log) == steps
-    assert int(net._rng_position[1]) == steps
+    assert int(net._engine.rng_position[1]) == steps
 
 
 @pytest.mark.parametrize("answer", GOES_ON)
@@ -196,7 +196,7 @@ def test_where_mini_batches_are_given():
     net.fit(
         [(X[i : i + 10], Y[i : i + 10]) for i in range(0, 30, 10)], epochs=3, callbacks=recorder
     )
-    assert int(net._rng_position[1]) == 5
+    assert int(net._engine.rng_position[1]) == 5
 
 
 def test_an_exception_passes_and_on_train_end_is_not_called():

@@ -7,6 +7,7 @@ import pytest
 from numpy_mlp import NumpyMLP, assert_close, assert_same_bits, make_samples, parameters_of
 
 import pynn
+from pynn import run
 
 
 def make_net(**options):
@@ -131,13 +132,13 @@ def test_sampling_with_replacement():
 def test_a_validation_split_is_stratified_and_not_trained_on(fraction, monkeypatch):
     seen = []
     net = make_net()
-    train = net._train
+    train = run.train
 
-    def watched(data, order, *rest):
+    def watched(net, data, order, *rest):
         seen.extend(order)
-        return train(data, order, *rest)
+        return train(net, data, order, *rest)
 
-    monkeypatch.setattr(net, "_train", watched)
+    monkeypatch.setattr(run, "train", watched)
     history = net.fit(
         X, Y, epochs=3, batch_size=8, optimizer=pynn.SGD(0.1), validation_split=fraction
     )

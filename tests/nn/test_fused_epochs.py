@@ -7,6 +7,7 @@ import pytest
 from numpy_mlp import assert_same_bits, make_samples
 
 import pynn
+from pynn import sources
 
 ROWS, BATCH = 103, 10
 X, Y = make_samples("softmax_cross_entropy", ROWS, 5, 3)
@@ -24,8 +25,8 @@ class Calls:
     """The core of a network, whose epochs by call are counted."""
 
     def __init__(self, net):
-        self._core, self.epochs = net._core, []
-        net._core = self
+        self._core, self.epochs = net._engine.core, []
+        net._engine.core = self
 
     def __getattr__(self, name):
         return getattr(self._core, name)
@@ -62,7 +63,7 @@ def test_all_is_as_with_a_look_after_every_epoch(optimizer, fit):
     assert first.epoch == second.epoch
     assert all(seconds > 0 for seconds in first["seconds"])
     assert net.rng.bit_generator.state == twin.rng.bit_generator.state
-    assert (net._rng_position == twin._rng_position).all()
+    assert (net._engine.rng_position == twin._engine.rng_position).all()
     # The optimizer's state too: both go on alike.
     net.fit(X, Y, epochs=1, batch_size=BATCH)
     twin.fit(X, Y, epochs=1, batch_size=BATCH)
@@ -89,14 +90,14 @@ def test_whoever_looks_is_called_after_every_epoch(fit):
 
 
 def test_orders_of_many_samples_are_drawn_one_by_one(monkeypatch):
-    monkeypatch.setattr(pynn.fitting, "DRAWN_AHEAD", 2 * ROWS)
+    monkeypatch.setattr(sources, "DRAWN_AHEAD", 2 * ROWS)
     net, twin = make_net(), make_net()
     calls = Calls(net)
     net.fit(X, Y, epochs=5, batch_size=BATCH)
     assert calls.epochs == [2, 2, 1]
     twin.fit(X, Y, epochs=5, batch_size=BATCH, callbacks=watch)
     assert_same_bits(net, twin)
-    monkeypatch.setattr(pynn.fitting, "DRAWN_AHEAD", 2 * ROWS - 1)
+    monkeypatch.setattr(sources, "DRAWN_AHEAD", 2 * ROWS - 1)
     net.fit(X, Y, epochs=2, batch_size=BATCH)
     assert calls.epochs[3:] == [1, 1]
 
@@ -153,7 +154,7 @@ def test_an_interrupt_leaves_all_as_after_the_last_mini_batch():
     epochs, further = divmod(steps, -(-ROWS // BATCH))
     assert epochs > 0
     assert len(net.history) == epochs
-    assert int(net._rng_position[1]) == steps
+    assert int(net._engine.rng_position[1]) == steps
 
     twin, again = make_net(dropout=0.2), pynn.SGD(1e-3, momentum=0.9)
     history = twin.fit(X, Y, epochs=epochs, batch_size=BATCH, optimizer=again)

@@ -11,6 +11,7 @@ import pytest
 from numpy_mlp import NumpyMLP, make_samples
 
 import pynn
+from pynn.history import record_epoch
 
 OPTIONS = {"epochs": 3, "batch_size": 8}
 
@@ -153,9 +154,9 @@ def test_a_loop_goes_through_the_epochs(history):
 
 def test_figures_that_start_late_or_pause_are_filled_up():
     history = pynn.History()
-    history._add(loss=3.0)
-    history._add(loss=2.0, val_loss=5.0)
-    history._add(loss=1.0)
+    record_epoch(history, loss=3.0)
+    record_epoch(history, loss=2.0, val_loss=5.0)
+    record_epoch(history, loss=1.0)
     assert history.epoch == [1, 2, 3]
     assert history.loss == [3.0, 2.0, 1.0]
     np.testing.assert_array_equal(history["val_loss"], [math.nan, 5.0, math.nan])
@@ -196,7 +197,7 @@ def test_from_dict():
     assert history.loss == [2.0, 1.0]
     assert all(type(value) is float for value in history.loss)
     np.testing.assert_array_equal(history["r2"], [math.nan, 1.0])
-    history._add(loss=0.5)
+    record_epoch(history, loss=0.5)
     assert history.epoch == [4, 5, 6]
     assert pynn.History.from_dict({}) == pynn.History()
 

@@ -37,7 +37,7 @@ calls = {
     "fit": lambda: net.fit(X, y, epochs=1, batch_size=rows, shuffle=False),
 }
 pynn.set_num_threads(threads)
-before, interrupted = net._parameters.copy(), []
+before, interrupted = net._engine.parameters.copy(), []
 
 def interrupt():
     time.sleep(1)
@@ -50,7 +50,7 @@ try:
     seconds = None
 except KeyboardInterrupt:
     seconds = time.monotonic() - interrupted[0], time.process_time() - interrupted[1]
-same = net._parameters.tobytes() == before.tobytes()
+same = net._engine.parameters.tobytes() == before.tobytes()
 print(json.dumps([seconds, same, np.isfinite(net(row)).all().item()]))
 """
 CALLS = [

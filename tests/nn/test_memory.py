@@ -57,8 +57,8 @@ def counted(batches):
     rows = slice(None) if part is not None else slice(batches * batch)
     bound = optimizer._bind(net)
     before = allocations()
-    net._core.train(
-        x[rows], y[rows], True, weights[rows], part, batch, bound, net._rng_position, False,
+    net._engine.core.train(
+        x[rows], y[rows], True, weights[rows], part, batch, bound, net._engine.rng_position, False,
         np.empty((1, 3)), None,
     )
     return allocations() - before
@@ -85,8 +85,8 @@ def counted(net, x, batch):
     optimizer = bound._bind(net)
     figures = np.empty((1, 3))
     before = allocations()
-    net._core.train(
-        x, y, True, None, None, batch, optimizer, net._rng_position, False, figures, None
+    net._engine.core.train(
+        x, y, True, None, None, batch, optimizer, net._engine.rng_position, False, figures, None
     )
     return allocations() - before
 
@@ -199,7 +199,7 @@ def test_x_is_not_converted_as_a_whole(dtype, monkeypatch):
             seen.append(samples)
             return self.core.train(samples, *rest)
 
-    monkeypatch.setattr(net, "_core", Core(net._core))
+    monkeypatch.setattr(net._engine, "core", Core(net._engine.core))
     net.fit(x, y, epochs=1)
     assert [np.shares_memory(samples, x) for samples in seen] == [True]
 
@@ -214,7 +214,7 @@ pynn.set_num_threads(1)
 net = pynn.MLP([64, 256, 8], "tanh", "mse", seed=0)
 x, y = (np.broadcast_to(np.float32(0.5), (10**7, n)) for n in (64, 8))
 net.fit(x[:100], y[:100], epochs=1, optimizer=pynn.SGD())
-before, state = net._parameters.tobytes(), net.rng.bit_generator.state
+before, state = net._engine.parameters.tobytes(), net.rng.bit_generator.state
 with open("/proc/self/status") as status:
     kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmSize"))
 limit = kilobytes * 1024 + 200 * 2**20
@@ -237,7 +237,7 @@ for name, call in calls.items():
         print(name, "has had enough")
     except MemoryError:
         pass
-    if net._parameters.tobytes() != before:
+    if net._engine.parameters.tobytes() != before:
         print(name, "has changed the network")
 print(net.fit(x[:100], y[:100], epochs=1).epoch)  # goes on
 """
@@ -257,7 +257,7 @@ import pynn
 
 x, y = np.linspace(-1, 1, 512, dtype=np.float32)[:, None], np.zeros((512, 1), np.float32)
 wide = pynn.MLP([1, 2_000_000, 1], "tanh", "mse", seed=0)
-before = wide._parameters.copy()
+before = wide._engine.parameters.copy()
 small = pynn.MLP([300, 300, 10], seed=0)
 with pynn.threads(2):  # its threads are there before the limit is
     small.train_on_batch(np.ones((512, 300)), np.zeros(512, int), pynn.SGD(0.1))
@@ -281,7 +281,7 @@ for threads in (1, 2):
         except MemoryError:
             pass
 resource.setrlimit(resource.RLIMIT_AS, old)
-assert (wide._parameters == before).all()
+assert (wide._engine.parameters == before).all()
 (w, v), (b, c) = wide.weights, wide.biases
 print(np.allclose(wide(x[:1]), np.tanh(x[:1] @ w + b) @ v + c, atol=1e-3))
 """

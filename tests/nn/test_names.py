@@ -13,7 +13,7 @@ VALUES = make_samples("mse", 24, 4, 3)
 def trained(loss="mse", outputs=3, fit=None, **options):
     """A network after a few steps, which every part of its definition shapes."""
     net = pynn.MLP([4, 5, 6, outputs], **{"activation": "tanh", "seed": 0, **options}, loss=loss)
-    name = net._loss.name
+    name = net._engine.loss.name
     if name == "sigmoid_cross_entropy" and outputs == 1:
         x, y = make_samples(name, 24, 4, 1, labels=True)
     else:

@@ -22,7 +22,7 @@ from numpy_mlp import (
 import pynn
 from pynn import _core
 from pynn.optimizers import OPTIMIZERS as CLASSES
-from pynn.optimizers import Optimizer, optimizer_from_settings
+from pynn.optimizers import Optimizer, optimizer_from_settings, settings_of
 from pynn.schedules import CosineDecay, ReduceOnPlateau, Schedule, StepDecay, WarmUp
 
 STEPS = 200
@@ -240,7 +240,7 @@ def test_moments_do_not_end_as_denormals(case, dtype):
     state = optimizer._states[net]
     for moment in (state.m, state.v):
         if moment is not None:
-            of_the_input = net._views(moment)[0][0][3]
+            of_the_input = net._engine.named(moment)["weights_0"][3]
             assert np.all(of_the_input == 0)
             assert np.all((moment == 0) | (np.abs(moment) > 1000 * np.finfo(dtype).tiny))
             assert np.any(moment)
@@ -492,13 +492,13 @@ def test_settings_round_trip(name, rate):
     make, further = CLASSES[name], ALL_SETTINGS[name]
     for settings in ({}, further):
         optimizer = make(RATES[rate], **settings)
-        written = json.loads(json.dumps(optimizer._settings(), allow_nan=False))
+        written = json.loads(json.dumps(settings_of(optimizer), allow_nan=False))
         assert written["name"] == name
         twin = optimizer_from_settings(written)
         assert type(twin) is make
         assert twin._checked() == optimizer._checked()
         assert repr(twin) == repr(optimizer)
-        assert twin._settings() == optimizer._settings()
+        assert settings_of(twin) == settings_of(optimizer)
     for key, value in further.items():
         assert getattr(twin, key) == value
         assert f"{key}=" in repr(twin)
@@ -514,7 +514,7 @@ def test_every_argument_is_a_setting():
 def test_settings_are_the_present_ones():
     sgd = pynn.SGD(0.1, 0.5)
     sgd.learning_rate, sgd.momentum = np.float32(0.25), 0
-    assert sgd._settings() == {
+    assert settings_of(sgd) == {
         "name": "SGD",
         "learning_rate": 0.25,
         "momentum": 0.0,
@@ -525,12 +525,12 @@ def test_settings_are_the_present_ones():
     sgd.momentum = 1
     assert "momentum=1" in repr(sgd)  # also of what is out of range
     with pytest.raises(ValueError, match="momentum"):
-        sgd._settings()
+        settings_of(sgd)
 
 
 @pytest.mark.parametrize("rate", [lambda t: 0.1, Negative(), WarmUp(Negative(), 3)])
 def test_a_function_is_not_written(rate):
-    written = json.loads(json.dumps(pynn.RMSprop(rate)._settings()))
+    written = json.loads(json.dumps(settings_of(pynn.RMSprop(rate))))
     assert written["learning_rate"] is None
     with pytest.raises(ValueError, match="function, which is not saved: pass learning_rate"):
         optimizer_from_settings(written)

@@ -229,7 +229,7 @@ def test_plain_arrays_and_all_others_give_the_same_bits(sizes, dtype):
 def test_the_builtin_keeps_the_network_alive():
     net = pynn.MLP([4, 3], seed=0)
     x = np.ones((2, 4), np.float32)
-    expected, forward = net(x), net._plain_forward
+    expected, forward = net(x), net._engine.plain_forward
     del net
     gc.collect()
     np.testing.assert_array_equal(forward(x, None), expected)

@@ -92,7 +92,7 @@ def test_networks_go_on(loader, name, tmp_path):
         each.fit(X, y, epochs=2, batch_size=8, optimizer=each.optimizer)
         each.train_on_batch(X, y, each.optimizer)
     assert_same_bits(twin, net)
-    assert (twin._rng_position == net._rng_position).all()
+    assert (twin._engine.rng_position == net._engine.rng_position).all()
     assert twin.rng.random() == net.rng.random()
 
 

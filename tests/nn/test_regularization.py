@@ -52,7 +52,7 @@ def check_fit(net, x, y, sgd, *, weights=None, epochs=25, batch_size=8, relative
     assert_close(parameters_of(net), numpy_net, relative)
     np.testing.assert_allclose(history.loss, losses, rtol=10 * relative)
     assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(parameters_of(net), before, strict=True))
-    assert int(net._rng_position[1]) == numpy_net.step
+    assert int(net._engine.rng_position[1]) == numpy_net.step
 
 
 def test_philox_gives_the_known_words():
@@ -80,8 +80,8 @@ def test_what_dropout_lets_through(rows, units, rate, dtype):
     net = pynn.MLP([units, 1], loss="squared_error", dropout=[rate], dtype=dtype, seed=7)
     net.set_weights([np.zeros((units, 1))], [np.zeros(1)])
     for step in (0, 1, 5, 2**32 - 1, 2**32, 2**40 + 3):
-        net._rng_position[1] = step
-        masks = kept(net._rng_position[0], step, 0, (rows, units), rate)
+        net._engine.rng_position[1] = step
+        masks = kept(net._engine.rng_position[0], step, 0, (rows, units), rate)
         for row in {0, rows // 2, rows - 1}:
             y = np.zeros((rows, 1))
             y[row] = -rows
@@ -93,7 +93,11 @@ def test_what_dropout_lets_through(rows, units, rate, dtype):
 
 def test_dropout_drops_as_often_as_it_should_and_keeps_the_mean():
     masks = kept(
-        pynn.MLP([2, 1], loss="mse", dropout=[0.3], seed=1)._rng_position[0], 3, 0, (200, 100), 0.3
+        pynn.MLP([2, 1], loss="mse", dropout=[0.3], seed=1)._engine.rng_position[0],
+        3,
+        0,
+        (200, 100),
+        0.3,
     )
     assert abs(masks.mean() - 0.7) < 4 * np.sqrt(0.21 / masks.size)
     rows, columns = masks.mean(axis=1), masks.mean(axis=0)
@@ -128,7 +132,7 @@ def test_gradients_include_penalties_and_dropout(loss, settings):
         value, dw, db = net.gradients(x, y, training=training)
         assert value == pytest.approx(reference.mean_loss(x, y, training=training), rel=1e-12)
         assert_close([*dw, *db], reference.gradients(x, y, training=training), 1e-12)
-    assert int(net._rng_position[1]) == 0
+    assert int(net._engine.rng_position[1]) == 0
 
 
 def test_predictions_and_evaluation_drop_nothing():
@@ -241,10 +245,10 @@ def test_label_smoothing(cls, labels, outputs):
         pytest.skip("one class")
     net = pynn.MLP([5, 8, outputs], "tanh", cls(label_smoothing=0.2), dtype="float64", seed=0)
     if labels and outputs > 1:
-        x, y = make_samples(net._loss.name, 30, 5, outputs, labels=True)
+        x, y = make_samples(net._engine.loss.name, 30, 5, outputs, labels=True)
         y = y % outputs
     else:
-        x, y = make_samples(net._loss.name, 30, 5, outputs)
+        x, y = make_samples(net._engine.loss.name, 30, 5, outputs)
     check_fit(randomize_biases(net), x, y, STEPS["plain"])
     assert net.evaluate(x, y)["loss"] == pytest.approx(NumpyMLP(net).mean_loss(x, y), rel=1e-12)
 
@@ -342,7 +346,7 @@ for threads in json.loads(sys.argv[1]):
                 sample_weight=weights,
             )
             dx = net.input_gradient(x, y, weights)
-            digest = hashlib.sha256(net._parameters.tobytes() + dx.tobytes())
+            digest = hashlib.sha256(net._engine.parameters.tobytes() + dx.tobytes())
             digest.update(repr(history.loss).encode())
             out[f"{threads} {dtype} {clip}"] = digest.hexdigest()
 print(json.dumps([pynn.show_config("dict")["fused_multiply_add"], out]))

@@ -10,6 +10,7 @@ import pytest
 from numpy_mlp import NumpyMLP, assert_close, assert_same_bits, make_samples
 
 import pynn
+from pynn.history import record_epoch
 from pynn.schedules import (
     SCHEDULES,
     Constant,
@@ -252,7 +253,7 @@ def history_of(**figures):
     """A history and a function that records the next epoch's figures in it."""
     history = pynn.History()
     for values in zip(*figures.values(), strict=True):
-        history._add(**dict(zip(figures, values, strict=True)))
+        record_epoch(history, **dict(zip(figures, values, strict=True)))
         yield history
 
 

@@ -48,7 +48,7 @@ def test_a_signal_ends_a_fit_after_a_whole_step(tmp_path, further, source):
     assert ended == [len(history)]
     assert signal.getsignal(signal.SIGTERM) == before
     per_epoch = 16 if source == "arrays" else 10
-    assert int(net._rng_position[1]) // per_epoch in {len(history), len(history) + 1}
+    assert int(net._engine.rng_position[1]) // per_epoch in {len(history), len(history) + 1}
     # What is saved afterwards goes on as the network itself.
     net.save(tmp_path / "net.npz")
     again = pynn.load(tmp_path / "net.npz")
@@ -65,7 +65,7 @@ def test_a_long_epoch_ends_soon():
     history = net.fit(x, y, shuffle=False, callbacks=pynn.StopOnSignal(signal.SIGUSR1))
     timer.join()
     assert len(history) == 0
-    assert int(net._rng_position[1]) > 0
+    assert int(net._engine.rng_position[1]) > 0
     assert time.process_time() - start < 5
 
 

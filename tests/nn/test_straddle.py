@@ -380,7 +380,7 @@ def check_fit(net, x, y, optimizer, *, clip_norm=None, weights=None, relative=No
     if validation is not None:
         np.testing.assert_allclose(history.history["val_loss"], expected["val_loss"], rtol=relative)
     assert any((a != b).any() for a, b in zip(parameters_of(net), before, strict=True))
-    assert int(net._rng_position[1]) == twin.step
+    assert int(net._engine.rng_position[1]) == twin.step
     return history
 
 

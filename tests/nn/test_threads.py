@@ -272,17 +272,22 @@ def test_the_core_itself_refuses_a_second_training():
     x, y = (np.broadcast_to(np.float32(0.5), (10**7, n)) for n in (64, 8))
     optimizer = pynn.SGD(0.01, momentum=0.9)
     bound = optimizer._bind(net)
-    gradient, dx = np.full_like(net._parameters, np.nan), np.full((9, 64), np.nan, np.float32)
+    gradient, dx = (
+        np.full_like(net._engine.parameters, np.nan),
+        np.full((9, 64), np.nan, np.float32),
+    )
 
     def train(net, bound, rows, report=None):
         figures = np.empty((1, 3))
         some = x[:rows], y[:rows], False, None, None
-        net._core.train(*some, 64, bound, net._rng_position, False, figures, report)
+        net._engine.core.train(*some, 64, bound, net._engine.rng_position, False, figures, report)
 
     readers = {
-        "gradients": lambda: net._core.gradients(x[:9], y[:9], False, None, gradient, None),
-        "backward": lambda: net._core.backward(x[:9], y[:9].copy(), dx, None, None),
-        "input_gradient": lambda: net._core.input_gradient(x[:9], y[:9], False, None, dx, None),
+        "gradients": lambda: net._engine.core.gradients(x[:9], y[:9], False, None, gradient, None),
+        "backward": lambda: net._engine.core.backward(x[:9], y[:9].copy(), dx, None, None),
+        "input_gradient": lambda: net._engine.core.input_gradient(
+            x[:9], y[:9], False, None, dx, None
+        ),
     }
     inside, read = threading.Event(), []
 
@@ -299,7 +304,10 @@ def test_the_core_itself_refuses_a_second_training():
             raise ZeroDivisionError("on purpose")
 
     def run():
-        with net._core.writing(fits=True), pytest.raises(ZeroDivisionError, match="on purpose"):
+        with (
+            net._engine.core.writing(fits=True),
+            pytest.raises(ZeroDivisionError, match="on purpose"),
+        ):
             train(net, bound, len(x), report)
 
     thread = threading.Thread(target=run)
@@ -310,7 +318,7 @@ def test_the_core_itself_refuses_a_second_training():
         call()
         read.append(call)
     thread.join()
-    assert np.isfinite(net._views(gradient)[0][0]).all()
+    assert np.isfinite(net._engine.named(gradient)["weights_0"]).all()
     assert np.isfinite(dx).all()
     # What was refused has changed nothing; what was stopped can go on.
     steps = int(optimizer._states[net].steps[0])

@@ -80,7 +80,7 @@ class Masks:
             eyes = pynn.MLP([units] * (layer + 2), "identity", "mse", dropout=rates, bias=False,
                             dtype="float64", seed=0)  # fmt: skip
             eyes.set_weights([np.eye(units)] * (layer + 1))
-            eyes._rng_position[...] = self.net._rng_position
+            eyes._engine.rng_position[...] = self.net._engine.rng_position
             yield eyes(np.ones((self.rows, units)), training=True)
 
 
@@ -89,7 +89,7 @@ class Masks:
 @pytest.mark.parametrize("step", [0, 5])
 def test_outputs_and_gradients_in_numpy(rows, dtype, step):
     net = make(dtype)
-    net._rng_position[1] = step
+    net._engine.rng_position[1] = step
     rng = np.random.default_rng(0)
     x, dout = (rng.normal(size=(rows, n)).astype(dtype) for n in (6, 2))
     y = rng.normal(size=(rows, 2)).astype(dtype)
@@ -100,7 +100,7 @@ def test_outputs_and_gradients_in_numpy(rows, dtype, step):
     inputs, outputs = numpy_forward(net, x.astype(float), masks)
     dx, parameters = numpy_backward(net, inputs, masks, x, dout.astype(float))
     relative = RELATIVE[dtype]
-    before, state = parameters_of(net), net._rng_position.copy()
+    before, state = parameters_of(net), net._engine.rng_position.copy()
 
     out = np.empty((rows, 2), dtype)
     assert net(x, out, training=True) is out
@@ -112,7 +112,7 @@ def test_outputs_and_gradients_in_numpy(rows, dtype, step):
     expected, _ = numpy_backward(net, inputs, masks, x, slope)
     assert_close([net.input_gradient(x, y, training=True)], [expected], 10 * relative)
 
-    np.testing.assert_array_equal(net._rng_position, state)  # no step was done
+    np.testing.assert_array_equal(net._engine.rng_position, state)  # no step was done
     assert_same_bits(net, before)
 
 
@@ -166,7 +166,7 @@ def test_the_mask_is_of_the_next_step_and_changes_with_it():
     first = net(x, training=True)
     np.testing.assert_array_equal(net(x, training=True), first)
     net.train_on_batch(x, np.zeros((30, 2)), pynn.SGD(1e-300))
-    assert int(net._rng_position[1]) == 1
+    assert int(net._engine.rng_position[1]) == 1
     second = net(x, training=True)
     assert (second != first).any()
     assert not np.allclose(second, first)

@@ -5,6 +5,7 @@ import pytest
 from numpy_mlp import assert_same_bits, make_samples
 
 import pynn
+from pynn.plan import FIT_DEFAULTS, plan_fit
 
 X, Y = make_samples("softmax_cross_entropy", 30, 4, 3, labels=True)
 SPLIT = {"validation_split": 0.2, "shuffle": False}
@@ -23,11 +24,7 @@ def zero_at(rows):
 def drawn(split):
     """The samples that a fit with this seed holds out, as `net.rng` draws them."""
     net = make()
-    source, _ = net._plan(
-        X, Y, epochs=1, batch_size=None, optimizer=None, validation_data=None,
-        validation_split=split, sample_weight=None, class_weight=None, metrics=(), shuffle=True,
-        sampling=None, callbacks=(), steps_per_epoch=None, progress=False,
-    )  # fmt: skip
+    source, _ = plan_fit(net, X, Y, FIT_DEFAULTS | {"validation_split": split})
     return source.hold_out(net.rng)[1]
 
 

@@ -46,13 +46,13 @@ tiny, huge = x * np.float32(1e-38), x * np.float32(30)  # most of the tiny ones 
 product, out, z = np.empty((400, 400), np.float32), np.empty((400, 10), np.float32), tiny.copy()
 dout, sgd = np.ones((400, 10), np.float32), pynn.SGD(0.1)
 net = pynn.MLP([100, 200, 10], "sigmoid", seed=0)
-start = net._parameters.copy()
+start = net._engine.parameters.copy()
 
 
 def train():
-    net._parameters[...] = start
+    net._engine.parameters[...] = start
     net.train_on_batch(x, labels, sgd)
-    return net._parameters
+    return net._engine.parameters
 
 
 CALLS = {

@@ -80,7 +80,7 @@ net = pynn.MLP([200, 256, 64, 5], ["gelu", "relu"], pynn.Huber(0.5), dropout=0.1
                max_norm=2.0, seed=3)
 optimizer = pynn.SGD(0.05, momentum=0.9, nesterov=True, clip_norm=1.0)
 net.fit(x, y, epochs=3, batch_size=128, optimizer=optimizer)
-np.savez(sys.argv[1], net._parameters, net(x))
+np.savez(sys.argv[1], net._engine.parameters, net(x))
 """
 
 

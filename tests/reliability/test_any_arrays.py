@@ -254,7 +254,7 @@ def test_networks_take_samples_of_any_layout(data, rows, dtype):
     for each, samples in ((net, (x, y)), (twin, (plain_x, plain_y))):
         each.train_on_batch(*samples, pynn.SGD(0.01))
         each.fit(*samples, epochs=2, batch_size=4, sample_weight=1 + weights)
-    reference.assert_same_bits(net._parameters, twin._parameters)
+    reference.assert_same_bits(net._engine.parameters, twin._engine.parameters)
     assert bytes_of([x, y]) == before
 
 

@@ -36,13 +36,13 @@ CALLERS = 4
 def work():
     net = pynn.MLP([300, 200, 10], seed=0)
     net.fit(x, y, epochs=1, batch_size=128)
-    return hashlib.sha256(net._parameters.tobytes() + net(x).tobytes()).hexdigest()
+    return hashlib.sha256(net._engine.parameters.tobytes() + net(x).tobytes()).hexdigest()
 
 pynn.set_num_threads(1)
 expected = work()
 pynn.set_num_threads(2)
 long = pynn.MLP([300, 200, 10], seed=1)
-start, arrived, done = long._parameters.copy(), threading.Barrier(CALLERS), []
+start, arrived, done = long._engine.parameters.copy(), threading.Barrier(CALLERS), []
 last = threading.Lock()
 
 def count():
@@ -53,7 +53,7 @@ def call(i):
         arrived.wait()
         if i == 0:
             long.fit(*many, epochs=1, batch_size=128, shuffle=False, optimizer=pynn.SGD(1e-6))
-        while (long._parameters == start).all():
+        while (long._engine.parameters == start).all():
             time.sleep(0.001)
         before = count()
         bits = {work() for _ in range(2)}

@@ -35,16 +35,16 @@ def compiled_calls():
     net = pynn.MLP([64, 300, 8], "tanh", "mse", seed=0)
     few, gradient, epoch_stats = (
         np.empty((ROWS, 8), np.float32),
-        net._parameters * 0,
+        net._engine.parameters * 0,
         np.empty((1, 3)),
     )
     bound, no_weights = pynn.SGD(1e-3)._bind(net), None
-    core, y_and = net._core, (y, False, no_weights)
+    core, y_and = net._engine.core, (y, False, no_weights)
     calls |= {
-        "net": lambda: net._plain_forward(x, few),
+        "net": lambda: net._engine.plain_forward(x, few),
         "hidden": lambda: core.forward(x, 0, False, wide),
         "train": lambda: core.train(
-            x, *y_and, None, 64, bound, net._rng_position, False, epoch_stats, None
+            x, *y_and, None, 64, bound, net._engine.rng_position, False, epoch_stats, None
         ),
         "gradients": lambda: core.gradients(x, *y_and, gradient, None),
         "backward": lambda: core.backward(x, y, out, None, None),

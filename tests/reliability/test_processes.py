@@ -18,7 +18,7 @@ def work(x, y, n=None):
     net = pynn.MLP([300, 200, 10], seed=0)
     with pynn.threads(n):
         net.fit(x, y, batch_size=128, epochs=2, validation_split=0.1)
-        return hashlib.sha256(net._parameters.tobytes() + net(x).tobytes()).hexdigest()
+        return hashlib.sha256(net._engine.parameters.tobytes() + net(x).tobytes()).hexdigest()
 
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(512, 300)), rng.integers(10, size=512)
@@ -75,10 +75,10 @@ FORK_WHILE_TRAINING = """
 many = [np.broadcast_to(a[:1], (10**8, *a.shape[1:])) for a in (x.astype("f4"), y)]
 pynn.set_num_threads(2)
 net = pynn.MLP([300, 200, 10], seed=1)
-start = net._parameters.copy()
+start = net._engine.parameters.copy()
 threading.Thread(target=net.fit, args=many, daemon=True,
                  kwargs=dict(batch_size=128, shuffle=False, optimizer=pynn.SGD(1e-6))).start()
-while (net._parameters == start).all():
+while (net._engine.parameters == start).all():
     time.sleep(0.001)
 for _ in range(3):
     child = os.fork()

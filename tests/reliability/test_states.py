@@ -49,8 +49,8 @@ def state(net):
         kept = optimizer._states[net]
         steps, moments = int(kept.steps[0]), [a.tobytes() for a in (kept.m, kept.v)]
     return {
-        "weights": net._parameters.tobytes(), "steps": steps, "moments": moments,
-        "noise": int(net._rng_position[1]), "rng": net.rng.bit_generator.state,
+        "weights": net._engine.parameters.tobytes(), "steps": steps, "moments": moments,
+        "noise": int(net._engine.rng_position[1]), "rng": net.rng.bit_generator.state,
         "loss": [] if net.history is None else list(net.history.history.get("loss", [])),
         "epochs": [] if net.history is None else list(net.history.epoch),
     }
@@ -151,7 +151,7 @@ for i in range(tries):
         other = threading.Thread(target=lambda: net.train_on_batch(X, Y))
         other.start()
         other.join()
-        assert int(net._rng_position[1]) == now["steps"] + 1  # another thread finds it free
+        assert int(net._engine.rng_position[1]) == now["steps"] + 1  # another thread finds it free
     else:
         if all(refusals):
             check(state(net))
@@ -293,7 +293,7 @@ def test_a_reader_beside_a_fit_finds_a_whole_step(watched):
                 saved = states.pop(count)
                 assert_same_bits(saved, twin)
                 assert saved.rng.bit_generator.state == twin.rng.bit_generator.state
-                assert int(saved._rng_position[1]) == count
+                assert int(saved._engine.rng_position[1]) == count
                 assert len(saved.history) in {count // steps, (count - 1) // steps}
         if not states:
             break
@@ -308,7 +308,7 @@ def test_threads_that_train_one_network_take_turns():
             net.train_on_batch(x, y, learning_rate=1e-3)
 
     assert in_threads(steps, steps, steps) == []
-    assert int(net._rng_position[1]) == 150
+    assert int(net._engine.rng_position[1]) == 150
 
 
 def test_a_second_fit_is_refused_and_changes_nothing():
@@ -343,10 +343,10 @@ pynn.set_num_threads(1)
 net = pynn.MLP([300, 200, 10], seed=1)
 x, y = np.ones((1, 300), "f4"), np.ones(1, int)
 x, y = (np.broadcast_to(a, (10**8, *a.shape[1:])) for a in (x, y))
-start = net._parameters.copy()
+start = net._engine.parameters.copy()
 threading.Thread(target=net.fit, args=(x, y), daemon=True,
                  kwargs=dict(batch_size=128, shuffle=False)).start()
-while (net._parameters == start).all():
+while (net._engine.parameters == start).all():
     time.sleep(0.001)
 child = os.fork()
 if child == 0:

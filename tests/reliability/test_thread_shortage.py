@@ -28,7 +28,7 @@ def work():
     nets = [pynn.MLP([64, n, 10], seed=1) for n in (20, 30, 40)]
     pynn.fit_many(nets, X, y, epochs=1)
     results = net(X), net.gradients(X, y)[1][0], net.input_gradient(X, y), pynn.matmul(X.T, X)
-    arrays = [net._parameters, *(n._parameters for n in nets), *results]
+    arrays = [net._engine.parameters, *(n._engine.parameters for n in nets), *results]
     return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
 
 pynn.set_num_threads(1)

@@ -1,27 +1,28 @@
-"""The fit: epochs over arrays or over given mini-batches, and what happens between them."""
+"""Where the mini-batches of a fit come from: arrays, or whatever the caller makes them of.
+
+Arrays may be memory maps and sparse matrices, and are read mini-batch by mini-batch.
+"""
 
 from __future__ import annotations
 
-import time
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from operator import length_hint
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from pynn import _checks, staging
-from pynn._journal import Begin, Epochs, Scratch
-from pynn._types import Array, NDArray, TrainingResult
-from pynn.callbacks import ends, handlers
-from pynn.engine import engine_of
-from pynn.history import History
-from pynn.optimizers import Binding, Optimizer, is_schedule, make_optimizer
-from pynn.targets import Data, held_out_count, last_rows, stratified_split
+from pynn import staging
+from pynn._journal import Epochs
+from pynn._types import Array, NDArray
+from pynn.data import Data, DataSpec
+from pynn.history import History, record_epochs
 
 if TYPE_CHECKING:
-    from pynn.metrics import Metric
-    from pynn.mlp import MLP
+    from pynn.engine import Engine, Trainable
+    from pynn.optimizers import Binding
+    from pynn.progress import Progress
 
 # Orders of so many samples, and of so many epochs, are drawn ahead for one call of the core. (Of
 # more samples, a call for each epoch costs nothing that could be measured; after an interrupt the
@@ -57,32 +58,40 @@ def epochs_ahead(samples: int) -> int:
     return max(1, min(EPOCHS_AHEAD, DRAWN_AHEAD // samples))
 
 
-# Callbacks of these moments take every epoch through Python.
-EPOCH_EVENTS = ("on_epoch_begin", "on_batch_end", "on_epoch_end")
-
-
-class FitPlan:
-    """What a fit has been asked to do, checked."""
-
-    def __init__(
-        self,
-        epochs: int,
-        optimizer: Optimizer,
-        validation: tuple[Data, Array | None] | None = None,
-        metrics: dict[str, Metric] | None = None,
-        callbacks: list[Any] | None = None,
-        progress: bool | None = None,
-        poll: Callable[[], None] | None = None,  # raises what is to end the fit, from outside
-    ) -> None:
-        self.epochs, self.optimizer = epochs, optimizer
-        self.validation = validation
-        self.metrics = metrics or {}
-        self.callbacks = callbacks or []
-        self.progress, self.poll = progress, poll
-
-
 class StopTraining(Exception):  # no error: how a callback's answer leaves the loop
     """A callback has ended the fit before the end of an epoch."""
+
+
+class Run(Protocol):
+    """What a source sees of the fit that it feeds."""
+
+    net: Trainable
+    engine: Engine
+    history: History
+    binding: Binding
+    bar: Progress
+    epoch: int
+    calls_user_code: bool
+
+    @property
+    def sees_batches(self) -> bool:
+        """A callback is called after each mini-batch."""
+
+    def train_steps(
+        self,
+        data: Data,
+        order: Array | None,
+        batch_size: int,
+        count: int,
+        epoch_stats: NDArray[np.float64],
+    ) -> None:
+        """Go through samples in an order, once for each row of `epoch_stats`, in `count` steps."""
+
+    def train_step(self, data: Data, rows: Array | None, batch: int) -> float:
+        """Do one step on one mini-batch, the epoch's `batch`-th; its mean loss."""
+
+    def seen_batch(self, batch: int, loss: float) -> None:
+        """Call the callbacks after a mini-batch; `StopTraining` if one of them ends the fit."""
 
 
 class DataSource(ABC):
@@ -93,10 +102,10 @@ class DataSource(ABC):
     holds_out = False  # samples for validation
 
     @abstractmethod
-    def epoch(self, run: FitRun) -> float:
+    def epoch(self, run: Run) -> float:
         """Go through the mini-batches once; the mean loss."""
 
-    def fused_epochs(self, run: FitRun, most: int) -> int:
+    def fused_epochs(self, run: Run, most: int) -> int:
         """Do some epochs with nothing of Python's between them, and record them; how many."""
         return 0
 
@@ -201,7 +210,7 @@ class ArraySource(DataSource):
             drawn = drawn.copy()  # (Another class may keep its array, and write into it.)
         return drawn if self._rows is None else self._rows[drawn]
 
-    def _stage(self, run: FitRun) -> None:
+    def _stage(self, run: Run) -> None:
         """Let the core read column-major samples from a row-major copy, if that is small."""
         data = self._data
         if not (self._shuffle or self._replacement):
@@ -210,7 +219,7 @@ class ArraySource(DataSource):
         if data.row_major is None or run.calls_user_code:
             data.row_major = staging.row_major(data.samples, run.net.dtype, data.row_major)
 
-    def epoch(self, run: FitRun) -> float:
+    def epoch(self, run: Run) -> float:
         """In the core as a whole, unless a callback wants every mini-batch."""
         self._stage(run)
         size, engine = self._batch_size, run.engine
@@ -218,7 +227,7 @@ class ArraySource(DataSource):
         try:
             engine.journal = journal
             order = next(iter(journal.orders(1)), None)
-            if not run.batch_callbacks:
+            if not run.sees_batches:
                 epoch_stats = np.empty((1, 3))
                 run.train_steps(self._data, order, size, self.steps, epoch_stats)
                 return float(epoch_stats[0, 0]) / self.samples
@@ -237,7 +246,7 @@ class ArraySource(DataSource):
         finally:
             engine.clear(journal)
 
-    def fused_epochs(self, run: FitRun, most: int) -> int:
+    def fused_epochs(self, run: Run, most: int) -> int:
         """In one call of the core, their orders drawn ahead.
 
         Whatever ends it, the generator is then where it would be had each order been drawn when
@@ -253,12 +262,14 @@ class ArraySource(DataSource):
         epoch_stats = np.full((count, 3), np.nan)
 
         def record(done: int) -> None:
-            # (The counter is ahead of the figures for a moment.)
+            # (The counter is ahead of the metrics for a moment.)
             done = min(done, int(np.isfinite(epoch_stats[:, 0]).sum()))
             if done > 0:
                 loss, _, seconds = epoch_stats[:done].T.tolist()
                 loss = [total / self.samples for total in loss]
-                history._extend(recorded, loss=loss, learning_rate=rates[:done], seconds=seconds)
+                record_epochs(
+                    history, recorded, loss=loss, learning_rate=rates[:done], seconds=seconds
+                )
 
         counter = run.binding.counter()
         journal = Epochs(run.net.__dict__["rng"], counter, steps, self._order, record)
@@ -284,7 +295,8 @@ class BatchSource(DataSource):
 
     Parameters
     ----------
-    net : MLP
+    spec : DataSpec
+        Checks them.
     batches : iterable of tuple
         Of (X, y) or (X, y, sample_weight).
     epochs : int, optional
@@ -293,9 +305,9 @@ class BatchSource(DataSource):
     """
 
     def __init__(
-        self, net: MLP, batches: Any, epochs: int | None, steps_per_epoch: int | None
+        self, spec: DataSpec, batches: Any, epochs: int | None, steps_per_epoch: int | None
     ) -> None:
-        self._net, self._batches, self._steps = net, batches, steps_per_epoch
+        self._spec, self._batches, self._steps = spec, batches, steps_per_epoch
         self.samples = None
         self._once = once = iter(batches) is batches
         self.steps = steps_per_epoch
@@ -315,7 +327,7 @@ class BatchSource(DataSource):
         """None: they are not kept."""
         return None
 
-    def epoch(self, run: FitRun) -> float:
+    def epoch(self, run: Run) -> float:
         """As many mini-batches as there are, or as were asked for."""
         iterator, opened = self._running, run.engine.core.opened
         if iterator is None:
@@ -342,7 +354,7 @@ class BatchSource(DataSource):
                     + (f", expected {self._steps}" if self._steps else "")
                 ) from None
             with opened():
-                data = self._net._check_batch(batch, f"mini-batch {done}")
+                data = self._spec.batch(batch, f"mini-batch {done}")
             run.engine.targets_1d = data.targets.flat
             loss = run.train_step(data, None, done)
             run.seen_batch(done, loss)
@@ -351,222 +363,6 @@ class BatchSource(DataSource):
             done += 1
             run.bar.at(seen, loss=total / seen)
         return total / seen
-
-
-class FitRun:
-    """A fit under way.
-
-    Parameters
-    ----------
-    net : MLP
-    source : DataSource
-    plan : FitPlan
-    """
-
-    def __init__(self, net: MLP, source: DataSource, plan: FitPlan) -> None:
-        self.net, self._source, self._plan = net, source, plan
-        self.engine = engine_of(net)
-        self.batch_callbacks = handlers(plan.callbacks, "on_batch_end")
-        self.stops = [each for each in plan.callbacks if getattr(each, "_stops_on_signal", False)]
-        self.calls_user_code = _calls_user_code(plan)
-        self.binding = Binding(plan.optimizer, net)
-        self._validation_metrics = net._default_metrics() | plan.metrics
-        self.epoch = 0
-        self.history = History()
-        from pynn.progress import Progress
-
-        self.bar = Progress(plan.progress, plan.epochs, source.samples)
-
-    def poll(self) -> None:
-        """Raise what is to end this fit from outside, or `StopTraining` if a signal has come."""
-        if self._plan.poll is not None:
-            self._plan.poll()
-        if any(stop.signal is not None for stop in self.stops):
-            raise StopTraining
-
-    def train_steps(
-        self,
-        data: Data,
-        order: Array | None,
-        batch_size: int,
-        count: int,
-        epoch_stats: NDArray[np.float64],
-    ) -> None:
-        """Go through samples in an order, once for each row of `epoch_stats`, in `count` steps."""
-
-        def report(so_far: TrainingResult) -> None:
-            self.poll()
-            if self.bar.shown and so_far["samples"]:
-                self.bar.start(self.epoch + so_far["epochs"])
-                self.bar.at(so_far["samples"], loss=so_far["loss"] / so_far["samples"])
-
-        self.net._train(
-            data,
-            order,
-            batch_size,
-            self.binding.updates(count),
-            epoch_stats,
-            report if self.bar.shown or self._plan.poll or self.stops else None,
-            self.epoch,
-        )
-
-    def train_step(self, data: Data, rows: Array | None, batch: int) -> float:
-        """Do one step on one mini-batch, the epoch's `batch`-th; its mean loss."""
-        self.poll()
-        size = len(data) if rows is None else len(rows)
-        epoch_stats = np.empty((1, 3))
-        self.net._train(
-            data, rows, size, self.binding.updates(1), epoch_stats, epoch=self.epoch, batch=batch
-        )
-        return float(epoch_stats[0, 0]) / size
-
-    def seen_batch(self, batch: int, loss: float) -> None:
-        """Call the callbacks after a mini-batch; `StopTraining` if one of them ends the fit."""
-        if not self.batch_callbacks:
-            return
-        with self.engine.core.opened():
-            answers = [on_batch_end(self.net, batch, loss) for on_batch_end in self.batch_callbacks]
-        if any(map(ends, answers)):
-            raise StopTraining
-
-    def run(self) -> History:
-        """Do it; the history, which is also the network's while it grows."""
-        plan, history = self._plan, self.history
-        pinned: list[Any] = []
-        try:
-            for stop in self.stops:
-                stop._install()
-            self._begin()
-            held = (self._source.training(), plan.validation)
-            pinned = [each[0].pinned() for each in held if each is not None]
-            ended = self._call("on_train_begin")
-            if ended:
-                self.bar.stop()
-            fuses_epochs = self._can_fuse_epochs()
-            self.epoch = 1
-            while self.epoch <= plan.epochs and not ended:
-                left = plan.epochs + 1 - self.epoch
-                try:
-                    self.poll()
-                    done = self._source.fused_epochs(self, left) if fuses_epochs else 0
-                except StopTraining:
-                    break
-                if not done:
-                    done = 1
-                    if not self._one_epoch():
-                        self.bar.stop()
-                        break
-                self.epoch += done
-            self._call("on_train_end")
-        finally:
-            del pinned
-            try:
-                self.bar.close()
-            finally:
-                for stop in self.stops:
-                    stop._restore()
-        return history
-
-    def _begin(self) -> None:
-        """Let the network have this fit's history and optimizer, all at once."""
-        net, engine, plan = self.net, self.engine, self._plan
-        engine.clear()
-        attributes = {"history": self.history, "optimizer": plan.optimizer}
-        rng, drawn = net.__dict__["rng"], None
-        if self._source.holds_out:
-            with Scratch(rng, rng.bit_generator.state) as scratch:
-                plan.validation = self._source.hold_out(scratch)
-                drawn = scratch.bit_generator.state
-        data = self._source.training()
-        flat = engine.targets_1d if data is None else data[0].targets.flat
-        engine.journal = Begin(net, engine, attributes, flat, drawn)
-        engine.clear()
-
-    def _can_fuse_epochs(self) -> bool:
-        """Whether nothing of Python's has to be done between the epochs."""
-        plan, rate = self._plan, self._plan.optimizer.learning_rate
-        steady = isinstance(rate, float) or (is_schedule(rate) and not rate._observes)
-        called = any(handlers(plan.callbacks, event) for event in EPOCH_EVENTS)
-        return steady and not (called or plan.metrics or plan.validation)
-
-    def _call(self, event: str) -> bool:
-        """Call the callbacks, each of them whatever another answered; whether one ends the fit."""
-        found = handlers(self._plan.callbacks, event)
-        if not found:
-            return False
-        with self.engine.core.opened():
-            answers = [handler(self.net, self.history) for handler in found]
-        return any(map(ends, answers))
-
-    def _one_epoch(self) -> bool:
-        """Whether the fit goes on."""
-        net, plan, history = self.net, self._plan, self.history
-        if self._call("on_epoch_begin"):
-            return False
-        start = time.perf_counter()
-        if self.bar.shown:
-            self.bar.start(self.epoch)
-        rate = self.binding.rate()
-        try:
-            metrics = {"loss": self._source.epoch(self)}
-        except StopTraining:
-            return False
-        training = self._source.training()
-        if plan.metrics or plan.validation is not None:
-            with self.engine.core.opened():
-                if plan.metrics and training is not None:
-                    measured = net._evaluate(*training, plan.metrics, loss=False, poll=plan.poll)
-                    metrics.update(measured)
-                if plan.validation is not None:
-                    chosen = self._validation_metrics
-                    measured = net._evaluate(*plan.validation, chosen, poll=plan.poll)
-                    for name, value in measured.items():
-                        metrics[f"val_{name}"] = value
-        seconds = time.perf_counter() - start
-        history._add(**metrics, learning_rate=rate, seconds=seconds)
-        if self.bar.shown:
-            self.bar.end(**metrics)
-        plan.optimizer.observe(history)
-        return not self._call("on_epoch_end")
-
-
-def _calls_user_code(plan: FitPlan) -> bool:
-    """Whether anything is called between two epochs that is not pynn's own."""
-    rate = plan.optimizer.learning_rate
-    called = [*plan.callbacks, plan.optimizer, getattr(rate, "schedule", rate)]
-    called += [getattr(callback, "monitor", "") for callback in plan.callbacks]
-    return any(metric.is_user_defined for metric in plan.metrics.values()) or any(
-        not (isinstance(each, float | str) or type(each).__module__.startswith("pynn."))
-        for each in called
-    )
-
-
-def choose_optimizer(optimizer: Any, learning_rate: Any, last: Optimizer | None) -> Optimizer:
-    """Choose the optimizer of a fit or a step.
-
-    Parameters
-    ----------
-    optimizer : Optimizer, str or None
-        None: `last`, or else Adam. A name: `last` if it has the settings that the name stands for,
-        so that its state goes on.
-    learning_rate : float, Schedule, callable or None
-        In place of the optimizer's own.
-    last : Optimizer or None
-        The network's optimizer so far.
-
-    Returns
-    -------
-    Optimizer
-        With a `learning_rate`, a copy that shares the state: no other network's rate changes.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If there is no such optimizer, or the learning rate is out of range.
-    """
-    chosen = make_optimizer(last if optimizer is None else optimizer, learning_rate)
-    same = isinstance(optimizer, str) and last is not None and chosen._equals(last)
-    return last if same and last is not None else chosen
 
 
 def is_batches(X: Any) -> bool:
@@ -597,8 +393,74 @@ def _length(batches: Any) -> int:
         return 0
 
 
-def check_sampling(sampling: Any) -> bool:
-    """Whether mini-batches are drawn with replacement."""
-    if sampling is None:
-        return False
-    return _checks.choice(sampling, "sampling", ("replacement",)) == "replacement"
+# ---------------------------------------------------------------------- held-out samples
+
+
+def held_out_count(fraction: float, rows: int) -> int:
+    """How many of `rows` samples a part of them is, rounded up.
+
+    Raises
+    ------
+    ValueError
+        If nothing would be left to train on.
+    """
+    count = math.ceil(fraction * rows)
+    if count >= rows:
+        raise ValueError(f"validation_split={fraction:g} of {rows} samples leaves none to train on")
+    return count
+
+
+def last_rows(fraction: float, rows: int) -> tuple[Array, Array]:
+    """Indices of samples to train on, and of the last ones, which are held out.
+
+    Parameters
+    ----------
+    fraction : float
+        The part that is held out, rounded up.
+    rows : int
+
+    Returns
+    -------
+    training, held_out : ndarray of int64
+    """
+    kept = rows - held_out_count(fraction, rows)
+    indices = np.arange(rows)
+    return indices[:kept], indices[kept:]
+
+
+def stratified_split(
+    rng: np.random.Generator, fraction: float, rows: int, labels: Array | None
+) -> tuple[Array, Array]:
+    """Indices of samples to train on and of those held out, each in order.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        ``rng.permutation(rows)`` is drawn from it.
+    fraction : float
+        The part that is held out, rounded up.
+    rows : int
+    labels : ndarray of int or None
+        With labels, every class has its share in both parts, as nearly as whole samples allow.
+
+    Returns
+    -------
+    training, held_out : ndarray of int64
+    """
+    order = rng.permutation(rows)
+    count = held_out_count(fraction, rows)
+    if labels is None:
+        held_out = order[:count]
+    else:
+        # Every class's samples are spread evenly over [0, 1); the first `count` are taken.
+        shuffled = labels[order]
+        by_class = np.argsort(shuffled, kind="stable")
+        counts = np.bincount(shuffled)
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        within = np.arange(rows) - starts[shuffled[by_class]]
+        place = np.empty(rows)
+        place[by_class] = (within + 0.5) / counts[shuffled[by_class]]
+        held_out = order[np.argsort(place, kind="stable")[:count]]
+    mask = np.zeros(rows, bool)
+    mask[held_out] = True
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
