@@ -21,7 +21,7 @@ from sklearn import neural_network
 from sklearn.datasets import load_digits, make_classification
 
 import pynn.sklearn
-from pynn.sklearn._samples import Epochs
+from pynn.sklearn._epochs import Epochs
 
 BATCH = 200  # the estimators' default
 

@@ -9,26 +9,25 @@ import numpy as np
 from pynn import _core
 from pynn._types import Array
 from pynn.engine import own_array
-from pynn.mlp import MLP
 
-# Below this rate the strategy "adaptive" ends a fit rather than lower it again.
+# At or below this rate, the strategy "adaptive" ends a fit.
 SMALLEST_RATE = 1e-6
 
 
 class StochasticOptimizer:
-    """What an estimator keeps between calls of `partial_fit`.
+    """An optimizer with the state that lasts from one `partial_fit` to the next.
 
     Parameters
     ----------
     rule : str
-        The core's name of the step.
+        The core's name for the update rule.
     learning_rate : float
     beta1, beta2, epsilon, clip_norm, weight_decay : float
 
     Attributes
     ----------
     learning_rate : float
-        The present one.
+        The present learning rate.
     """
 
     def __init__(
@@ -50,9 +49,8 @@ class StochasticOptimizer:
         self._v: Array | None = None
         self._bound: Any = None
 
-    def bound(self, net: MLP) -> Any:
-        """The core's optimizer for a network, whose moments start at 0."""
-        block = net._parameters
+    def bound(self, block: Array) -> Any:
+        """Return the core's optimizer for a block of parameters. Moments start at 0."""
         if self._bound is not None and self._bound[1:] == (id(block), self.learning_rate):
             return self._bound[0]
         name, beta1, beta2, epsilon = self._rule
@@ -64,7 +62,7 @@ class StochasticOptimizer:
             array = getattr(self, moment)
             if array is not None and array.dtype != block.dtype:
                 setattr(self, moment, array.astype(block.dtype))
-        make = _core.optimizer_F32 if net.dtype == np.float32 else _core.optimizer_F64
+        make = _core.optimizer_F32 if block.dtype == np.float32 else _core.optimizer_F64
         made = make(
             name,
             block,
@@ -79,20 +77,20 @@ class StochasticOptimizer:
             clip_norm=self._extras[1],
             plain_epsilon=True,
         )
-        # (It holds the block, whose id therefore stays its own.)
+        # `made` holds the block, so no other block gets its id.
         self._bound = (made, id(block), self.learning_rate)
         return made
 
     @property
     def changes_every_epoch(self) -> bool:
-        """Whether `epoch_ends` changes anything."""
+        """True if `epoch_ends` changes the learning rate."""
         return False
 
     def epoch_ends(self, samples_seen: int) -> None:
-        """Let the rate follow the number of samples seen."""
+        """Adapt the learning rate to the number of samples seen so far."""
 
     def stops(self, message: str, verbose: Any) -> bool:
-        """Whether a fit that no longer improves ends, rather than go on at a lower rate."""
+        """Return True if a fit that no longer improves ends; or lower the learning rate."""
         if verbose:
             print(f"{message} Stopping.")
         return True
@@ -135,18 +133,18 @@ class SGDOptimizer(StochasticOptimizer):
 
     @property
     def changes_every_epoch(self) -> bool:
-        """Whether the rate follows the samples seen."""
+        """True for "invscaling"."""
         return self._strategy == "invscaling"
 
     def epoch_ends(self, samples_seen: int) -> None:
-        """Inverse scaling is by the samples seen so far."""
+        """Lower the learning rate by inverse scaling."""
         if self._strategy == "invscaling":
             self.learning_rate = float(self.learning_rate_init) / (
                 (samples_seen + 1) ** self._power_t
             )
 
     def stops(self, message: str, verbose: Any) -> bool:
-        """With "adaptive" the rate is divided by 5 first, until it is very small."""
+        """Divide the learning rate by 5 for "adaptive", until it is very small."""
         if self._strategy != "adaptive":
             return super().stops(message, verbose)
         if self.learning_rate <= SMALLEST_RATE:

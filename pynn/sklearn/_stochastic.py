@@ -1,7 +1,8 @@
-"""The solvers "sgd" and "adam": epochs, and when they end."""
+"""The solvers "sgd" and "adam": a fit in epochs, and when it ends."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,10 @@ from sklearn.model_selection import train_test_split
 from pynn._interrupts import warn
 from pynn._types import Array, TrainingResult
 from pynn.progress import Progress
+from pynn.sklearn._epochs import Epochs
 from pynn.sklearn._link import Link
-from pynn.sklearn._optimizers import make_optimizer
-from pynn.sklearn._samples import Epochs, Samples
+from pynn.sklearn._optimizers import StochasticOptimizer
+from pynn.sklearn._samples import Samples
 from pynn.sources import epochs_ahead
 
 # scikit-learn's mini-batches, for batch_size="auto".
@@ -23,11 +25,56 @@ AUTO_BATCH = 200
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Samples that a fit is judged by after each epoch; `y` is as the estimator's score has it."""
+    """Samples that are scored after each epoch.
+
+    Attributes
+    ----------
+    X : ndarray or sparse matrix
+    y : Any
+        The targets as the estimator's score takes them.
+    weights : ndarray or None
+    """
 
     X: Any
     y: Any
     weights: Array | None
+
+
+def hold_out(
+    samples: Samples, y: Array, fraction: float, random_state: Any, stratify: bool
+) -> tuple[Array, Array]:
+    """Divide samples as `sklearn.model_selection.train_test_split` does.
+
+    Parameters
+    ----------
+    samples : Samples
+    y : ndarray of shape (n, outputs)
+    fraction : float
+        The part to hold out.
+    random_state : RandomState
+    stratify : bool
+        Hold out the same part of each class.
+
+    Returns
+    -------
+    training, held_out : ndarray
+        The samples' indices.
+    """
+    training, held_out = train_test_split(
+        np.arange(len(y)),
+        random_state=random_state,
+        test_size=fraction,
+        stratify=y if stratify else None,
+    )
+    if len(held_out) < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' "
+            "or the size of your dataset."
+        )
+    for part, rows in (("validation", held_out), ("training", training)):
+        if samples.weights is not None and not samples.weights[rows].any():
+            raise ValueError(f"sample_weight is 0 for all {part} samples of early stopping")
+    return training, held_out
 
 
 class StochasticFit:
@@ -36,14 +83,26 @@ class StochasticFit:
     Parameters
     ----------
     estimator : BaseMLP
+        Its public parameters are read, and its public attributes are written.
     link : Link
     samples : Samples
-    y : ndarray of shape (n, outputs)
-        As scikit-learn splits it.
-    incremental : bool
-        One epoch only (`partial_fit`).
-    validation : HeldOut, optional
-        Samples of the caller's.
+    optimizer : StochasticOptimizer
+    random_state : RandomState
+        Shuffles the samples.
+    rows : ndarray, optional
+        The samples to train on; by default all.
+    score : callable, optional
+        Gives the score after each epoch.
+    stale_epochs : int
+        The number of successive epochs without improvement so far.
+    keep_initial : bool
+        Count the parameters before the first epoch as the best ones.
+    one_epoch : bool
+        Do one epoch only (`partial_fit`).
+
+    Attributes
+    ----------
+    stale_epochs : int
     """
 
     def __init__(
@@ -51,47 +110,27 @@ class StochasticFit:
         estimator: Any,
         link: Link,
         samples: Samples,
-        y: Array,
-        incremental: bool,
-        validation: HeldOut | None,
+        optimizer: StochasticOptimizer,
+        random_state: Any,
+        *,
+        rows: Array | None,
+        score: Callable[[], float] | None,
+        stale_epochs: int,
+        keep_initial: bool,
+        one_epoch: bool,
     ) -> None:
-        self._estimator, self._link, self._incremental = estimator, link, incremental
-        if not incremental or not hasattr(estimator, "_optimizer"):
-            estimator._optimizer = make_optimizer(estimator)
-        if estimator.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
+        self._estimator, self._link = estimator, link
+        self._optimizer, self._random_state = optimizer, random_state
+        self._rows, self._score, self._one_epoch = rows, score, one_epoch
+        self.stale_epochs = stale_epochs
         self._judged = bool(estimator.early_stopping)
-        self._held_out = validation
-        self._rows: Array | None = None  # of the samples, those trained on; None: all
-        self._count = samples.X.shape[0]
-        if self._judged and validation is None:
-            self._rows, self._held_out = self._split(samples, y)
-            self._count = len(self._rows)
-        self._epochs = Epochs(link, samples, self._batch_size(), estimator._optimizer)
+        self._count = samples.X.shape[0] if rows is None else len(rows)
+        self._epochs = Epochs(link, samples, self._batch_size(), optimizer)
         self._order = np.arange(self._count)
-        # The best parameters so far; None: those that the network has.
+        # The best parameters so far; None: the present ones.
         self._best: Array | None = None
-
-    def _split(self, samples: Samples, y: Array) -> tuple[Array, HeldOut]:
-        """Set samples aside as `sklearn.model_selection.train_test_split` does."""
-        estimator = self._estimator
-        training, held_out = train_test_split(
-            np.arange(len(y)),
-            random_state=estimator._random_state,
-            test_size=estimator.validation_fraction,
-            stratify=y if estimator._stratifies() else None,
-        )
-        if len(held_out) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' "
-                "or the size of your dataset."
-            )
-        weights = None if samples.weights is None else samples.weights[held_out]
-        for part, rows in (("validation", held_out), ("training", training)):
-            if samples.weights is not None and not samples.weights[rows].any():
-                raise ValueError(f"sample_weight is 0 for all {part} samples of early stopping")
-        judged = HeldOut(samples.rows(held_out), estimator._judged_targets(y[held_out]), weights)
-        return training, judged
+        if self._judged and keep_initial:
+            self._best = link.engine.parameters.copy()
 
     def _batch_size(self) -> int:
         wanted, rows = self._estimator.batch_size, self._count
@@ -104,11 +143,8 @@ class StochasticFit:
         return int(min(wanted, rows))
 
     def run(self) -> None:
-        """Do it; an interrupt ends it with a warning."""
+        """Do the epochs. An interrupt ends the fit with a warning."""
         estimator = self._estimator
-        block = self._link.net._parameters
-        if self._judged and not estimator._fitted_before:
-            self._best = block.copy()
         bar = Progress(estimator.progress, estimator.max_iter, self._count)
 
         def report(so_far: TrainingResult) -> None:
@@ -120,7 +156,7 @@ class StochasticFit:
             estimator.n_iter_ = 0
             while estimator.n_iter_ < estimator.max_iter:
                 bar.start(estimator.n_iter_ + 1)
-                if self._epochs_end_it(bar) or self._incremental:
+                if self._epochs_end_it(bar) or self._one_epoch:
                     break
                 if estimator.n_iter_ == estimator.max_iter:
                     warn(
@@ -129,31 +165,31 @@ class StochasticFit:
                         ConvergenceWarning,
                     )
         except KeyboardInterrupt:
-            bar.close()  # the warning has a line to itself
+            bar.close()  # so that the warning has its own line
             warn("Training interrupted by user.")
         finally:
             bar.close()
         if self._best is not None:
-            block[...] = self._best
+            self._link.engine.parameters[...] = self._best
 
     def _at_once(self) -> int:
-        """How many epochs the core may do before anything has to be looked at."""
+        """Return the number of epochs that the core may do in one call."""
         estimator = self._estimator
-        watched = estimator.verbose or self._held_out is not None
-        if self._incremental or watched or estimator._optimizer.changes_every_epoch:
+        watched = estimator.verbose or self._score is not None
+        if self._one_epoch or watched or self._optimizer.changes_every_epoch:
             return 1
-        # So many can be without improvement before that ends the fit or lowers the rate.
-        patience = estimator.n_iter_no_change + 1 - estimator._no_improvement_count
+        # After this many epochs without improvement, the fit ends or the rate falls.
+        patience = estimator.n_iter_no_change + 1 - self.stale_epochs
         left = estimator.max_iter - estimator.n_iter_
-        # (After a warm start with less patience there may be none left.)
+        # A warm start with less patience may leave none.
         return max(1, int(min(patience, left, epochs_ahead(self._count))))
 
     def _epochs_end_it(self, bar: Progress) -> bool:
-        """Do one epoch or several; whether the fit ends."""
+        """Do one epoch or several, and return True if the fit ends."""
         estimator = self._estimator
         count = self._at_once()
         losses = np.full(count, np.nan)
-        before = estimator._random_state.get_state() if estimator.shuffle else None
+        before = self._random_state.get_state() if estimator.shuffle else None
         first = estimator.n_iter_
         try:
             self._epochs.run(self._orders(count), losses)
@@ -161,29 +197,29 @@ class StochasticFit:
         except BaseException:
             losses = losses[np.isfinite(losses)]
             if before is not None and len(losses) < count:
-                # The orders drawn are those of the epochs begun.
-                estimator._random_state.set_state(before)
+                # Only the epochs that began have drawn an order.
+                self._random_state.set_state(before)
                 for _ in range(len(losses) + 1):
-                    estimator._random_state.permutation(self._count)
-            if count > 1:  # (One epoch's exception may be that of its own score.)
+                    self._random_state.permutation(self._count)
+            if count > 1:  # a single epoch may have raised while it was scored
                 for loss in losses[estimator.n_iter_ - first :].tolist():
                     self._after_epoch(loss, bar)
             bar.start(estimator.n_iter_ + 1)
             raise
 
     def _orders(self, count: int) -> Array:
-        """The orders of the next epochs, each of which shuffles that of the one before."""
+        """Return the orders of the next epochs. Each shuffles the order before it."""
         orders = np.empty((count, self._count), np.int64)
         for i in range(count):
             if self._estimator.shuffle:
-                self._estimator._random_state.shuffle(self._order)
+                self._random_state.shuffle(self._order)
             orders[i] = self._order if self._rows is None else self._rows[self._order]
         return orders
 
     def _after_epoch(self, loss: float, bar: Progress) -> bool:
-        """Record an epoch; whether the fit ends."""
+        """Record an epoch, and return True if the fit ends."""
         estimator = self._estimator
-        # (Few statements, between which an exception from outside may come.)
+        # Few statements: an exception from outside may come between two of them.
         estimator.loss_curve_.append(loss)
         estimator.__dict__.update(
             n_iter_=estimator.n_iter_ + 1, loss_=loss, t_=estimator.t_ + self._count
@@ -191,31 +227,31 @@ class StochasticFit:
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         metrics = {"loss": loss}
-        if self._held_out is not None:
+        if self._score is not None:
             metrics["score"] = self._judge()
         self._compare()
         if bar.shown:
             bar.start(estimator.n_iter_)
             bar.end(**metrics)
-        estimator._optimizer.epoch_ends(estimator.t_)
+        self._optimizer.epoch_ends(estimator.t_)
         patience = estimator.n_iter_no_change
-        if estimator._no_improvement_count <= patience:
+        if self.stale_epochs <= patience:
             return False
         what = "Validation score" if self._judged else "Training loss"
-        if estimator._optimizer.stops(
+        if self._optimizer.stops(
             f"{what} did not improve more than tol={estimator.tol:f} for {patience:d} consecutive "
             "epochs.",
             estimator.verbose,
         ):
             return True
-        estimator._no_improvement_count = 0
+        self.stale_epochs = 0
         return False
 
     def _judge(self) -> float:
-        """The score of the held-out samples, recorded."""
-        estimator, held_out = self._estimator, self._held_out
-        assert held_out is not None
-        score = estimator._score_of(held_out)
+        """Compute and record the score of the held-out samples."""
+        estimator = self._estimator
+        assert self._score is not None
+        score = self._score()
         if estimator.validation_scores_ is None:
             estimator.validation_scores_ = []
         estimator.validation_scores_.append(score)
@@ -231,9 +267,9 @@ class StochasticFit:
             worse = score < estimator.best_validation_score_ + estimator.tol
             if score > estimator.best_validation_score_:
                 estimator.best_validation_score_ = score
-                self._best = self._link.net._parameters.copy()
+                self._best = self._link.engine.parameters.copy()
         else:
             loss = estimator.loss_curve_[-1]
             worse = loss > estimator.best_loss_ - estimator.tol
-            estimator.best_loss_ = min(estimator.best_loss_, loss)  # (in this order NaN is not)
-        estimator._no_improvement_count = estimator._no_improvement_count + 1 if worse else 0
+            estimator.best_loss_ = min(estimator.best_loss_, loss)  # NaN is never the best
+        self.stale_epochs = self.stale_epochs + 1 if worse else 0

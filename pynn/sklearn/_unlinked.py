@@ -16,14 +16,14 @@ from pynn.losses import check_loss
 def unlinked_outputs(estimator: Any, X: Array, layer: int | None = None) -> Array:
     """Compute a hidden layer's outputs, or the network's, without a copy of the coefficients.
 
-    For an estimator whose ``coefs_`` or ``intercepts_`` hold other arrays than those of its fit.
-    The arithmetic is that of `Link.outputs`, to the bit.
+    This is for an estimator whose ``coefs_`` or ``intercepts_`` hold other arrays than those of its
+    fit. The results have the bits of `Link.outputs`.
 
     Parameters
     ----------
     estimator : BaseMLP
     X : ndarray of shape (n, inputs)
-        Checked.
+        Checked samples.
     layer : int, optional
         A hidden layer; negative numbers count from the last one.
 
@@ -44,7 +44,7 @@ def unlinked_outputs(estimator: Any, X: Array, layer: int | None = None) -> Arra
     single = all(weight.dtype == np.float32 for weight in weights)
     dtype = np.dtype(np.float32 if single else np.float64)
     last = count if layer is None else _index(layer, count)
-    # (What is out of float32's range becomes 0 or infinity, as in a network.)
+    # Values outside float32's range become 0 or infinity, as in a network.
     with np.errstate(all="ignore"):
         values = X.astype(dtype, copy=False)
         for i in range(last + 1):

@@ -18,98 +18,25 @@ from pynn._types import Array
 from pynn.sklearn._base import BaseMLP
 from pynn.sklearn._compat import validate_data
 from pynn.sklearn._link import Link
+from pynn.sklearn._parameters import CONSTRAINTS, documented, solver_is_stochastic
 from pynn.sklearn._stochastic import HeldOut
 
 
+@documented(score="the accuracy")
 class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     """Multilayer perceptron that predicts classes, with scikit-learn's parameters.
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default (100,)
-        The numbers of each hidden layer's units.
-    activation : str or sequence of str, default "relu"
-        Of the hidden layers: "identity", "logistic", "tanh", "relu", or any other that `pynn.MLP`
-        takes. A sequence names one for each hidden layer.
-    solver : {"adam", "sgd", "lbfgs"}, default "adam"
-    alpha : float, default 0.0001
-        The loss has ``0.5 * alpha * sum(W**2)`` besides, divided by the number of samples (or the
-        sum of their weights) that a step takes.
-    batch_size : int or "auto", default "auto"
-        "auto": 200, or the number of samples if that is smaller. Not for lbfgs.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default "constant"
-        Of sgd. "invscaling": after each epoch ``learning_rate_init / (t_ + 1)**power_t``.
-        "adaptive": divided by 5 where a fit would end for lack of improvement, down to 1e-6.
-    learning_rate_init : float, default 0.001
-        Of sgd and adam.
-    power_t : float, default 0.5
-        For "invscaling".
-    max_iter : int, default 200
-        Epochs of sgd and adam, iterations of lbfgs.
-    shuffle : bool, default True
-        Whether each epoch shuffles the samples. For sgd and adam.
-    random_state : int, RandomState instance or None
-        Draws the initial parameters, the samples set aside and the order of the mini-batches, as
-        scikit-learn draws them.
-    tol : float, default 1e-4
-        An epoch has to improve on the best by more than this, or it counts as one without
-        improvement; for lbfgs, SciPy's ``gtol``.
-    verbose : bool or int, default False
-        Whether to print the loss of each epoch.
-    warm_start : bool, default False
-        Whether `fit` starts from the present coefficients.
-    momentum : float, default 0.9
-        Of sgd, in [0, 1].
-    nesterovs_momentum : bool, default True
-    early_stopping : bool, default False
-        Whether the score of samples set aside decides when to stop, and which epoch's parameters
-        are kept. For sgd and adam.
-    validation_fraction : float, default 0.1
-        The part that is set aside.
-    beta_1, beta_2, epsilon : float, default 0.9, 0.999 and 1e-8
-        Of adam.
-    n_iter_no_change : int, default 10
-        A fit ends after more epochs than this without improvement.
-    max_fun : int, default 15000
-        Of lbfgs: the largest number of evaluations of the loss.
-    dropout : float or sequence of float, default 0.0
-        The probability that a hidden unit's output is dropped in a step; a sequence has one for
-        each layer's inputs, the samples first. For sgd and adam.
-    l1 : float, default 0.0
-        The loss has ``l1 * sum(abs(W))`` besides, divided as for `alpha`.
-    weight_decay : float, default 0.0
-        Each step also takes ``rate * weight_decay`` times themselves off the parameters. For sgd
-        and adam.
-    clip_norm : float, optional
-        A gradient whose norm is larger is scaled down to it. For sgd and adam.
-    dtype : {"float32", "float64"}, optional
-        Of the parameters and the arithmetic; by default that of the samples, float64 for integers.
-        lbfgs always works in float64.
-    progress : bool, default False
-        Whether to show a progress bar on stderr. For sgd and adam.
-    scoring : str or callable, optional
-        The score for early stopping, as in `sklearn.metrics.get_scorer`; by default the
-        accuracy.
+    $parameters
+    $scoring
     class_weight : dict or "balanced", optional
         Factors of the samples' weights by their classes; "balanced": n / (number of classes *
         samples of the class).
 
     Attributes
     ----------
-    coefs_, intercepts_ : list of ndarray
-        Of shapes (inputs, outputs) and (outputs,), one for each layer. They may be changed, or
-        replaced: predictions follow.
-    loss_, best_loss_ : float
-    loss_curve_ : list of float
-        Each epoch's mean loss. For sgd and adam.
-    validation_scores_ : list of float or None
-    best_validation_score_ : float or None
-    n_iter_, t_ : int
-        Epochs (iterations of lbfgs), and samples seen.
-    n_layers_, n_outputs_, n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Only if the samples had names.
-    out_activation_ : str
+    $attributes
     classes_ : ndarray of shape (n_classes,)
 
     See Also
@@ -118,15 +45,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
 
     Notes
     -----
-    Parameters up to `max_fun`, attributes and methods are those of scikit-learn's class of this
-    name [1]_, and with the same `random_state` the coefficients are too, but for rounding. The loss
-    is computed from logits: where scikit-learn clips the probability of a sample's true class, at
-    2.2e-16 in float64, `loss_curve_` here is larger. A loss that is not finite makes the
-    coefficients NaN at once.
-
-    References
-    ----------
-    .. [1] F. Pedregosa et al., "Scikit-learn: Machine learning in Python", JMLR 12, 2011.
+    $notes
 
     Examples
     --------
@@ -138,7 +57,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseMLP._parameter_constraints,
+        **CONSTRAINTS,
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
@@ -240,7 +159,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             raise error
         return self
 
-    @available_if(lambda estimator: estimator._check_solver())
+    @available_if(solver_is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None

@@ -10,7 +10,7 @@ import pytest
 from pairs import fit_both, load
 
 import pynn
-from pynn.sklearn import MLPClassifier, MLPRegressor, _base
+from pynn.sklearn import MLPClassifier, MLPRegressor, _predictions
 from pynn.sklearn._plain import STEP, is_finite
 
 pandas = pytest.importorskip("pandas")
@@ -111,9 +111,9 @@ def test_checks_are_scikit_learns(case, fitted, monkeypatch):
         np.testing.assert_allclose(result, expected, rtol=rtol, atol=1e-12)
 
     checked = []
-    validate = _base.validate_data
+    validate = _predictions.validate_data
     monkeypatch.setattr(
-        _base, "validate_data", lambda *a, **k: (checked.append(1), validate(*a, **k))[1]
+        _predictions, "validate_data", lambda *a, **k: (checked.append(1), validate(*a, **k))[1]
     )
     for method in (ours.predict, ours.predict_proba, ours.transform):
         checked.clear()
