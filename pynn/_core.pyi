@@ -1,6 +1,6 @@
 # The compiled core; .ci/run holds these against the module with stubtest.
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict, TypeVar, final, overload
+from typing import Any, Generic, Protocol, TypedDict, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,65 +39,57 @@ def loss_into(
 def gather_rows(x: Array, rows: NDArray[np.int64] | None, out: Array) -> None: ...
 def predict_into(loss: dict[str, Any], outputs: Array) -> None: ...
 
-@final
-class OptimizerF32:
+class _Optimizer:
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
 @final
-class OptimizerF64:
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+class OptimizerF32(_Optimizer): ...
 
-def optimizer_F32(
-    rule: str,
-    parameters: Array,
-    m: Array | None,
-    v: Array | None,
-    learning_rates: Sequence[float],
-    beta1: float,
-    beta2: float,
-    epsilon: float,
-    weight_decay: float,
-    steps: NDArray[np.int64],
-    clip_norm: float = 0.0,
-    plain_epsilon: bool = False,
-) -> OptimizerF32: ...
-def optimizer_F64(
-    rule: str,
-    parameters: Array,
-    m: Array | None,
-    v: Array | None,
-    learning_rates: Sequence[float],
-    beta1: float,
-    beta2: float,
-    epsilon: float,
-    weight_decay: float,
-    steps: NDArray[np.int64],
-    clip_norm: float = 0.0,
-    plain_epsilon: bool = False,
-) -> OptimizerF64: ...
+@final
+class OptimizerF64(_Optimizer): ...
+
+_OptimizerT = TypeVar("_OptimizerT", bound=_Optimizer)
+_OptimizerT_co = TypeVar("_OptimizerT_co", bound=_Optimizer, covariant=True)
+
+class _MakeOptimizer(Protocol[_OptimizerT_co]):
+    def __call__(
+        self,
+        rule: str,
+        parameters: Array,
+        m: Array | None,
+        v: Array | None,
+        learning_rates: Sequence[float],
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        weight_decay: float,
+        steps: NDArray[np.int64],
+        clip_norm: float = 0.0,
+        plain_epsilon: bool = False,
+    ) -> _OptimizerT_co: ...
+
+optimizer_F32: _MakeOptimizer[OptimizerF32]
+optimizer_F64: _MakeOptimizer[OptimizerF64]
 
 class CsrMatrix:
     def __init__(
         self, starts: NDArray[Any], columns: NDArray[Any], values: Array, width: int
     ) -> None: ...
 
-@final
-class Reading:
+class _Access:
     def __enter__(self) -> None: ...
     def __exit__(self, *args: object) -> None: ...
 
 @final
-class Writing:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *args: object) -> None: ...
+class Reading(_Access): ...
 
 @final
-class Opened:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *args: object) -> None: ...
+class Writing(_Access): ...
 
 @final
-class NetworkF32:
+class Opened(_Access): ...
+
+class _Network(Generic[_OptimizerT]):
     @overload
     def __init__(
         self,
@@ -171,7 +163,7 @@ class NetworkF32:
         weights: NDArray[np.float64] | None,
         order: NDArray[np.int64] | None,
         batch_size: int,
-        optimizer: OptimizerF32,
+        optimizer: _OptimizerT,
         rng_position: NDArray[np.uint64],
         penalty_by_weight: bool,
         epoch_stats: NDArray[np.float64],
@@ -179,83 +171,7 @@ class NetworkF32:
     ) -> TrainingResult: ...
 
 @final
-class NetworkF64:
-    @overload
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        activations: Sequence[str],
-        bias: bool,
-        dropout: Sequence[float],
-        l1: Sequence[float],
-        l2: Sequence[float],
-        max_norm: Sequence[float],
-        loss: dict[str, Any],
-    ) -> None: ...
-    @overload
-    def __init__(
-        self,
-        layers: list[dict[str, Any]],
-        input_shape: Sequence[int],
-        loss: dict[str, Any],
-        target_per_position: bool,
-    ) -> None: ...
-    @property
-    def parameter_count(self) -> int: ...
-    @property
-    def block_size(self) -> int: ...
-    def parameters(self) -> list[tuple[int, str, tuple[int, ...], int, bool]]: ...
-    def shapes(self) -> list[tuple[int, int, int, int]]: ...
-    def set_trainable(self, layer: int, trainable: bool) -> None: ...
-    @property
-    def offsets(self) -> list[int]: ...
-    def reading(self, copies: bool = False) -> Reading: ...
-    def writing(self, fits: bool = False) -> Writing: ...
-    def opened(self) -> Opened: ...
-    def user_here(self) -> int: ...
-    def set_parameters(self, parameters: Array) -> None: ...
-    def forward(self, x: Array | CsrMatrix, layer: int, predictions: bool, out: Array) -> None: ...
-    def forward_training(
-        self, x: Array | CsrMatrix, rng_position: NDArray[np.uint64], out: Array
-    ) -> None: ...
-    def forward_call(self) -> Callable[[Any, Any], Array | None]: ...
-    def gradients(
-        self,
-        x: Array | CsrMatrix,
-        y: Array,
-        labels: bool,
-        weights: NDArray[np.float64] | None,
-        gradient: Array,
-        rng_position: NDArray[np.uint64] | None,
-    ) -> TrainingResult: ...
-    def backward(
-        self,
-        x: Array,
-        dout: Array,
-        dx: Array,
-        gradient: Array | None,
-        rng_position: NDArray[np.uint64] | None,
-    ) -> None: ...
-    def input_gradient(
-        self,
-        x: Array,
-        y: Array,
-        labels: bool,
-        weights: NDArray[np.float64] | None,
-        dx: Array,
-        rng_position: NDArray[np.uint64] | None,
-    ) -> None: ...
-    def train(
-        self,
-        x: Array | CsrMatrix,
-        y: Array,
-        labels: bool,
-        weights: NDArray[np.float64] | None,
-        order: NDArray[np.int64] | None,
-        batch_size: int,
-        optimizer: OptimizerF64,
-        rng_position: NDArray[np.uint64],
-        penalty_by_weight: bool,
-        epoch_stats: NDArray[np.float64],
-        report: Callable[[TrainingResult], None] | None,
-    ) -> TrainingResult: ...
+class NetworkF32(_Network[OptimizerF32]): ...
+
+@final
+class NetworkF64(_Network[OptimizerF64]): ...
