@@ -87,8 +87,8 @@ def draw() -> str:
     p.band(8, 118, 0, "Python · pynn: arguments, names, history")
     for i, lines in enumerate(
         [
-            ("net.fit(X, y)", "mlp.py, targets.py", "all is checked, nothing copied"),
-            ("each epoch", "fitting.py", "order = rng.permutation(n)"),
+            ("net.fit(X, y)", "plan.py, data.py", "all is checked, nothing copied"),
+            ("each epoch", "run.py, sources.py", "order = rng.permutation(n)"),
             ("after it", "history.py, callbacks.py", "metrics, callbacks"),
         ]
     ):

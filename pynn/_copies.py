@@ -52,7 +52,7 @@ def present_state(net: Trainable) -> dict[str, Any]:
     engine = engine_of(net)
     engine.settle()
     state = net.__dict__.copy()
-    del state["_engine"]
+    del state["_engine"], state["_plain_forward"]
     return state | {
         "optimizer": optimizer_of(net),
         "_loss": engine.loss,

@@ -80,7 +80,7 @@ class Step(Begin):
         targets_1d: bool,
         counter: Array,
     ) -> None:
-        super().__init__(net, engine, attributes, targets_1d)
+        Begin.__init__(self, net, engine, attributes, targets_1d)
         self._counter, self._first = counter, int(counter[0])
 
     def settle(self) -> None:

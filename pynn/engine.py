@@ -40,8 +40,8 @@ class Engine:
         Of `pynn._core`.
     layout : sequence of tuple (name, start, shape)
         Where each parameter is in the block of parameters, which begins as zeros.
-    config : dict of str to Any
-        The constructor's arguments as JSON has them, without the initial weights and the seed.
+    dtype : dtype
+        Of the parameters, and of all arithmetic.
     data_spec : DataSpec
         The samples and targets that the network takes.
     core_loss : dict
@@ -53,8 +53,6 @@ class Engine:
 
     Attributes
     ----------
-    dtype : dtype
-        Of the parameters, and of all arithmetic.
     loss : Loss
     last_layer : int
     parameters : ndarray
@@ -74,7 +72,7 @@ class Engine:
     """
 
     __slots__ = (
-        "arrays", "config", "core", "core_loss", "data_spec", "dtype", "journal", "last_layer",
+        "arrays", "core", "core_loss", "data_spec", "dtype", "journal", "last_layer",
         "layout", "loss", "output_bias", "parameters", "penalty_by_weight", "plain_forward",
         "rng_position", "targets_1d", "widths",
     )  # fmt: skip
@@ -83,7 +81,7 @@ class Engine:
         self,
         core: Any,
         layout: Layout,
-        config: dict[str, Any],
+        dtype: np.dtype[Any],
         data_spec: DataSpec,
         core_loss: dict[str, Any],
         widths: Sequence[int],
@@ -91,13 +89,12 @@ class Engine:
     ) -> None:
         self.core: Any = core
         self.layout = layout
-        self.config = config
+        self.dtype = dtype
         self.data_spec, self.loss = data_spec, data_spec.loss
         self.core_loss = core_loss
         self.widths, self.last_layer = tuple(widths), len(widths) - 1
         self.output_bias = output_bias
-        self.dtype: np.dtype[Any] = np.dtype(config["dtype"])
-        self.parameters: Array = _aligned_zeros(core.parameter_count, self.dtype)
+        self.parameters: Array = _aligned_zeros(core.parameter_count, dtype)
         core.set_parameters(self.parameters)
         self.arrays = self.named(self.parameters)
         self.plain_forward = core.forward_call()
@@ -197,6 +194,7 @@ class Trainable(Closed):
         history: Any
         optimizer: Any
 
+        def _config(self) -> dict[str, Any]: ...
         def __getstate__(self) -> dict[str, Any]: ...
         def __setstate__(self, state: dict[str, Any]) -> None: ...
 
@@ -206,13 +204,28 @@ def engine_of(net: Trainable) -> Engine:
 
     Parameters
     ----------
-    net : Trainable
+    net : Network
 
     Returns
     -------
     Engine
     """
     return net._engine
+
+
+def config_of(net: Trainable) -> dict[str, Any]:
+    """Give the arguments that make such a network, with other weights.
+
+    Parameters
+    ----------
+    net : Network
+
+    Returns
+    -------
+    dict of str to Any
+        As JSON has them, without the initial weights and the seed.
+    """
+    return net._config()
 
 
 def own_array(array: Array) -> Array:

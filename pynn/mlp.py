@@ -35,7 +35,6 @@ class OldNames:
     )
     _rng_position = property(lambda self: self._engine.rng_position)
     _loss = property(lambda self: self._engine.loss)
-    _plain_forward = property(lambda self: self._engine.plain_forward)
     _targets_1d = property(
         lambda self: self._engine.targets_1d, lambda self, v: setattr(self._engine, "targets_1d", v)
     )
@@ -46,9 +45,6 @@ class OldNames:
 
     def _settle(self) -> None:
         self._engine.settle()
-
-    def _config(self) -> Any:
-        return self._engine.config
 
     def _views(self, block: Array) -> Any:
         return self._grouped(block)  # type: ignore[attr-defined]
@@ -194,12 +190,11 @@ class MLP(OldNames, Network):
 
     # ------------------------------------------------------------ construction
 
-    def _describe(self, loss: Loss) -> dict[str, Any]:
-        """The constructor's arguments as JSON has them, without `init` and `seed`."""
+    def _config(self) -> dict[str, Any]:
         return {
             "layer_sizes": list(self.layer_sizes),
             "activation": list(self.activations[:-1]),
-            "loss": loss.config(),
+            "loss": self._engine.loss.config(),
             "output_activation": self.activations[-1],
             "dropout": list(self.dropout),
             "l1": list(self.l1),
@@ -242,7 +237,7 @@ class MLP(OldNames, Network):
         return Engine(
             core,
             layout,
-            self._describe(loss),
+            self.dtype,
             DataSpec(inputs, widths[-1], loss),
             core_loss,
             widths,
@@ -308,7 +303,8 @@ class MLP(OldNames, Network):
 
     def _arrays(self, name: str) -> list[Array]:
         """The weights or the biases."""
-        arrays, count = [*self._engine.arrays.values()], len(self.layer_sizes) - 1
+        engine = self._engine
+        arrays, count = [*engine.arrays.values()], len(engine.widths)
         return arrays[:count] if name == "weights" else arrays[count:]
 
     def get_weights(self) -> tuple[list[Array], list[Array]]:

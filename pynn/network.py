@@ -38,13 +38,24 @@ FORMER_STATE = ("_core_loss", "_last_input")
 _loaded: dict[str, ModuleType] = {}
 
 
+# (Imported at their first use, so that `import pynn` stays quick. The import statement itself would
+# cost a small step some percent.)
+
+
 def _files() -> Any:
-    """Import `pynn.files.write` at the first use, so that `import pynn` stays quick."""
-    if not _loaded:
+    if "files" not in _loaded:
         from pynn.files import write
 
         _loaded["files"] = write
     return _loaded["files"]
+
+
+def _run() -> Any:
+    if "run" not in _loaded:
+        from pynn import run
+
+        _loaded["run"] = run
+    return _loaded["run"]
 
 
 def _prepare_for_exit() -> None:
@@ -97,12 +108,17 @@ class Network(Trainable):
     rng: Settled[np.random.Generator] = Settled(_check_rng)
     history: Settled[History | None] = Settled(_check_history)
     optimizer: Settled[Optimizer | None] = Settled(_check_optimizer)
+    _plain_forward: Any
 
     # ------------------------------------------------------------ construction
 
     @abstractmethod
     def _build(self, loss: Loss) -> Engine:
         """Make the core's network, and its parameters, from the attributes."""
+
+    @abstractmethod
+    def _config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON has them, without initial weights and seed."""
 
     @abstractmethod
     def _hidden_layer(self, layer: Any) -> int:
@@ -127,7 +143,8 @@ class Network(Trainable):
         if not Network._prepared:
             Network._prepared = True
             atexit.register(_prepare_for_exit)
-        self._engine = engine
+        # (Here as well: it costs a call with one row less than to look it up in the engine.)
+        self.__dict__.update(_engine=engine, _plain_forward=engine.plain_forward)
 
     def _draw_dropout_key(self) -> None:
         self._engine.rng_position[0] = self.rng.integers(2**64, dtype=np.uint64)
@@ -245,7 +262,7 @@ class Network(Trainable):
         """
         if training is not False and _checks.flag(training, "training"):
             return self._forward(X, self._engine.last_layer, out, self._engine.rng_position)
-        result: Array | None = self._engine.plain_forward(X, out)
+        result: Array | None = self._plain_forward(X, out)
         return self._forward(X, self._engine.last_layer, out) if result is None else result
 
     @refuses_unknown
@@ -400,13 +417,13 @@ class Network(Trainable):
         columns = engine.widths[layer]
         shape = (columns,) if single else (len(samples), columns)
         if out is None:
-            out = np.empty(shape, self.dtype)
+            out = np.empty(shape, engine.dtype)
         elif not isinstance(out, np.ndarray) or _array_input.is_masked(out):
             raise TypeError(f"out must be an ndarray, got {type(out).__name__}")
-        elif out.dtype != self.dtype or out.shape != shape:
+        elif out.dtype != engine.dtype or out.shape != shape:
             raise ValueError(
                 f"out has shape {out.shape} and dtype {out.dtype}, expected {shape} and "
-                f"{self.dtype}"
+                f"{engine.dtype}"
             )
         elif not out.flags.carray:
             raise ValueError("out must be C-contiguous, aligned and writable")
@@ -671,9 +688,8 @@ class Network(Trainable):
         refuse(unknown, Network.train_on_batch, type(self), X, y, excess=excess)
         data = self._engine.data_spec.data(X, y, sample_weight)
         chosen = choose_optimizer(optimizer, learning_rate, self.optimizer)
-        from pynn.run import train_on_batch
-
-        return train_on_batch(self, data, chosen)
+        loss: float = _run().train_on_batch(self, data, chosen)
+        return loss
 
     @refuses_unknown
     def fit(

@@ -236,18 +236,19 @@ class Optimizer(Closed, ABC):
         It has the rates of the next `count` updates, at least 1; the last of them goes on.
         """
         settings = self._checked()
-        rule = self._rule(**settings)
+        rule, engine = self._rule(**settings), engine_of(net)
+        dtype = engine.dtype
         constant = isinstance(settings["learning_rate"], float)
         rates = [settings["learning_rate"]] if constant else self.rates(net, count).tolist()
         largest = max(rates)
         with np.errstate(over="ignore", under="ignore"):
-            rounded = net.dtype.type(largest)
+            rounded = dtype.type(largest)
         # (What falls with time may round to 0.)
         if rounded == np.inf or (constant and rounded == 0):
-            raise ValueError(f"learning_rate {largest:g} is out of range for {net.dtype}")
+            raise ValueError(f"learning_rate {largest:g} is out of range for {dtype}")
         # (It keeps the quotient of a parameter without gradients from being 0 / 0.)
-        if rule.v and rule.epsilon < np.finfo(net.dtype).tiny:
-            raise ValueError(f"epsilon {rule.epsilon:g} is out of range for {net.dtype}")
+        if rule.v and rule.epsilon < np.finfo(dtype).tiny:
+            raise ValueError(f"epsilon {rule.epsilon:g} is out of range for {dtype}")
         state = self._state_of(net, rule)
         if state.may_be_lost:
             if not state.is_finite():
@@ -258,11 +259,11 @@ class Optimizer(Closed, ABC):
             state.may_be_lost = False
         further = {"clip_norm": rule.clip_norm} if rule.clip_norm else {}
         make: Callable[..., Any] = (
-            _core.optimizer_F32 if net.dtype == np.float32 else _core.optimizer_F64
+            _core.optimizer_F32 if dtype == np.float32 else _core.optimizer_F64
         )
         return make(
             rule.name,
-            engine_of(net).parameters,
+            engine.parameters,
             state.m if rule.m else None,
             state.v if rule.v else None,
             rates,

@@ -147,7 +147,6 @@ class FitRun:
         self._stops = [each for each in plan.callbacks if isinstance(each, kinds)]
         self.calls_user_code = _calls_user_code(plan)
         self.binding = Binding(plan.optimizer, net)
-        self._validation_metrics = default_metrics(self.engine) | plan.metrics
         self.epoch = 0
         self.history = History()
         self.bar = Progress(plan.progress, plan.epochs, source.samples)
@@ -307,7 +306,7 @@ class FitRun:
                     measured = evaluate(engine, *training, plan.metrics, loss=False, poll=plan.poll)
                     metrics.update(measured)
                 if plan.validation is not None:
-                    chosen = self._validation_metrics
+                    chosen = default_metrics(engine) | plan.metrics
                     measured = evaluate(engine, *plan.validation, chosen, poll=plan.poll)
                     for name, value in measured.items():
                         metrics[f"val_{name}"] = value

@@ -217,7 +217,7 @@ class ArraySource(DataSource):
             return  # (In their own order the core stages few rows at a time.)
         # (The user's functions may change X between two epochs.)
         if data.row_major is None or run.calls_user_code:
-            data.row_major = staging.row_major(data.samples, run.net.dtype, data.row_major)
+            data.row_major = staging.row_major(data.samples, run.engine.dtype, data.row_major)
 
     def epoch(self, run: Run) -> float:
         """In the core as a whole, unless a callback wants every mini-batch."""

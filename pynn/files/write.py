@@ -11,7 +11,7 @@ import numpy as np
 from pynn import optimizers
 from pynn._types import Array
 from pynn._version import __version__
-from pynn.engine import Trainable, engine_of
+from pynn.engine import Trainable, config_of, engine_of
 from pynn.files import npz, tensors
 from pynn.files.atomic import replacing
 from pynn.files.container import MOST_HEADER_BYTES
@@ -71,7 +71,7 @@ def _describe(net: Trainable) -> tuple[str, dict[str, Array]]:
     header = {
         "format": FORMAT,
         "written_by": f"pynn {__version__}",
-        "config": engine.config,
+        "config": config_of(net),
         "generator": generator_state(net.rng),
         "optimizer": _describe_optimizer(net, arrays),
         "history": _describe_history(net.history, arrays),

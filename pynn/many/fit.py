@@ -22,7 +22,7 @@ from pynn._types import Array
 from pynn.callbacks import EarlyStopping
 from pynn.checkpoint import Checkpoint
 from pynn.data import Data, check_parts, check_weights
-from pynn.engine import engine_of
+from pynn.engine import config_of, engine_of
 from pynn.evaluation import default_metrics, evaluate
 from pynn.many.folds import Fold, check_folds
 from pynn.many.grid import (
@@ -463,7 +463,7 @@ def _is_default(value: Any, default: Any) -> bool:
 
 def _constructor_arguments(net: MLP) -> dict[str, Any]:
     """Those of a network that was given: `init` and `seed` have done their part already."""
-    return {**engine_of(net).config, "loss": net.loss}
+    return {**config_of(net), "loss": net.loss}
 
 
 def _arguments_of(model: _Model) -> dict[str, dict[str, Any]]:

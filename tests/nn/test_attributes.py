@@ -44,14 +44,14 @@ def test_read_only(name, kind):
             getattr(net, name)
         return
     assert getattr(net, name) == FIXED[name]
-    before, config = parameters_of(net), net._engine.config
+    before, config = parameters_of(net), net._config()
     for value in (FIXED[name], 1e-3, None):
         with pytest.raises(AttributeError, match=rf"MLP\.{name} is read-only.*set_weights"):
             setattr(net, name, value)
     with pytest.raises((AttributeError, TypeError)):
         delattr(net, name)
     assert getattr(net, name) == FIXED[name]
-    assert net._engine.config == config
+    assert net._config() == config
     assert_same_bits(net, before)
 
 
@@ -100,7 +100,7 @@ def test_the_loss_is_its_name_or_has_its_parameters(loss, name):
         assert each.loss == (loss if name is None else name)
         assert type(each.loss) is (type(loss) if name is None else str)
     again = make(loss=net.loss)
-    assert again._engine.config == net._engine.config
+    assert again._config() == net._engine.config
 
 
 # ------------------------------------------------------------------------ repr
@@ -162,7 +162,7 @@ def configurations(draw):
 def test_the_representation_makes_such_a_network_again(configuration):
     net = pynn.MLP(**configuration, seed=0)
     again = eval(repr(net), dict(NAMESPACE))
-    assert again._engine.config == net._engine.config
+    assert again._config() == net._engine.config
     assert type(again) is pynn.MLP
     assert repr(again) == repr(net)
     for name in FIXED:
