@@ -202,7 +202,7 @@ class History(Closed):
         >>> pynn.History.from_dict({"loss": [0.5, 0.25]}).plot().get_ylabel()
         'loss'
         """
-        from pynn.plot.curves import draw_learning_curve
+        from pynn.plot._curve import draw_learning_curve
 
         return draw_learning_curve(self.to_dict(), None, ax, "History.plot")
 

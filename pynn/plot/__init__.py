@@ -1,13 +1,15 @@
-"""The pictures people draw of multilayer perceptrons, with matplotlib.
+"""Pictures of networks, with matplotlib.
 
-`decision_regions` shows what a classifier says in two dimensions, `first_layer` the first layer's
-weights as images, `network` the layers as a diagram, `confusion_matrix` which classes are taken for
-which, and `learning_curve` how the loss went. Each draws into the Axes given to it or into a new
-figure and returns the Axes; none shows anything by itself (``matplotlib.pyplot.show()`` does).
-Colors are told apart with any kind of color vision, and never say anything alone: markers, line
-styles or figures say the same.
+`decision_regions` shows the predictions of a classifier over two features, `first_layer` the first
+layer's weights as images, and `network` the layers as a diagram. `confusion_matrix` counts true and
+predicted classes, and `learning_curve` shows the loss against the epoch. Each function draws into
+the Axes given to it, or into a new figure, and returns the Axes. ``matplotlib.pyplot.show()``
+displays them.
 
-matplotlib is imported by the first picture: ``pip install matplotlib``.
+The colors can be distinguished with any kind of color vision. Markers, line styles or numbers carry
+the same information.
+
+The first picture imports matplotlib: ``pip install matplotlib``.
 """
 
 from pynn.plot.confusion import confusion_matrix

@@ -1,4 +1,4 @@
-"""What all pictures share: colors and markers, the import of matplotlib, checks."""
+"""Colors and markers, the import of matplotlib, and checks for all pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", "*", ">")
 
 
 def pyplot(caller: str) -> Any:
-    """matplotlib.pyplot, for the function that is called `caller`."""
+    """Import matplotlib.pyplot, or name `caller` in the error."""
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
@@ -27,7 +27,7 @@ def pyplot(caller: str) -> Any:
 
 
 def axes(ax: Any, plt: Any, size: tuple[float, float], layout: str = "constrained") -> Any:
-    """`ax`, or the Axes of a new figure of `size` inches; "compressed" is the layout of images."""
+    """Return `ax`, or the Axes of a new figure of `size` inches. Images take "compressed"."""
     if ax is None:
         return plt.subplots(figsize=size, layout=layout)[1]
     check_axes(ax)
@@ -38,8 +38,8 @@ def color_bar(ax: Any, image: Any, label: str, **look: Any) -> None:
     """Add a color bar beside the image and as high."""
     fraction, pad = 0.05, 0.03
     if ax.figure.get_layout_engine() is None:
-        # The bar's numbers and label need room beside the image, or they cover the neighbor. Then
-        # the image is lower, and the bar has to be made as low.
+        # Without room beside the image, the bar's numbers and label cover the neighbor. The room
+        # makes the image lower, so the bar shrinks too.
         fraction = 0.2
         box = ax.get_window_extent()
         rows, columns = image.get_array().shape
@@ -49,7 +49,7 @@ def color_bar(ax: Any, image: Any, label: str, **look: Any) -> None:
 
 
 def check_axes(ax: Any) -> None:
-    """Raise an error where `ax` is neither None nor something to draw into."""
+    """Raise an error if `ax` is neither None nor an Axes."""
     from matplotlib.axes import Axes
 
     if ax is not None and not isinstance(ax, Axes):
@@ -58,7 +58,7 @@ def check_axes(ax: Any) -> None:
 
 
 def class_color(index: int) -> tuple[float, float, float]:
-    """The color of class `index`: the palette, then the palette darker, then lighter."""
+    """Return the color of class `index`: the palette, then darker, then lighter."""
     from matplotlib.colors import to_rgb
 
     turn, place = divmod(index, len(PALETTE))
@@ -68,17 +68,17 @@ def class_color(index: int) -> tuple[float, float, float]:
 
 
 def class_marker(index: int) -> str:
-    """The marker of class `index`; with its color it is another for each of 77 classes."""
+    """Return the marker of class `index`. Marker and color distinguish 77 classes."""
     return MARKERS[index % len(MARKERS)]
 
 
 def ink(background: Any) -> str:
-    """Black or white, whichever contrasts more with the color `background`.
+    """Return black or white, whichever contrasts more with the color `background`.
 
     Notes
     -----
-    By the relative luminance of the Web Content Accessibility Guidelines 2.1: black on a background
-    of luminance L has the contrast (L + 0.05) / 0.05, white 1.05 / (L + 0.05).
+    This is the contrast of the Web Content Accessibility Guidelines 2.1. On a background of
+    relative luminance L, black has the contrast (L + 0.05) / 0.05, and white 1.05 / (L + 0.05).
     """
     from matplotlib.colors import to_rgb
 
@@ -89,7 +89,7 @@ def ink(background: Any) -> str:
 
 
 def layer_weights(net: Any, name: str) -> list[Array]:
-    """The weights of a network, (inputs, outputs) each: pynn's, or scikit-learn's ``coefs_``."""
+    """Return the weights of a network: pynn's ``weights``, or scikit-learn's ``coefs_``."""
     arrays = getattr(net, "weights", None)
     if arrays is None:
         arrays = getattr(net, "coefs_", None)
@@ -112,7 +112,7 @@ def layer_weights(net: Any, name: str) -> list[Array]:
 
 
 def names(value: Any, argument: str, count: int) -> list[str] | None:
-    """`value` as a list of `count` strings, or None."""
+    """Return `value` as a list of `count` strings, or None."""
     if value is None:
         return None
     if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray):

@@ -12,15 +12,15 @@ from pynn import _checks
 from pynn._types import Array
 from pynn.plot._common import axes, color_bar, ink, names, pyplot
 
-# How a share is called, by what its counts are divided by.
+# The label of the color bar, by `normalize`.
 SHARES = {
     "true": "share of the samples of the true class",
     "pred": "share of the samples of the predicted class",
     "all": "share of all samples",
 }
-# Beyond this many classes no figures are written: they would be too small to read.
+# With more classes, counts would be too small to read, and are left out.
 MOST_WRITTEN = 30
-SMALLEST = 6.0  # points; a second line of text would be smaller: it is left out
+SMALLEST = 6.0  # points; a second line that would be smaller is left out
 
 
 def confusion_matrix(
@@ -32,23 +32,23 @@ def confusion_matrix(
     *,
     class_names: Sequence[str] | None = None,
 ) -> Any:
-    """Draw how many samples of each class were predicted as which.
+    """Draw the numbers of samples by true and predicted class.
 
     Parameters
     ----------
     y_true, y_pred : array_like of shape (n,)
         The true and the predicted classes: integers, strings, or booleans.
     labels : sequence, optional
-        The classes to draw, in this order; by default all that occur, sorted. Samples of other
-        classes are left out.
+        The classes to draw, in this order; by default all classes in the data, sorted. Samples of
+        other classes are left out.
     normalize : {"true", "pred", "all"}, optional
         Divide the counts by the number of samples of the true class (rows sum to 1), of the
-        predicted class (columns sum to 1), or of all. The counts are written below the shares,
-        where there is room.
+        predicted class (columns sum to 1), or of all. The counts stand below the shares, where
+        there is room.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a new figure.
+        The Axes to draw into; by default a new figure.
     class_names : sequence of str, optional
-        What to call the classes of `labels`.
+        The names of the classes in `labels`.
 
     Returns
     -------
@@ -63,8 +63,8 @@ def confusion_matrix(
 
     Notes
     -----
-    Rows are true classes and columns predicted ones, as in ``sklearn.metrics.confusion_matrix``,
-    whose counts these are. With more than 30 classes the cells are colored only.
+    Rows are true classes and columns predicted ones. The counts are those of
+    ``sklearn.metrics.confusion_matrix``. With more than 30 classes the cells have a color only.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def _draw(ax: Any, counts: Array, called: list[str], normalize: str | None) -> A
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     ax.set_xticks(ticks, called, fontsize=size, **(turned if 0.65 * size * longest > cell else {}))
     ax.set_yticks(ticks, called, fontsize=size)
-    # Lines between the cells, so that empty neighbors are told apart.
+    # Lines separate empty neighbors.
     ax.set_xticks(np.arange(len(called) + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(len(called) + 1) - 0.5, minor=True)
     ax.grid(which="minor", color="0.8", linewidth=0.5)
@@ -128,14 +128,14 @@ def _draw(ax: Any, counts: Array, called: list[str], normalize: str | None) -> A
 
 
 def _cell(ax: Any, classes: int) -> float:
-    """A cell's side in points, about: the layout comes later."""
+    """Return the approximate side of a cell in points, before the layout."""
     box = ax.get_window_extent()
     return float(0.95 * min(box.width, box.height) * 72 / ax.figure.dpi / classes)
 
 
 def _text_size(cell: float, characters: int, *, lines: int) -> float:
-    """Points that so much text has room for in a cell."""
-    # A digit is about 0.62 as wide as high; some room is left around the text.
+    """Return the font size in points at which the text fits into a cell."""
+    # A digit is about 0.62 times as wide as high. The factors leave a margin.
     return float(min(12.0, 0.9 * cell / (0.62 * characters), cell / (1.3 * lines)))
 
 

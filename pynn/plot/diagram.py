@@ -14,7 +14,7 @@ from pynn.plot._common import BLUE, VERMILION, axes, layer_weights, names, pyplo
 RADIUS = 0.34  # of a unit, where units lie 1 apart
 NEAREST = 2.5  # layers, where units lie 1 apart
 THINNEST, THICKEST = 0.15, 2.4  # lines, in points
-ABOVE, BELOW = 0.27, 0.92  # what captions and legend take, in inches
+ABOVE, BELOW = 0.27, 0.92  # the room for captions and legend, in inches
 
 
 def network(
@@ -32,12 +32,12 @@ def network(
     net : MLP, or a fitted network of scikit-learn
         Anything with ``weights`` or ``coefs_``.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a new figure.
+        The Axes to draw into; by default a new figure.
     max_units : int, default 12
-        How many units of a layer are drawn, at least 2; of a wider one the first and the last
-        units, with dots for those between.
+        The largest number of units to draw in a layer, at least 2. A wider layer shows its first
+        and last units, with dots between them.
     input_names, output_names : sequence of str, optional
-        What to write beside the inputs and outputs, one name for each.
+        The names of the inputs and outputs.
 
     Returns
     -------
@@ -52,9 +52,8 @@ def network(
 
     Notes
     -----
-    Positive weights are solid and blue, negative ones dashed and vermilion. A line is the wider and
-    darker the larger its weight is beside the largest drawn weight of its layer. Biases are not
-    drawn.
+    Positive weights are solid and blue, negative ones dashed and vermilion. Width and darkness of a
+    line grow with its weight relative to the layer's largest drawn weight. Biases are not drawn.
 
     Examples
     --------
@@ -79,7 +78,7 @@ def network(
     if not own:
         box = ax.get_window_extent()
         width, height = box.width / ax.figure.dpi, box.height / ax.figure.dpi
-    # Inches from unit to unit, and how far apart layers make the drawing as wide as its place.
+    # Inches between units, and the distance of layers that fills the width.
     unit = min((height - ABOVE - BELOW) / tallest, width / (NEAREST * len(sizes)))
     unit = max(unit, 0.05)
     step = max(NEAREST, width / (unit * len(sizes)))
@@ -116,7 +115,7 @@ def network(
 
 
 def _shown(size: int, most: int) -> Array:
-    """The units that are drawn: all, or the first and the last ones."""
+    """Return the units to draw: all, or the first and the last ones."""
     if size <= most:
         return np.arange(size)
     first = (most + 1) // 2
@@ -124,7 +123,7 @@ def _shown(size: int, most: int) -> Array:
 
 
 def _places(units: Array, size: int) -> Array:
-    """Heights of the units, from the top, with a place left for the dots."""
+    """Return the heights of the units, from the top, with a gap for the dots."""
     slots = np.arange(len(units), dtype=float)
     if len(units) < size:
         slots[(len(units) + 1) // 2 :] += 1
@@ -139,7 +138,7 @@ def _lines(ax: Any, here: Array, there: Array, weights: Array) -> None:
     largest = float(np.abs(weights).max(initial=0.0, where=np.isfinite(weights))) or 1.0
     with np.errstate(under="ignore"):
         share = np.abs(np.nan_to_num(weights, posinf=largest, neginf=-largest)) / largest
-    share[share < np.finfo(np.float32).eps] = 0.0  # too small to be seen, and to multiply
+    share[share < np.finfo(np.float32).eps] = 0.0  # too small to see, and to multiply
     for sign, color, style in ((1, BLUE, "solid"), (-1, VERMILION, (0, (4, 1.5)))):
         rows, columns = np.nonzero(np.sign(weights) == sign)
         rank = np.argsort(share[rows, columns])  # large weights lie on small ones
@@ -172,7 +171,7 @@ def _circles(ax: Any, x: float, heights: Array, *, dots: bool) -> None:
 
 
 def _captions(ax: Any, net: Any, sizes: list[int], step: float, tallest: int) -> None:
-    """Layer names above, numbers of units and activations below, and what the lines mean."""
+    """Write layer names above, units and activations below, and the legend of the lines."""
     from matplotlib.lines import Line2D
 
     functions = _activations(net, len(sizes) - 1)
@@ -209,7 +208,7 @@ def _captions(ax: Any, net: Any, sizes: list[int], step: float, tallest: int) ->
 
 
 def _activations(net: Any, layers: int) -> list[str]:
-    """The activations' names, one for each layer of weights; none where the network has none."""
+    """Return the activations' names, one for each layer of weights, or an empty list."""
     names = getattr(net, "activations", None)
     if names is None and hasattr(net, "out_activation_"):  # scikit-learn's
         names = [net.activation] * (layers - 1) + [net.out_activation_]

@@ -11,21 +11,22 @@ from numpy.typing import ArrayLike
 
 from pynn import _checks
 from pynn._types import Array
+from pynn.engine import Trainable, engine_of
+from pynn.losses import LOSSES
 from pynn.plot._common import axes, class_color, class_marker, names, pyplot
 
-# How much of the class's color a region has: where the model knows nothing, and where it is sure.
+# The share of the class's color in a region: at a probability of chance, and at certainty.
 UNSURE, SURE = 0.1, 0.55
-CROSS_ENTROPIES = ("softmax_cross_entropy", "sigmoid_cross_entropy")
 
 
 @dataclass(frozen=True)
 class Regions:
-    """What a model says on a grid.
+    """A model's predictions on a grid.
 
     Attributes
     ----------
     x, y : ndarray
-        The grid's lines.
+        The coordinates of the grid's columns and rows.
     classes : ndarray
     predicted : ndarray of shape (len(y), len(x))
         Indices of `classes`.
@@ -50,31 +51,30 @@ def decision_regions(
     class_names: Sequence[str] | None = None,
     feature_names: Sequence[str] | None = None,
 ) -> Any:
-    """Draw what a classifier of two features predicts where, and samples on it.
+    """Draw the predictions of a classifier over two features, and samples.
 
     Parameters
     ----------
     model : MLP, or any object with ``predict``
         A fitted classifier of two inputs: a network with a cross-entropy, an estimator of
-        scikit-learn, or whatever has a ``predict`` that gives one class for each row. The
-        stronger the color, the more probable the predicted class, where the model is an `MLP` or
-        has ``predict_proba``.
+        scikit-learn, or any object whose ``predict`` gives one class for each row. With an `MLP`,
+        or a ``predict_proba``, a stronger color stands for a more probable class.
     X : array_like of shape (n, 2)
-        Samples: they are drawn, and say which piece of the plane to show. Of a pandas DataFrame,
-        the columns name the axes, and the model sees a DataFrame too.
+        The samples to draw, whose range is the range of the picture. With a pandas DataFrame the
+        columns name the axes, and the model gets a DataFrame too.
     y : array_like of shape (n,), optional
-        The samples' true classes. Without it the samples are small dots, and each region bears its
-        class.
+        The samples' true classes. Without it the samples are small dots, and each region shows the
+        name of its class.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a new figure.
+        The Axes to draw into; by default a new figure.
     resolution : int, default 200
         The model predicts at ``resolution**2`` points.
     margin : float, default 0.1
-        How far the picture goes beyond the samples, as a part of their range.
+        The border around the samples, as a fraction of their range.
     class_names : sequence of str, optional
-        What to call the classes, one name for each, in sorted order (``model.classes_``).
+        The names of the classes, in sorted order (``model.classes_``).
     feature_names : sequence of two str, optional
-        What to call the axes.
+        The names of the axes.
 
     Returns
     -------
@@ -136,7 +136,7 @@ def decision_regions(
     return ax
 
 
-# ------------------------------------------------------------------------ what the model says
+# --------------------------------------------------------------------- the model's predictions
 
 
 def _ask(model: Any, X: Any, x: Array, y: Array, labels: Array | None) -> Regions:
@@ -177,24 +177,23 @@ def _ask(model: Any, X: Any, x: Array, y: Array, labels: Array | None) -> Region
 
 
 def _probabilities(model: Any, grid: Any) -> tuple[Array | None, Array | None]:
-    """The classes' probabilities and the classes, as far as the model knows them."""
-    from pynn.mlp import MLP
-
-    if not isinstance(model, MLP):
+    """Return the classes' probabilities and the classes; None for what the model cannot tell."""
+    if not isinstance(model, Trainable):
         if not hasattr(model, "predict_proba"):
             return None, None
         return np.asarray(model.predict_proba(grid), dtype=float), None
-    sizes = model.layer_sizes
+    loss = engine_of(model).loss
+    net: Any = model
+    sizes = net.layer_sizes
     if sizes[0] != 2:
         raise ValueError(f"model must have 2 inputs, got a network of {sizes[0]}")
-    loss = model._loss.name
-    if loss not in CROSS_ENTROPIES:
+    if not loss.info.classes:
+        expected = " or ".join(name for name, info in LOSSES.items() if info.classes)
         raise ValueError(
-            f"model must be a classifier, with a loss of {' or '.join(CROSS_ENTROPIES)}; this "
-            f"network's is {loss}"
+            f"model must be a classifier, with a loss of {expected}; this network's is {loss.name}"
         )
-    outputs = np.asarray(model(grid), dtype=float)
-    if loss == "sigmoid_cross_entropy":
+    outputs = np.asarray(net(grid), dtype=float)
+    if loss.name == "sigmoid_cross_entropy":
         if sizes[-1] != 1:
             raise ValueError(
                 f"model must give one class a sample; this network has {sizes[-1]} independent "
@@ -229,7 +228,7 @@ def _draw_regions(ax: Any, regions: Regions) -> None:
 
 
 def _boundaries(regions: Regions) -> list[tuple[Array, float]]:
-    """For each class, heights whose contour at the level is the edge of its region."""
+    """Return, for each class, heights whose contour at the level is the edge of its region."""
     p, predicted = regions.probabilities, regions.predicted
     count = len(regions.classes)
     # Where predict follows the probabilities, their contours are smooth.
@@ -258,7 +257,7 @@ def _draw_samples(ax: Any, samples: Array, labels: Array, classes: Array) -> Non
 
 
 def _area(count: int) -> float:
-    """A marker's, in square points: fewer samples, larger markers."""
+    """Return the area of a marker in square points: fewer samples, larger markers."""
     return float(np.clip(7000 / max(count, 1), 10, 36))
 
 
@@ -280,10 +279,10 @@ def _name_regions(ax: Any, regions: Regions, texts: list[str]) -> None:
 
 
 def _center(mask: Array) -> tuple[int, int] | None:
-    """A point of the mask that is as far from its edge as any, by peeling layers off."""
+    """Return a point of the mask at the largest distance from its edge, by erosion."""
     if not mask.any():
         return None
-    inner = np.pad(mask, 1)  # beyond the picture is outside
+    inner = np.pad(mask, 1)  # the picture has an edge
     while True:
         peeled = inner.copy()
         for axis in (0, 1):

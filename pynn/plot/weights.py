@@ -30,12 +30,12 @@ def first_layer(
     shape : (int, int)
         Height and width of an input image, whose rows follow each other in a sample.
     n : int or None, default 25
-        How many units to draw, from the first one; None for all. At most all are drawn.
+        The number of units to draw, from the first one. None: all.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a new figure.
+        The Axes to draw into; by default a new figure.
     cmap : str, default "RdBu_r"
-        A diverging color map, white in its middle, which stands for 0. Red and blue are told apart
-        with any color vision; for print without colors take "gray", in which 0 is gray.
+        A diverging color map whose white middle stands for 0. Red and blue can be distinguished
+        with any color vision. "gray" suits prints without color: 0 is gray.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def first_layer(
     Notes
     -----
     All images share one scale, from minus to plus the 99.5th percentile of the drawn weights'
-    magnitudes, so that a few large weights do not make the others pale.
+    magnitudes. A few large weights would otherwise make the others pale.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def first_layer(
     if cmap not in plt.colormaps():
         raise ValueError(f"cmap must be the name of a matplotlib color map, got {cmap!r}")
     images = first[:, :count].T.reshape(count, height, width).astype(float)
-    # As many columns as make the whole about square.
+    # The number of columns that makes the whole about square.
     columns = min(count, math.ceil(math.sqrt(count * height / width)))
     rows = math.ceil(count / columns)
     gap = max(1, round(min(height, width) / 10))
@@ -79,8 +79,8 @@ def first_layer(
     limit = _limit(images)
     colors = plt.get_cmap(cmap).with_extremes(bad=(0, 0, 0, 0))
     image = ax.imshow(mosaic, cmap=colors, vmin=-limit, vmax=limit, interpolation="none")
-    # What lies below the images is seen in the gaps, and is not taken for weights of 0; where the
-    # last row has places left there is nothing.
+    # A rectangle below the images fills the gaps with a color that is not that of weight 0. It
+    # spares the free places of the last row.
     ax.set_facecolor("none")
     below = "0.7" if min(colors(0.5)[:3]) > 0.85 else "white"
     full = len(mosaic) - height - gap
@@ -121,7 +121,7 @@ def _check_shape(shape: Any, inputs: int) -> tuple[int, int]:
 
 
 def _mosaic(images: Array, rows: int, columns: int, gap: int) -> Array:
-    """The images with gaps of NaN between them."""
+    """Return the images in one array, with gaps of NaN between them."""
     count, height, width = images.shape
     mosaic = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
     for index in range(count):

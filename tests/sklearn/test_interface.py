@@ -252,10 +252,10 @@ def test_float32_is_kept(estimator):
 
 
 def test_an_interrupt_ends_the_fit_with_a_warning(monkeypatch):
-    from pynn.sklearn import _samples
+    from pynn.sklearn import _epochs
 
     X, y = load("iris")
-    plain = _samples.Epochs.run
+    plain = _epochs.Epochs.run
 
     def interrupted(self, orders, losses):
         plain(self, orders[:3], losses[:3])
@@ -263,7 +263,7 @@ def test_an_interrupt_ends_the_fit_with_a_warning(monkeypatch):
 
     drawn, whole = np.random.RandomState(0), np.random.RandomState(0)
     expected = MLPClassifier(random_state=whole, max_iter=3).fit(X, y)
-    monkeypatch.setattr(_samples.Epochs, "run", interrupted)
+    monkeypatch.setattr(_epochs.Epochs, "run", interrupted)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         model = MLPClassifier(random_state=drawn).fit(X, y)
     assert model.n_iter_ == len(model.loss_curve_) == 3
