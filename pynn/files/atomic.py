@@ -1,4 +1,4 @@
-"""Writing a file as a whole: under its name is the old file or the new one, never a piece."""
+"""Atomic writing: after a failure, the old file or the new one is there, never a part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if sys.platform != "win32":
     import fcntl
 
 SUFFIX = ".tmp"
-# Windows would translate line ends in a descriptor opened without O_BINARY.
+# Without O_BINARY, Windows would translate line ends.
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 CREATE |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
@@ -28,16 +28,15 @@ CREATE |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(o
 def replacing(path: str) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` when the block ends without an exception.
 
-    It is written in the same folder under an unpredictable name, flushed to the disk and then
-    renamed, which the operating system does in one step. After an exception it is removed. A
-    process that is killed leaves it behind; the next writer of the same `path` removes it.
+    The file is written in the same folder under an unpredictable name, flushed to the disk and then
+    renamed, which the operating system does in one step. An exception removes it. A killed process
+    leaves it behind; the next writer of the same `path` removes it.
 
     Parameters
     ----------
     path : str
-        A symbolic link is followed: the file that it names is replaced. Owner and permissions of
-        an existing file are kept where the system allows it; a new file gets those that `open`
-        would give.
+        Symbolic links are followed: the file that they name is replaced. It keeps its owner and
+        permissions where the system allows it; a new file gets those of `open`.
 
     Yields
     ------
@@ -47,7 +46,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     Raises
     ------
     OSError
-        As `open` and `write` would: no such folder, no permission, no space on the disk.
+        As from `open` and `write`: no such folder, no permission, no space on the disk.
     """
     target = os.path.realpath(path)
     old = _status(target, path)
@@ -56,7 +55,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     _remove_leftovers(folder, prefix)
     temporary, descriptor = _create(folder, prefix, old, path)
     try:
-        # (Not `open`, which is gone at the end of a process.)
+        # At the end of a process, `open` no longer exists.
         with io.BufferedWriter(io.FileIO(descriptor, "w")) as file:
             if old is not None:
                 _keep_owner_and_mode(file.fileno(), old)
@@ -64,7 +63,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             if sys.platform != "win32":
-                # Renamed while it is locked, so that nobody takes it for a leftover.
+                # Renamed while locked, so that no other writer removes it as a leftover.
                 os.replace(temporary, target)
         if sys.platform == "win32":  # where an open file cannot be renamed
             os.replace(temporary, target)
@@ -76,7 +75,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
 
 
 def _status(target: str, path: str) -> os.stat_result | None:
-    """The status of the file to be replaced, which `open` could write to; None if there is none."""
+    """Return the status of the file to replace, or None; refuse one that `open` would refuse."""
     try:
         status = os.stat(target)
     except FileNotFoundError:
@@ -88,14 +87,14 @@ def _status(target: str, path: str) -> os.stat_result | None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"{path!r} is not a regular file, so it cannot be replaced")
-    # Renaming would ask the folder for permission only.
+    # Renaming checks the permissions of the folder only.
     if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     return status
 
 
 def _create(folder: str, prefix: str, old: os.stat_result | None, path: str) -> tuple[str, int]:
-    """Make and lock a new file in `folder`: its name, and its descriptor."""
+    """Make and lock a new file in `folder`, and return its name and its descriptor."""
     mode = 0o666 if old is None else old.st_mode & 0o777
     while True:
         name = os.path.join(folder, prefix + os.urandom(8).hex() + SUFFIX)
@@ -104,16 +103,16 @@ def _create(folder: str, prefix: str, old: os.stat_result | None, path: str) -> 
         except FileExistsError:
             continue
         except OSError as error:
-            error.filename = path  # not the name that the caller has never heard of
+            error.filename = path  # the caller does not know the temporary name
             raise
         if _lock(descriptor):
             return name, descriptor
-        # Another writer was just looking for leftovers and has taken this one for one.
+        # Another writer removed this file as a leftover, before it was locked.
         os.close(descriptor)
 
 
 def _lock(descriptor: int) -> bool:
-    """Mark a file as being written. False if it has been removed as a leftover."""
+    """Lock a file that is being written. Return False if a writer removed it as a leftover."""
     if sys.platform == "win32":
         return True
     try:
@@ -126,11 +125,11 @@ def _lock(descriptor: int) -> bool:
 
 
 def _remove_leftovers(folder: str, prefix: str) -> None:
-    """Remove what killed writers of the same file have left: it is locked by nobody."""
+    """Remove the files that killed writers of the same path left: no process locks them."""
     pattern = re.compile(re.escape(prefix) + "[0-9a-f]{16}" + re.escape(SUFFIX))
     try:
         names = [name for name in os.listdir(folder) if pattern.fullmatch(name)]
-    except OSError:  # creating the new file will say what is wrong
+    except OSError:  # creating the new file reports the fault
         return
     for name in names:
         leftover = os.path.join(folder, name)
@@ -138,7 +137,7 @@ def _remove_leftovers(folder: str, prefix: str) -> None:
             if sys.platform == "win32":  # where an open file cannot be removed
                 os.unlink(leftover)
                 continue
-            # For writing, without which NFS gives no exclusive lock.
+            # NFS gives an exclusive lock only to a descriptor for writing.
             descriptor = os.open(leftover, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -151,7 +150,7 @@ def _keep_owner_and_mode(descriptor: int, old: os.stat_result) -> None:
     if sys.platform == "win32":
         return
     new = os.fstat(descriptor)
-    # Only root may give files away. The mode comes second: a change of owner clears parts of it.
+    # Only root may change owners. The mode comes second: a change of owner clears parts of it.
     with Suppressed(OSError):
         if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
             os.fchown(descriptor, old.st_uid, old.st_gid)
@@ -160,7 +159,7 @@ def _keep_owner_and_mode(descriptor: int, old: os.stat_result) -> None:
 
 
 def _flush_folder(folder: str) -> None:
-    """Make the renaming durable, where folders can be flushed."""
+    """Flush the folder to the disk, where the system can, so that the renaming lasts."""
     if sys.platform == "win32":
         return
     with Suppressed(OSError):

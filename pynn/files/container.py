@@ -1,4 +1,4 @@
-"""What the kinds of files have in common: a text, the header, and named arrays."""
+"""The interface of both kinds of files: the header, a text, and named arrays."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, NamedTuple, Protocol
 from pynn._interrupts import pass_on
 from pynn._types import Array
 
-# The header holds sizes and settings, no parameters: ten thousand layers need 0.4 MB.
+# The header holds sizes and settings, no parameters. Ten thousand layers need 0.4 MB.
 MOST_HEADER_BYTES = 2**22
-# A generator's integers of 128 bits have 39. The time to read a number is quadratic.
+# A generator's integers of 128 bits have 39 digits. The time to parse a number is quadratic.
 MOST_DIGITS = 40
 
 
 class ArrayInfo(NamedTuple):
-    """What a file says of an array before it is read.
+    """An array's type and shape, as a file gives them before the array is read.
 
     Attributes
     ----------
     dtype : str
-        As NumPy writes it, byte order included: "<f4".
+        NumPy's text, byte order included: "<f4".
     shape : tuple of int
     """
 
@@ -29,7 +29,7 @@ class ArrayInfo(NamedTuple):
 
 
 class Container(Protocol):
-    """An open file whose directory has been read and agrees with the number of bytes there are.
+    """An open file whose directory has been read and agrees with the file's size.
 
     Attributes
     ----------
@@ -41,22 +41,22 @@ class Container(Protocol):
     arrays: dict[str, ArrayInfo]
 
     def read(self, name: str, out: Array) -> None:
-        """Read an array into one of its shape, C-contiguous and of its type."""
+        """Read an array into `out`: C-contiguous, of its shape and type."""
 
 
 def parse_json(text: str | bytes, name: str) -> Any:
-    """The value of a JSON text that nothing is known of.
+    """Return the value of an untrusted JSON text.
 
     Parameters
     ----------
     text : str or bytes
     name : str
-        What it is, for the message.
+        The name of the text, for the message.
 
     Returns
     -------
     object
-        NaN and infinities are read as Python writes them; names that occur twice are refused.
+        NaN and infinities are read as Python writes them. Repeated names are refused.
 
     Raises
     ------

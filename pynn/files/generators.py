@@ -8,14 +8,14 @@ import numpy as np
 
 
 class Words(NamedTuple):
-    """One integer, or an array of them.
+    """The form of an integer, or of an array of integers, in a state.
 
     Attributes
     ----------
     most : int
-        The least is 0.
+        The largest value; the smallest is 0.
     dtype : str
-        Of the array; "" for a single integer.
+        The type of the array; "" for a single integer.
     length : int
     """
 
@@ -25,10 +25,10 @@ class Words(NamedTuple):
 
 
 FLAG, U32, U64, U128 = (Words(2**bits - 1) for bits in (1, 32, 64, 128))
-# Half a word that is left over from a draw of 32 bits.
+# The half of a word that a draw of 32 bits leaves.
 HALF: dict[str, Any] = {"has_uint32": FLAG, "uinteger": U32}
-# What each bit generator's `state` holds, and its range. NumPy does not check the positions when a
-# state is set, and reads outside of its arrays if they are wrong.
+# The fields of each bit generator's `state`, and their ranges. NumPy does not check the positions
+# of an assigned state, and wrong ones make it read outside of its arrays.
 STATES: dict[str, dict[str, Any]] = {
     "PCG64": {"state": {"state": U128, "inc": U128}, **HALF},
     "PCG64DXSM": {"state": {"state": U128, "inc": U128}, **HALF},
@@ -47,7 +47,7 @@ STATES: dict[str, dict[str, Any]] = {
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:
-    """The state of a generator as JSON takes it.
+    """Return the state of a generator in values that JSON can hold.
 
     Parameters
     ----------
@@ -86,12 +86,12 @@ def _plain(state: Any, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def generator_from_state(state: Any) -> np.random.Generator:
-    """The generator that `generator_state` was given.
+    """Make a generator from the result of `generator_state`.
 
     Parameters
     ----------
     state : object
-        Anything that JSON can hold: it is checked.
+        Any JSON value; the function checks it.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def generator_from_state(state: Any) -> np.random.Generator:
         raise ValueError(f"the generator must be one of {', '.join(STATES)}, got {name!r:.40}")
     rest = {key: value for key, value in state.items() if key != "bit_generator"}
     checked = _checked(rest, STATES[name], f"the {name} generator's state")
-    # These would yield the same number for ever, on which rejection sampling never ends.
+    # These states repeat one number, with which rejection sampling never ends.
     if name.startswith("PCG64") and checked["state"]["inc"] % 2 == 0:
         raise ValueError(f"the {name} generator's increment must be odd")
     if name == "MT19937":

@@ -1,8 +1,8 @@
 """The .npz container: a zip file of arrays in NumPy's format, and of the header as JSON.
 
-`numpy.load` reads the arrays. This reader takes no more than what the writer writes: members that
-are stored, not compressed, and arrays whose headers match one pattern, so that nothing is evaluated
-or unpickled and the sizes can be checked before anything is allocated.
+`numpy.load` reads the arrays. This reader accepts only the writer's form: members that are stored,
+not compressed, and arrays whose headers match one pattern. So it evaluates and unpickles nothing,
+and checks the sizes before it allocates memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pynn.files.container import MOST_HEADER_BYTES, ArrayInfo
 
 MAGIC = b"PK\x03\x04"
 HEADER = "pynn.json"
-# A header of the .npy format, version 1.0, as NumPy writes it for arrays in C's order.
+# A header of the .npy format, version 1.0, in NumPy's form for arrays in C order.
 NPY_MAGIC = b"\x93NUMPY\x01\x00"
 NPY_HEADER = re.compile(
     rb"\{'descr': '([<>|][a-zA-Z]\d{1,4})', 'fortran_order': False, "
@@ -38,9 +38,9 @@ GROWTH_DIGITS = 21
 
 
 class WholeWrites:
-    """A file object whose `write` writes all that it is given.
+    """A file object whose `write` writes all bytes.
 
-    That of an unbuffered file or of a socket may write less, and returns how much.
+    The `write` of an unbuffered file or of a socket may write fewer, and returns their number.
 
     Parameters
     ----------
@@ -63,21 +63,21 @@ class WholeWrites:
         Returns
         -------
         int
-            How many there were.
+            The number of bytes.
 
         Raises
         ------
         OSError
-            If the file takes no more.
+            If the file accepts no more bytes.
         """
         left = memoryview(data).cast("B")
         size = len(left)
         while left:
             written = self._file.write(left)
             if written is None:
-                if isinstance(self._file, io.RawIOBase):  # it does not block
+                if isinstance(self._file, io.RawIOBase):  # non-blocking
                     raise BlockingIOError(errno.EAGAIN, "the file object takes no more bytes now")
-                break  # (It does not say; then it is all.)
+                break  # it reports no number: it wrote all
             if written <= 0:
                 raise OSError(errno.EIO, f"the file object wrote {written} of {len(left)} bytes")
             left = left[written:]
@@ -85,17 +85,17 @@ class WholeWrites:
 
 
 class Archive(zipfile.ZipFile):
-    """A zip file that writes nothing when it is collected, after an exception."""
+    """A zip file that writes nothing when it is garbage-collected after an exception."""
 
     def __del__(self) -> None:
         pass
 
 
 def npy_header(array: Array) -> bytes:
-    """Return what stands before the values of a C-contiguous array in an .npy file, version 1.0.
+    """Return the header of a C-contiguous array in an .npy file, version 1.0.
 
-    As `numpy.lib.format` writes it, which imports modules at every call: at the end of a process,
-    when a ``__del__`` may save a network, nothing can be imported.
+    It equals that of `numpy.lib.format`, which imports modules at every call. At the end of a
+    process, when a ``__del__`` may save a network, no import works.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def npy_header(array: Array) -> bytes:
     """
     shape = f"({', '.join(map(str, array.shape))}{',' if array.ndim == 1 else ''})"
     text = f"{{'descr': '{array.dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
-    # Room for the first axis to grow, then to a multiple of 64 bytes.
+    # NumPy's padding: room for the first axis to grow, then to a multiple of 64 bytes.
     text += " " * ((GROWTH_DIGITS - len(str(array.shape[0]))) if array.ndim else 0)
     length = -(-(PREFIX_BYTES + len(text) + 1) // 64) * 64 - PREFIX_BYTES
     line = text.ljust(length - 1) + "\n"
@@ -124,7 +124,7 @@ def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
     arrays : dict of str to ndarray
         Little-endian, of any layout.
     """
-    # ZipInfo's own date, not today's: the same model gives the same bytes.
+    # ZipInfo has a fixed date, so that the same model gives the same bytes.
     archive = Archive(WholeWrites(file), "w", zipfile.ZIP_STORED)
     try:
         archive.writestr(zipfile.ZipInfo(HEADER), header)
@@ -136,13 +136,13 @@ def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
                 member.write(whole.reshape(-1).view(np.uint8).data)
         archive.close()
     except BaseException:
-        # (Closing an unfinished file would raise an exception of its own instead.)
+        # Closing an unfinished file would raise another exception.
         archive.fp = None
         raise
 
 
 class NpzContainer:
-    """An .npz file that is being read.
+    """An .npz file to read.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ class NpzContainer:
         except OSError as error:
             if (
                 error.errno == errno.EINVAL and interrupt_in(error) is None
-            ):  # a position before the file's beginning
+            ):  # a position before the file's start
                 raise ValueError("the zip file's directory is damaged") from None
             raise
         except MemoryError:
@@ -204,7 +204,7 @@ class NpzContainer:
             raise ValueError(f"the zip file's directory is damaged: {error}") from None
 
     def _bytes(self, info: zipfile.ZipInfo, out: memoryview, skip: int = 0) -> None:
-        """Fill `out` from a member, behind the first `skip` bytes."""
+        """Fill `out` with the bytes of a member after the first `skip`."""
         position = -skip
         try:
             with self._archive.open(info) as member:
@@ -265,7 +265,7 @@ class NpzContainer:
         self.arrays[file_name.removesuffix(".npy")] = array
 
     def read(self, name: str, out: Array) -> None:
-        """Read an array into one of its shape, C-contiguous and of its type.
+        """Read an array into `out`: C-contiguous, of its shape and type.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
-"""The .safetensors container, by the package of that name.
+"""The .safetensors container, written and read by the package of that name.
 
-Its metadata hold the header, under one name because their order is not fixed: so the same model
-gives the same bytes. The format has no checksum, so the header begins with one of itself and of the
-arrays.
+The metadata hold the header as one entry: several entries have no fixed order, but the same model
+is to give the same bytes. The format has no checksum, so the header begins with a checksum of
+itself and of the arrays.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def write(file: BinaryIO, header: str, arrays: dict[str, Array]) -> None:
 
 
 class TensorsContainer:
-    """A .safetensors file that is being read.
+    """A .safetensors file to read.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class TensorsContainer:
     Raises
     ------
     ValueError
-        If it is not such a file, or has not been written by pynn, or is damaged.
+        If the file is of another kind, or was not written by pynn, or is damaged.
     ImportError
         If safetensors is not installed.
     """
@@ -108,7 +108,7 @@ class TensorsContainer:
 
     @staticmethod
     def _metadata(data: bytes) -> dict[str, str]:
-        """The metadata, which the package gives for files with a path only."""
+        """Return the metadata, which the package gives only for files with a path."""
         length = int.from_bytes(data[:8], "little")
         if length > len(data) - 8:
             raise ValueError(
@@ -124,7 +124,7 @@ class TensorsContainer:
         return metadata
 
     def read(self, name: str, out: Array) -> None:
-        """Read an array into one of its shape, C-contiguous and of its type.
+        """Read an array into `out`: C-contiguous, of its shape and type.
 
         Parameters
         ----------

@@ -333,7 +333,7 @@ def _fit_once(estimator: Any, spec: NetworkSpec, labels: Array | None) -> None:
         estimator.partial_fit(X, np.zeros((1, outputs), int), classes=np.arange(outputs))
     else:
         estimator.partial_fit(X, np.ones((1, outputs) if outputs > 1 else 1, spec.dtype))
-    # Nothing of that step may influence training that goes on from here.
+    # That step must not influence further training.
     for name in ("_optimizer", "_best_coefs", "_best_intercepts"):
         vars(estimator).pop(name, None)
     estimator.set_params(random_state=None)

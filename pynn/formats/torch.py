@@ -362,7 +362,7 @@ def _flatten(module: Any, place: str) -> Iterator[tuple[str, Any]]:
             f"{place} is {module} with hooks (weight normalization, pruning?); remove them first, "
             "so that the module is what its parameters say"
         )
-    # A subclass with a forward of its own does something else.
+    # A subclass with another forward computes something else.
     if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
         for i, part in enumerate(module):
             yield from _flatten(part, f"{place}[{i}]")

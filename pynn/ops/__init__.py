@@ -1,4 +1,4 @@
-"""The kernels as NumPy functions."""
+"""The kernels as functions of NumPy arrays."""
 
 from pynn._types import ACTIVATIONS as ACTIVATIONS
 from pynn._types import FLOATS as FLOATS

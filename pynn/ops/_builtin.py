@@ -12,19 +12,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def builtin(function: F) -> F:
-    """Make the compiled function of `function`'s name, signature and docstring.
+    """Make a compiled function with the name, signature and docstring of `function`.
 
-    A call on plain arrays (C-contiguous, of one native float type; for the products of any strides)
-    is answered without any Python. All other calls come to `function`: it makes its operands plain
-    and calls the compiled function again, or answers by NumPy, or raises.
+    The compiled code answers calls on plain arrays without any Python. Plain arrays are
+    C-contiguous and of one native float type; products take any strides. All other calls reach
+    `function`, which makes the operands plain and calls the compiled function again, or calls
+    NumPy, or raises.
     """
-    # The form in which CPython's own builtins have their signatures.
+    # CPython's builtins write their signatures in this form.
     text = f"{function.__name__}($module, {', '.join(_parameters(function))})\n--\n\n"
     return _core.make_builtin(function, text + inspect.cleandoc(function.__doc__ or ""))
 
 
 def _parameters(function: Callable[..., Any]) -> list[str]:
-    """The signature's parts without annotations (`inspect.signature` takes four times as long)."""
+    """Return the signature's parts without annotations.
+
+    `inspect.signature` takes four times as long.
+    """
     code, defaults = function.__code__, function.__defaults__ or ()
     named = code.co_varnames[: code.co_argcount]
     required = len(named) - len(defaults)

@@ -1,4 +1,4 @@
-"""Operands as the kernels take them, and what is asked of `out`."""
+"""Operands as the kernels take them, and checks of `out`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pynn._types import FLOATS, Array, ArrayLike
 
 
 def plain(x: Array, dtype: np.dtype[Any]) -> Array:
-    """`x` in `dtype` and native byte order, aligned, with strides in whole elements."""
+    """Return `x` in `dtype` and native byte order, aligned, with strides in whole elements."""
     x = cast(x, dtype)
     if not x.flags.aligned or any(stride % dtype.itemsize for stride in x.strides):
         x = x.copy()
@@ -20,7 +20,7 @@ def plain(x: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def cast(x: Array, dtype: np.dtype[Any]) -> Array:
-    """`x` as a plain ndarray of `dtype`, in silence: what is too large becomes infinite."""
+    """Return `x` as an ndarray of `dtype` without a warning; too large values become infinite."""
     if x.dtype == dtype:
         return np.asarray(x, dtype=dtype)
     with np.errstate(all="ignore"):
@@ -28,13 +28,13 @@ def cast(x: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def store(out: Array, result: Array) -> None:
-    """Write `result` to `out`, in silence."""
+    """Write `result` to `out` without a warning."""
     with np.errstate(all="ignore"):
         np.copyto(out, result, casting="same_kind")
 
 
 def dense(x: Any, name: str) -> Any:
-    """`x` unless it is sparse or hides values; a mask that hides nothing is taken off."""
+    """Return `x` without a mask that hides nothing; refuse sparse arrays and hidden values."""
     if type(x) is np.ndarray:
         return x
     if is_sparse(x):
@@ -45,15 +45,12 @@ def dense(x: Any, name: str) -> Any:
 
 
 def is_masked(x: Any) -> bool:
-    """Return True for a masked array, whether or not it hides a value."""
+    """Return True for a masked array, even if it hides no value."""
     return isinstance(x, np.ndarray) and type(x) is not np.ndarray and np.ma.isMaskedArray(x)
 
 
 def masked(result: Any, *operands: Any) -> Any:
-    """`result`, element by element, with the masks of those operands that have one.
-
-    NumPy's functions of elements give the same.
-    """
+    """Return the elementwise `result` with the masks of its operands, as NumPy's ufuncs do."""
     mask: Any = np.ma.nomask
     fill = None
     values = np.asarray(result)
@@ -68,7 +65,7 @@ def masked(result: Any, *operands: Any) -> Any:
 
 
 def float_array(x: ArrayLike, name: str) -> Array:
-    """`x` as a plain array of float32 (from float16 and float32) or float64."""
+    """Return `x` as a plain array: float16 and float32 as float32, other types as float64."""
     array = np.asarray(dense(x, name))
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
@@ -77,13 +74,14 @@ def float_array(x: ArrayLike, name: str) -> Array:
 
 
 def common(**operands: ArrayLike) -> list[Array]:
-    """The operands as plain arrays of one float type, NumPy's promotion of theirs."""
+    """Return the operands as plain arrays of one float type, by NumPy's promotion."""
     arrays = [float_array(value, name) for name, value in operands.items()]
     dtype = np.result_type(*arrays)
     return [plain(array, dtype) for array in arrays]
 
 
 def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Check that `out` can take a result."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an ndarray, got {type(out).__name__}")
     if is_masked(out):
@@ -97,28 +95,30 @@ def check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 
 def usable(out: Array, dtype: np.dtype[Any]) -> bool:
-    """Whether a kernel may write its contiguous result to `out`."""
+    """Return True if a kernel can write its contiguous result to `out`."""
     return bool(out.dtype.num == dtype.num and out.dtype.isnative and out.flags.carray)
 
 
 def kernel_type(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """float32 or float64 in native byte order, if `dtype` is its equal but for the byte order.
+    """Return the native float32 or float64 that equals `dtype` in any byte order, or None.
 
-    (Where long double is double, NumPy's two types are equal, but only one has kernels.)
+    Where long double is double, NumPy's two types are equal, but only one has kernels.
     """
     native = dtype.newbyteorder("=")
     return FLOATS[FLOATS.index(native)] if native in FLOATS else None
 
 
 def check_ndim(x: Array, name: str, ndim: int) -> None:
+    """Check the number of dimensions."""
     if x.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, got shape {x.shape}")
 
 
 def check_approximate(approximate: Any) -> str:
-    """Which form of gelu."""
+    """Return the form of gelu: "none" or "tanh"."""
     return _checks.choice(approximate, "approximate", ("none", "tanh"))
 
 
 def check_alpha(alpha: Any) -> float:
+    """Return a slope or limit greater than 0."""
     return _checks.number(alpha, "alpha", low=0.0, open_low=True)

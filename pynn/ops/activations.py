@@ -32,12 +32,12 @@ def _sigmoid_by_numpy(x: Array) -> Array:
     return result
 
 
-# For types that have no kernels (longdouble).
+# For types without kernels (longdouble).
 _BY_NUMPY: dict[str, Callable[..., Any]] = {
     "sigmoid": _sigmoid_by_numpy,
     "tanh": np.tanh,
     "softplus": lambda x: np.logaddexp(x, 0),
-    # -infinity counts as the lowest number: times sigmoid's 0 it is the limit, -0.
+    # -infinity becomes the lowest number, whose product with 0 is the limit, -0.
     "silu": lambda x: np.maximum(x, np.finfo(x.dtype).min) * _sigmoid_by_numpy(x),
     "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
     "leaky_relu": lambda x, alpha: np.where(x < 0, alpha * x, x),
@@ -45,7 +45,7 @@ _BY_NUMPY: dict[str, Callable[..., Any]] = {
 
 
 def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) -> Any:
-    """Anything that NumPy's functions take, from what the compiled `function` takes."""
+    """Answer any call that NumPy's functions take, with the compiled `function`."""
     name = function.__name__
     if is_masked(x) and out is None:
         return masked(_general(function, x.data, None, **keywords), x)
@@ -53,13 +53,13 @@ def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) ->
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: x must hold real numbers, got dtype {array.dtype}")
     target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
-    # What a ufunc gives: maximum keeps the type, one of floating-point loops promotes integers.
+    # The result type of a ufunc: maximum keeps the type, a floating-point loop promotes integers.
     dtype = array.dtype if name == "relu" else np.tanh(np.empty(0, array.dtype)).dtype
     if target is not None:
         check_out(target, array.shape, dtype)
     kernels = kernel_type(dtype)
     if kernels is not None:
-        source = np.ascontiguousarray(plain(array, kernels))  # with an axis, if it has none
+        source = np.ascontiguousarray(plain(array, kernels))  # a scalar gets an axis
         direct = target is not None and usable(target, kernels)
         exact = direct and (
             not np.may_share_memory(target, source)
@@ -78,7 +78,7 @@ def _general(function: Callable[..., Any], x: Any, out: Any, **keywords: Any) ->
         result = cast(np.asarray(function(double, **keywords)), dtype)
     else:
         native = np.asarray(array, dtype.newbyteorder("="))
-        with np.errstate(all="ignore"):  # as in the kernels, nothing counts as an error
+        with np.errstate(all="ignore"):  # the kernels raise no flag either
             result = np.asarray(_BY_NUMPY[name](native, **keywords))
     if target is None:
         return result if result.ndim else result[()]
@@ -94,15 +94,15 @@ def relu(x: ArrayLike, /, out: Array | None = None) -> Any:
     Parameters
     ----------
     x : array_like
-        Input. Types other than float32 and float64 give what ``numpy.maximum(x, 0)`` gives.
+        Input. Other types than float32 and float64 give the result of ``numpy.maximum(x, 0)``.
     out : ndarray, optional
-        Where the result goes; may be `x`.
+        Receives the result; may be `x`.
 
     Returns
     -------
     ndarray or scalar
-        Of `x`'s shape. NaN stays NaN. A masked array gives a masked array, as from every
-        activation; with `out` it is an error if it hides values.
+        Of `x`'s shape. NaN stays NaN. As with every activation, a masked array gives a masked
+        array; together with `out`, hidden values are an error.
     """
     return _general(relu, x, out)
 
@@ -114,9 +114,9 @@ def leaky_relu(x: ArrayLike, /, out: Array | None = None, *, alpha: float = 0.01
     Parameters
     ----------
     x : array_like
-        Real; integers are computed in the type that `numpy.tanh` would give.
+        Real numbers. Integers are computed in the result type of `numpy.tanh`.
     out : ndarray, optional
-        Where the result goes; may be `x`.
+        Receives the result; may be `x`.
     alpha : float, default 0.01
         The slope below 0, greater than 0.
 
@@ -140,11 +140,11 @@ def elu(x: ArrayLike, /, out: Array | None = None, *, alpha: float = 1.0) -> Any
     Parameters
     ----------
     x : array_like
-        Real; integers are computed in the type that `numpy.tanh` would give.
+        Real numbers. Integers are computed in the result type of `numpy.tanh`.
     out : ndarray, optional
-        Where the result goes; may be `x`.
+        Receives the result; may be `x`.
     alpha : float, default 1.0
-        The limit at -infinity is ``-alpha``; greater than 0.
+        Greater than 0. The limit at -infinity is ``-alpha``.
 
     Returns
     -------
@@ -166,9 +166,9 @@ def silu(x: ArrayLike, /, out: Array | None = None) -> Any:
     Parameters
     ----------
     x : array_like
-        Real; integers are computed in the type that `numpy.tanh` would give.
+        Real numbers. Integers are computed in the result type of `numpy.tanh`.
     out : ndarray, optional
-        Where the result goes; may be `x`.
+        Receives the result; may be `x`.
 
     Returns
     -------
@@ -185,17 +185,18 @@ def silu(x: ArrayLike, /, out: Array | None = None) -> Any:
 
 @builtin
 def gelu(x: ArrayLike, /, out: Array | None = None, *, approximate: str = "none") -> Any:
-    """Gaussian error linear unit, ``x * Phi(x)``, `Phi` the normal distribution's function.
+    """Gaussian error linear unit, ``x * Phi(x)``, `Phi` the normal distribution function.
 
     Parameters
     ----------
     x : array_like
-        Real; integers are computed in the type that `numpy.tanh` would give, longdouble in float64.
+        Real numbers. Integers are computed in the result type of `numpy.tanh`, longdouble in
+        float64.
     out : ndarray, optional
-        Where the result goes; may be `x`.
+        Receives the result; may be `x`.
     approximate : {"none", "tanh"}, default "none"
-        With "tanh", ``x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))``, which differs by
-        up to 0.0005.
+        "tanh" computes ``x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))``, which differs
+        by up to 0.0005.
 
     Returns
     -------
@@ -227,9 +228,9 @@ def softplus(x: ArrayLike, /, out: Array | None = None) -> Any:
     Parameters
     ----------
     x : array_like
-        Real; integers are computed in the type that `numpy.tanh` would give.
+        Real numbers. Integers are computed in the result type of `numpy.tanh`.
     out : ndarray, optional
-        Where the result goes; may be `x`.
+        Receives the result; may be `x`.
 
     Returns
     -------
@@ -246,9 +247,9 @@ def sigmoid(x: ArrayLike, /, out: Array | None = None) -> Any:
     Parameters
     ----------
     x : array_like
-        Input, real; integers are computed in the type that `numpy.tanh` would give.
+        Real numbers. Integers are computed in the result type of `numpy.tanh`.
     out : ndarray, optional
-        Where the result goes; may be `x`.
+        Receives the result; may be `x`.
 
     Returns
     -------
@@ -265,9 +266,9 @@ def tanh(x: ArrayLike, /, out: Array | None = None) -> Any:
     Parameters
     ----------
     x : array_like
-        Input, real; integers are computed in the type that `numpy.tanh` would give.
+        Real numbers. Integers are computed in the result type of `numpy.tanh`.
     out : ndarray, optional
-        Where the result goes; may be `x`.
+        Receives the result; may be `x`.
 
     Returns
     -------

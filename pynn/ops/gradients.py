@@ -39,7 +39,7 @@ def _general(
     name: str = "y",
     **keywords: Any,
 ) -> Any:
-    """Anything real, from what the compiled `function` takes; `name` is that of `y`."""
+    """Answer any call on real numbers with the compiled `function`; `name` is that of `y`."""
     if out is None and (is_masked(dy) or is_masked(y)):
         bare_dy, bare_y = (np.asarray(x) if is_masked(x) else x for x in (dy, y))
         result = _general(function, bare_dy, bare_y, None, name, **keywords)
@@ -49,7 +49,7 @@ def _general(
         raise ValueError(f"dy has shape {delta.shape}, but {name} has shape {values.shape}")
     if out is not None:
         check_out(out, delta.shape, delta.dtype)
-    # (ascontiguousarray gives a scalar an axis.)
+    # ascontiguousarray gives a scalar an axis.
     result = function(np.ascontiguousarray(delta), np.ascontiguousarray(values), **keywords)
     result = result if delta.ndim else result[0]
     if out is None:
@@ -67,7 +67,7 @@ def relu_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> A
     dy, y : array_like of one shape
         The loss's gradient with respect to ``y = relu(x)``, and `y`.
     out : ndarray, optional
-        Where the result goes; may be `dy` or `y`.
+        Receives the result; may be `dy` or `y`.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def sigmoid_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -
     dy, y : array_like of one shape
         The loss's gradient with respect to ``y = sigmoid(x)``, and `y`.
     out : ndarray, optional
-        Where the result goes; may be `dy` or `y`.
+        Receives the result; may be `dy` or `y`.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def tanh_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) -> A
     dy, y : array_like of one shape
         The loss's gradient with respect to ``y = tanh(x)``, and `y`.
     out : ndarray, optional
-        Where the result goes; may be `dy` or `y`.
+        Receives the result; may be `dy` or `y`.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def leaky_relu_backward(
     dy, y : array_like of one shape
         The loss's gradient with respect to ``y = leaky_relu(x)``, and `y`.
     out : ndarray, optional
-        Where the result goes; may be `dy` or `y`.
+        Receives the result; may be `dy` or `y`.
     alpha : float, default 0.01
         As for `leaky_relu`.
 
@@ -149,7 +149,7 @@ def elu_backward(
     dy, y : array_like of one shape
         The loss's gradient with respect to ``y = elu(x)``, and `y`.
     out : ndarray, optional
-        Where the result goes; may be `dy` or `y`.
+        Receives the result; may be `dy` or `y`.
     alpha : float, default 1.0
         As for `elu`.
 
@@ -170,7 +170,7 @@ def softplus_backward(dy: ArrayLike, y: ArrayLike, /, out: Array | None = None) 
     dy, y : array_like of one shape
         The loss's gradient with respect to ``y = softplus(x)``, and `y`.
     out : ndarray, optional
-        Where the result goes; may be `dy` or `y`.
+        Receives the result; may be `dy` or `y`.
 
     Returns
     -------
@@ -189,7 +189,7 @@ def silu_backward(dy: ArrayLike, x: ArrayLike, /, out: Array | None = None) -> A
     dy, x : array_like of one shape
         The loss's gradient with respect to ``y = silu(x)``, and `x`. (``s`` is ``sigmoid(x)``.)
     out : ndarray, optional
-        Where the result goes; may be `dy` or `x`.
+        Receives the result; may be `dy` or `x`.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def gelu_backward(
         The loss's gradient with respect to ``y = gelu(x)``, and `x`. (``phi`` is the normal
         distribution's density.)
     out : ndarray, optional
-        Where the result goes; may be `dy` or `x`.
+        Receives the result; may be `dy` or `x`.
     approximate : {"none", "tanh"}, default "none"
         As for `gelu`.
 

@@ -14,7 +14,7 @@ __all__ = ["linear", "linear_backward"]
 
 
 def _as_rows(x: Array) -> Array:
-    """`x` with its leading axes as one."""
+    """Return `x` with its leading axes joined to one."""
     return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
@@ -34,10 +34,10 @@ def linear(
     x : array_like of shape (..., n_in)
     w : array_like of shape (n_in, n_out)
     b : array_like of shape (n_out,), optional
-        Real; float32 if all are, float64 otherwise.
+        The operands are real. The result is float32 if all of them are, else float64.
     activation : {"identity", "relu", "sigmoid", "tanh"}
     out : ndarray of shape (..., n_out), optional
-        Where the result goes; it may overlap the operands.
+        Receives the result; it may overlap the operands.
 
     Returns
     -------

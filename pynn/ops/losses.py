@@ -1,4 +1,4 @@
-"""Losses: a number for outputs and targets, and its gradient with respect to the outputs."""
+"""Losses of outputs and targets, with their gradients with respect to the outputs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _loss(
         raise ValueError(f"{argument} has shape {z.shape}, expected (m, n) with at least one row")
     t = np.asarray(dense(target, "target"))
     labels = name.endswith("cross_entropy") and t.dtype.kind in "biu" and t.ndim == z.ndim - 1
-    # One axis is a row of logits for the softmax, and a column for the others.
+    # A vector is a row of logits for the softmax, and a column for the other losses.
     as_row = z.ndim == 1 and (labels or name == "softmax_cross_entropy")
     rows = np.ascontiguousarray(z.reshape(1, -1) if as_row else z.reshape(len(z), -1))
     if labels:
@@ -69,7 +69,7 @@ def softmax_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, 
     Parameters
     ----------
     logits : array_like of shape (m, n)
-        Or of shape (n,), a single row.
+        A vector of shape (n,) is a single row.
     target : array_like
         m integer labels in [0, n), or probabilities of shape (m, n), each row with a sum of 1.
 
@@ -95,8 +95,8 @@ def sigmoid_cross_entropy(logits: ArrayLike, target: ArrayLike) -> tuple[float, 
     ----------
     logits : array_like of shape (m, n) or (m,)
     target : array_like
-        Probabilities in the logits' shape (0 and 1 included), or m integer labels: of the output
-        that is 1 (n > 1), or 0 and 1 themselves (n = 1).
+        Probabilities in [0, 1] of the logits' shape, or m integer labels. For n > 1 a label is the
+        index of the output that is 1; for n = 1 it is 0 or 1.
 
     Returns
     -------
@@ -205,7 +205,7 @@ def pinball(
     ----------
     y, target : array_like of shape (m, n) or (m,)
     quantile : float or array_like of shape (n,), default 0.5
-        In (0, 1), one for all outputs or one for each.
+        In (0, 1): one for all outputs or one for each.
 
     Returns
     -------

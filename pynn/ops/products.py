@@ -32,12 +32,11 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /, out: Array | None = None) -> Any:
     Parameters
     ----------
     x1, x2 : array_like
-        One-dimensional operands are a row (`x1`) or a column (`x2`) that leaves no axis in the
-        result; further leading axes are broadcast. float32 and float64 operands of any strides,
-        transposed views included, are read in place by pynn's kernels; any other type gives what
-        `numpy.matmul` gives.
+        A vector is a row (`x1`) or a column (`x2`) that leaves no axis in the result. Leading axes
+        are broadcast. The kernels read float32 and float64 operands of any strides in place,
+        transposed views included. Other types give the result of `numpy.matmul`.
     out : ndarray, optional
-        Where the result goes; it may overlap the operands.
+        Receives the result; it may overlap the operands.
 
     Returns
     -------
@@ -51,14 +50,14 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /, out: Array | None = None) -> Any:
 
     Notes
     -----
-    Each element is a chain of fused multiply-adds over k in increasing order, cut every 512; the
-    bits do not depend on the number of threads, on the strides, or on what else is computed.
+    Each element is a chain of fused multiply-adds over k in increasing order, cut every 512. Its
+    bits depend neither on the number of threads, nor on the strides, nor on the other elements.
     """
     return _general(x1, x2, out)
 
 
 def _general(x1: Any, x2: Any, out: Any) -> Any:
-    """All that NumPy's function takes: its promotion and broadcasting, or its own answer."""
+    """Answer any call of `numpy.matmul`: by the kernels, or by NumPy."""
     x1, x2 = dense(x1, "x1"), dense(x2, "x2")
     a, b = np.asanyarray(x1), np.asanyarray(x2)
     target = out[0] if isinstance(out, tuple) and len(out) == 1 else out
@@ -75,7 +74,7 @@ def _general(x1: Any, x2: Any, out: Any) -> Any:
         or b.ndim == 0
         or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]
     ):
-        return np.matmul(x1, x2, out=out)  # its own answer, or its own error
+        return np.matmul(x1, x2, out=out)  # NumPy's result, or NumPy's error
     a, b = plain(a, dtype), plain(b, dtype)
     try:
         leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -101,7 +100,7 @@ def _real(x: Array) -> bool:
 
 
 def _overrides(*operands: Any) -> bool:
-    """Whether an operand has its own answer to NumPy's functions (or none at all)."""
+    """Return True if an operand overrides NumPy's functions, or refuses them."""
     return any(
         hasattr(type(x), "__array_ufunc__") and not isinstance(x, np.ndarray | np.generic)
         for x in operands
@@ -122,11 +121,11 @@ def gemm(
     ----------
     a : array_like of shape (m, k)
     b : array_like of shape (k, n)
-        Real; float32 if both are, float64 otherwise.
+        The operands are real. The result is float32 if both of them are, else float64.
     alpha, beta : float
         Factors. With ``beta=0``, `out` is not read.
     out : ndarray of shape (m, n), optional
-        Where the result goes; it may overlap the operands. Needed if `beta` is not 0.
+        Receives the result; it may overlap the operands. Required if `beta` is not 0.
 
     Returns
     -------

@@ -18,18 +18,18 @@ __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
 Axis = int | tuple[int, ...] | None
 
-# (NumPy 1.25 has moved it.)
+# NumPy 1.25 moved it.
 _AxisError: type[ValueError] = getattr(np, "exceptions", np).AxisError
 
 
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    """`axis` as axes from 0 on, in NumPy's sense: None is all of them."""
+    """Return `axis` as a tuple of axes, counted from 0. None: all axes."""
     if axis is None:
         return tuple(range(ndim))
     given = axis if isinstance(axis, tuple) else (axis,)
     axes = []
     for one in map(operator.index, given):
-        # (As in NumPy's reductions, a scalar has an axis for this.)
+        # NumPy's reductions give a scalar one axis.
         if not -ndim <= one < ndim and not (ndim == 0 and one in (-1, 0)):
             raise _AxisError(f"axis {one} is out of bounds for array of dimension {ndim}")
         axes.append(one % ndim if ndim else 0)
@@ -39,7 +39,7 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
 
 
 def _along(function: Callable[..., Array], operands: list[Array], axis: Axis, out: Any) -> Any:
-    """What the compiled `function` gives along the last axis, along any of plain `operands`."""
+    """Apply the compiled `function`, which works along the last axis, along any axes."""
     shape = operands[0].shape
     axes = _axes(axis, len(shape))
     if out is not None:
@@ -57,7 +57,7 @@ def _along(function: Callable[..., Array], operands: list[Array], axis: Axis, ou
 
 
 def _general(function: Callable[..., Array], x: ArrayLike, out: Array | None, axis: Axis) -> Any:
-    """Anything real along any axes, from what the compiled `function` takes."""
+    """Answer a call on any real numbers and axes with the compiled `function`."""
     return _along(function, [float_array(x, "x")], axis, out)
 
 
@@ -77,9 +77,9 @@ def softmax(x: ArrayLike, /, out: Array | None = None, *, axis: Axis = -1) -> An
     Parameters
     ----------
     x : array_like
-        Real; float16 and float32 are computed in float32, anything else in float64.
+        Real numbers. float16 and float32 are computed in float32, other types in float64.
     out : ndarray of `x`'s shape, optional
-        Where the result goes; may be `x`.
+        Receives the result; may be `x`.
     axis : int, tuple of int or None, default -1
         The axes along which the results sum to 1; None: all of them.
 
@@ -109,9 +109,9 @@ def log_softmax(x: ArrayLike, /, out: Array | None = None, *, axis: Axis = -1) -
     Parameters
     ----------
     x : array_like
-        Real; float16 and float32 are computed in float32, anything else in float64.
+        Real numbers. float16 and float32 are computed in float32, other types in float64.
     out : ndarray of `x`'s shape, optional
-        Where the result goes; may be `x`.
+        Receives the result; may be `x`.
     axis : int, tuple of int or None, default -1
         The axes along which the exponentials of the results sum to 1; None: all of them.
 
@@ -145,7 +145,7 @@ def softmax_backward(
     dy, y : array_like of one shape
         The loss's gradient with respect to ``y = softmax(x)``, and `y`.
     out : ndarray, optional
-        Where the result goes; may be `dy` or `y`.
+        Receives the result; may be `dy` or `y`.
     axis : int, tuple of int or None, default -1
         The axes of the softmax.
 
@@ -168,7 +168,7 @@ def log_softmax_backward(
     dy, y : array_like of one shape
         The loss's gradient with respect to ``y = log_softmax(x)``, and `y`.
     out : ndarray, optional
-        Where the result goes; may be `dy` or `y`.
+        Receives the result; may be `dy` or `y`.
     axis : int, tuple of int or None, default -1
         The axes of the softmax.
 

@@ -123,7 +123,7 @@ class BaseMLP(MarkedNetwork, Predictions, BaseEstimator):  # type: ignore[misc]
         if first:
             self._initialize([X.shape[1], *hidden, self.n_outputs_], X.dtype)
         if stochastic:
-            self._start_records(anew=first)
+            self._start_records(restart=first)
         self._attach(None if stochastic else samples.total_weight)
         if first and np.any(self.dropout):
             key = self._random_state.randint(2**32, size=2, dtype=np.uint64)
@@ -224,10 +224,10 @@ class BaseMLP(MarkedNetwork, Predictions, BaseEstimator):  # type: ignore[misc]
             self.intercepts_.append(intercept.astype(kind, copy=False))
         self.__dict__.pop("_link", None)
 
-    def _start_records(self, anew: bool) -> None:
+    def _start_records(self, restart: bool) -> None:
         """Start the records of sgd and adam; after other settings only the missing ones."""
         judged = bool(self.early_stopping)
-        if anew or not hasattr(self, "loss_curve_"):
+        if restart or not hasattr(self, "loss_curve_"):
             self.loss_curve_: list[float] = []
             self._no_improvement_count = 0
         elif (getattr(self, "best_validation_score_", None) is not None) == judged:
