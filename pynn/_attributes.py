@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, overload
 
 from pynn._keywords import place
@@ -108,15 +108,15 @@ class _Arrays(tuple[Array, ...]):
 class Views:
     """A tuple of arrays that may be written into, but not replaced.
 
-    The owner's class gives them by the attribute's name, in the method `_arrays`.
-
     Parameters
     ----------
+    source : callable
+        Gives the owner's arrays.
     doc : str
     """
 
-    def __init__(self, doc: str) -> None:
-        self.__doc__ = doc
+    def __init__(self, source: Callable[[Any], Iterable[Array]], doc: str) -> None:
+        self._source, self.__doc__ = source, doc
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -126,7 +126,7 @@ class Views:
     @overload
     def __get__(self, owner: object, kind: type) -> tuple[Array, ...]: ...
     def __get__(self, owner: Any, kind: type) -> Any:
-        return self if owner is None else _Arrays(owner._arrays(self._name))
+        return self if owner is None else _Arrays(self._source(owner))
 
     def __set__(self, owner: object, value: Any) -> NoReturn:
         name = self._name

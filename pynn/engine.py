@@ -92,11 +92,12 @@ class Engine:
         self.dtype = dtype
         self.data_spec, self.loss = data_spec, data_spec.loss
         self.core_loss = core_loss
-        self.widths, self.last_layer = tuple(widths), len(widths) - 1
+        self.widths: tuple[int, ...] = tuple(widths)
+        self.last_layer = len(widths) - 1
         self.output_bias = output_bias
         self.parameters: Array = _aligned_zeros(core.parameter_count, dtype)
         core.set_parameters(self.parameters)
-        self.arrays = self.named(self.parameters)
+        self.arrays: dict[str, Array] = self.named(self.parameters)
         self.plain_forward = core.forward_call()
         self.rng_position: NDArray[np.uint64] = np.zeros(2, np.uint64)
         self.penalty_by_weight = False

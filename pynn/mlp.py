@@ -13,7 +13,7 @@ from pynn._attributes import Fixed, Views
 from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array, ArrayLike, DTypeLike
 from pynn.data import DataSpec
-from pynn.engine import Engine
+from pynn.engine import Engine, engine_of
 from pynn.losses import Loss, check_loss
 from pynn.network import Network
 
@@ -22,35 +22,7 @@ if TYPE_CHECKING:
     from pynn.summary import Summary
 
 
-class OldNames:
-    """The engine's parts by their old names, until all of the package goes by `engine_of`."""
-
-    _engine: Engine
-
-    _core = property(
-        lambda self: self._engine.core, lambda self, v: setattr(self._engine, "core", v)
-    )
-    _parameters = property(
-        lambda self: self._engine.parameters, lambda self, v: setattr(self._engine, "parameters", v)
-    )
-    _rng_position = property(lambda self: self._engine.rng_position)
-    _loss = property(lambda self: self._engine.loss)
-    _targets_1d = property(
-        lambda self: self._engine.targets_1d, lambda self, v: setattr(self._engine, "targets_1d", v)
-    )
-    _penalty_by_weight = property(
-        lambda self: self._engine.penalty_by_weight,
-        lambda self, v: setattr(self._engine, "penalty_by_weight", v),
-    )
-
-    def _settle(self) -> None:
-        self._engine.settle()
-
-    def _views(self, block: Array) -> Any:
-        return self._grouped(block)  # type: ignore[attr-defined]
-
-
-class MLP(OldNames, Network):
+class MLP(Network):
     """Multilayer perceptron: fully connected layers, trained by backpropagation.
 
     `fit` trains, `predict` gives classes or values, `predict_proba` probabilities, `score` and
@@ -297,15 +269,13 @@ class MLP(OldNames, Network):
     # ----------------------------------------------------------------- weights
 
     weights = Views(
-        "The layers' weights, of shape (inputs, outputs): views, live in both directions."
+        lambda net: [*engine_of(net).arrays.values()][: len(engine_of(net).widths)],
+        "The layers' weights, of shape (inputs, outputs): views, live in both directions.",
     )
-    biases = Views("The layers' biases, of shape (outputs,): views, live in both directions.")
-
-    def _arrays(self, name: str) -> list[Array]:
-        """The weights or the biases."""
-        engine = self._engine
-        arrays, count = [*engine.arrays.values()], len(engine.widths)
-        return arrays[:count] if name == "weights" else arrays[count:]
+    biases = Views(
+        lambda net: [*engine_of(net).arrays.values()][len(engine_of(net).widths) :],
+        "The layers' biases, of shape (outputs,): views, live in both directions.",
+    )
 
     def get_weights(self) -> tuple[list[Array], list[Array]]:
         """Return copies of the weights and biases.

@@ -45,7 +45,7 @@ def test_a_network(tmp_path, suffix, loss, dtype, bias):
     twin = again(net, tmp_path, suffix)
     assert type(twin) is pynn.MLP
     assert repr(twin) == repr(net)
-    assert twin._config() == net._engine.config
+    assert twin._config() == net._config()
     assert twin.history.to_dict() == net.history.to_dict()
     assert_same_bits(twin, net)
     x, _ = make_samples(loss, 50, 4, 3)

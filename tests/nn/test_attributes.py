@@ -100,7 +100,7 @@ def test_the_loss_is_its_name_or_has_its_parameters(loss, name):
         assert each.loss == (loss if name is None else name)
         assert type(each.loss) is (type(loss) if name is None else str)
     again = make(loss=net.loss)
-    assert again._config() == net._engine.config
+    assert again._config() == net._config()
 
 
 # ------------------------------------------------------------------------ repr
@@ -162,7 +162,7 @@ def configurations(draw):
 def test_the_representation_makes_such_a_network_again(configuration):
     net = pynn.MLP(**configuration, seed=0)
     again = eval(repr(net), dict(NAMESPACE))
-    assert again._config() == net._engine.config
+    assert again._config() == net._config()
     assert type(again) is pynn.MLP
     assert repr(again) == repr(net)
     for name in FIXED:

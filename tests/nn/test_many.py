@@ -606,7 +606,7 @@ def test_arguments_of_networks_that_were_given():
     plain = pynn.MLP([4, 3], seed=0)
     result = fit_many([net, plain], X, Y, epochs=2, batch_size=9, optimizer="sgd")
     twin = pynn.MLP(**result.arguments[0]["model"])
-    assert twin._config() == net._engine.config
+    assert twin._config() == net._config()
     assert result.arguments[1]["model"]["loss"] == "softmax_cross_entropy"
     assert result.arguments[0]["fit"].keys() == {"epochs", "batch_size", "optimizer"}
     schedule = pynn.ReduceOnPlateau(0.1, monitor="loss")
