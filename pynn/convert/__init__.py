@@ -2,7 +2,7 @@
 
 `from_torch`, `to_torch`, `from_sklearn` and `to_sklearn` move networks between pynn and PyTorch or
 scikit-learn; `to_onnx` writes an ONNX model and `to_c` one file of C. The last two and `to_torch`
-take fitted estimators too. All of them copy: the original and the copy share no memory.
+take fitted estimators too. The result is a copy that shares no memory with the original.
 """
 
 from pynn.convert.sklearn import from_sklearn

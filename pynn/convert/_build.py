@@ -18,7 +18,7 @@ HOMOGENEOUS = ("identity", "relu", "leaky_relu")
 
 @dataclass
 class _Dense:
-    """A layer of a multilayer perceptron: the product, and what stands around it."""
+    """A layer of a multilayer perceptron with the dropout before and the activation after it."""
 
     layer: LayerSpec
     dropout: float
@@ -26,7 +26,7 @@ class _Dense:
 
 
 def dense_layers(spec: NetworkSpec) -> list[_Dense]:
-    """Return the layers of the multilayer perceptron that a specification is.
+    """Return the layers of a specification as those of a multilayer perceptron.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def dense_layers(spec: NetworkSpec) -> list[_Dense]:
         if layer.kind == "Flatten":  # a network takes rows
             continue
         if layer.kind == "Dropout":
-            # Two dropouts in a row leave what one with this rate leaves.
+            # One dropout with this rate equals two in a row.
             rate += layer.config["rate"] - rate * layer.config["rate"]
             rate_source = here
         elif layer.kind == "Dense":
@@ -137,5 +137,5 @@ def make_network(spec: NetworkSpec, loss: Any, *, seed: Any) -> MLP:
 
 
 def _no_draw(rng: Any, shape: tuple[int, int], dtype: Any) -> Array:
-    """Give initial weights that leave the generator alone: `set_weights` replaces them."""
+    """Return initial weights without a random draw; `set_weights` replaces them."""
     return np.zeros(shape, dtype)

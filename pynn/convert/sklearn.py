@@ -18,20 +18,20 @@ def from_sklearn(estimator: Any, dtype: DTypeLike | None = None, seed: Any = Non
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-        Fitted; of `sklearn.neural_network` or of `pynn.sklearn`.
+        A fitted estimator of `sklearn.neural_network` or of `pynn.sklearn`.
     dtype : {"float32", "float64"}, optional
         By default that of the estimator's coefficients.
     seed : None, int, numpy.random.SeedSequence or numpy.random.Generator
-        As for `MLP`: for later training.
+        The seed of later training, as for `MLP`.
 
     Returns
     -------
     MLP
-        With copies of the parameters. Its outputs are the estimator's probabilities, in the order
-        of ``estimator.classes_`` (with two classes one output, the probability of the second), or
-        its predictions, and the labels that it predicts count through ``estimator.classes_``. The
-        loss is "softmax_cross_entropy", "sigmoid_cross_entropy" (two classes, or several labels),
-        "squared_error" or "poisson". Settings of training, such as ``alpha``, are not taken over.
+        A network with copies of the parameters. The outputs of a classifier are its probabilities,
+        in the order of ``estimator.classes_``; two classes have one output, the probability of the
+        second. Predicted labels are indices into ``estimator.classes_``. The loss is
+        "softmax_cross_entropy", "sigmoid_cross_entropy" (two classes, or several labels),
+        "squared_error" or "poisson". Settings of training, such as ``alpha``, are not copied.
 
     Raises
     ------
@@ -57,6 +57,6 @@ def from_sklearn(estimator: Any, dtype: DTypeLike | None = None, seed: Any = Non
     spec = read_estimator(estimator, "estimator", dtype)
     net = make_network(spec, spec.loss, seed=seed)
     if not hasattr(estimator, "classes_") and spec.output_shape == (1,):
-        # `MLP.predict` then gives a vector, as the estimator's does.
+        # The `predict` of both then gives a vector.
         vars(net)["_targets_1d"] = True
     return net

@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
 def from_torch(
     module: Any, loss: Any = None, dtype: DTypeLike | None = None, seed: Any = None
 ) -> MLP:
-    """Make the network that a `torch.nn.Sequential` of Linear and activations is.
+    """Make a network of a `torch.nn.Sequential` of Linear layers and activations.
 
     Parameters
     ----------
@@ -32,32 +32,32 @@ def from_torch(
         A sequence of ``Linear`` layers, each with at most one activation after it: ``ReLU``,
         ``LeakyReLU`` (slope 0.01), ``ELU`` and ``Softplus`` (with their default parameters),
         ``GELU`` (exact), ``SiLU``, ``Sigmoid``, ``Tanh``, ``Identity``, and at the end ``Softmax``.
-        ``Dropout`` becomes the network's dropout; ``Flatten`` at the start is left out, since a
-        network takes rows; Sequentials within are opened.
+        ``Dropout`` becomes the network's dropout. ``Flatten`` at the start is left out, since a
+        network takes rows. Nested Sequentials are read in order.
     loss : str or loss object, optional
-        What the network is trained with and, after a last ``Linear``, the output activation that
-        comes with it: "softmax_cross_entropy", "sigmoid_cross_entropy" and "poisson" take the
-        module's outputs as logits, as torch's losses do, and the network's outputs are
-        probabilities or rates. By default what the end stands for: ``Softmax`` for
-        "softmax_cross_entropy", ``Sigmoid`` for "sigmoid_cross_entropy", `Exp` for "poisson", and
-        any other for "squared_error", where the outputs are the module's.
+        The loss of later training. After a last ``Linear`` it also sets the output activation:
+        "softmax_cross_entropy", "sigmoid_cross_entropy" and "poisson" take the module's outputs as
+        logits, as torch's losses do, and the network's outputs are probabilities or rates. The
+        default follows the last module: "softmax_cross_entropy" after ``Softmax``,
+        "sigmoid_cross_entropy" after ``Sigmoid``, "poisson" after `Exp`, else "squared_error".
     dtype : {"float32", "float64"}, optional
-        By default the module's; float32 for float16 and bfloat16.
+        By default the module's, with float32 for float16 and bfloat16.
     seed : None, int, numpy.random.SeedSequence or numpy.random.Generator
-        As for `MLP`: for later training.
+        The seed of later training, as for `MLP`.
 
     Returns
     -------
     MLP
-        With copies of the parameters. Where only some layers have a bias, the others get zeros.
+        A network with copies of the parameters. If only some layers have a bias, the others get
+        zeros.
 
     Raises
     ------
     TypeError
         If `module` is not a module.
     ValueError
-        If the network cannot be expressed. The message names the module in the way and where it is;
-        for a module that holds a Sequential, such as a class of your own, that Sequential.
+        If pynn cannot express the module. The message names the part in the way and its place, and
+        for a class that holds a Sequential, that Sequential.
     ImportError
         If torch is not installed.
 

@@ -24,44 +24,44 @@ NUMBERS_A_LINE = 8
 
 
 def to_c(net: Any, path: str | os.PathLike[str], name: str | None = None) -> None:
-    """Write a network as one file of C that needs nothing but the C library.
+    """Write a network as one file of C that depends only on the C library.
 
     Parameters
     ----------
     net : MLP, MLPClassifier or MLPRegressor
         A network, or a fitted estimator of pynn.sklearn or scikit-learn.
     path : str or path-like
-        The file. One that is there is replaced when the new one is whole.
+        The file to write. It replaces an older one when it is whole.
     name : str, optional
-        Name of the function, and the beginning of all other names: an ASCII identifier that C and
-        C++ do not use themselves, and that begins with a letter. By default the name of the file:
-        "digits" for "digits.c", "net_8x8_a" for "8x8-a.c", "exp_net" for "exp.c". Files of the same
-        name in two folders need two names to be in one program.
+        The name of the function and the prefix of all other names: an ASCII identifier that starts
+        with a letter and that C and C++ do not use themselves. The default follows the file's name:
+        "digits" for "digits.c", "net_8x8_a" for "8x8-a.c", "exp_net" for "exp.c". Two files of one
+        program need different names.
 
     Raises
     ------
     TypeError
         If an argument is of another type.
     ValueError
-        If `name` is no possible name, the file's name gives none, a parameter is not finite, or an
+        If `name` or the file's name is not a possible name, a parameter is not finite, or an
         estimator is not fitted.
     OSError
         If `path` cannot be written.
 
     Notes
     -----
-    The file "iris.c" defines ``void iris(const float *x, float *y)``, which takes one row of inputs
-    to one row of outputs, and ``void iris_batch(const float *x, float *y, int rows)`` for rows one
-    after the other; with double for a float64 network. The outputs of a classifier are
-    probabilities; a comment lists an estimator's classes in their order.
+    The file "iris.c" defines ``void iris(const float *x, float *y)``, which computes one row of
+    outputs from one row of inputs. ``void iris_batch(const float *x, float *y, int rows)`` does so
+    for consecutive rows. A float64 network has double in place of float. The outputs of a
+    classifier are probabilities; a comment lists an estimator's classes in their order.
 
-    Both functions are plain C99 and C++, allocate nothing and keep no state, so that any number of
-    threads may call them. Parameters are written as the shortest decimals that read back as the
-    same number, which is 13 to 15 bytes each in float32 and 22 to 24 in float64. A million of them
-    takes a compiler some 5 s, and GCC 300 MB, Clang 600 MB of memory. Hidden layers lie on the
-    stack; the comment at the top says how large they are.
+    Both functions are plain C99 and C++. They allocate nothing and keep no state, so any number of
+    threads may call them. Parameters are the shortest decimals that read back as the same number:
+    13 to 15 bytes each in float32, 22 to 24 in float64. For a million parameters a compiler needs
+    about 5 s; GCC needs 300 MB of memory, Clang 600 MB. Hidden layers lie on the stack; the comment
+    at the top gives their size.
 
-    Sums are plain loops in the network's type, so the outputs are `net`'s to rounding.
+    Sums are plain loops in the network's type, so the outputs agree with `net`'s to rounding.
 
     Examples
     --------
@@ -95,10 +95,10 @@ def check_name(name: Any) -> str:
 
 
 def name_from(path: Any) -> str:
-    """Make a function's name of a file's."""
+    """Derive a function's name from a file's."""
     file = os.path.basename(os.fsdecode(path))
     stem = os.path.splitext(file)[0]
-    # Letters lose their accents; what is no letter or digit of ASCII separates words.
+    # Letters lose their accents; other characters than ASCII letters and digits separate words.
     plain = unicodedata.normalize("NFKD", stem)
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     name = "_".join(re.findall(r"[A-Za-z0-9]+", plain))
@@ -121,7 +121,7 @@ def check_finite(spec: NetworkSpec) -> None:
 
 @dataclass
 class _Buffer:
-    """An array of the function that is being written."""
+    """An array in the generated function."""
 
     name: str
     size: int
@@ -172,7 +172,7 @@ class _File:
         return self.buffers[-2], self.buffers[-1]
 
     def call(self, text: str, **values: object) -> None:
-        """Add a statement. Buffers get their names when all layers are there."""
+        """Add a statement. Buffers get their names after the last layer."""
         self.calls.append((text, values))
 
     def body(self) -> Iterator[str]:
@@ -207,10 +207,10 @@ def _write_activation(file: _File, layer: LayerSpec) -> None:
 
 
 def _write_nothing(file: _File, layer: LayerSpec) -> None:
-    """Leave out a layer that predictions do not see."""
+    """Leave out a layer that is not active in predictions."""
 
 
-# What writes each kind of layer.
+# The writer of each kind of layer.
 WRITERS: dict[str, Callable[[_File, LayerSpec], None]] = {
     "Activation": _write_activation,
     "Dense": _write_dense,
@@ -252,7 +252,7 @@ def _facts(spec: NetworkSpec, file: _File) -> dict[str, object]:
 
 
 def _classes(spec: NetworkSpec) -> str:
-    """Return a sentence about an estimator's classes, or nothing."""
+    """Return a sentence about an estimator's classes, or an empty string."""
     if spec.classes is None:
         return ""
     # Without a star, no label begins or ends a comment.
@@ -360,7 +360,7 @@ def _elementwise(activation: str, formula: str) -> str:
     return ELEMENTWISE.replace("ACTIVATION", activation).replace("FORMULA", formula)
 
 
-# The functions, none for the identity. NaN goes through all of them.
+# The functions; the identity has none. All of them propagate NaN.
 ACTIVATIONS = {
     "identity": "",
     "relu": _elementwise("relu", "v[i] < 0.0$f ? 0.0$f : v[i]"),

@@ -1,4 +1,4 @@
-"""The names that a function in a C file cannot have."""
+"""The reserved names of C and C++."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ static_assert static_cast template this thread_local throw true try typeid typen
 wchar_t xor xor_eq
 """
 
-# math.h: each also ends in f and in l.
+# The functions of math.h, each of which also exists with the suffixes f and l.
 MATH = """
 acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp10 exp2 expm1
 fabs fdim floor fma fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p
@@ -33,7 +33,7 @@ double_t float_t fpclassify isfinite isgreater isgreaterequal isless islessequal
 islessgreater isnormal isunordered lgamma_r lgammaf_r lgammal_r math_errhandling signbit signgam
 """
 
-# The functions of other headers: the library has them, whether or not a file includes them.
+# The functions of other headers. The library defines them even if a file includes no header.
 LIBRARY = """
 isalnum isalpha isblank iscntrl isdigit isgraph islower isprint ispunct isspace isupper isxdigit
 tolower toupper

@@ -16,15 +16,17 @@ from pynn.formats.sklearn import spec_of_model
 from pynn.formats.spec import LayerSpec, NetworkSpec, identifier, look_up, optional
 from pynn.formats.write import check_path, write_atomically
 
-# The first operator set in which Softmax is over the last axis alone, and all that is needed here
-# but GELU, which Erf composes. Run times read older sets, never newer ones: this is ONNX 1.8.
+# The first operator set whose Softmax works on the last axis alone. Of the operators needed here
+# it lacks only GELU, which Erf composes. Run times read older sets, never newer ones: this is that
+# of ONNX 1.8.
 OPSET = 13
 IR_VERSION = 7
-# A message of protobuf, which an ONNX model is, must be smaller.
+# An ONNX model is a protobuf message, which must be smaller.
 MOST_BYTES = 2**31 - 2**20
 
 # log(erfc(z) exp(z**2) / t) with t = 2 / (2 + z), for z >= 0, as a polynomial in 2 t - 1, lowest
-# power first: its Chebyshev series, computed with 50 digits. erfc is met to 1e-15 relatively.
+# power first. The coefficients are those of its Chebyshev series, computed with 50 digits. The
+# relative error of erfc is 1e-15.
 LOG_ERFC = (
     -0.6717940840566922,
     0.6726432239776583,
@@ -62,14 +64,14 @@ def to_onnx(net: Any, path: str | os.PathLike[str] | None = None) -> Any:
     net : MLP, MLPClassifier or MLPRegressor
         A network, or a fitted estimator of pynn.sklearn or scikit-learn.
     path : str or path-like, optional
-        Where to write the model too. A file that is there is replaced when the new one is whole.
+        A file for the model. It replaces an older one when it is whole.
 
     Returns
     -------
     onnx.ModelProto
-        From an input ``X`` of shape (N, inputs) to an output ``Y`` of shape (N, outputs), both of
-        the network's dtype, for any number N of rows. Operator set 13, which ONNX Runtime 1.6 and
-        later run.
+        It computes an output ``Y`` of shape (N, outputs) from an input ``X`` of shape (N, inputs),
+        both of the network's dtype, for any number N of rows. It uses operator set 13, which ONNX
+        Runtime 1.6 and later support.
 
     Raises
     ------
@@ -85,13 +87,13 @@ def to_onnx(net: Any, path: str | os.PathLike[str] | None = None) -> Any:
 
     Notes
     -----
-    The outputs of a classifier are probabilities, the same as of ``net(X)``; there is no output of
-    labels. An estimator's classes are in the model's metadata, as a JSON list of the name
-    ``classes``: the most probable one is that of the largest output, or, where two classes have one
-    output, the second if the output exceeds 0.5.
+    The outputs of a classifier are the probabilities of ``net(X)``; the model has no output of
+    labels. Its metadata hold an estimator's classes as a JSON list named ``classes``. The most
+    probable class is that of the largest output. Two classes have one output: the second class is
+    the more probable one if the output exceeds 0.5.
 
-    ONNX Runtime has no float64 kernels for LeakyRelu, Elu, Softplus and Erf. In float64 they are
-    composed of operators that it has, GELU's normal distribution from a polynomial.
+    ONNX Runtime has no float64 kernels for LeakyRelu, Elu, Softplus and Erf. In float64 the model
+    composes them of other operators, and GELU's normal distribution of a polynomial.
 
     Examples
     --------
@@ -224,7 +226,7 @@ def _softplus(graph: _Graph, x: str) -> str:
     return graph.node("Add", graph.node("Relu", x), graph.node("Log", graph.node("Add", e, 1.0)))
 
 
-# What composes each activation.
+# The composition of each activation from operators.
 ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
     "identity": lambda graph, x: x,
     "relu": lambda graph, x: graph.node("Relu", x),
@@ -252,11 +254,11 @@ def _write_dense(graph: _Graph, layer: LayerSpec, x: str) -> str:
 
 
 def _write_nothing(graph: _Graph, layer: LayerSpec, x: str) -> str:
-    """Leave out a layer that predictions do not see."""
+    """Leave out a layer that is not active in predictions."""
     return x
 
 
-# What writes each kind of layer: takes the value of its inputs, returns that of its outputs.
+# The writer of each kind of layer takes the value of its inputs, and returns that of its outputs.
 WRITERS: dict[str, Callable[[_Graph, LayerSpec, str], str]] = {
     "Activation": _write_activation,
     "Dense": _write_dense,

@@ -213,25 +213,25 @@ def to_sklearn(net: HasSpec, classes: ArrayLike | None = None) -> Any:
     Parameters
     ----------
     net : MLP
-        All hidden layers with one of the activations that scikit-learn has: identity, relu, sigmoid
-        or tanh; the output activation that comes with the loss (for "poisson" exp).
+        A network with one activation for all hidden layers: identity, relu, sigmoid or tanh. The
+        output activation must be the default of the loss.
     classes : array_like of shape (n,), optional
         The classes in the order of the network's outputs; for one sigmoid output the classes for 0
-        and 1. By default 0, 1, and so on. Several sigmoid outputs are labels of their own, and have
-        no classes, nor have regressors.
+        and 1. By default 0, 1, and so on. Must be None for regressors, and for several sigmoid
+        outputs, which are independent labels.
 
     Returns
     -------
     sklearn.neural_network.MLPClassifier or MLPRegressor
-        With copies of the parameters, for the cross-entropies a classifier. scikit-learn sorts
-        classes: the columns of its probabilities follow ``classes_``.
+        A classifier for a cross-entropy, else a regressor, with copies of the parameters.
+        scikit-learn sorts classes: the columns of its probabilities follow ``classes_``.
 
     Raises
     ------
     TypeError
         If `net` is not an MLP.
     ValueError
-        If scikit-learn has no such network, or `classes` does not fit.
+        If scikit-learn cannot express the network, or `classes` does not fit.
     ImportError
         If scikit-learn is not installed.
 
@@ -240,8 +240,8 @@ def to_sklearn(net: HasSpec, classes: ArrayLike | None = None) -> Any:
     scikit-learn computes two classes from one output. Softmax over two outputs equals the sigmoid
     of their logits' difference, so the last layer becomes that difference.
 
-    Dropout is not part of predictions and gets lost; so does a loss that scikit-learn lacks
-    ("mse", "mae", "huber", "pinball"): fitted further, the estimator minimizes its squared error.
+    Dropout is not part of predictions, and is dropped. scikit-learn lacks the losses "mse", "mae",
+    "huber" and "pinball": further fits of the estimator minimize its squared error.
 
     Examples
     --------

@@ -200,7 +200,7 @@ def make_activation(name: str, dtype: np.dtype[Any]) -> Any:
 
 @cache
 def exp_module() -> Any:
-    """Make the class `Exp`, which cannot be defined before torch is imported."""
+    """Make the class `Exp`, whose definition needs torch."""
     from torch import nn
 
     class Exp(nn.Module):  # type: ignore[misc]
@@ -326,7 +326,7 @@ KINDS = {
 
 @cache
 def _readers() -> dict[Any, Callable[[Any, str, tuple[int, ...]], LayerSpec | None]]:
-    """Return what reads each class of modules."""
+    """Return the reader of each class of modules."""
     from torch import nn
 
     return {

@@ -1,4 +1,4 @@
-"""What scikit-learn has moved between the versions that this package takes."""
+"""Differences between the supported versions of scikit-learn and SciPy."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if VERSION >= (1, 6):
 else:
 
     def _validate_data(estimator: Any, *args: Any, **kwargs: Any) -> Any:
-        """The method that became a function in scikit-learn 1.6."""
+        """Call the method that became a function in scikit-learn 1.6."""
         return estimator._validate_data(*args, **kwargs)
 
 
 def validate_data(*args: Any, **kwargs: Any) -> Any:
-    """scikit-learn's checks of samples and targets.
+    """Check samples and targets as scikit-learn does.
 
-    They find NaN and infinities by a sum, which overflows near the largest float. That is no
-    error of the caller's, whatever the caller's `numpy.errstate` says.
+    Its check for NaN and infinities is a sum, which overflows near the largest float. The caller's
+    `numpy.errstate` must not turn that into an error.
     """
     with np.errstate(all="ignore"):
         return _validate_data(*args, **kwargs)
 
 
 def loss_by_keyword_before_1_7(init: Callable[..., None]) -> Callable[..., None]:
-    """The constructor of the regressor, positional as in the scikit-learn that is installed.
+    """Give the regressor's constructor the positional parameters of the installed scikit-learn.
 
-    `loss` came in 1.7, before the parameter that was the first one.
+    Version 1.7 added `loss` as the first parameter.
     """
     if VERSION >= (1, 7):
         return init
@@ -48,13 +48,13 @@ def loss_by_keyword_before_1_7(init: Callable[..., None]) -> Callable[..., None]
     signature = inspect.signature(init)
     loss = signature.parameters["loss"].replace(kind=inspect.Parameter.KEYWORD_ONLY)
     rest = [p for name, p in signature.parameters.items() if name != "loss"]
-    # (scikit-learn finds the parameters of estimators by the signature.)
+    # scikit-learn reads the parameters of estimators from the signature.
     vars(constructor)["__signature__"] = signature.replace(parameters=[*rest, loss])
     return constructor
 
 
 def lbfgs_messages(iprint: int) -> dict[str, int]:
-    """The option that makes SciPy's L-BFGS-B print, where SciPy still has it."""
+    """Return the option that makes SciPy's L-BFGS-B print, if SciPy still has it."""
     import scipy
 
     version = tuple(int(part) for part in scipy.__version__.split(".")[:2])

@@ -1,4 +1,4 @@
-"""Samples that scikit-learn's checks would leave as they are, found in a few microseconds."""
+"""A check of a few microseconds for samples that scikit-learn would leave unchanged."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pynn._types import Array
 
 # Native bool, integers, float32 and float64: scikit-learn converts none of them.
 KEPT = "?bBhHiIlLqQfd"
-# The values that `is_finite` looks at in one step: their flags stay in the cache.
+# The number of values in one step of `is_finite`: their flags stay in the cache.
 STEP = 2**15
 
 
 def is_finite(X: Array) -> bool:
     """Return True if a matrix holds neither NaN nor infinity.
 
-    A sum is not needed, which may overflow: this sets no floating-point flag.
+    This sets no floating-point flag, unlike a sum, which may overflow.
     """
     size = X.size
     if size <= STEP:
@@ -42,7 +42,7 @@ def needs_no_check(X: Array, columns: int | None) -> bool:
 
 
 class FrameReader:
-    """Reads data frames whose columns have the names of those that were fitted.
+    """Reads data frames whose columns have the names of the fitted ones.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class FrameReader:
 
     def __init__(self, names: Array) -> None:
         self.names = names
-        # The pandas.Index that had these names last. Slices of one frame share it.
+        # The last pandas.Index with these names. Slices of one frame share it.
         self._columns: Any = None
 
     def read(self, frame: Any) -> Array | None:
@@ -68,7 +68,7 @@ class FrameReader:
         # pandas copies all but a single block of one type.
         if not np.may_share_memory(array, frame.to_numpy()):
             dtypes = set(frame.dtypes.tolist())
-            # (Types of pandas' own, sparse ones among them, are scikit-learn's task.)
+            # pandas' own types, such as sparse ones, are left to scikit-learn.
             if not all(isinstance(dtype, np.dtype) for dtype in dtypes):
                 return None
             common = np.result_type(*dtypes)

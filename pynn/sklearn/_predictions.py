@@ -19,13 +19,13 @@ from pynn.sklearn._unlinked import unlinked_outputs
 class Predictions(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]
     """The part of an estimator that computes outputs."""
 
-    # The arrays may be replaced by the user; `_link` is of those that the last fit made.
+    # The user may replace the arrays; `_link` belongs to those of the last fit.
     coefs_: list[Array]
     intercepts_: list[Array]
     _link: Link
 
     def _outputs(self, X: Any) -> Array:
-        """Compute the network's outputs for samples of the caller's."""
+        """Compute the network's outputs for a caller's samples."""
         # Samples that need no check skip scikit-learn's, which costs more than a small network.
         link = self._present_link()
         if link is not None:

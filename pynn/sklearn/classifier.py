@@ -31,8 +31,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     $parameters
     $scoring
     class_weight : dict or "balanced", optional
-        Factors of the samples' weights by their classes; "balanced": n / (number of classes *
-        samples of the class).
+        Factors of the samples' weights by class. "balanced": n / (number of classes * samples of
+        the class).
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
-    # (scikit-learn has it as an attribute that is no parameter.)
+    # scikit-learn's classifier has this attribute, which is not a parameter.
     loss = "log_loss"
 
     def __init__(
@@ -144,8 +144,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
             Classes of any type, or a matrix of zeros and ones.
         sample_weight : array_like of shape (n_samples,), optional
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Its score after each epoch goes into `validation_scores_`; with ``early_stopping=True``
-            it takes the place of the samples that would be set aside.
+            Samples to score after each epoch, in `validation_scores_`. With
+            ``early_stopping=True`` they replace the held-out samples.
 
         Returns
         -------
@@ -164,7 +164,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
     ) -> MLPClassifier:
-        """Do one epoch over samples, from where the last call left off.
+        """Do one further epoch over samples.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         y : array_like of shape (n_samples,) or (n_samples, n_labels)
         sample_weight : array_like of shape (n_samples,), optional
         classes : array_like of shape (n_classes,), optional
-            All classes there will be; the first call needs them.
+            All classes of this and later calls. Required in the first call.
 
         Returns
         -------
@@ -287,11 +287,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]
         return X, self._encoded(y)
 
     def _encoded(self, y: Any) -> Array:
-        """Checked targets: numbers of classes, or truth values of one or several outputs."""
+        """Return checked targets as class numbers, or as booleans of one or several outputs."""
         binarizer = self._label_binarizer
         if binarizer.y_type_ not in ("multiclass", "binary") or getattr(y, "ndim", 2) != 1:
             return np.asarray(binarizer.transform(y).astype(bool))
-        # (LabelBinarizer does the same, by way of a matrix.)
+        # LabelBinarizer gives the same by way of a matrix.
         numbers = np.searchsorted(binarizer.classes_, y)
         binary = binarizer.y_type_ == "binary"
         return np.asarray(numbers.astype(bool) if binary else numbers)

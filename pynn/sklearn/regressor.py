@@ -28,8 +28,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     Parameters
     ----------
     loss : {"squared_error", "poisson"}, default "squared_error"
-        "poisson" is half the deviance, for counts: the outputs are exponentials. With scikit-learn
-        1.5 and 1.6, whose class has no `loss`, by keyword only: `hidden_layer_sizes` comes first.
+        "poisson" is half the deviance, for counts: the outputs are exponentials. scikit-learn 1.5
+        and 1.6 have no `loss`; with them it is keyword-only, and `hidden_layer_sizes` comes first.
     $parameters
     $scoring
 
@@ -139,8 +139,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
         y : array_like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array_like of shape (n_samples,), optional
         validation_data : tuple (X, y) or (X, y, sample_weight), optional
-            Its score after each epoch goes into `validation_scores_`; with ``early_stopping=True``
-            it takes the place of the samples that would be set aside.
+            Samples to score after each epoch, in `validation_scores_`. With
+            ``early_stopping=True`` they replace the held-out samples.
 
         Returns
         -------
@@ -157,7 +157,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]
     @available_if(solver_is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPRegressor:
-        """Do one epoch over samples, from where the last call left off.
+        """Do one further epoch over samples.
 
         Parameters
         ----------
