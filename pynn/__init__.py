@@ -1,8 +1,8 @@
 """pynn: neural networks on the CPU for people who think in NumPy arrays.
 
-`MLP` is the network, `SGD`, `Adam`, `AdamW` and `RMSprop` its optimizers; `matmul`, `relu`,
-`softmax` and their like are the kernels as NumPy functions; `set_num_threads` and `show_config` are
-about the run time.
+`MLP` is a network of dense layers, `Sequential` one of any `layers`; `SGD`, `Adam`, `AdamW` and
+`RMSprop` are their optimizers; `matmul`, `relu`, `softmax` and their like are the kernels as NumPy
+functions; `set_num_threads` and `show_config` are about the run time.
 """
 
 import importlib
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         StepDecay,
         WarmUp,
     )
+    from pynn.sequential import Sequential
     from pynn.stopping import StopOnSignal
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "RMSprop",
     "ReduceOnPlateau",
     "Schedule",
+    "Sequential",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "StepDecay",
@@ -106,6 +108,7 @@ __all__ = [
     "gemm",
     "get_num_threads",
     "huber",
+    "layers",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
@@ -150,11 +153,13 @@ _LAZY = {
     "OneCycle": "pynn.schedules",
     "ReduceOnPlateau": "pynn.schedules",
     "Schedule": "pynn.schedules",
+    "Sequential": "pynn.sequential",
     "StepDecay": "pynn.schedules",
     "StopOnSignal": "pynn.stopping",
     "WarmUp": "pynn.schedules",
     "convert": "pynn.convert",
     "fit_many": "pynn.many",
+    "layers": "pynn.layers",
     "from_sklearn": "pynn.convert",
     "from_torch": "pynn.convert",
     "get_num_threads": "pynn.runtime",

@@ -16,6 +16,7 @@ TRAINED = ("rng", "history", "optimizer", "_rng_position")
 # What nothing changes, and the parameters, which a network copies when it takes up a state.
 SHARED = (
     *("layer_sizes", "activations", "dtype", "dropout", "l1", "l2", "max_norm", "loss"),
+    *("layers", "input_shape", "output_shape", "output_activation", "_paths", "_trained"),
     *("_loss", "_bias", "_penalty_by_weight", "_parameters", "_targets_1d"),
 )
 

@@ -1,6 +1,6 @@
 # The compiled core; .ci/run holds these against the module with stubtest.
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypedDict, TypeVar, final, overload
+from typing import Any, Generic, Protocol, TypedDict, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,19 +90,6 @@ class Writing(_Access): ...
 class Opened(_Access): ...
 
 class _Network(Generic[_OptimizerT]):
-    @overload
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        activations: Sequence[str],
-        bias: bool,
-        dropout: Sequence[float],
-        l1: Sequence[float],
-        l2: Sequence[float],
-        max_norm: Sequence[float],
-        loss: dict[str, Any],
-    ) -> None: ...
-    @overload
     def __init__(
         self,
         layers: list[dict[str, Any]],
@@ -116,9 +103,7 @@ class _Network(Generic[_OptimizerT]):
     def block_size(self) -> int: ...
     def parameters(self) -> list[tuple[int, str, tuple[int, ...], int, bool]]: ...
     def shapes(self) -> list[tuple[int, int, int, int]]: ...
-    def set_trainable(self, layer: int, trainable: bool) -> None: ...
-    @property
-    def offsets(self) -> list[int]: ...
+    def set_trainable(self, layer: int, parameter: int, trainable: bool) -> None: ...
     def reading(self, copies: bool = False) -> Reading: ...
     def writing(self, fits: bool = False) -> Writing: ...
     def opened(self) -> Opened: ...
@@ -142,7 +127,7 @@ class _Network(Generic[_OptimizerT]):
         self,
         x: Array,
         dout: Array,
-        dx: Array,
+        dx: Array | None,
         gradient: Array | None,
         rng_position: NDArray[np.uint64] | None,
     ) -> None: ...
@@ -168,6 +153,9 @@ class _Network(Generic[_OptimizerT]):
         penalty_by_weight: bool,
         epoch_stats: NDArray[np.float64],
         report: Callable[[TrainingResult], None] | None,
+    ) -> TrainingResult: ...
+    def apply_gradient(
+        self, gradient: Array, optimizer: _OptimizerT, rng_position: NDArray[np.uint64]
     ) -> TrainingResult: ...
 
 @final

@@ -14,6 +14,8 @@ from pynn._names import canonical
 from pynn._types import ACTIVATIONS, FLOATS
 from pynn.losses import LOSSES
 
+# Activations whose derivatives are functions of their outputs: a layer applies them itself.
+FUSED = ("identity", "relu", "leaky_relu", "elu", "softplus", "exp", "sigmoid", "tanh")
 # Beyond this, bytes cannot be counted in 64 bits.
 MOST_PARAMETERS = 2**58
 

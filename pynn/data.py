@@ -104,15 +104,38 @@ class DataSpec:
 
     Parameters
     ----------
-    inputs, outputs : int
-        The numbers of a sample's values, and of outputs.
+    input_shape, output_shape : tuple of int
+        Without the axis of samples. Each position of an output with several axes has a target.
     loss : Loss
+    tokens : bool, default False
+        The samples hold integers, which the network looks up.
+
+    Attributes
+    ----------
+    inputs : int
+        The number of a sample's values.
+    outputs : int
+        The number of outputs for a target.
+    positions : int
+        The number of targets a sample has.
     """
 
-    __slots__ = ("inputs", "loss", "outputs")
+    __slots__ = (
+        "input_shape", "inputs", "loss", "output_shape", "outputs", "positions", "tokens"
+    )  # fmt: skip
 
-    def __init__(self, inputs: int, outputs: int, loss: Loss) -> None:
-        self.inputs, self.outputs, self.loss = inputs, outputs, loss
+    def __init__(
+        self,
+        input_shape: tuple[int, ...],
+        output_shape: tuple[int, ...],
+        loss: Loss,
+        *,
+        tokens: bool = False,
+    ) -> None:
+        self.input_shape, self.output_shape = input_shape, output_shape
+        self.inputs, self.outputs = math.prod(input_shape), output_shape[-1]
+        self.positions = math.prod(output_shape[:-1])
+        self.loss, self.tokens = loss, tokens
 
     def samples(self, X: Any, *, vector: bool = False) -> Array | CsrRows:
         """Check samples without targets.
@@ -128,7 +151,33 @@ class DataSpec:
         ndarray or CsrRows
             As `check_samples` returns them.
         """
-        return check_samples(X, self.inputs, "X", vector=vector)
+        return self._samples(X, "X", vector=vector)
+
+    def _samples(
+        self, X: Any, name: str, *, vector: bool = False, targets: Any = None
+    ) -> Array | CsrRows:
+        """Check samples of the network's shape; rows of values are returned."""
+        if len(self.input_shape) == 1:
+            samples = check_samples(X, self.inputs, name, vector=vector, targets=targets)
+        else:
+            array = _array_input.array(X, name, "samples")
+            ndim = len(self.input_shape)
+            fits = array.ndim == ndim + 1 or (vector and array.ndim == ndim)
+            if not fits or array.shape[array.ndim - ndim :] != self.input_shape:
+                inner = ", ".join(map(str, self.input_shape))
+                expected = f"(n, {inner})" + (f" or ({inner})" if vector else "")
+                cure = ""
+                if array.size and array.size % self.inputs == 0 and array.ndim != ndim:
+                    cure = f"; {_checks.variable(name)}.reshape(-1, {inner}) would fit"
+                raise ValueError(f"{name} has shape {array.shape}, expected {expected}{cure}")
+            # (Rows that do not lie end to end are copied.)
+            samples = _readable(array.reshape((*array.shape[: array.ndim - ndim], self.inputs)))
+        if self.tokens and (not isinstance(samples, np.ndarray) or samples.dtype.kind not in "iu"):
+            raise TypeError(
+                f"{name} must hold integers, which the network looks up, got dtype "
+                f"{getattr(samples, 'dtype', 'of a sparse matrix')}"
+            )
+        return samples
 
     def rows(self, X: Any) -> tuple[Array | CsrRows, bool]:
         """Check samples, or a single one, for a prediction.
@@ -175,10 +224,12 @@ class DataSpec:
         Data
             In a form that the core reads.
         """
-        samples = check_samples(X, self.inputs, names[0], targets=y)
+        samples = self._samples(X, names[0], targets=y)
         if len(samples) == 0:
             raise ValueError(f"{names[0]} has shape {samples.shape}: there are no samples")
         loss, outputs = self.loss, self.outputs
+        if self.positions > 1:
+            return self._positioned(samples, y, sample_weight, class_weight, names)
         targets = check_targets(y, loss, len(samples), outputs, names[1], names[0])
         weights = check_weights(sample_weight, len(samples), names[2])
         if class_weight is not None:
@@ -187,6 +238,43 @@ class DataSpec:
             if not (weights if rows is None else weights[rows]).any():
                 raise ValueError("class_weight leaves every sample a weight of 0")
         return Data(samples, targets, weights, names[:2], _array_input.labels(X))
+
+    def _positioned(
+        self,
+        samples: Array | CsrRows,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        names: tuple[str, str, str],
+    ) -> Data:
+        """Check targets and weights of a network that has a target at each position."""
+        n, places = len(samples), self.output_shape[:-1]
+        if class_weight is not None:
+            raise ValueError("class_weight needs a target a sample; pass sample_weight by position")
+        array = _array_input.array(y, names[1], "labels" if self.loss.info.classes else "values")
+        takes_labels = self.loss.takes_labels(self.outputs)
+        flat = array.shape == (n, *places) and (takes_labels or self.outputs == 1)
+        if not flat and array.shape != (n, *self.output_shape):
+            expected = f"{(n, *self.output_shape)}"
+            if takes_labels or self.outputs == 1:
+                expected = f"{(n, *places)}, a target for each position, or {expected}"
+            raise ValueError(f"{names[1]} has shape {array.shape}, expected {expected}")
+        rows = array.reshape(-1) if flat else array.reshape(-1, self.outputs)
+        targets = check_targets(
+            rows, self.loss, n * self.positions, self.outputs, names[1], names[0]
+        )
+        targets.values = targets.values.reshape(n, -1)
+        if sample_weight is None:
+            return Data(samples, targets, None, names[:2])
+        given = _array_input.array(sample_weight, names[2])
+        weights = check_weights(given.reshape(-1), given.size, names[2])
+        if given.shape not in ((n,), (n, *places)) or weights is None:
+            raise ValueError(
+                f"{names[2]} has shape {given.shape}, expected ({n},) or {(n, *places)}"
+            )
+        if given.ndim > 1:
+            weights = weights.reshape(n, -1)
+        return Data(samples, targets, weights, names[:2])
 
     def parts(self, data: Any, name: str, names: tuple[str, str, str]) -> Data:
         """Check a tuple (X, y) or (X, y, sample_weight).

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
+from pynn import _array_input
 from pynn._attributes import Checked, Closed, Fixed
 from pynn._types import Array, NDArray
 
@@ -46,14 +47,15 @@ class Engine:
         The samples and targets that the network takes.
     core_loss : dict
         The loss as the core takes it.
-    widths : sequence of int
-        The number of each layer's outputs.
+    outputs : sequence of tuple (index, shape)
+        Of each layer: the core's layer that gives its output, and the shape of a sample's.
     output_bias : str, optional
         The name of the parameter that may hold infinities, which switch classes off.
 
     Attributes
     ----------
     loss : Loss
+    outputs : tuple of tuple (index, shape)
     last_layer : int
     parameters : ndarray
         All parameters in one block.
@@ -73,8 +75,8 @@ class Engine:
 
     __slots__ = (
         "arrays", "core", "core_loss", "data_spec", "dtype", "journal", "last_layer",
-        "layout", "loss", "output_bias", "parameters", "penalty_by_weight", "plain_forward",
-        "rng_position", "targets_1d", "widths",
+        "layout", "loss", "output_bias", "outputs", "parameters", "penalty_by_weight",
+        "plain_forward", "rng_position", "targets_1d",
     )  # fmt: skip
 
     def __init__(
@@ -84,7 +86,7 @@ class Engine:
         dtype: np.dtype[Any],
         data_spec: DataSpec,
         core_loss: dict[str, Any],
-        widths: Sequence[int],
+        outputs: Sequence[tuple[int, tuple[int, ...]]],
         output_bias: str | None = None,
     ) -> None:
         self.core: Any = core
@@ -92,13 +94,15 @@ class Engine:
         self.dtype = dtype
         self.data_spec, self.loss = data_spec, data_spec.loss
         self.core_loss = core_loss
-        self.widths: tuple[int, ...] = tuple(widths)
-        self.last_layer = len(widths) - 1
+        self.outputs: tuple[tuple[int, tuple[int, ...]], ...] = tuple(outputs)
+        self.last_layer = len(outputs) - 1
         self.output_bias = output_bias
-        self.parameters: Array = _aligned_zeros(core.parameter_count, dtype)
+        self.parameters: Array = _aligned_zeros(core.block_size, dtype)
         core.set_parameters(self.parameters)
         self.arrays: dict[str, Array] = self.named(self.parameters)
-        self.plain_forward = core.forward_call()
+        plain = not data_spec.tokens and len(data_spec.input_shape) == 1
+        plain = plain and len(data_spec.output_shape) == 1
+        self.plain_forward = core.forward_call() if plain else _no_plain_forward
         self.rng_position: NDArray[np.uint64] = np.zeros(2, np.uint64)
         self.penalty_by_weight = False
         self.targets_1d = False
@@ -160,6 +164,10 @@ class Engine:
             self.journal = None
 
 
+def _no_plain_forward(X: Any, out: Any) -> None:
+    """Leave all calls to the general way: of networks of tokens, and of several axes."""
+
+
 class Settled(Checked[V]):
     """An attribute that a training call changes, and that may be behind the step counter."""
 
@@ -196,6 +204,7 @@ class Trainable(Closed):
         optimizer: Any
 
         def _config(self) -> dict[str, Any]: ...
+        def _ungrouped(self, gradients: tuple[Any, ...]) -> dict[str, Any]: ...
         def __getstate__(self) -> dict[str, Any]: ...
         def __setstate__(self, state: dict[str, Any]) -> None: ...
 
@@ -227,6 +236,37 @@ def config_of(net: Trainable) -> dict[str, Any]:
         As JSON has them, without the initial weights and the seed.
     """
     return net._config()
+
+
+def gradient_block(net: Trainable, gradients: tuple[Any, ...]) -> Array:
+    """Lay gradients out as the network's parameters are.
+
+    Parameters
+    ----------
+    net : Network
+    gradients : tuple
+        What ``net.gradients`` returns after the loss.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a gradient is missing, or has another shape than its parameter.
+    """
+    engine = net._engine
+    block = np.zeros_like(engine.parameters)
+    places = engine.named(block)
+    for name, value in net._ungrouped(gradients).items():
+        array = _array_input.array(value, f"the gradient of {name}")
+        if array.shape != places[name].shape:
+            raise ValueError(
+                f"the gradient of {name} has shape {array.shape}, expected {places[name].shape}"
+            )
+        places[name][...] = _array_input.cast(array, engine.dtype)
+    return block
 
 
 def own_array(array: Array) -> Array:

@@ -81,7 +81,8 @@ def evaluate(
         If an output or a target is NaN, naming the first row.
     """
     count = len(data) if rows is None else len(rows)
-    dtype, width = engine.dtype, engine.data_spec.outputs
+    dtype, spec = engine.dtype, engine.data_spec
+    width = spec.outputs
     weights_of_all = data.weights
     if weights_of_all is not None:
         weights_of_all = near_one(weights_of_all if rows is None else weights_of_all[rows])
@@ -96,10 +97,18 @@ def evaluate(
         weights = None if weights_of_all is None else weights_of_all[block]
         if rows is not None:
             block = rows[block]
-        samples = staging.rows_of(data.samples, block, dtype)
-        outputs = np.empty((len(samples), width), dtype)
-        engine.core.forward(samples, engine.last_layer, False, outputs)
+        if spec.tokens:
+            samples: Any = data.samples[block]
+        else:
+            samples = staging.rows_of(data.samples, block, dtype)
+        outputs = np.empty((len(samples), spec.positions * width), dtype)
+        engine.core.forward(samples, engine.outputs[-1][0], False, outputs)
         target = data.targets.rows(block, width, data.names[1])
+        if spec.positions > 1:  # each is a row
+            outputs = outputs.reshape(-1, width)
+            target = target.reshape(-1) if data.targets.labels else target.reshape(-1, width)
+            if weights is not None:
+                weights = np.repeat(weights, outputs.shape[0] // weights.size).reshape(-1)
         if not data.targets.labels:
             target = _array_input.cast(target, dtype)
         if np.isnan(outputs).any() or (not data.targets.labels and np.isnan(target).any()):

@@ -179,46 +179,55 @@ class MLP(Network):
 
     def _build(self, loss: Loss) -> Engine:
         """Make the core's network, and its parameters."""
-        make = _core.NetworkF32 if self.dtype == np.float32 else _core.NetworkF64
         # The cross-entropies are computed from logits: their output activation is the loss's part.
-        last = self.activations[-1]
-        if last in loss.info.inner:
-            last = "identity"
-        core_loss = loss.core_settings(self.activations[-1], self.layer_sizes[-1])
-        core = make(
-            self.layer_sizes,
-            [*self.activations[:-1], last],
-            self._bias,
-            self.dropout,
-            self.l1,
-            self.l2,
-            self.max_norm,
-            core_loss,
-        )
-        shapes = [*pairwise(self.layer_sizes)]
-        layout: list[tuple[str, int, tuple[int, ...]]] = [
-            (f"weights_{i}", start, shape)
-            for i, (start, shape) in enumerate(zip(core.offsets, shapes, strict=True))
-        ]
-        if self._bias:
-            layout += [
-                (f"biases_{i}", start + n_in * n_out, (n_out,))
-                for i, (_, start, (n_in, n_out)) in enumerate(layout)
-            ]
+        *hidden, last = self.activations
+        functions = [*hidden, "identity" if last in loss.info.inner else last]
         inputs, *widths = self.layer_sizes
-        return Engine(
-            core,
-            layout,
-            self.dtype,
-            DataSpec(inputs, widths[-1], loss),
-            core_loss,
-            widths,
-            f"biases_{len(widths) - 1}" if self._bias else None,
-        )
+        nodes: list[dict[str, Any]] = []
+        places = []  # of each layer's output among the nodes
+
+        def append(kind: str, **settings: Any) -> None:
+            nodes.append({"kind": kind, "reads": [len(nodes) - 1], **settings})
+
+        for i, (n_in, n_out) in enumerate(pairwise(self.layer_sizes)):
+            function = functions[i]
+            if self.dropout[i] > 0:
+                append("dropout", rate=self.dropout[i], number=i)
+            fused = function if function in architecture.FUSED else "identity"
+            append(
+                "dense", inputs=n_in, units=n_out, bias=self._bias, activation=fused,
+                l1=self.l1[i], l2=self.l2[i], max_norm=self.max_norm[i],
+            )  # fmt: skip
+            if function != fused:
+                append("activation", function=function)
+            places.append((len(nodes) - 1, (n_out,)))
+        core_loss = loss.core_settings(last, widths[-1])
+        make = _core.NetworkF32 if self.dtype == np.float32 else _core.NetworkF64
+        core = make(nodes, (1, 1, 1, inputs), core_loss, False)
+        roles = {"kernel": "weights", "bias": "biases"}
+        layout: list[tuple[str, int, tuple[int, ...]]] = []
+        for role, name in roles.items():
+            of_role = [p for p in core.parameters() if p[1] == role]
+            layout += [
+                (f"{name}_{i}", start, shape) for i, (_, _, shape, start, _) in enumerate(of_role)
+            ]
+        spec = DataSpec((inputs,), (widths[-1],), loss)
+        last_bias = f"biases_{len(widths) - 1}" if self._bias else None
+        return Engine(core, layout, self.dtype, spec, core_loss, places, last_bias)
 
     def _grouped(self, block: Array) -> tuple[list[Array], list[Array]]:
         arrays, count = [*self._engine.named(block).values()], len(self.layer_sizes) - 1
         return arrays[:count], arrays[count:]
+
+    def _ungrouped(self, gradients: tuple[Any, ...]) -> dict[str, Any]:
+        groups: Any = gradients[0] if len(gradients) == 1 else gradients
+        if not isinstance(groups, tuple | list) or len(groups) != 2:
+            raise TypeError("gradients must be dW, db: what net.gradients(X, y)[1:] returns")
+        names = [name for name, _, _ in self._engine.layout]
+        values = [*groups[0], *(groups[1] or ())]
+        if len(values) != len(names):
+            raise ValueError(f"gradients has {len(values)} arrays, expected {len(names)}")
+        return dict(zip(names, values, strict=True))
 
     def _hidden_layer(self, layer: Any) -> int:
         count = len(self.layer_sizes) - 2
@@ -269,11 +278,11 @@ class MLP(Network):
     # ----------------------------------------------------------------- weights
 
     weights = Views(
-        lambda net: [*engine_of(net).arrays.values()][: len(engine_of(net).widths)],
+        lambda net: [*engine_of(net).arrays.values()][: len(engine_of(net).outputs)],
         "The layers' weights, of shape (inputs, outputs): views, live in both directions.",
     )
     biases = Views(
-        lambda net: [*engine_of(net).arrays.values()][len(engine_of(net).widths) :],
+        lambda net: [*engine_of(net).arrays.values()][len(engine_of(net).outputs) :],
         "The layers' biases, of shape (outputs,): views, live in both directions.",
     )
 

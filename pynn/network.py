@@ -125,6 +125,10 @@ class Network(Trainable):
         """The place among the engine's layers of a hidden one, by the argument of `hidden`."""
 
     @abstractmethod
+    def _ungrouped(self, gradients: tuple[Any, ...]) -> dict[str, Any]:
+        """Arrays by the parameters' names, from what `_grouped` gives."""
+
+    @abstractmethod
     def _grouped(self, block: Array) -> tuple[Any, ...]:
         """An array that is laid out as the parameters are, as `gradients` gives it."""
 
@@ -414,8 +418,8 @@ class Network(Trainable):
         """Outputs of a layer; with `rng_position` those of the next step of training."""
         engine = self._engine
         samples, single = engine.data_spec.rows(X)
-        columns = engine.widths[layer]
-        shape = (columns,) if single else (len(samples), columns)
+        node, of_sample = engine.outputs[layer]
+        shape = of_sample if single else (len(samples), *of_sample)
         if out is None:
             out = np.empty(shape, engine.dtype)
         elif not isinstance(out, np.ndarray) or _array_input.is_masked(out):
@@ -434,9 +438,9 @@ class Network(Trainable):
             )
         elif isinstance(samples, np.ndarray) and np.may_share_memory(out, samples):
             samples = samples.copy()
-        result_rows = out.reshape(-1, columns)
+        result_rows = out.reshape(len(samples), -1)
         if rng_position is None:
-            engine.core.forward(samples, layer, layer == engine.last_layer, result_rows)
+            engine.core.forward(samples, node, layer == engine.last_layer, result_rows)
         elif len(samples):
             engine.core.forward_training(samples, rng_position, result_rows)
         result: Array = out
@@ -576,7 +580,8 @@ class Network(Trainable):
         _refuse_sparse(X)
         data = self._engine.data_spec.data(X, y, sample_weight)
         rng_position = self._engine.rng_position if _checks.flag(training, "training") else None
-        gradient = np.empty(data.samples.shape, self.dtype)
+        shape = (len(data), *self._engine.data_spec.input_shape)
+        gradient = np.empty(shape, self.dtype)
         self._engine.core.input_gradient(
             data.samples,
             data.targets.values,
@@ -632,19 +637,20 @@ class Network(Trainable):
         """
         refuse(unknown, Network.backward, type(self), dout, X, excess=excess)
         _refuse_sparse(X)
-        array: Any = self._engine.data_spec.samples(X, vector=True)
-        samples = np.atleast_2d(array)
+        spec = self._engine.data_spec
+        samples, single = spec.rows(X)
+        count = () if single else (len(samples),)
         delta = _array_input.array(dout, "dout")
-        expected = (*array.shape[:-1], self._engine.data_spec.outputs)
+        expected = (*count, *spec.output_shape)
         if delta.shape != expected:
             raise ValueError(f"dout has shape {delta.shape}, expected {expected}")
         if len(samples) == 0:
-            raise ValueError(f"X has shape {array.shape}: there are no samples")
+            raise ValueError(f"X has shape {samples.shape}: there are no samples")
         wanted = _checks.flag(parameters, "parameters")
         rng_position = self._engine.rng_position if _checks.flag(training, "training") else None
         delta = _array_input.cast(delta, self.dtype)
         gradient = np.zeros_like(self._engine.parameters) if wanted else None
-        dx = np.empty(array.shape, self.dtype)
+        dx = None if spec.tokens else np.empty((*count, *spec.input_shape), self.dtype)
         self._engine.core.backward(samples, delta, dx, gradient, rng_position)
         return dx if gradient is None else (dx, *self._grouped(gradient))
 

@@ -15,10 +15,11 @@ import numpy as np
 from pynn import _checks, _core
 from pynn._attributes import Closed
 from pynn._frozen import Frozen
+from pynn._journal import Step
 from pynn._keywords import refuse, refuses_unknown
 from pynn._names import canonical, spelling
 from pynn._types import Array, NDArray
-from pynn.engine import Trainable, engine_of, own_array
+from pynn.engine import Trainable, engine_of, gradient_block, own_array
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -110,6 +111,16 @@ def _lock() -> Any:
 
     # (A signal's handler may copy an optimizer that the interrupted code has locked.)
     return threading.RLock()
+
+
+# Why a gradient was not applied, by what the core says.
+_REFUSED = {
+    "gradient": "a gradient is not finite; nothing has changed",
+    "parameters": "the parameters are not finite: set others, or load a checkpoint",
+    "rate": "the learning rate or the decay overflows the network's type; nothing has changed",
+    "update": "parameters or moments overflowed in the update; those before it are lost. Load a "
+    "checkpoint, or set new parameters, and try a smaller learning rate",
+}
 
 
 class Optimizer(Closed, ABC):
@@ -227,6 +238,53 @@ class Optimizer(Closed, ABC):
         """
         if is_schedule(self.learning_rate):
             self.learning_rate.observe(history)
+
+    def apply_gradients(self, net: Trainable, *gradients: Any) -> None:
+        """Do one step by gradients that come from anywhere.
+
+        The step clips, updates, applies `max_norm` and advances the counters as one of `fit` does,
+        and adds no penalty: those of the network are in what ``net.gradients`` returns.
+
+        Parameters
+        ----------
+        net : MLP or Sequential
+        *gradients
+            What ``net.gradients`` returns after the loss: ``dW, db`` of an `MLP`, or a dict by the
+            parameters' names of a `Sequential`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a gradient is missing or has a wrong shape.
+        FloatingPointError
+            If a gradient or a parameter is not finite, and nothing has changed; or if the update
+            itself overflows, which the message says.
+
+        Examples
+        --------
+        >>> import numpy as np, pynn
+        >>> net, optimizer = pynn.MLP([2, 1], loss="mse", seed=0), pynn.Adam(0.1)
+        >>> X, y = np.ones((4, 2), np.float32), np.zeros(4)
+        >>> loss, *gradients = net.gradients(X, y)
+        >>> optimizer.apply_gradients(net, *gradients)
+        >>> bool(net.gradients(X, y)[0] < loss)
+        True
+        """
+        if not isinstance(net, Trainable):
+            raise TypeError(f"net must be a network of pynn's, got {type(net).__name__}")
+        block, engine = gradient_block(net, gradients), engine_of(net)
+        with engine.core.writing():
+            engine.clear()
+            update, state = self._bind(net), self._states[net]
+            step = Step(net, engine, {"optimizer": self}, engine.targets_1d, state.steps)
+            try:
+                engine.journal = step
+                result = engine.core.apply_gradient(block, update, engine.rng_position)
+            finally:
+                engine.clear(step)
+            if not result["finite"]:
+                state.may_be_lost = result["failure"] == "update"
+                raise FloatingPointError(_REFUSED[result["failure"]])
 
     # -------------------------------------------------------------- the binding
 

@@ -172,7 +172,7 @@ class ArraySource(DataSource):
             kept, held_out = last_rows(self._split, len(there))
             kept, held_out = there[kept], there[held_out]
             return self._divided(kept, held_out)
-        labels = targets.values if targets.labels else None
+        labels = targets.values if targets.labels and targets.values.ndim == 1 else None
         if rows is None:
             kept, held_out = stratified_split(rng, self._split, len(self._data), labels)
         else:
@@ -216,7 +216,8 @@ class ArraySource(DataSource):
         if not (self._shuffle or self._replacement):
             return  # (In their own order the core stages few rows at a time.)
         # (The user's functions may change X between two epochs.)
-        if data.row_major is None or run.calls_user_code:
+        is_needed = data.row_major is None or run.calls_user_code
+        if is_needed and not run.engine.data_spec.tokens:
             data.row_major = staging.row_major(data.samples, run.engine.dtype, data.row_major)
 
     def epoch(self, run: Run) -> float:

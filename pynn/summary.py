@@ -12,6 +12,8 @@ from pynn.optimizers import Optimizer, state_of
 
 # Settings of the layers, and how their columns are called; a column is there where one is in use.
 SETTINGS = {"dropout": "dropout", "l1": "L1", "l2": "L2", "max_norm": "max norm"}
+# Of a layer's description.
+MOST_CHARACTERS = 40
 
 
 class Summary(str):
@@ -54,7 +56,7 @@ def summary(net: Any) -> Summary:
 
     Parameters
     ----------
-    net : MLP
+    net : MLP or Sequential
 
     Returns
     -------
@@ -64,7 +66,7 @@ def summary(net: Any) -> Summary:
     Raises
     ------
     TypeError
-        If `net` is no `MLP`.
+        If `net` is no network.
 
     Notes
     -----
@@ -87,7 +89,60 @@ def summary(net: Any) -> Summary:
     """
     given: Any = net
     if not isinstance(given, Trainable):
-        raise TypeError(f"net must be a pynn.MLP, got {type(net).__name__}")
+        raise TypeError(f"net must be a network of pynn's, got {type(net).__name__}")
+    rows = _layer_rows(net) if hasattr(net, "layers") else _dense_rows(net)
+    parts = _parts(net)
+    count = sum(parts.values())
+    memory = engine_of(net).parameters.nbytes
+    counted = ", ".join(f"{size:,} {name}" for name, size in parts.items())
+    totals = [f"{count:,} parameters ({counted}): {_bytes(memory)}"]
+    optimizer: Optimizer | None = net.optimizer
+    state = None if optimizer is None else state_of(optimizer, net)
+    kept = 0
+    if state is not None:
+        kept = sum(a.nbytes for a in vars(state).values() if isinstance(a, np.ndarray))
+        steps = int(state.steps[0])
+        totals.append(f"{optimizer}, {steps:,} step{'s' * (steps != 1)}: {_bytes(kept)}")
+    heading = f"{type(net).__name__}, loss {net.loss}, {net.dtype}"
+    result = Summary("\n".join([heading, *_table(rows), *totals]))
+    result.rows, result._heading, result._totals = rows, heading, totals
+    result.parameters, result.memory, result.optimizer_memory = count, memory, kept
+    return result
+
+
+def _parts(net: Any) -> dict[str, int]:
+    """The numbers of parameters by what they are."""
+    if hasattr(net, "layers"):
+        trained = {*net.trainable_parameters}
+        sizes = {name: array.size for name, array in net.parameters.items()}
+        total = sum(sizes.values())
+        of_trained = sum(size for name, size in sizes.items() if name in trained)
+        return {"trained": of_trained, "not trained": total - of_trained}
+    groups = {"weights": net.weights, "biases": net.biases}
+    return {name: sum(a.size for a in group) for name, group in groups.items()}
+
+
+def _layer_rows(net: Any) -> list[dict[str, str]]:
+    rows = [_row("input", "", net.input_shape, 0)]
+    for path, layer, shape in net.walk():
+        size = sum(a.size for n, a in net.parameters.items() if n.startswith(f"{path}."))
+        indent = "  " * path.count(".")
+        # (What a layer holds has rows for itself.)
+        kind = type(layer).__name__ if hasattr(layer, "layers") else repr(layer)
+        rows.append(_row(f"{indent}{path.rpartition('.')[2]}", kind, shape, size))
+    return rows
+
+
+def _row(layer: str, kind: str, shape: tuple[int, ...], parameters: int) -> dict[str, str]:
+    return {
+        "layer": layer,
+        "kind": kind if len(kind) <= MOST_CHARACTERS else kind[: MOST_CHARACTERS - 3] + "...",
+        "output shape": f"(n, {', '.join(map(str, shape))})",
+        "parameters": f"{parameters:,}",
+    }
+
+
+def _dense_rows(net: Any) -> list[dict[str, str]]:
     weights, biases = net.weights, net.biases
     columns = _columns(net)
     rows = []
@@ -102,22 +157,7 @@ def summary(net: Any) -> Summary:
             "parameters": f"{sum(a.size for a in arrays):,}",
         }
         rows.append(row)
-    counts = [sum(a.size for a in arrays) for arrays in (weights, biases)]
-    memory = engine_of(net).parameters.nbytes
-    parts = f"{counts[0]:,} weights, {counts[1]:,} biases"
-    totals = [f"{sum(counts):,} parameters ({parts}): {_bytes(memory)}"]
-    optimizer: Optimizer | None = net.optimizer
-    state = None if optimizer is None else state_of(optimizer, net)
-    kept = 0
-    if state is not None:
-        kept = sum(a.nbytes for a in vars(state).values() if isinstance(a, np.ndarray))
-        steps = int(state.steps[0])
-        totals.append(f"{optimizer}, {steps:,} step{'s' * (steps != 1)}: {_bytes(kept)}")
-    heading = f"MLP, loss {net.loss}, {net.dtype}"
-    result = Summary("\n".join([heading, *_table(rows), *totals]))
-    result.rows, result._heading, result._totals = rows, heading, totals
-    result.parameters, result.memory, result.optimizer_memory = sum(counts), memory, kept
-    return result
+    return rows
 
 
 def _columns(net: Any) -> dict[str, list[str]]:

@@ -38,7 +38,9 @@ template <class T>
 PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t nargs) {
     const auto& shared = *static_cast<const Shared<T>*>(PyCapsule_GetPointer(capsule, nullptr));
     const Network<T>& network = shared.network;
-    if (nargs != 2 || !is_input<T>(args[0], network.inputs())) Py_RETURN_NONE;
+    if (nargs != 2 || network.vocabulary() > 0 || !is_input<T>(args[0], network.inputs())) {
+        Py_RETURN_NONE;
+    }
     PyArrayObject* const x = as_array(args[0]);
     const int ndim = PyArray_NDIM(x);
     npy_intp shape[2] = {PyArray_DIM(x, 0), network.outputs()};

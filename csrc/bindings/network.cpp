@@ -14,10 +14,7 @@
 #include "bindings/module.h"
 #include "bindings/optimizer.h"
 #include "bindings/without_gil.h"
-#include "nn/layers/dense.h"
-#include "nn/layers/dropout.h"
 #include "nn/layers/kinds.h"
-#include "nn/layers/pointwise.h"
 #include "threads/fp_environment.h"
 
 namespace pynn {
@@ -27,29 +24,14 @@ namespace {
 template <class T>
 class BoundNetwork {
 public:
-    // Everything but `sizes` has an element for each layer with weights: what is dropped of its
-    // inputs, its penalties, the function of its outputs.
-    BoundNetwork(const std::vector<index_t>& sizes, const std::vector<std::string>& activations,
-                 bool bias, const std::vector<double>& dropout, const std::vector<double>& l1,
-                 const std::vector<double>& l2, const std::vector<double>& max_norm,
-                 const py::dict& loss)
-        : network_(make_layers(sizes, activations, bias, dropout, l1, l2, max_norm, stops_),
-                   Shape{1, 1, 1, sizes.front()}, make_loss<T>(loss_settings(loss))),
-          trainer_(network_) {
-        const LossSettings settings = loss_settings(loss);
-        require(settings.name != "pinball" ||
-                    settings.quantiles.size() == static_cast<std::size_t>(network_.outputs()),
-                "expected a quantile for each output");
-    }
-
-    // Any layers, in topological order. Each is a dict: its "kind", its "reads" (indices of
+    // Layers in topological order. Each is a dict: its "kind", its "reads" (indices of
     // earlier layers, -1 for the network's input), its settings, and where the input has another
     // shape than that of the output it reads, "reshape". Shapes are (time, height, width,
     // channels).
     BoundNetwork(const py::list& layers, const std::vector<index_t>& input_shape,
                  const py::dict& loss, bool target_per_position)
-        : network_(make_nodes(layers, stops_), shape_of(input_shape),
-                   make_loss<T>(loss_settings(loss)), target_per_position),
+        : network_(make_nodes(layers), shape_of(input_shape), make_loss<T>(loss_settings(loss)),
+                   target_per_position),
           trainer_(network_) {
         const LossSettings settings = loss_settings(loss);
         require(
@@ -82,16 +64,38 @@ public:
         }
         return all;
     }
-    void set_trainable(index_t layer, bool trainable) {
+    // `parameter`: its place among the layer's trained ones.
+    void set_trainable(index_t layer, index_t parameter, bool trainable) {
         require(layer >= 0 && layer < network_.layer_count(), "no such layer");
-        network_.set_trainable(layer, trainable);
+        require(parameter >= 0 && parameter < 32, "no such parameter");
+        std::optional<Access::Writing> writing;
+        if (!access_.is_held_here()) writing.emplace(access_, Access::Writer::step);
+        network_.set_trainable(layer, parameter, trainable);
+    }
+
+    // A step of the optimizer by a gradient, laid out as the parameters are.
+    py::dict apply_gradient(const py::array& gradient, const BoundOptimizer<T>& optimizer,
+                            py::array rng_position_array) {
+        require(gradient.size() == network_.block_size(), "gradient has the wrong size");
+        const T* const values = contiguous<T>(gradient, "gradient");
+        std::optional<Access::Writing> writing;
+        if (!access_.is_held_here()) writing.emplace(access_, Access::Writer::step);
+        const TrainingLock busy(busy_);
+        const Lease trainer(*this);
+        Optimizer<T> from_here = optimizer.optimizer;
+        from_here.steps_before = *optimizer.steps;
+        vector_of<uint64_t>(rng_position_array, 2, "rng_position");
+        uint64_t* const noise = static_cast<uint64_t*>(rng_position_array.mutable_data()) + 1;
+        TrainResult result;
+        {
+            DefaultFpEnvironment usual;
+            GilRelease release;
+            result = trainer->apply_gradient(values, from_here, optimizer.steps, noise);
+        }
+        warn_of_shortage();
+        return dict_of(result);
     }
     index_t parameter_count() const { return network_.parameter_count(); }
-    std::vector<index_t> offsets() const {
-        std::vector<index_t> out;
-        for (const index_t i : network_.parametric_layers()) out.push_back(network_.node(i).offset);
-        return out;
-    }
 
     void set_parameters(py::array parameters) {
         require(parameters.size() == network_.block_size(), "wrong number of parameters");
@@ -99,10 +103,10 @@ public:
         parameters_ = std::move(parameters);
     }
 
-    // The output of layer `layer` (of those with weights); predictions: of the last one, as such.
+    // The output of layer `layer`; predictions: of the last one, as such.
     void forward(const py::object& x, index_t layer, bool predictions, py::array out) {
-        require(layer >= 0 && layer < static_cast<index_t>(stops_.size()), "no such layer");
-        const index_t layers = stops_[static_cast<std::size_t>(layer)];
+        require(layer >= 0 && layer < network_.layer_count(), "no such layer");
+        const index_t layers = layer + 1;
         const CsrMatrix* const sparse = as_csr(x, network_.inputs());
         const Matrix m = sparse ? Matrix() : matrix_of(as_dense(x), network_.inputs(), "X");
         require(out.ndim() == 2 && out.shape(0) == (sparse ? sparse->rows : m.rows) &&
@@ -157,7 +161,7 @@ public:
                        const std::optional<py::array>& rng_position_array) {
         const Access::Reading reading(access_);
         const Lease trainer(*this);
-        require(gradient.size() == network_.parameter_count(), "gradient has the wrong size");
+        require(gradient.size() == network_.block_size(), "gradient has the wrong size");
         Optimizer<T> copy{Rule::store_gradient, writable<T>(gradient, "gradient")};
         TrainOptions options;
         options.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
@@ -196,6 +200,7 @@ public:
         take_rng_position(rng_position_array, options);
         auto* const rows =
             reinterpret_cast<EpochStats*>(writable<double>(epoch_stats, "epoch_stats"));
+        options.advances_state = true;
         options.optimizer_counter = optimizer.steps;
         options.noise_counter = static_cast<uint64_t*>(rng_position_array.mutable_data()) + 1;
         std::exception_ptr failure;
@@ -209,8 +214,9 @@ public:
         return dict_of(result);
     }
 
-    // dx from the gradient `dout` of the predictions; the parameters' to `gradient`, if given.
-    void backward(const py::array& x, const py::array& dout, py::array dx,
+    // dx, if given, from the gradient `dout` of the predictions; the parameters' to `gradient`, if
+    // given.
+    void backward(const py::array& x, const py::array& dout, std::optional<py::array> dx,
                   std::optional<py::array> gradient,
                   const std::optional<py::array>& rng_position_array) {
         Dataset dataset;
@@ -218,7 +224,7 @@ public:
         require(dout.size() == dataset.x.rows * network_.outputs(), "dout has the wrong size");
         std::optional<Optimizer<T>> copy;
         if (gradient) {
-            require(gradient->size() == network_.parameter_count(), "gradient has the wrong size");
+            require(gradient->size() == network_.block_size(), "gradient has the wrong size");
             copy = Optimizer<T>{Rule::store_gradient, writable<T>(*gradient, "gradient")};
         }
         const Pins pins = pins_of(x, &dout, std::nullopt);
@@ -242,7 +248,7 @@ private:
         return {s[0], s[1], s[2], s[3]};
     }
 
-    static std::vector<Node<T>> make_nodes(const py::list& layers, std::vector<index_t>& stops) {
+    static std::vector<Node<T>> make_nodes(const py::list& layers) {
         std::vector<Node<T>> nodes;
         for (const py::handle item : layers) {
             const py::dict description = py::cast<py::dict>(item);
@@ -273,51 +279,8 @@ private:
             }
             node.layer = make_layer<T>(kind, settings);
             nodes.push_back(std::move(node));
-            stops.push_back(at + 1);
         }
         require(!nodes.empty(), "a network has at least one layer");
-        return nodes;
-    }
-
-    // `stops`: by layer with weights, how many layers its output takes.
-    static std::vector<Node<T>> make_layers(const std::vector<index_t>& sizes,
-                                            const std::vector<std::string>& activations, bool bias,
-                                            const std::vector<double>& dropout,
-                                            const std::vector<double>& l1,
-                                            const std::vector<double>& l2,
-                                            const std::vector<double>& max_norm,
-                                            std::vector<index_t>& stops) {
-        const std::size_t count = activations.size();
-        require(count >= 1 && sizes.size() == count + 1 && dropout.size() == count &&
-                    l1.size() == count && l2.size() == count && max_norm.size() == count,
-                "expected a setting for each layer");
-        std::vector<Node<T>> nodes;
-        const auto append = [&](std::unique_ptr<Layer<T>> layer) {
-            Node<T> node;
-            node.layer = std::move(layer);
-            node.inputs[0] = static_cast<index_t>(nodes.size()) - 1;  // the layer before
-            nodes.push_back(std::move(node));
-        };
-        for (std::size_t l = 0; l < count; ++l) {
-            const index_t n_in = sizes[l], n_out = sizes[l + 1];
-            require(n_in >= 1 && n_out >= 1, "layers must have a size of at least 1");
-            require(dropout[l] >= 0 && dropout[l] < 1, "dropout must be in [0, 1)");
-            if (dropout[l] > 0) {
-                append(make_dropout<T>(dropout[l], static_cast<uint32_t>(l)));
-            }
-            const bool softmax = activations[l] == "softmax";
-            const Activation f = softmax ? Activation::identity : activation_named(activations[l]);
-            DenseSettings dense{n_in, n_out};
-            dense.bias = bias;
-            dense.activation = derivative_from_output(f) ? f : Activation::identity;
-            dense.l1 = l1[l];
-            dense.l2 = l2[l];
-            dense.max_norm = max_norm[l];
-            append(make_dense<T>(dense));
-            if (softmax) append(make_softmax<T>());
-            if (!derivative_from_output(f)) append(make_pointwise<T>(f));
-            stops.push_back(static_cast<index_t>(nodes.size()));
-        }
         return nodes;
     }
 
@@ -379,22 +342,31 @@ private:
         Trainer<T>* trainer_;
     };
 
-    void differentiate(const Dataset& dataset, const T* dout, py::array& dx,
+    void differentiate(const Dataset& dataset, const T* dout, std::optional<py::array> dx,
                        const Optimizer<T>* gradient,
                        const std::optional<py::array>& rng_position_array) {
         require(!dataset.sparse, "the gradient of a sparse X is dense: pass X.toarray()");
         require(dataset.x.rows >= 1, "there are no samples");
-        require(dx.size() == dataset.x.rows * network_.inputs(), "dx has the wrong size");
-        require(network_.vocabulary() == 0, "tokens have no gradient");
+        require(!dx || dx->size() == dataset.x.rows * network_.inputs(), "dx has the wrong size");
+        require(!dx || network_.vocabulary() == 0, "tokens have no gradient");
         check_labels(dataset, nullptr, dataset.x.rows, classes(), network_.target_positions());
-        T* const to = writable<T>(dx, "dx");
-        const Access::Reading reading(access_);
+        check_tokens(dataset.x, nullptr, dataset.x.rows, network_.vocabulary());
+        T* const to = dx ? writable<T>(*dx, "dx") : nullptr;
         const RngPosition rng = rng_position(rng_position_array);
+        // Running statistics follow a pass that is half a step of training.
+        const bool advances_state = gradient && rng.training && network_.has_statistics();
+        std::optional<Access::Reading> reading;
+        std::optional<Access::Writing> writing;
+        if (!advances_state) {
+            reading.emplace(access_);
+        } else if (!access_.is_held_here()) {
+            writing.emplace(access_, Access::Writer::step);
+        }
         const Lease trainer(*this);
         Changed changed;
         watched_without_gil([&](Watch& watch) {
-            changed =
-                trainer->differentiate_inputs(dataset, dout, to, gradient, rng, false, &watch);
+            changed = trainer->differentiate_inputs(dataset, dout, to, gradient, rng,
+                                                    advances_state, &watch);
         });
         refuse_changed(changed, classes());
     }
@@ -488,7 +460,6 @@ private:
         return out;
     }
 
-    std::vector<index_t> stops_;  // (before the network, whose making fills it)
     Network<T> network_;
     Trainer<T> trainer_;
     py::array parameters_;
@@ -500,12 +471,7 @@ private:
 template <class T>
 void bind_network_of(py::module_& m, const char* name) {
     using Net = BoundNetwork<T>;
-    using Doubles = const std::vector<double>&;
     py::class_<Net>(m, name)
-        .def(py::init<const std::vector<index_t>&, const std::vector<std::string>&, bool, Doubles,
-                      Doubles, Doubles, Doubles, const py::dict&>(),
-             py::arg("sizes"), py::arg("activations"), py::arg("bias"), py::arg("dropout"),
-             py::arg("l1"), py::arg("l2"), py::arg("max_norm"), py::arg("loss"))
         .def(py::init<const py::list&, const std::vector<index_t>&, const py::dict&, bool>(),
              py::arg("layers"), py::arg("input_shape"), py::arg("loss"),
              py::arg("target_per_position"))
@@ -513,8 +479,10 @@ void bind_network_of(py::module_& m, const char* name) {
         .def_property_readonly("block_size", &Net::block_size)
         .def("parameters", &Net::parameters)
         .def("shapes", &Net::shapes)
-        .def("set_trainable", &Net::set_trainable, py::arg("layer"), py::arg("trainable"))
-        .def_property_readonly("offsets", &Net::offsets)
+        .def("set_trainable", &Net::set_trainable, py::arg("layer"), py::arg("parameter"),
+             py::arg("trainable"))
+        .def("apply_gradient", &Net::apply_gradient, py::arg("gradient"), py::arg("optimizer"),
+             py::arg("rng_position"))
         .def(
             "reading",
             [](py::object net, bool copies) {

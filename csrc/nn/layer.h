@@ -78,6 +78,7 @@ struct LayerIo {
     T* dx2 = nullptr;
     Activation x_activation = Activation::identity, x2_activation = Activation::identity;
     T* saved = nullptr;             // what forward() keeps for backward(), in training
+    uint32_t frozen = 0;            // parameters that are not updated, a bit each
     const T* statistics = nullptr;  // of the mini-batch (statistics_size() values), in training
 };
 
@@ -163,8 +164,8 @@ public:
     virtual index_t bias_offset() const { return -1; }
 
     // Computes part `index` of `count` of the parameters' gradient, summed over all rows, and
-    // updates the parameters piece by piece while the gradient is in cache. The layer adds its
-    // penalties to the gradient; `step`'s penalties are factors of them.
+    // updates the parameters that io.frozen does not name, piece by piece while the gradient is in
+    // cache. The layer adds its penalties to the gradient; `step`'s penalties are factors of them.
     virtual void update_parameters(const LayerIo<T>&, int /*index*/, int /*count*/,
                                    const OptimizerStep<T>& /*step*/, Scratch<T>&) const {}
 
@@ -172,8 +173,8 @@ public:
     // gradient, with the bits of the calls above. Only dense layers are called.
     virtual void reserve_sparse(index_t, index_t, index_t, int, Scratch<T>&) const {}
     virtual void forward_sparse(const T*, const SparseBatch<T>&, Range, T*, Scratch<T>&) const {}
-    virtual void update_parameters_sparse(const SparseBatch<T>&, const T*, int, int,
-                                          const OptimizerStep<T>&, Scratch<T>&) const {}
+    virtual void update_parameters_sparse(const SparseBatch<T>&, const T*, uint32_t /*frozen*/, int,
+                                          int, const OptimizerStep<T>&, Scratch<T>&) const {}
 
     // Stored values of row `index` of a sparse mini-batch, by a layer that maps 0 to 0.
     virtual void forward_sparse_row(const SparseRow<T>&, index_t /*index*/, index_t /*columns*/,

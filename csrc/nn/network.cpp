@@ -29,9 +29,9 @@ Network<T>::Network(std::vector<Node<T>> nodes, const Shape& input, std::unique_
     connect();
     place_parameters();
     assign_buffers();
+    find_trainable();
     if (target_per_position) target_positions_ = shapes_.back().out.positions();
     for (index_t i = 0; i < layer_count(); ++i) {
-        set_trainable(i, true);
         has_statistics_ |= layer(i).statistics_size() > 0;
         if (const index_t n = layer(i).vocabulary()) {
             vocabulary_ = vocabulary_ > 0 ? std::min(vocabulary_, n) : n;
@@ -125,18 +125,39 @@ void Network<T>::assign_buffers() {
 }
 
 template <class T>
-void Network<T>::set_trainable(index_t layer, bool trainable) {
-    nodes_[static_cast<std::size_t>(layer)].trainable = trainable;
+void Network<T>::set_trainable(index_t layer, index_t parameter, bool trainable) {
+    Node<T>& changed = nodes_[static_cast<std::size_t>(layer)];
+    const uint32_t bit = uint32_t{1} << parameter;
+    changed.frozen = trainable ? changed.frozen & ~bit : changed.frozen | bit;
+    find_trainable();
+}
+
+template <class T>
+void Network<T>::find_trainable() {
     trainable_ranges_.clear();
     lowest_trainable_ = layer_count();
     for (const index_t i : parametric_) {
-        if (!node(i).trainable) continue;
-        lowest_trainable_ = std::min(lowest_trainable_, i);
-        const Range own{node(i).offset, node(i).offset + round_to_line<T>(node(i).parameters)};
-        if (!trainable_ranges_.empty() && trainable_ranges_.back().end == own.begin) {
-            trainable_ranges_.back().end = own.end;
-        } else {
-            trainable_ranges_.push_back(own);
+        Node<T>& node = nodes_[static_cast<std::size_t>(i)];
+        node.trainable = false;
+        Range own{node.offset, node.offset};
+        uint32_t bit = 1;
+        for (const ParameterSpec& p : node.layer->parameters()) {
+            if (!p.trained) continue;
+            own = {own.end, own.end + p.size()};
+            if ((node.frozen & bit) == 0) {
+                node.trainable = true;
+                if (!trainable_ranges_.empty() && trainable_ranges_.back().end == own.begin) {
+                    trainable_ranges_.back().end = own.end;
+                } else {
+                    trainable_ranges_.push_back(own);
+                }
+            }
+            bit <<= 1;
+        }
+        if (node.trainable) lowest_trainable_ = std::min(lowest_trainable_, i);
+        // What lies between two layers' parameters belongs to the first.
+        if (!trainable_ranges_.empty() && trainable_ranges_.back().end == own.end) {
+            trainable_ranges_.back().end = node.offset + round_to_line<T>(node.parameters);
         }
     }
 }

@@ -26,7 +26,8 @@ struct Node {
     int readers = 0;  // layers that read the output
     // Whether the gradient for an input is added to that of a later reader of the same output.
     bool accumulates[2] = {false, false};
-    bool trainable = true;
+    uint32_t frozen = 0;                  // parameters that training leaves alone, a bit each
+    bool trainable = true;                // any other
     index_t parameters = 0, offset = 0;   // how many are trained, and where they begin
     index_t state = 0, state_offset = 0;  // the same of the others
     // In inference: the node whose output this one passes on (itself if it is active, or the
@@ -60,7 +61,8 @@ public:
     index_t first_parametric() const { return parametric_.empty() ? 0 : parametric_.front(); }
     // The lowest layer with parameters that training changes: no layer below needs a gradient.
     index_t lowest_trainable() const { return lowest_trainable_; }
-    void set_trainable(index_t layer, bool trainable);
+    // `parameter`: its place among the layer's trained ones.
+    void set_trainable(index_t layer, index_t parameter, bool trainable);
     // The trained parameters in contiguous pieces, without those of frozen layers.
     const std::vector<Range>& trainable_ranges() const { return trainable_ranges_; }
 
@@ -140,6 +142,7 @@ private:
     Changed read_tokens(const Matrix& x, index_t first, index_t rows, int64_t* to) const;
     void connect();
     void place_parameters();
+    void find_trainable();
     void assign_buffers();
     Changed forward_partitioned(const Matrix& x, index_t layers, bool predictions, int threads,
                                 T* out) const;

@@ -55,6 +55,7 @@ LayerIo<T> Passes<T>::io(index_t i, const MiniBatch<T>& batch, const Scratch<T>&
         outputs(i));
     if (network_.shape(i).saved > 0) io.saved = saved_[static_cast<std::size_t>(i)].data();
     io.delta = deltas(i);
+    io.frozen = network_.node(i).frozen;
     if (uses_statistics(i, scratch)) {
         io.statistics = statistics_[static_cast<std::size_t>(i)].data();
     }
@@ -247,8 +248,8 @@ void Passes<T>::update(const MiniBatch<T>& batch, MiniBatchReader<T>& reader,
         if (!network_.node(i).trainable) continue;
         const Layer<T>& layer = network_.layer(i);
         if (batch.is_sparse && i == network_.first_parametric()) {
-            layer.update_parameters_sparse(batch.sparse, deltas(i), thread.index, thread.count,
-                                           step, scratch);
+            layer.update_parameters_sparse(batch.sparse, deltas(i), network_.node(i).frozen,
+                                           thread.index, thread.count, step, scratch);
             const index_t bad_row = scratch.sparse.columns.take_bad_row();
             if (bad_row >= 0) reader.bad_row() = bad_row;
             continue;

@@ -13,6 +13,12 @@
 #include "threads/oversubscription.h"
 
 namespace pynn {
+namespace {
+
+// A thread has so many values of a gradient at least.
+constexpr index_t min_shared_values = 4096;
+
+}  // namespace
 
 template <class T>
 struct Trainer<T>::RunState {
@@ -241,14 +247,19 @@ Failure Trainer<T>::update(RunState& state, const MiniBatch<T>& batch, index_t n
     }
     if (state.constrained) {
         thread.wait();
-        for (const index_t i : network_.parametric_layers()) {
-            if (!network_.node(i).trainable) continue;
-            network_.layer(i).constrain(state.optimizer.w, thread.index, thread.count);
-        }
+        constrain(state.optimizer.w, thread);
     }
     if (state.updates()) state.checks.note_update(number);
     thread.wait();
     return state.checks.update_is_bad(number, thread) ? Failure::update : Failure::none;
+}
+
+template <class T>
+void Trainer<T>::constrain(T* parameters, const TeamThread& thread) const {
+    for (const index_t i : network_.parametric_layers()) {
+        if (!network_.node(i).trainable) continue;
+        network_.layer(i).constrain(parameters, thread.index, thread.count);
+    }
 }
 
 // By thread 0: what the step did.
@@ -312,7 +323,7 @@ TrainResult Trainer<T>::run(const Dataset& dataset, const TrainOptions& options,
     const double flops = flops_per_step(dataset, optimizer, batch_size);
     const int wanted = threads_for(flops, network_.max_parts(batch_size, is_sparse),
                                    min_flops_per_training_thread);
-    reserve(dataset, options, batch_size, wanted, true);
+    reserve(dataset, options, batch_size, wanted, network_.vocabulary() == 0);
     if (optimizer.clip_norm > 0) clipping_.reserve(network_.parameter_count());
 
     RunState state{options,
@@ -455,6 +466,58 @@ Changed Trainer<T>::differentiate_inputs(const Dataset& dataset, const T* dout, 
         if (advances_state && index == 0) passes_.advance_state(count);
     });
     return changed;
+}
+
+template <class T>
+TrainResult Trainer<T>::apply_gradient(const T* gradient, const Optimizer<T>& optimizer,
+                                       int64_t* optimizer_counter, uint64_t* noise_counter) {
+    const index_t count = network_.parameter_count();
+    OptimizerStep<T> step = optimizer.step(0);
+    step.p = network_.parameters();
+    step.l1 = step.l2 = T(0);
+    clipping_.reserve(count);
+    std::copy(gradient, gradient + count, clipping_.gradient());
+    ParameterChecks<T> checks(network_, optimizer);
+    TrainResult result;
+    constexpr double flops_per_value = 16;
+    const int wanted = threads_for(flops_per_value * static_cast<double>(count),
+                                   count / min_shared_values, min_flops_per_training_thread);
+    Barrier barrier;
+    std::atomic<bool> bad_gradient{false};
+    run_team(wanted, [&](int index, int threads) {
+        const TeamThread thread{index, threads, barrier};
+        OverflowFlags::take();
+        checks.count_at_start(thread);
+        const Range own = partition(count, index, threads, 16);
+        if (!kernels<T>().all_finite(gradient + own.begin, own.size())) bad_gradient = true;
+        thread.wait();
+        Failure failure = Failure::none;
+        if (checks.bad_at_start()) {
+            failure = Failure::parameters;
+        } else if (!std::isfinite(step.rate) || !std::isfinite(step.decay)) {
+            failure = Failure::rate;
+        } else if (bad_gradient) {
+            failure = Failure::gradient;
+        } else {
+            const double limit = optimizer.clip_norm > 0 ? optimizer.clip_norm
+                                                         : std::numeric_limits<double>::infinity();
+            if (!clipping_.update(network_, thread, step, limit)) failure = Failure::gradient;
+        }
+        if (failure == Failure::none) {
+            thread.wait();
+            constrain(optimizer.w, thread);
+            checks.note_update(0);
+            thread.wait();
+            if (checks.update_is_bad(0, thread)) failure = Failure::update;
+        }
+        if (index != 0) return;
+        result.failure = failure;
+        if (failure != Failure::none && failure != Failure::update) return;
+        result.steps = 1;
+        if (optimizer_counter) *optimizer_counter += 1;
+        if (noise_counter) *noise_counter += 1;
+    });
+    return result;
 }
 
 template class Trainer<float>;

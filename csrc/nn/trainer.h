@@ -84,6 +84,11 @@ public:
                                  const Optimizer<T>* gradient, const RngPosition& rng,
                                  bool advances_state, Watch* watch);
 
+    // A step by a gradient (laid out as the parameters are), without penalties: clipped, and with
+    // the constraints. Nothing is changed where it is not finite, or the rate is not.
+    TrainResult apply_gradient(const T* gradient, const Optimizer<T>& optimizer,
+                               int64_t* optimizer_counter, uint64_t* noise_counter);
+
 private:
     struct RunState;  // what the threads of a run share
     // What a step's mini-batch costs, and by what the penalties in it are multiplied.
@@ -114,6 +119,8 @@ private:
                   const OptimizerStep<T>& step, const TeamThread& thread);
     Failure update(RunState& state, const MiniBatch<T>& batch, index_t number,
                    const OptimizerStep<T>& step, const TeamThread& thread);
+    // The thread's part of the constraints on parameters.
+    void constrain(T* parameters, const TeamThread& thread) const;
     void record(RunState& state, const MiniBatch<T>& batch, const StepLoss& loss, Failure failure);
 
     Scratch<T>& scratch(const TeamThread& thread) { return passes_.scratch(thread); }

@@ -1,6 +1,7 @@
 """The parts of a file: the header's fields, and the arrays.
 
-The arrays are ``weights_0``, ``biases_0``, ``weights_1``, ...; ``noise``, the key and the counter
+The arrays are ``weights_0``, ``biases_0``, ``weights_1``, ... of an `MLP`, and those of
+``parameters`` of a `Sequential`; ``noise``, the key and the counter
 of dropout's random numbers; ``m_weights_0`` and so on, the optimizer's moments; ``history_epoch``
 and ``history_0``, ..., the metrics of the last fit.
 """
@@ -17,6 +18,21 @@ LATER = {"targets_1d"}
 OPTIMIZER = {"settings", "steps", "moments"}
 MOMENTS = ("m", "v")
 NPZ, TENSORS = ".npz", ".safetensors"
+
+
+def moment_key(moment: str, parameter: str) -> str:
+    """Return the name of an optimizer's moment of a parameter.
+
+    Parameters
+    ----------
+    moment, parameter : str
+
+    Returns
+    -------
+    str
+        "m_weights_0" of the parameter "weights_0", "0.kernel.m" of "0.kernel".
+    """
+    return f"{parameter}.{moment}" if "." in parameter else f"{moment}_{parameter}"
 
 
 def check_path(path: Any) -> Any:

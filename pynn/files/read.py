@@ -16,7 +16,7 @@ from pynn._version import __version__
 from pynn.engine import engine_of
 from pynn.files.container import ArrayInfo, Container, parse_json
 from pynn.files.generators import generator_from_state
-from pynn.files.layout import FORMAT, HEADER, LATER, OPTIMIZER, check_path, path_of
+from pynn.files.layout import FORMAT, HEADER, LATER, OPTIMIZER, check_path, moment_key, path_of
 from pynn.files.npz import MAGIC, NpzContainer
 from pynn.files.tensors import TensorsContainer
 from pynn.history import History
@@ -24,6 +24,9 @@ from pynn.mlp import MLP
 from pynn.optimizers import Optimizer, State, optimizer_from_settings, set_state
 
 DTYPES = {"float32": "<f4", "float64": "<f8"}
+SEQUENTIAL = {
+    *("kind", "layers", "input_shape", "loss", "output_activation", "dtype", "frozen"),
+}
 # Beyond this, an epoch more could overflow.
 MOST_STEPS = 2**53
 # Of a message's reason, which may quote the file.
@@ -33,7 +36,7 @@ Expected = dict[str, tuple[str, tuple[int, ...] | None]]
 
 
 @refuses_unknown
-def load(path: Any, **unknown: NoReturn) -> MLP:
+def load(path: Any, **unknown: NoReturn) -> Any:
     """Read a network that `MLP.save` has written.
 
     Parameters
@@ -45,7 +48,7 @@ def load(path: Any, **unknown: NoReturn) -> MLP:
 
     Returns
     -------
-    MLP
+    MLP or Sequential
         With the weights, the generator's state, the history, and as ``net.optimizer`` the
         optimizer with its state for this network. A further `fit` without an optimizer gives the
         bits of an uninterrupted one.
@@ -89,7 +92,7 @@ def load(path: Any, **unknown: NoReturn) -> MLP:
         return _load(file if file.seekable() else io.BytesIO(file.read()), name)
 
 
-def _load(file: BinaryIO, name: Any) -> MLP:
+def _load(file: BinaryIO, name: Any) -> Any:
     try:
         return rebuild(_container(file))
     except ValueError as error:
@@ -120,7 +123,7 @@ def _container(file: BinaryIO) -> Container:
 # ------------------------------------------------------------------ the contents
 
 
-def rebuild(container: Container) -> MLP:
+def rebuild(container: Container) -> Any:
     """Make the network that a file describes.
 
     Parameters
@@ -131,7 +134,7 @@ def rebuild(container: Container) -> MLP:
 
     Returns
     -------
-    MLP
+    MLP or Sequential
 
     Raises
     ------
@@ -154,7 +157,10 @@ def rebuild(container: Container) -> MLP:
     _compare(container.arrays, expected)
     rng = generator_from_state(header["generator"])
     net = _network(config)
-    if net.dtype.name != config["dtype"] or net.layer_sizes != tuple(config["layer_sizes"]):
+    is_mlp = isinstance(net, MLP)
+    if net.dtype.name != config["dtype"] or (
+        is_mlp and net.layer_sizes != tuple(config["layer_sizes"])
+    ):
         raise ValueError("the configuration makes another network than it says")
     engine = engine_of(net)
     for name, array in engine.arrays.items():
@@ -180,6 +186,8 @@ def _has(value: dict[str, Any], name: str, keys: set[str]) -> None:
 
 def _expected(config: dict[str, Any], header: dict[str, Any]) -> Expected:
     """Return the required arrays: their dtypes, and their shapes where the header tells them."""
+    if config.get("kind") == "Sequential":
+        return _expected_arrays(_shapes_of_layers(config), config, header)
     sizes = config.get("layer_sizes")
     if (
         not isinstance(sizes, list)
@@ -187,18 +195,40 @@ def _expected(config: dict[str, Any], header: dict[str, Any]) -> Expected:
         or not all(type(n) is int and n >= 1 for n in sizes)
     ):
         raise ValueError(f"layer_sizes must be a list of positive integers, got {sizes!r:.80}")
-    dtype_name, bias = config.get("dtype"), config.get("bias")
-    if not isinstance(dtype_name, str) or dtype_name not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype_name!r:.40}")
+    bias = config.get("bias")
     if not isinstance(bias, bool):
         raise ValueError(f"bias must be true or false, got {bias!r:.40}")
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
+        shapes[f"weights_{i}"] = (n_in, n_out)
+        if bias:
+            shapes[f"biases_{i}"] = (n_out,)
+    return _expected_arrays(shapes, config, header)
+
+
+def _shapes_of_layers(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    _has(config, "config", SEQUENTIAL)
+    from pynn.sequential import Sequential
+
+    try:
+        return Sequential.shapes_of(config)
+    except Exception as error:  # the configuration may hold anything
+        pass_on(error)
+        raise ValueError(f"config: {error}") from error
+
+
+def _expected_arrays(
+    shapes: dict[str, tuple[int, ...]], config: dict[str, Any], header: dict[str, Any]
+) -> Expected:
+    dtype_name = config.get("dtype")
+    if not isinstance(dtype_name, str) or dtype_name not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype_name!r:.40}")
     dtype = DTYPES[dtype_name]
     result: Expected = {"noise": ("<u8", (2,))}
-    for prefix in ("", *(f"{name}_" for name in _moments(header))):
-        for i, (n_in, n_out) in enumerate(pairwise(sizes)):
-            result[f"{prefix}weights_{i}"] = (dtype, (n_in, n_out))
-            if bias:
-                result[f"{prefix}biases_{i}"] = (dtype, (n_out,))
+    for name, shape in shapes.items():
+        result[name] = (dtype, shape)
+        for moment in _moments(header):
+            result[moment_key(moment, name)] = (dtype, shape)
     metrics = header["history"]
     if metrics is not None:
         if (
@@ -244,13 +274,17 @@ def _compare(arrays: dict[str, ArrayInfo], expected: Expected) -> None:
             raise ValueError(f"array {name!r} has shape {got.shape}, expected {shape}")
 
 
-def _network(config: dict[str, Any]) -> MLP:
+def _network(config: dict[str, Any]) -> Any:
     """Make the network of a configuration whose arrays the file holds."""
 
     def nothing_drawn(_: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
         return np.broadcast_to(dtype.type(0), shape)
 
     try:
+        if config.get("kind") == "Sequential":
+            from pynn.sequential import Sequential
+
+            return Sequential.from_config(config)
         return MLP(**config, init=nothing_drawn, seed=0)
     except MemoryError:
         raise
@@ -260,7 +294,7 @@ def _network(config: dict[str, Any]) -> MLP:
 
 
 def _optimizer(
-    net: MLP, described: dict[str, Any] | None, container: Container
+    net: Any, described: dict[str, Any] | None, container: Container
 ) -> Optimizer | None:
     if described is None:
         return None
@@ -277,7 +311,7 @@ def _optimizer(
     for name in described["moments"]:
         moment = np.zeros_like(engine_of(net).parameters)
         for part, array in engine_of(net).named(moment).items():
-            container.read(f"{name}_{part}", array)
+            container.read(moment_key(name, part), array)
         setattr(state, name, moment)
     set_state(optimizer, net, state)
     return optimizer

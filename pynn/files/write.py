@@ -16,7 +16,7 @@ from pynn.files import npz, tensors
 from pynn.files.atomic import replacing
 from pynn.files.container import MOST_HEADER_BYTES
 from pynn.files.generators import generator_state
-from pynn.files.layout import FORMAT, MOMENTS, TENSORS, check_path, path_of
+from pynn.files.layout import FORMAT, MOMENTS, TENSORS, check_path, moment_key, path_of
 from pynn.history import History
 
 
@@ -100,7 +100,7 @@ def _describe_optimizer(net: Trainable, arrays: dict[str, Array]) -> dict[str, A
     moments = [] if state is None else [n for n in MOMENTS if getattr(state, n) is not None]
     for name in moments:
         for part, array in engine_of(net).named(getattr(state, name)).items():
-            arrays[f"{name}_{part}"] = array
+            arrays[moment_key(name, part)] = array
     return {
         "settings": optimizers.settings_of(optimizer),
         "steps": None if state is None else int(state.steps[0]),

@@ -141,8 +141,12 @@ public:
             d_beta = sums;
             d_gamma = sums + channels_;
         }
-        kernels<T>().update(step, d_gamma, gamma_ + own.begin, own.size());
-        kernels<T>().update(step, d_beta, beta_ + own.begin, own.size());
+        if ((io.frozen & 1) == 0) {
+            kernels<T>().update(step, d_gamma, gamma_ + own.begin, own.size());
+        }
+        if ((io.frozen & 2) == 0) {
+            kernels<T>().update(step, d_beta, beta_ + own.begin, own.size());
+        }
     }
 
     void advance_state(T* parameters, const LayerShape&, index_t,

@@ -95,10 +95,14 @@ public:
     void update_parameters(const LayerIo<T>& io, int index, int count,
                            const OptimizerStep<T>& update, Scratch<T>& scratch) const override {
         const index_t rows = rows_of(io), piece = piece_rows(io.shape->in);
-        update_weights(io.x, io.delta, rows, piece,
-                       partition(inputs_, index, count, inputs_ >= 16 * count ? 8 : 1), update,
-                       scratch);
-        update_biases(io.delta, rows, piece, index, count, update, scratch);
+        if ((io.frozen & 1) == 0) {
+            update_weights(io.x, io.delta, rows, piece,
+                           partition(inputs_, index, count, inputs_ >= 16 * count ? 8 : 1), update,
+                           scratch);
+        }
+        if ((io.frozen & 2) == 0) {
+            update_biases(io.delta, rows, piece, index, count, update, scratch);
+        }
     }
 
     void reserve_sparse(index_t rows, index_t stored, index_t longest_row, int threads,
@@ -132,8 +136,8 @@ public:
         activate_flushed<T>(pending_activation(activation_, bias_), y, y, own.size() * outputs_);
     }
 
-    void update_parameters_sparse(const SparseBatch<T>& x, const T* delta, int index, int count,
-                                  const OptimizerStep<T>& given,
+    void update_parameters_sparse(const SparseBatch<T>& x, const T* delta, uint32_t frozen,
+                                  int index, int count, const OptimizerStep<T>& given,
                                   Scratch<T>& scratch) const override {
         const OptimizerStep<T> update = penalized_step(given);
         // (Sorted by columns, a stored value takes longer than a column that has none otherwise.)
@@ -141,12 +145,10 @@ public:
         // What a column costs, in stored values.
         const double column_cost = few ? 0.0 : 4.0;
         const Range own = scratch.sparse.columns.divide(x, column_cost, index, count);
-        if (few) {
-            update_present_features(x, delta, own, update, scratch);
-        } else {
-            update_all_features(x, delta, own, update, scratch);
-        }
-        update_biases(delta, x.rows, KC, index, count, given, scratch);
+        const bool updates_weights = (frozen & 1) == 0;
+        if (updates_weights && few) update_present_features(x, delta, own, update, scratch);
+        if (updates_weights && !few) update_all_features(x, delta, own, update, scratch);
+        if ((frozen & 2) == 0) update_biases(delta, x.rows, KC, index, count, given, scratch);
     }
 
     index_t penalty_pieces() const override {

@@ -103,16 +103,17 @@ public:
         T* const piece = scratch.column_sums.reserve(2 * channels_);
         const T* const x = io.x + own.begin;
         const T* const delta = io.delta + own.begin;
-        const auto update = [&](index_t at, auto term) {
+        const auto update = [&](uint32_t bit, index_t at, auto term) {
+            if ((io.frozen & bit) != 0) return;
             sum_columns_of(io.rows, io.shape->in.positions(), own.size(), gradient, piece,
                            piece + channels_, term);
             kernels<T>().update(step, gradient, at + own.begin, own.size());
         };
-        update(gamma_, [&](index_t r, index_t j) {
+        update(1, gamma_, [&](index_t r, index_t j) {
             const T mean = io.saved[2 * r], inverse = io.saved[2 * r + 1];
             return delta[r * channels_ + j] * ((x[r * channels_ + j] - mean) * inverse);
         });
-        update(beta_, [&](index_t r, index_t j) { return delta[r * channels_ + j]; });
+        update(2, beta_, [&](index_t r, index_t j) { return delta[r * channels_ + j]; });
     }
 
 private:

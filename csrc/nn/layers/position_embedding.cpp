@@ -1,4 +1,4 @@
-// A learned vector for each position of a sequence, added to it: y = x + P.
+// A vector for each position of a sequence, learned or fixed, added to it: y = x + P.
 #include <algorithm>
 
 #include "dispatch/dispatch.h"
@@ -11,14 +11,15 @@ namespace {
 template <class T>
 class PositionEmbedding final : public Layer<T> {
 public:
-    PositionEmbedding(index_t length, index_t channels) : length_(length), channels_(channels) {}
+    PositionEmbedding(index_t length, index_t channels, bool trained)
+        : length_(length), channels_(channels), trained_(trained) {}
 
     Shape output_shape(const Shape& in) const override { return in; }
     double flops(const Shape& in) const override { return static_cast<double>(in.size()); }
     std::vector<ParameterSpec> parameters() const override {
-        return {{"embeddings", {length_, channels_}}};
+        return {{"embeddings", {length_, channels_}, trained_}};
     }
-    void set_offsets(index_t trained, index_t) override { p_ = trained; }
+    void set_offsets(index_t trained, index_t state) override { p_ = trained_ ? trained : state; }
     void reserve(index_t, const LayerShape& shape, Scratch<T>& scratch) const override {
         scratch.gradient.reserve(shape.in.size());
         scratch.column_sums.reserve(2 * shape.in.size());
@@ -55,14 +56,17 @@ public:
     }
 
 private:
-    index_t length_, channels_, p_ = 0;
+    index_t length_, channels_;
+    bool trained_;
+    index_t p_ = 0;  // offset
 };
 
 }  // namespace
 
 template <class T>
 std::unique_ptr<Layer<T>> make_position_embedding(const LayerSettings& s) {
-    return std::make_unique<PositionEmbedding<T>>(s.size("length"), s.size("channels"));
+    return std::make_unique<PositionEmbedding<T>>(s.size("length"), s.size("channels"),
+                                                  s.flag("trained"));
 }
 
 template std::unique_ptr<Layer<float>> make_position_embedding(const LayerSettings&);

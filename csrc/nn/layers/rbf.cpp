@@ -130,8 +130,11 @@ public:
                            });
             for (index_t j = 0; j < n; ++j) d_width[j] /= width[j];
         }
-        kernels<T>().update(step, gradient, centers_ + own.begin * inputs_, n * inputs_);
-        if (trains_widths_) kernels<T>().update(step, d_width, widths_ + own.begin, n);
+        if ((io.frozen & 1) == 0) {
+            kernels<T>().update(step, gradient, centers_ + own.begin * inputs_, n * inputs_);
+        }
+        if (trains_widths_ && (io.frozen & 2) == 0)
+            kernels<T>().update(step, d_width, widths_ + own.begin, n);
     }
 
 private:
