@@ -438,7 +438,7 @@ class Network(Trainable):
             )
         elif isinstance(samples, np.ndarray) and np.may_share_memory(out, samples):
             samples = samples.copy()
-        result_rows = out.reshape(len(samples), -1)
+        result_rows = out.reshape(len(samples), math.prod(of_sample))
         if rng_position is None:
             engine.core.forward(samples, node, layer == engine.last_layer, result_rows)
         elif len(samples):

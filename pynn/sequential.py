@@ -178,14 +178,12 @@ class Sequential(Network):
         """
         settings = {name: config[name] for name in config if name not in ("kind", "frozen")}
         layers = tuple(from_config(layer) for layer in settings.pop("layers"))
-        net = cls.__new__(cls)
         graph = _graph(layers, check_shape(settings["input_shape"], "input_shape"))
         loss = check_loss(settings["loss"], graph.shape[-1])
         trained = _trained(graph.parameters)
         frozen = frozenset(config["frozen"])
         if not frozen <= trained.keys():
             raise ValueError(f"frozen must name parameters, got {sorted(frozen)!r:.80}")
-        net.__dict__["_frozen"] = frozen
         fixed = {
             "layers": layers,
             "input_shape": graph.input_shape,
@@ -195,8 +193,10 @@ class Sequential(Network):
             ),
             "dtype": architecture.check_dtype(settings["dtype"]),
         }
-        net._set_up(loss, 0, **fixed)
-        return net
+        self = cls.__new__(cls)
+        self.__dict__["_frozen"] = frozen
+        self._set_up(loss, 0, **fixed)
+        return self
 
     @staticmethod
     def shapes_of(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -95,6 +95,7 @@ AXES = {
         "csrc/nn/sparse.cpp": ["few", "parts", "digit"],
         "csrc/nn/sparse.h": ["buckets"],
         "csrc/nn/gradient_clipping.cpp": ["clip_piece"],
+        "csrc/nn/trainer.cpp": ["min_shared_values"],
         "csrc/nn/layers/embedding.cpp": ["zeros_size"],
         "pynn/sklearn/_plain.py": ["STEP"],
     },

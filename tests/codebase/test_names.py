@@ -24,7 +24,7 @@ def test_of_the_package():
     for name in dir(pynn):
         getattr(pynn, name)
     modules = {name for name in offered(pynn) if inspect.ismodule(getattr(pynn, name))}
-    assert modules == {"convert", "plot", "sklearn"}
+    assert modules == {"convert", "layers", "plot", "sklearn"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

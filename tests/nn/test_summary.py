@@ -109,5 +109,5 @@ def test_notebooks_get_a_table():
 
 
 def test_something_else_is_refused():
-    with pytest.raises(TypeError, match=r"net must be a pynn.MLP, got list"):
+    with pytest.raises(TypeError, match=r"net must be a network of pynn's, got list"):
         summary([4, 6, 3])
