@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 import pynn
+from pynn.optimizers import settings_of
 
 CORPUS = Path(__file__).parent / "corpus"
 KINDS = b"fhsa"
@@ -129,7 +130,7 @@ def seeds() -> dict[str, bytes]:
         result[f"file-npz-{kind}"] = b"f" + file.getvalue()
     for optimizer in (pynn.Adam(pynn.WarmUp(pynn.OneCycle(0.1, 9), 3)), pynn.RMSprop(lambda _: 1)):
         changed = json.loads(header)
-        changed["optimizer"]["settings"] = optimizer._settings()
+        changed["optimizer"]["settings"] = settings_of(optimizer)
         name = f"header-{type(optimizer).__name__}"
         result[name] = b"h" + json.dumps(changed).encode()
     result["file-tensors"] = b"f" + tensors_with_header(members()["pynn.json"])

@@ -157,7 +157,7 @@ OTHERS = {
     "csrc/threads/thread_supply.*": ["*"],  # stacks; test_thread_shortage.py
     "csrc/nn/gradient_clipping.cpp": ["small"],  # a scale
     "csrc/nn/layers/layer_norm.cpp": ["lanes"],  # of a sum
-    "csrc/nn/trainer.cpp": ["per_parameter"],  # an estimate of work
+    "csrc/nn/trainer.cpp": ["per_parameter", "flops_per_value"],  # estimates of work
     "pynn/architecture.py": ["MOST_PARAMETERS"],  # what is refused
     "pynn/checkpoint.py": ["LONGEST_NAME"],  # what is refused
     "pynn/formats/*.py": ["*"],  # formats; test_onnx.py, test_torch.py

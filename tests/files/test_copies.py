@@ -116,8 +116,9 @@ def test_a_shallow_copy_shares_what_training_leaves_alone():
     assert type(twin) is Named
     assert twin.notes is net.notes
     assert copy.deepcopy(net).notes is not net.notes
-    for name in ("rng", "history", "optimizer", "_rng_position"):
+    for name in ("rng", "history", "optimizer"):
         assert getattr(twin, name) is not getattr(net, name), name
+    assert twin._engine.rng_position is not net._engine.rng_position
     assert not np.shares_memory(twin.weights[0], net.weights[0])
 
 
