@@ -28,7 +28,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 import pynn.sklearn
 
 EPOCHS = (1, 10, 100, 400)
-ITERATIONS = (10, 20, 30, 40, 50, 60)
+ITERATIONS = (10, 20, 40, 50, 60)
 Cell = tuple[float, float]
 
 ACTIVATIONS = {

@@ -286,7 +286,7 @@ def measure_float64(name: str, count: int) -> Result:
 def row(result: Result, dtype: str) -> str:
     worst = f"{result.worst:.9g}" if dtype == "float32" else f"{result.worst!r}"
     return (
-        f"| {result.name} | {dtype} | {result.inputs:,} | {result.error:.3f} | {worst} | "
+        f"| {result.name}, {dtype} | {result.inputs:,} | {result.error:.3f} | {worst} | "
         f"{result.distance} | {result.wrong} |"
     )
 
@@ -331,8 +331,8 @@ def main() -> None:
             bar.update()
     config = pynn.show_config("dict")
     print(f"pynn {config['version']}, {config['isa']}, {time.perf_counter() - began:.0f} s\n")
-    print("| function | type | inputs | largest error (ULP) | at | distance | wrong specials |")
-    print("|---|---|---:|---:|---:|---:|---:|")
+    print("| function | inputs | largest error (ULP) | at | distance | wrong specials |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name in args.functions:
         print(row(singles[name], "float32"))
         print(row(doubles[name], "float64"))

@@ -22,11 +22,11 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Whoever reads ends by itself, so this is only for what has gone wrong.
+// Readers end by themselves, so a writer waits this long only after a fault.
 constexpr seconds writer_patience{60};
-// Another writer's step, or a reader's wait for the end of a fit's mini-batch.
+// For another writer's step, or for the end of a fit's mini-batch.
 constexpr seconds step_patience{10};
-// How long a fit stays open to readers that come one after another.
+// The time that a fit stays open to readers that keep coming.
 constexpr milliseconds open_at_most{5};
 
 std::atomic<unsigned> forks{0};
@@ -39,18 +39,18 @@ void watch_forks() {
 #endif
 }
 
-// Unlike the system's numbers of threads, never given twice, not even after a fork.
+// A number that no other thread has, not even after a fork, unlike the system's.
 std::uint64_t this_thread() {
     static std::atomic<std::uint64_t> last{0};
     thread_local const std::uint64_t number = ++last;
     return number;
 }
 
-// What this thread reads, the last first.
+// The guards of this thread, innermost first.
 thread_local Access::Reading* reading_here = nullptr;
 
-// Sleeps until `ready()`; false if that was not so for as long as `patience`. With the GIL, so that
-// signals' handlers run meanwhile, or without.
+// Sleep until `ready()`; false after `patience` without it. Called with the GIL, signal handlers
+// run meanwhile; it may also be called without.
 template <class F>
 bool wait_until(seconds patience, F ready) {
     const auto deadline = Clock::now() + patience;
@@ -61,7 +61,7 @@ bool wait_until(seconds patience, F ready) {
         {
             std::optional<GilRelease> release;
             if (has_gil) release.emplace();
-            // (Signals need the GIL: look for them often enough.)
+            // (Signal handlers need the GIL, so take it every 20 ms.)
             const auto look = Clock::now() + milliseconds(20);
             while (!(done = ready()) && Clock::now() < look) {
                 std::this_thread::sleep_for(pause);
@@ -76,12 +76,12 @@ bool wait_until(seconds patience, F ready) {
 
 constexpr char orphan_message[] =
     "another thread was training this network when this process was forked: the network is that of "
-    "the middle of a mini-batch, and no thread here trains it; go on with copy.deepcopy(net), or "
-    "fork between fits";
+    "the middle of a mini-batch, and no thread here trains it; continue with copy.deepcopy(net), "
+    "or fork between fits";
 
 }  // namespace
 
-// In a forked child, the threads that read or trained are gone, but for the one that forked.
+// In a forked child only the thread that forked is left of those that read or trained.
 void Access::notice_fork() {
     unsigned seen = forks_.load(std::memory_order_relaxed);
     const unsigned now = forks.load(std::memory_order_relaxed);
@@ -113,7 +113,7 @@ Access::User Access::user_here() {
 }
 
 Access::Entry Access::try_read(bool may_be_orphaned) {
-    // (First the count, then the look: a writer does it the other way round.)
+    // (First count, then check the owner; a writer does the reverse.)
     readers_.fetch_add(1);
     if (owner_.load() == 0 || open_.load() || reads_here()) return Entry::entered;
     readers_.fetch_sub(1);
@@ -220,7 +220,7 @@ Access::Writing::Writing(Access& access, Writer kind) : access_(access) {
         std::uint64_t none = 0;
         return access.owner_.compare_exchange_strong(none, thread);
     };
-    // (A thread that trains in a loop lets the others have their turn.)
+    // (A thread that trains in a loop yields to waiting threads.)
     const bool yields =
         access.last_owner_.load() == thread &&
         (access.waiting_writers_.load() != 0 || access.waiting_readers_.load() != 0);
@@ -292,13 +292,12 @@ Access::Opened::~Opened() {
 
 namespace {
 
-// A guard as a `with` statement takes it. The interpreter looks for signals neither between
-// entering and the block's first instruction nor before leaving, so that no exception can lose a
-// guard.
+// A guard for `with` statements. The interpreter handles signals neither between entering and the
+// block's first instruction nor before leaving, so that no exception can lose a guard.
 template <class Guard>
 struct Block {
     std::optional<Guard> guard;
-    py::object owner;  // what `access` belongs to
+    py::object owner;  // keeps `access` alive
     Access* access;
     bool flag;
 };

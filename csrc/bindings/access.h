@@ -1,7 +1,7 @@
-// Who may use a network: readers share it, a writer has it alone.
+// A readers-writer lock for a network: any number of readers, or one writer.
 //
-// Nothing here is a mutex: a child forked while another thread held one could never take it.
-// Waiting is sleeping and looking again, with the GIL released.
+// It uses no mutex, because a child forked while another thread held one could never take it.
+// A waiting thread sleeps and polls, with the GIL released.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -14,26 +14,27 @@ namespace pynn {
 
 class Access {
 public:
-    // How a writer holds it: a fit takes long, so that other writers are refused at once.
+    // What a writer does. A fit takes long, so other writers are refused at once.
     enum class Writer { step, fit };
 
-    // With or without the GIL, which they release to wait.
+    // Guards, with or without the GIL, which they release to wait.
     class Reading;
     class Writing;
     class Opened;
 
-    // By the thread that trains, between two mini-batches: lets in the readers that wait (if they
-    // come one after another, only for a little while), and waits until they are done.
+    // The thread that trains calls this between two mini-batches. It admits the waiting readers and
+    // waits until they are done; if more keep coming, it admits them for a few milliseconds only.
     void admit_readers();
-    // The same before a call of the core, if this thread trains the network and has admitted no
+    // Do the same before a call of the core, if this thread trains the network and has admitted no
     // reader in the last 0.05 s.
     void admit_readers_if_due();
 
-    // True if this thread trains it, and is not within `Opened`.
+    // True if this thread trains the network and is not within `Opened`.
     bool is_held_here() const;
 
-    // Which thread could change the network now.
-    enum class User { other, none_here, none };  // none_here: this one reads or trains it
+    // The threads that could change the network now: others; only this one, which reads or trains
+    // it; or none.
+    enum class User { other, none_here, none };
     User user_here();
 
 private:
@@ -47,18 +48,19 @@ private:
     void close();
     void notice_fork();
 
-    std::atomic<std::uint64_t> owner_{0}, last_owner_{0};  // threads' numbers; 0: none
+    std::atomic<std::uint64_t> owner_{0}, last_owner_{0};  // numbers of threads; 0: none
     std::atomic<bool> open_{false};                        // readers may enter beside the owner
     std::atomic<bool> fits_{false};                        // the owner does a whole fit
-    std::atomic<bool> orphaned_{false};  // its owner was a thread of the process that forked
+    std::atomic<bool> orphaned_{false};  // the owner was a thread of the parent process
     std::atomic<int> readers_{0}, waiting_readers_{0}, waiting_writers_{0};
     std::atomic<unsigned> forks_{0};
-    std::chrono::steady_clock::time_point last_admission_{};  // by the thread that trains
+    std::chrono::steady_clock::time_point last_admission_{};  // used by the thread that trains
 };
 
 class Access::Reading {
 public:
-    // `may_be_orphaned`: a copy is taken, which is the way on for a child forked during a fit.
+    // `may_be_orphaned`: for copies, the only use of a network whose process was forked during a
+    // fit.
     explicit Reading(Access& access, bool may_be_orphaned = false);
     ~Reading();
     Reading(const Reading&) = delete;
@@ -68,7 +70,7 @@ private:
     friend class Access;
     Access& access_;
     bool counted_ = false;
-    Reading* outer_ = nullptr;  // the thread's next one
+    Reading* outer_ = nullptr;  // the thread's enclosing one
 };
 
 class Access::Writing {
@@ -83,13 +85,13 @@ private:
     bool nested_ = false, fits_before_ = false;
 };
 
-// The owner's functions of the user's (callbacks, metrics) run: readers may enter, and the owner's
-// own thread may write. Does nothing where this thread is not the owner.
+// For the time that the owner runs the user's functions (callbacks, metrics): readers may enter,
+// and the owner's thread may write. Does nothing if this thread is not the owner.
 class Access::Opened {
 public:
     explicit Opened(Access& access);
     ~Opened();
-    // Waits for the readers that have entered; only the destructor may follow.
+    // Wait for the readers that have entered. Only the destructor may follow.
     void close();
     Opened(const Opened&) = delete;
     Opened& operator=(const Opened&) = delete;

@@ -1,5 +1,5 @@
 // The functions of elements and of rows, and their gradients, as functions of arrays. One table
-// makes them all; pynn/ops/ has the general function of each.
+// defines them all; pynn/ops/ has the general function of each.
 #include <iterator>
 #include <limits>
 #include <utility>
@@ -14,10 +14,10 @@
 namespace pynn {
 namespace {
 
-// A thread gets at least so many elements, in multiples of the grain.
+// The least elements per thread, in multiples of the grain.
 constexpr index_t elements_a_thread = 4096, element_grain = 1024;
 
-// What one thread does of a call: m rows of n elements, or m elements (n is 1).
+// One thread's part of a call: m rows of n elements, or m elements (n is 1).
 template <class T>
 struct Piece {
     const Kernels<T>& k;
@@ -27,14 +27,14 @@ struct Piece {
     T option;
 };
 
-// The keyword that a function has besides out, and its value where that is not given.
+// The keyword argument of a function (other than out), and its default.
 struct Option {
     enum Kind { none, alpha, axis, approximate } kind;
     double fallback;
 };
 constexpr const char* option_names[] = {nullptr, "alpha", "axis", "approximate"};
 constexpr Option no_option = {Option::none, 0}, along_axis = {Option::axis, -1},
-                 by_tanh = {Option::approximate, 0};  // 1 where the value is "tanh"
+                 by_tanh = {Option::approximate, 0};  // 1 for "tanh"
 constexpr Option alpha(double fallback) { return {Option::alpha, fallback}; }
 
 struct Function {
@@ -95,7 +95,7 @@ bool read_number(PyObject* given, double& value) {
     return beyond == 0;
 }
 
-// The option's value; false where the general function has to judge.
+// Read the option's value; false if the general function must handle it.
 bool read_option(Option option, PyObject* given, int ndim, double& value) {
     value = option.fallback;
     if (!given) return true;
@@ -132,7 +132,8 @@ void compute(void (*kernel)(const Piece<T>&), PyArrayObject* x, PyArrayObject* y
     const double total = flops_per_element * static_cast<double>(size);
     without_gil(total, [&] {
         const int threads = threads_for(total, rows ? m : m / elements_a_thread);
-        if (threads == 1) return kernel(all);  // a small array does not pay for a team of one
+        if (threads == 1)
+            return kernel(all);  // (a team of one would cost too much for a small array)
         run_team(threads, [&](int index, int count) {
             const Range own = partition(m, index, count, rows ? 1 : element_grain);
             const index_t at = own.begin * n;

@@ -1,5 +1,5 @@
-// NumPy arrays as the kernels see them. NumPy's C interface is used directly where a call is
-// short: a pybind11 conversion costs as much as a small product.
+// NumPy arrays as the kernels see them. Short calls use NumPy's C interface directly, because a
+// pybind11 conversion costs as much as a small product.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -27,9 +27,9 @@ inline PyArrayObject* as_array(PyObject* object) {
     return reinterpret_cast<PyArrayObject*>(object);
 }
 
-// Whether this is a plain ndarray of float32 or float64 in native byte order and aligned, with
-// strides in whole elements: what the kernels read in place. (NumPy gives any stride to an axis of
-// length 1.)
+// True for an array that the kernels read in place: an exact ndarray of float32 or float64,
+// aligned, in native byte order, with strides in whole elements. (NumPy gives any stride to an axis
+// of length 1.)
 inline bool is_plain(PyObject* object) {
     if (!PyArray_CheckExact(object)) return false;
     PyArrayObject* a = as_array(object);
@@ -42,7 +42,7 @@ inline bool is_plain(PyObject* object) {
     return true;
 }
 
-// Whether two plain arrays cannot share memory: one is empty, or their extents do not meet.
+// True if two plain arrays cannot share memory: one is empty, or their extents do not overlap.
 inline bool are_disjoint(PyArrayObject* x, PyArrayObject* y) {
     const auto extent = [](PyArrayObject* a) {
         const char* low = PyArray_BYTES(a);
@@ -59,7 +59,7 @@ inline bool are_disjoint(PyArrayObject* x, PyArrayObject* y) {
     return x_low == x_high || y_low == y_high || x_high <= y_low || y_high <= x_low;
 }
 
-// Whether this is a plain array of that type, shape and C order.
+// True for a plain array of that type and shape, in C order.
 inline bool is_like(PyObject* object, int type, int ndim, const npy_intp* shape) {
     return is_plain(object) && PyArray_TYPE(as_array(object)) == type &&
            PyArray_NDIM(as_array(object)) == ndim && PyArray_IS_C_CONTIGUOUS(as_array(object)) &&
@@ -71,7 +71,7 @@ inline bool is_writable_like(PyObject* out, int type, int ndim, const npy_intp* 
     return is_like(out, type, ndim, shape) && PyArray_ISWRITEABLE(as_array(out));
 }
 
-// `out`, or a new array where that is null.
+// Return `out`, or a new array if it is null.
 inline py::object out_or_new(PyObject* out, int type, int ndim, npy_intp* shape) {
     if (out) return py::reinterpret_borrow<py::object>(out);
     PyObject* const made = PyArray_SimpleNew(ndim, shape, type);
@@ -79,7 +79,7 @@ inline py::object out_or_new(PyObject* out, int type, int ndim, npy_intp* shape)
     return py::reinterpret_steal<py::object>(made);
 }
 
-// Calls f with a value of the array's type, float or double.
+// Call f with a value of the array's type, float or double.
 template <class F>
 auto with_type(const py::array& a, F f) {
     switch (PyArray_TYPE(as_array(a.ptr()))) {
@@ -96,8 +96,9 @@ inline bool same_type(const py::array& a, const py::array& b) {
     return PyArray_TYPE(as_array(a.ptr())) == PyArray_TYPE(as_array(b.ptr()));
 }
 
-// Keeps arrays' memory where it is while a call reads it without the GIL: NumPy refuses to resize
-// an array in place that a weak reference points to. (A view has none: its owner is held.)
+// Keeps the memory of arrays in place while a call reads it without the GIL: NumPy refuses to
+// resize an array in place while a weak reference to it exists. (For a view, the owner is
+// referenced.)
 class Pins {
 public:
     void add(PyObject* array) {
@@ -113,7 +114,7 @@ private:
     int count_ = 0;
 };
 
-// The Python layer prepares operands; these say so if it did not.
+// Checks of the operands that the Python layer prepares.
 inline void require(bool condition, const char* message) {
     if (!condition) throw py::value_error(message);
 }

@@ -26,17 +26,17 @@ PyCFunction as_method(FastCall call) {
     return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call));
 }
 
-// The builtin of the function's name; `doc` starts with its signature, as CPython reads it.
+// Make the builtin of the function's name; `doc` starts with its signature, as CPython reads it.
 py::object make_builtin(const py::object& function, const std::string& doc) {
     const auto found = entries().find(py::str(function.attr("__name__")));
     if (found == entries().end()) throw py::value_error("no builtin of this name");
     const auto& [name, entry] = *found;
-    // Never released: the builtin refers to all of it for as long as the process lives.
+    // Never released: the builtin refers to it until the process ends.
     const char* const text = (new std::string(doc))->c_str();
     auto* const method =
         new PyMethodDef{name.c_str(), as_method(entry.call), METH_FASTCALL | METH_KEYWORDS, text};
     *entry.fallback = py::object(function).release().ptr();
-    // Bound to a module, as every builtin function is: pickle asks for that.
+    // Bound to a module, as every builtin function is; pickle needs that.
     const py::module_ core = py::module_::import("pynn._core");
     PyObject* const builtin =
         PyCFunction_NewEx(method, core.ptr(), py::object(function.attr("__module__")).ptr());

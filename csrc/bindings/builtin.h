@@ -1,5 +1,5 @@
-// Builtins with a way out. A plain call on plain arrays is answered in C++, without pybind11 and
-// without any Python; all else goes to the general Python function that the builtin was made from.
+// Builtins with a fallback. C++ answers a plain call on plain arrays, without pybind11 or any
+// Python. Any other call goes to the general Python function that the builtin was made from.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -9,36 +9,36 @@
 
 namespace pynn {
 
-// What a builtin was called with, as the interpreter hands it over.
+// The arguments of a builtin, as the interpreter passes them.
 struct Arguments {
     PyObject* const* values;
     Py_ssize_t positional;
-    PyObject* names;  // of the values that follow those; may be null
+    PyObject* names;  // of the keyword arguments, whose values follow; may be null
 };
 
-// Finds what was given besides the operands, by name or, the first `placed` of them, by place; null
-// where it was not. False if the call is not of this form.
+// Read the arguments after the operands into `others`, null where not given. All may be given by
+// name, the first `optional_positional` also by position. False if the call is not of this form.
 template <int count>
 bool read(const Arguments& given, int operands, int optional_positional,
           const char* const (&names)[count], PyObject* (&others)[count]);
 
-// None is the same as nothing for the arguments that are arrays.
+// For arguments that are arrays, None means not given.
 inline PyObject* none_to_null(PyObject* value) { return value == Py_None ? nullptr : value; }
 
-// Answers a plain call. Null without a Python error: let the general function do it.
+// Answer a plain call. Null without a Python error means: call the general function.
 using FastPath = PyObject* (*)(const Arguments&);
 
-// Lets `make_builtin` of a Python function of this name (see pynn/ops/_builtin.py) use
-// `answer`.
+// Register `answer` for `make_builtin` of the Python function of this name
+// (pynn/ops/_builtin.py).
 template <FastPath answer>
 void add_builtin(const char* name);
 
-// ---------------------------------------------------------------- how
+// ----------------------------------------------------- implementation
 
 using FastCall = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*);
 void add_builtin(const char* name, FastCall call, PyObject** fallback);
 
-// Makes the C++ exception being handled the interpreter's.
+// Set the Python error that corresponds to the C++ exception being handled.
 void set_python_error();
 
 bool read(const Arguments& given, int operands, int optional_positional, int count,

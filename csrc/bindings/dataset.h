@@ -65,8 +65,7 @@ inline Matrix matrix_of(const py::array& a, index_t columns, const char* name) {
     return m;
 }
 
-// The arrays of a sparse matrix in compressed rows, as an object of Python's. Classes there may
-// derive from it.
+// A sparse matrix in compressed rows as a Python object, from which Python classes may derive.
 class BoundCsr {
 public:
     BoundCsr(py::array starts, py::array columns, py::array values, index_t width)
@@ -104,21 +103,21 @@ private:
     CsrMatrix csr_;
 };
 
-// X as such a matrix, if it is one.
+// Return X as a sparse matrix; null if it is none.
 inline const CsrMatrix* as_csr(const py::object& x, index_t columns) {
     if (!py::isinstance<BoundCsr>(x)) return nullptr;
     const CsrMatrix& csr = x.cast<const BoundCsr&>().csr();
     require(csr.columns == columns, "X has the wrong shape");
     return &csr;
 }
-// Refuses one whose arrays are none, in the `count` rows that an order names (null: in the first).
+// Throw if the indices of x are invalid in the `count` rows that `order` names (null: in any row).
 inline void check_sparse(const CsrMatrix& x, const int64_t* order, index_t count) {
     const char* const fault =
         order && count < x.rows ? csr_error(x, order, count) : csr_error(x, nullptr, x.rows);
     require(!fault, fault);
 }
 
-// A contiguous vector of n values of T.
+// Return the values of a contiguous vector of n elements of T.
 template <class T>
 const T* vector_of(const py::array& a, index_t n, const char* name) {
     require(
@@ -128,7 +127,7 @@ const T* vector_of(const py::array& a, index_t n, const char* name) {
     return static_cast<const T*>(a.data());
 }
 
-// X, of sparse samples only the shape: their values are in `sparse`, which is null for dense ones.
+// Return X as a matrix. A sparse X goes to `sparse` (else null), and the matrix has only its shape.
 inline Matrix x_of(const py::object& x, index_t inputs, const CsrMatrix*& sparse) {
     sparse = as_csr(x, inputs);
     if (!sparse) return matrix_of(as_dense(x), inputs, "X");
@@ -155,7 +154,8 @@ inline Pins pins_of(const py::object& x, const py::array* y,
     return pins;
 }
 
-// y: labels or values; weights: one a sample or one a target, or none.
+// Build the dataset from X, y (labels or values) and the weights, if given: one per sample or one
+// per target.
 template <class T>
 Dataset dataset_of(const py::object& x, const py::array& y, bool labels,
                    const std::optional<py::array>& weights, const Network<T>& network) {
@@ -182,7 +182,7 @@ inline std::string bad_label(const char* name, int64_t label, index_t row, index
            std::to_string(classes - 1);
 }
 
-// Refuses labels that are no classes, of the `count` samples that an order names (null: of all).
+// Throw if a label is no class, among the `count` samples that `order` names (null: the first).
 inline void check_labels(const Dataset& s, const int64_t* order, index_t count, index_t classes,
                          index_t positions) {
     if (!s.labels) return;
@@ -197,7 +197,7 @@ inline void check_labels(const Dataset& s, const int64_t* order, index_t count, 
     }
 }
 
-// Refuses tokens that are not below `vocabulary`, likewise (0: X has no tokens).
+// Throw if a token is not below `vocabulary` (0: X has no tokens), among the same samples.
 inline void check_tokens(const Matrix& x, const int64_t* order, index_t count, index_t vocabulary) {
     if (vocabulary == 0) return;
     require(is_integer(x.dtype), "X must have an integer type: the network reads tokens");
@@ -212,7 +212,7 @@ inline void check_tokens(const Matrix& x, const int64_t* order, index_t count, i
     }
 }
 
-// Raises what a call has found changed, if anything; `weights`: what it has left of the weights.
+// Throw if a call found its data changed. `weights` is a sentence on the state of the weights.
 inline void refuse_changed(const Changed& changed, index_t classes, const char* weights = "") {
     if (changed.row < 0) return;
     const bool is_label = changed.kind == Changed::Kind::label;

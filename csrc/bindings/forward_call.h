@@ -1,5 +1,5 @@
 // A network's outputs as a builtin of (X, out). On plain arrays it costs little more than the
-// arithmetic; anything else it answers with None, and pynn/mlp.py does it.
+// arithmetic. For anything else it returns None, and pynn/mlp.py computes the outputs.
 #pragma once
 
 #include "bindings/access.h"
@@ -19,7 +19,7 @@ bool is_input(PyObject* x, index_t inputs) {
            PyArray_DIM(a, n - 1) == inputs && PyArray_SIZE(a) > 0;
 }
 
-// For a contiguous array.
+// True if the contiguous array `out` shares no memory with the parameters.
 template <class T>
 bool is_apart_from_parameters(const Network<T>& network, PyArrayObject* out) {
     const char* const parameters = reinterpret_cast<const char*>(network.parameters());
@@ -27,7 +27,8 @@ bool is_apart_from_parameters(const Network<T>& network, PyArrayObject* out) {
         parameters + network.parameter_count() * static_cast<index_t>(sizeof(T));
     return PyArray_BYTES(out) >= end || PyArray_BYTES(out) + PyArray_NBYTES(out) <= parameters;
 }
-// A network, and who may use it.
+
+// A network and its lock.
 template <class T>
 struct Shared {
     const Network<T>& network;
@@ -84,7 +85,7 @@ PyObject* forward_call(PyObject* capsule, PyObject* const* args, Py_ssize_t narg
     return result.inc_ref().ptr();
 }
 
-// The builtin keeps `owner`, which the network belongs to, alive.
+// The builtin keeps alive `owner`, the object that contains the network.
 template <class T>
 py::object make_forward_call(const Shared<T>& shared, py::handle owner) {
     static PyMethodDef definition = {

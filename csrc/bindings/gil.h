@@ -1,6 +1,6 @@
 // Release of the GIL, safe at the end of the process. pybind11's own gil_scoped_release takes the
 // GIL back in a destructor. When the interpreter is finalized, CPython 3.10 to 3.13 ends a daemon
-// thread that asks for the GIL with pthread_exit. glibc then unwinds the thread's stack like an
+// thread that takes the GIL with pthread_exit. glibc then unwinds the thread's stack like an
 // exception, and the destructor, which is noexcept, calls std::terminate. Unwinding further would
 // not be safe either: the frames above drop references without the GIL. So the thread waits for the
 // end of the process instead, as it does in CPython 3.14.
@@ -13,12 +13,12 @@
 
 namespace pynn {
 
-// Blocks the calling thread until the process ends.
+// Block the calling thread until the process ends.
 [[noreturn]] inline void wait_for_exit() noexcept {
     for (;;) std::this_thread::sleep_for(std::chrono::hours(24));
 }
 
-// True once other threads than the finalizing one must not ask for the GIL.
+// True once only the finalizing thread may take the GIL.
 inline bool is_interpreter_gone() {
 #if PY_VERSION_HEX >= 0x030d0000
     return Py_IsFinalizing() || !Py_IsInitialized();
@@ -27,8 +27,8 @@ inline bool is_interpreter_gone() {
 #endif
 }
 
-// PyEval_RestoreThread, which returns only where Python goes on. (The interpreter may begin to end
-// while the thread waits for the GIL: the only thing to be caught is the unwinding.)
+// Call PyEval_RestoreThread; return only if the interpreter still runs. (It may begin to finalize
+// while the thread waits for the GIL. The handler catches nothing but that unwinding.)
 inline void take_gil(PyThreadState* state) noexcept {
     if (is_interpreter_gone()) wait_for_exit();
     try {
@@ -38,7 +38,7 @@ inline void take_gil(PyThreadState* state) noexcept {
     }
 }
 
-// PyObject_CallOneArg, which returns only where Python goes on.
+// Call PyObject_CallOneArg; return only if the interpreter still runs.
 inline PyObject* call_python(PyObject* function, PyObject* argument) noexcept {
     try {
         return PyObject_CallOneArg(function, argument);
@@ -47,7 +47,7 @@ inline PyObject* call_python(PyObject* function, PyObject* argument) noexcept {
     }
 }
 
-// The GIL is free until the end of the scope.
+// Releases the GIL until the end of the scope.
 class GilRelease {
 public:
     GilRelease() : state_(PyEval_SaveThread()) {}
@@ -55,7 +55,7 @@ public:
     GilRelease(const GilRelease&) = delete;
     GilRelease& operator=(const GilRelease&) = delete;
 
-    // Within it, the thread that released the GIL has it back until the end of the scope.
+    // Takes the GIL back until the end of an inner scope.
     class Taken {
     public:
         explicit Taken(GilRelease& release) : release_(release) { take_gil(release.state_); }

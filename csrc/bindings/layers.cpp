@@ -15,7 +15,7 @@
 namespace pynn {
 namespace {
 
-// False for what is no activation's name.
+// False if it is not the name of an activation.
 bool read_activation(PyObject* name, Activation& f) {
     f = Activation::identity;
     if (!name) return true;
@@ -31,7 +31,7 @@ bool read_activation(PyObject* name, Activation& f) {
     } catch (const std::invalid_argument&) {
         return false;
     }
-    return f != Activation::exp;  // (a loss's, no layer's)
+    return f != Activation::exp;  // (a loss's output activation only)
 }
 
 // y = f(x w + b)

@@ -11,7 +11,7 @@
 
 namespace pynn {
 
-// From a dict of the name and whatever settings that loss has.
+// Convert a dict with the loss's name and its settings.
 inline LossSettings loss_settings(const py::dict& loss) {
     LossSettings s;
     const auto take = [&](const char* key, auto& to) {

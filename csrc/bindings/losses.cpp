@@ -1,4 +1,4 @@
-// The losses as functions of arrays, which pynn/ops/losses.py prepares.
+// The losses as functions of arrays that pynn/ops/losses.py has prepared.
 #include <memory>
 #include <optional>
 
@@ -11,8 +11,8 @@
 namespace pynn {
 namespace {
 
-// The sum over the rows of their losses, times their weights if there are any; the gradient of the
-// (weighted) mean goes to `gradient`.
+// Return the sum of the rows' losses, weighted if there are weights. Write the gradient of the
+// (weighted) mean to `gradient`.
 double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::array& target,
                  const std::optional<py::array>& weights, py::array gradient) {
     const LossSettings settings = loss_settings(loss_dict);
@@ -70,7 +70,7 @@ double loss_into(const py::dict& loss_dict, const py::array& outputs, const py::
     });
 }
 
-// Outputs become predictions, in place.
+// Convert outputs to predictions, in place.
 void predict_into(const py::dict& loss_dict, py::array outputs) {
     const LossSettings settings = loss_settings(loss_dict);
     with_type(outputs, [&](auto zero) {

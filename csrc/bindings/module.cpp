@@ -5,7 +5,7 @@
 
 namespace {
 
-// NumPy's macro returns from the function it stands in.
+// (In a function, because NumPy's macro contains a return.)
 int import_numpy() {
     import_array1(-1);
     return 0;

@@ -1,4 +1,4 @@
-// One function for each file of bindings.
+// The functions that each file of bindings defines.
 #pragma once
 
 #include <pybind11/pybind11.h>

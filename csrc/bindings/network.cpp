@@ -20,7 +20,7 @@
 namespace pynn {
 namespace {
 
-// A network over an array of parameters that belongs to the Python side.
+// A network over an array of parameters that Python owns.
 template <class T>
 class BoundNetwork {
 public:
@@ -64,7 +64,7 @@ public:
         }
         return all;
     }
-    // `parameter`: its place among the layer's trained ones.
+    // `parameter`: index among the layer's trained parameters.
     void set_trainable(index_t layer, index_t parameter, bool trainable) {
         require(layer >= 0 && layer < network_.layer_count(), "no such layer");
         require(parameter >= 0 && parameter < 32, "no such parameter");
@@ -73,7 +73,7 @@ public:
         network_.set_trainable(layer, parameter, trainable);
     }
 
-    // A step of the optimizer by a gradient, laid out as the parameters are.
+    // Take a step of the optimizer by `gradient`, which is laid out as the parameters.
     py::dict apply_gradient(const py::array& gradient, const BoundOptimizer<T>& optimizer,
                             py::array rng_position_array) {
         require(gradient.size() == network_.block_size(), "gradient has the wrong size");
@@ -103,7 +103,7 @@ public:
         parameters_ = std::move(parameters);
     }
 
-    // The output of layer `layer`; predictions: of the last one, as such.
+    // Compute the output of layer `layer`. With `predictions`, apply the loss's output activation.
     void forward(const py::object& x, index_t layer, bool predictions, py::array out) {
         require(layer >= 0 && layer < network_.layer_count(), "no such layer");
         const index_t layers = layer + 1;
@@ -128,8 +128,7 @@ public:
         refuse_changed(changed, classes());
     }
 
-    // The predictions as the next step of training makes them; `rng_position`: dropout's key and
-    // step.
+    // Compute the predictions of the next training step. `rng_position`: dropout's key and step.
     void forward_training(const py::object& x, const py::array& rng_position_array, py::array out) {
         Dataset dataset;
         dataset.x = x_of(x, network_.inputs(), dataset.sparse);
@@ -151,11 +150,11 @@ public:
         refuse_changed(changed, classes());
     }
 
-    // `self` is this object in Python, which the builtin keeps alive.
+    // `self` is this object in Python; the builtin keeps it alive.
     py::object forward_call(py::handle self) const { return make_forward_call(shared_, self); }
 
-    // The loss's sum over the rows; the parameters' gradient of its mean, laid out as they are,
-    // goes to `gradient`. `rng_position`: dropout's key and step, or none.
+    // Return the sum of the loss over the rows. Write the gradient of its mean, laid out as the
+    // parameters, to `gradient`. `rng_position`: dropout's key and step, or none.
     py::dict gradients(const py::object& x, const py::array& y, bool labels,
                        const std::optional<py::array>& weights, py::array gradient,
                        const std::optional<py::array>& rng_position_array) {
@@ -175,16 +174,16 @@ public:
         return dict_of(result);
     }
 
-    // `epoch_stats` has a row for each epoch to be trained: its loss's and its penalties' sums and
-    // its seconds, written when it is whole. `order` has the samples of one epoch after another.
-    // `rng_position`: dropout's key, and the number of steps so far, which goes on here.
+    // Train. `epoch_stats` has a row per epoch: the sums of loss and penalties and the seconds,
+    // written when the epoch is complete. `order` lists the samples of one epoch after another.
+    // `rng_position`: dropout's key, and the number of steps so far, which is updated.
     py::dict train(const py::object& x, const py::array& y, bool labels,
                    const std::optional<py::array>& weights, const std::optional<py::array>& order,
                    index_t batch_size, const BoundOptimizer<T>& optimizer,
                    py::array rng_position_array, bool penalty_by_weight, py::array epoch_stats,
                    const py::object& report) {
         static_assert(sizeof(EpochStats) == 3 * sizeof(double));
-        // Before the steps so far are read: without a GIL they may move.
+        // Before reading the number of steps, which may change without a GIL.
         std::optional<Access::Writing> writing;
         if (!access_.is_held_here()) writing.emplace(access_, Access::Writer::step);
         const TrainingLock busy(busy_);
@@ -214,8 +213,8 @@ public:
         return dict_of(result);
     }
 
-    // dx, if given, from the gradient `dout` of the predictions; the parameters' to `gradient`, if
-    // given.
+    // Compute dx and the parameters' gradient, each if given, from the gradient `dout` of the
+    // predictions.
     void backward(const py::array& x, const py::array& dout, std::optional<py::array> dx,
                   std::optional<py::array> gradient,
                   const std::optional<py::array>& rng_position_array) {
@@ -232,7 +231,7 @@ public:
                       rng_position_array);
     }
 
-    // dx from the mean loss of the samples.
+    // Compute dx from the mean loss of the samples.
     void input_gradient(const py::array& x, const py::array& y, bool labels,
                         const std::optional<py::array>& weights, py::array dx,
                         const std::optional<py::array>& rng_position_array) {
@@ -286,7 +285,7 @@ private:
 
     index_t classes() const { return network_.loss().classes(network_.target_outputs()); }
 
-    // Where random layers are in their streams; without `rng_position` they let everything pass.
+    // The position of random layers in their streams; without it they pass everything through.
     static RngPosition rng_position(const std::optional<py::array>& rng_position_array) {
         if (!rng_position_array) return {};
         const uint64_t* const values = vector_of<uint64_t>(*rng_position_array, 2, "rng_position");
@@ -301,7 +300,7 @@ private:
         options.first_step = rng.step;
     }
 
-    // A training call must not begin within another one, from a signal's handler.
+    // Refuses a training call that begins within another one, from a signal's handler.
     class TrainingLock {
     public:
         explicit TrainingLock(std::atomic<bool>& flag) : flag_(flag) {
@@ -319,7 +318,7 @@ private:
         std::atomic<bool>& flag_;
     };
 
-    // The buffers of the mini-batch: the network's own, or others while these are in use.
+    // The buffers of the mini-batch: the network's, or temporary ones while those are in use.
     class Lease {
     public:
         explicit Lease(BoundNetwork& net) : taken_(net.leased_) {
@@ -371,7 +370,7 @@ private:
         refuse_changed(changed, classes());
     }
 
-    // What `report` raised, if that ended it, goes to `failure`.
+    // An exception of `report` ends the run and goes to `failure`.
     TrainResult run(Trainer<T>& trainer, const py::object& x, const py::array& y, bool labels,
                     const std::optional<py::array>& weights, const std::optional<py::array>& order,
                     TrainOptions options, const Optimizer<T>& optimizer, EpochStats* epoch_stats,
@@ -404,8 +403,7 @@ private:
             [&](const TrainResult& so_far) { return reported(report, so_far, failure, release); });
     }
 
-    // Lets other threads read, and Python see signals (Ctrl-C) and the progress; an exception stops
-    // the epoch.
+    // Admit readers, handle signals (Ctrl-C) and report the progress; an exception stops the epoch.
     bool reported(const py::object& report, const TrainResult& so_far, std::exception_ptr& failure,
                   GilRelease& release) {
         try {
@@ -515,8 +513,7 @@ void bind_network_of(py::module_& m, const char* name) {
              py::arg("report"));
 }
 
-// Rows of x, in that order (or all in theirs), to a contiguous `out` of float32, float64 or x's
-// type.
+// Copy `rows` of x (null: all) to a contiguous `out` of float32, float64 or x's type.
 void gather_rows(const py::array& x, const std::optional<py::array>& rows, py::array out) {
     require(x.ndim() == 2 && out.ndim() == 2 && x.shape(1) == out.shape(1),
             "x and out must be matrices of as many columns");

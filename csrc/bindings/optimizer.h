@@ -12,7 +12,7 @@ namespace pynn {
 template <class T>
 struct BoundOptimizer {
     Optimizer<T> optimizer;
-    int64_t* steps;  // so far
+    int64_t* steps;  // steps done so far
     std::vector<py::array> arrays;
 };
 

@@ -16,14 +16,14 @@
 namespace pynn {
 namespace {
 
-// The leading axes of a product of stacks, and how far apart the operands' matrices are along them,
-// in elements. The result's follow each other.
+// The leading axes of a product of stacks, and the operands' strides along them, in elements. The
+// result's matrices are contiguous.
 struct Stacks {
     int axes = 0;
     npy_intp shape[max_axes], a_step[max_axes], b_step[max_axes];
 };
 
-// NumPy's broadcasting of the axes before the last two; false if they do not fit.
+// Broadcast the axes before the last two as NumPy does; false if they do not fit.
 bool broadcast(PyArrayObject* a, PyArrayObject* b, Stacks& stacks) {
     const int na = PyArray_NDIM(a) - 2, nb = PyArray_NDIM(b) - 2;
     const npy_intp size = PyArray_ITEMSIZE(a);
@@ -39,7 +39,7 @@ bool broadcast(PyArrayObject* a, PyArrayObject* b, Stacks& stacks) {
     return true;
 }
 
-// The products of all matrices, of which `first` is the first.
+// Compute the products of all matrices of a stack; `first` is the first.
 template <class T>
 void multiply(const Gemm<T>& first, const Stacks& stacks) {
     index_t count = 1;
@@ -57,7 +57,7 @@ void multiply(const Gemm<T>& first, const Stacks& stacks) {
     };
     const double total = static_cast<double>(count) * gemm_flops(first.m, first.n, first.k);
     without_gil(total, [&] {
-        // Many small products are divided among the threads, a few large ones one by one.
+        // Threads share many small products; few large ones are each divided among the threads.
         const int threads = threads_for(total, count);
         if (count < 4 * threads || threads == 1) {
             for (index_t item = 0; item < count; ++item) parallel_gemm(at(item));
@@ -70,7 +70,7 @@ void multiply(const Gemm<T>& first, const Stacks& stacks) {
     });
 }
 
-// The product in `out`, or in a new array where that is null; null if `out` does not fit.
+// Return the product in `out`, or in a new array if that is null; null if `out` does not fit.
 template <class T>
 PyObject* multiply(PyArrayObject* x1, PyArrayObject* x2, const Stacks& stacks, PyObject* out) {
     const View<T> a = view<T>(x1, true), b = view<T>(x2, false);
@@ -127,8 +127,8 @@ void gemm_into(const py::array& a, const py::array& b, py::array out, double alp
     });
 }
 
-// How a layer's three products in float32 are done by one thread: outputs, input and weight
-// gradient.
+// The strategies of a layer's three float32 products on one thread: outputs, input gradient and
+// weight gradient.
 std::vector<std::string> strategies(index_t rows, index_t inputs, index_t outputs) {
     const float bias = 0;
     Gemm<float> forward{};

@@ -1,4 +1,4 @@
-// Python's side of dispatch and threads.
+// Instruction sets and threads for Python.
 #include <pybind11/stl.h>
 
 #include <cstdlib>

@@ -1,18 +1,19 @@
-// Arrays as the matrices of a product.
+// Arrays as matrices of a product.
 #pragma once
 
 #include "bindings/arrays.h"
 
 namespace pynn {
 
-// A matrix or a vector as a matrix; strides in elements.
+// A matrix, or a vector as a matrix. Strides are in elements.
 template <class T>
 struct View {
     T* data;
     index_t rows, columns, row, column;
 };
 
-// An axis of length 1 has no stride; 1 lets the kernels read a column or a row in place.
+// The stride of an axis of length 1 is arbitrary. Make it 1, so that the kernels read a column or a
+// row in place.
 template <class T>
 View<T> normalize_strides(View<T> v) {
     if (v.columns == 1) v.column = 1;
@@ -25,7 +26,7 @@ View<T> transposed(const View<T>& v) {
     return normalize_strides(View<T>{v.data, v.columns, v.rows, v.column, v.row});
 }
 
-// The last two axes; an array of one axis is a row (left) or a column (right).
+// View the last two axes; an array of one axis is a row (left operand) or a column (right).
 template <class T>
 View<T> view(PyArrayObject* a, bool left) {
     constexpr index_t size = sizeof(T);
@@ -43,7 +44,7 @@ View<T> view(PyArrayObject* a, bool left) {
     return normalize_strides(v);
 }
 
-// All rows along the last axis of a matrix of any strides, or of a C-contiguous array.
+// True if `as_rows` can view the array: a matrix of any strides, or a C-contiguous array.
 inline bool has_rows(PyArrayObject* a) {
     return PyArray_NDIM(a) == 2 || (PyArray_NDIM(a) > 0 && PyArray_IS_C_CONTIGUOUS(a));
 }
@@ -57,7 +58,7 @@ View<T> as_rows(PyArrayObject* a) {
     return {static_cast<T*>(PyArray_DATA(a)), rows, columns, columns, 1};
 }
 
-// A new C-contiguous matrix.
+// View a C-contiguous matrix.
 template <class T>
 View<T> dense(void* data, index_t rows, index_t columns) {
     return {static_cast<T*>(data), rows, columns, columns, 1};

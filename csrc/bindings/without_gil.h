@@ -1,4 +1,4 @@
-// Arithmetic on the caller's thread: other Python threads go on meanwhile if it takes long.
+// Arithmetic on the caller's thread, without the GIL if it takes long.
 #pragma once
 
 #include <optional>
@@ -10,13 +10,13 @@
 
 namespace pynn {
 
-// What an element of an activation or a loss costs.
+// Assumed cost of an element of an activation or a loss.
 constexpr double flops_per_element = 30;
 
-// Below this many operations another thread would wait less for the GIL than the release costs.
+// Below this, releasing the GIL takes longer than other threads would wait for it.
 constexpr double min_flops_to_release_gil = 200000;
 
-// Warns, once in a process, if there were fewer threads than were asked for. With the GIL.
+// Warn, once per process, if the system had too few threads. Needs the GIL.
 inline void warn_of_shortage() {
     const char* message = nullptr;
     switch (take_thread_shortage()) {
@@ -24,21 +24,21 @@ inline void warn_of_shortage() {
             return;
         case ThreadShortage::no_threads:
             message =
-                "the system has no more threads for pynn, which goes on with fewer, more slowly; "
+                "the system has no more threads for pynn, which continues with fewer, more slowly; "
                 "raise the limits of processes or of memory (ulimit -u, ulimit -v, a container's "
                 "pids.max), make OMP_STACKSIZE smaller, or call pynn.set_num_threads(1)";
             break;
         case ThreadShortage::small_stacks:
             message =
-                "OMP_STACKSIZE is too small for pynn's threads, so pynn goes on with one, more "
+                "OMP_STACKSIZE is too small for pynn's threads, so pynn continues with one, more "
                 "slowly; set it to 64K or more, or call pynn.set_num_threads(1)";
             break;
     }
     if (PyErr_WarnEx(PyExc_RuntimeWarning, message, 1) != 0) throw pybind11::error_already_set();
 }
 
-// Runs f(watch) without the GIL. Signals such as Ctrl-C end it early, with what their handler
-// raised.
+// Run f(watch) without the GIL. A signal such as Ctrl-C ends it early and throws its handler's
+// exception.
 template <class F>
 void watched_without_gil(F f) {
     bool stopped = false;

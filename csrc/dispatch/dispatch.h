@@ -1,4 +1,4 @@
-// Which kernels are in use. Chosen once, at import; the name can be forced by PYNN_ISA.
+// The kernels in use, chosen once, at import. PYNN_ISA names another instruction set.
 #pragma once
 
 #include <string>
@@ -13,11 +13,11 @@ struct InstructionSet {
     bool (*supported)();
 };
 
-// Those built into this module, from the plainest to the widest.
+// The sets built into this module, from the baseline to the widest.
 const std::vector<InstructionSet>& instruction_sets_built();
 
-// The widest that this machine supports, or the one named. Throws std::runtime_error, naming the
-// possible ones, if that is not built or not supported here.
+// The widest set that this machine supports, or the one named. Throws std::runtime_error listing
+// the supported ones if that set is not built or not supported here.
 const KernelTable& choose_table(const std::string& forced);
 
 void use_table(const KernelTable& table);

@@ -22,11 +22,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Whether the word is no longer `value`, having looked for a while. In a crowd as long as sleeping
-// and being woken take. Elsewhere longer: a virtual machine's idle processor may pass for a taken
-// one, and who wakes is then put behind the one that woke it, until the end of a time slice.
+// Spin until the word differs from `value`; false if it still has it after a while. On a busy
+// machine that while is what sleeping and waking take. Elsewhere it is longer: a virtual machine's
+// idle processor may count as taken, and a thread that wakes is then scheduled behind the one that
+// woke it, until the end of a time slice.
 bool spin_until_changed(const std::atomic<unsigned>& word, unsigned value) {
-    constexpr int spins_per_clock_read = 64;  // between two at the clock
+    constexpr int spins_per_clock_read = 64;
     const std::chrono::microseconds spin_time{recently_oversubscribed() ? 100 : 2000};
     const Clock::time_point start = Clock::now();
     do {
@@ -38,7 +39,7 @@ bool spin_until_changed(const std::atomic<unsigned>& word, unsigned value) {
     return false;
 }
 
-// (Without such a call, sleeping is yielding: it may end before the word changes.)
+// Sleep while the word is `value`. (Without a futex this yields, and may return too early.)
 void futex_wait(std::atomic<unsigned>& word, unsigned value) {
 #if defined(__linux__)
     syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
@@ -72,7 +73,8 @@ void Barrier::wait(int count) {
     const unsigned round = round_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
         arrived_.store(0, std::memory_order_relaxed);
-        // In one order with what a sleeper does: it sees the new round, or is seen here.
+        // Sequentially consistent with the sleeper's operations: either the sleeper sees the new
+        // round, or this thread sees the sleeper.
         round_.store(round + 1, std::memory_order_seq_cst);
         if (asleep_.load(std::memory_order_seq_cst) > 0) futex_wake_all(round_);
         return;

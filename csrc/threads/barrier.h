@@ -1,4 +1,4 @@
-// Where the threads of a team meet.
+// A barrier for the threads of a team.
 #pragma once
 
 #include <atomic>
@@ -10,10 +10,10 @@ namespace pynn {
 // The processor's hint that a loop waits for another thread.
 void cpu_relax();
 
-// All `count` threads of a team wait here for each other. Spins first: between the phases of a
-// training step the others are at most microseconds away. Then sleeps: where there are more busy
-// threads than processors, the one waited for needs this processor, and who has slept is given one
-// soon, while who only yields waits for the end of others' time slices.
+// All `count` threads of a team wait here for each other. A thread spins first: between the phases
+// of a training step the others are at most microseconds away. Then it sleeps: with more busy
+// threads than processors the others need this processor. The system soon gives a processor to a
+// thread that has slept; one that yields waits for the end of the others' time slices.
 class Barrier {
 public:
     void wait(int count);
@@ -27,11 +27,11 @@ private:
 struct TeamThread {
     int index, count;
     Barrier& barrier;
-    Watch* watch = nullptr;  // of a long call
+    Watch* watch = nullptr;  // null in short calls
 
     void wait() const { barrier.wait(count); }
 
-    // False once the call is to end early; to be asked between pieces of work.
+    // False once the call should end early. Call it between pieces of work.
     bool goes_on() const {
         if (!watch) return true;
         if (index == 0) watch->look();

@@ -1,4 +1,4 @@
-// Which processor each thread of a team runs on.
+// Placement of a team's threads on different processors.
 #pragma once
 
 #if defined(_OPENMP) && defined(__linux__)
@@ -12,17 +12,16 @@
 namespace pynn {
 
 #if defined(_OPENMP) && defined(__linux__)
-// The threads of a team on processors of their own. A thread that slept may be woken on the
-// processor of the one that wakes it, and would then wait there for the end of a time slice, 4 to
-// 8 ms, while another processor is idle: several threads would be slower than one. Who finds
-// itself on a processor that is taken goes to another one (its set of allowed processors is put
-// back at once).
+// Puts each thread of a team on a different processor. The system may wake a thread on the
+// processor of the one that wakes it. There it would wait for the end of a time slice, 4 to 8 ms,
+// while another processor is idle. So a thread whose processor is taken moves to another one, and
+// restores its set of allowed processors at once.
 class CorePlacement {
 public:
     CorePlacement() { claim_current_core(); }
 
-    // By every thread of the team when it begins. The first one lets those go past that wait behind
-    // it, for about ten microseconds spinning and as long yielding.
+    // Every thread of the team calls this first. Thread 0 waits for the others, which may be queued
+    // behind it: it spins for about ten microseconds, then yields for as long.
     void place_thread(int index, int count) {
         if (index > 0) {
             if (!claim_current_core()) migrate();

@@ -1,6 +1,6 @@
-// The floating-point control and status register. Kernels compute with the usual arithmetic (round
-// to nearest, denormals kept, no traps), whatever the caller has chosen for itself, so that the
-// bits do not depend on it; and they raise exception flags that mean nothing to the caller.
+// The floating-point control and status register. Kernels compute in the default environment
+// (round to nearest, denormals kept, no traps), so that the bits do not depend on the caller's.
+// They also raise exception flags, which the caller should not see.
 #pragma once
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -13,8 +13,8 @@
 
 namespace pynn {
 
-// The usual arithmetic on this thread, until the end of the scope: then the control bits and the
-// flags are again what they were. (Writing the registers is slow, and seldom needed.)
+// Sets the default environment on this thread; the destructor restores the control bits and the
+// flags. (Writing the registers is slow, and seldom needed.)
 class DefaultFpEnvironment {
 public:
     DefaultFpEnvironment(const DefaultFpEnvironment&) = delete;
@@ -52,13 +52,13 @@ private:
 #endif
 };
 
-// The flags that arithmetic leaves behind on this thread: of finite operands a result is infinite
-// or NaN only with an overflow, a division by zero or an invalid operation. The processor keeps
-// them at no cost, for vectors too. They may be raised where no result is bad; one look tells what
-// need not be looked at more closely.
+// The exception flags of this thread. With finite operands a result is infinite or NaN only after
+// an overflow, a division by zero or an invalid operation. The processor keeps these flags at no
+// cost, for vectors too. They may be raised though every result is finite, so a raised flag calls
+// for a closer check, and a clear one spares it.
 class OverflowFlags {
 public:
-    // Whether one was raised since the last call. (The register is written only then.)
+    // True if a flag was raised since the last call. (The register is written only then.)
     static bool take() {
 #if defined(__x86_64__) || defined(_M_X64)
         constexpr unsigned invalid = 1, by_zero = 4, overflow = 8;
@@ -83,7 +83,7 @@ public:
 #endif
     }
 
-    // False where nothing keeps them: some emulators (valgrind's) leave them out.
+    // False if the processor keeps no flags, as in some emulators (valgrind).
     static bool are_kept() {
         static const bool kept = [] {
             take();

@@ -13,7 +13,7 @@ thread_local TeamTimer* team_timer = nullptr;  // of the calling thread
 
 }  // namespace
 
-// OpenMP's word for it: OMP_DYNAMIC=false asks for as many threads as were set.
+// OMP_DYNAMIC=false demands as many threads as were set.
 bool may_use_fewer_threads() {
     static const bool may = [] {
         const char* const dynamic = std::getenv("OMP_DYNAMIC");
@@ -28,9 +28,9 @@ double seconds_now() {
 }
 
 void OversubscriptionMonitor::record(double now, double share, double worked, double waited) {
-    constexpr double memory = 0.05;                 // what is longer ago counts less and less
-    constexpr double enough = 0.001;                // waiting that means something
-    constexpr double shortest = 0.01, longest = 1;  // pauses
+    constexpr double memory = 0.05;                 // older intervals count less and less
+    constexpr double enough = 0.001;                // shorter waits are ignored
+    constexpr double shortest = 0.01, longest = 1;  // serial periods
     constexpr double efficiency = 0.85;             // of threads that read each other's results
     const std::lock_guard<std::mutex> lock(mutex_);
     serial_seconds_ += efficiency * worked / share;
@@ -41,7 +41,7 @@ void OversubscriptionMonitor::record(double now, double share, double worked, do
     team_seconds_ *= remembered;
     wait_seconds_ *= remembered;
     if (wait_seconds_ < enough || team_seconds_ < serial_seconds_) return;
-    // Who is crowded again soon after a pause makes a longer one.
+    // Oversubscribed again soon after a serial period: make the next one longer.
     const double until = serial_until_.load(std::memory_order_relaxed);
     serial_period_ =
         now < until + serial_period_ ? std::min(longest, 2 * serial_period_) : shortest;
@@ -77,7 +77,7 @@ bool TeamTimer::should_disband() {
 }
 
 void TeamTimer::set_share(double share) {
-    // (Who did nothing has nothing to go by.)
+    // (A thread that did nothing measured nothing.)
     if (share > 0) team_timer->share_ = share;
 }
 

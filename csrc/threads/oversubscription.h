@@ -1,10 +1,9 @@
-// Whether the other threads of a team are worth waiting for.
+// Detection of oversubscribed processors.
 //
-// Where other programs keep the processors busy, a thread that has lost its processor keeps its
-// team waiting for the milliseconds until it has one again, and that in every step: several threads
-// are slower than one. So what a team's first thread works and how long it waits are added up, and
-// where that is more than it would have worked alone, work stays on one thread for a while. The
-// bits do not depend on it.
+// Where other programs keep the processors busy, a thread may lose its processor for milliseconds.
+// Its team waits for it in every step, so that several threads are slower than one. Therefore the
+// computing and waiting times of a team's thread 0 are added up. If their sum exceeds the time of
+// one thread alone, work stays on one thread for a while. The bits do not depend on it.
 #pragma once
 
 #include <atomic>
@@ -15,47 +14,46 @@ namespace pynn {
 // All times in seconds, `now` by any clock.
 class OversubscriptionMonitor {
 public:
-    // The first thread of a team worked so long, which was `share` of all, and waited for the
-    // others.
+    // Thread 0 of a team computed for `worked` seconds, `share` of the job, and waited for the
+    // others for `waited` seconds.
     void record(double now, double share, double worked, double waited);
 
-    // Whether one thread is better now.
+    // True if work should stay on one thread now.
     bool should_run_serial(double now) const {
         return now < serial_until_.load(std::memory_order_relaxed);
     }
 
-    // Whether it was within the last second.
+    // True if it should have within the last second.
     bool was_recent(double now) const { return should_run_serial(now - 1); }
 
 private:
     std::mutex mutex_;
-    double serial_seconds_ = 0, team_seconds_ = 0,
-           wait_seconds_ = 0;              // of late; what one thread would have spent
-    double serial_period_ = 0;             // the last one's length
-    std::atomic<double> serial_until_{0};  // and end
+    // Recent sums: the estimated time of one thread alone, the team's time, its waiting.
+    double serial_seconds_ = 0, team_seconds_ = 0, wait_seconds_ = 0;
+    double serial_period_ = 0;             // length of the last serial period
+    std::atomic<double> serial_until_{0};  // end of the last serial period
 };
 
 double seconds_now();
 
-// Whether the threads at work may be fewer than were set: OpenMP's OMP_DYNAMIC.
+// True if fewer threads may run than were set (OpenMP's OMP_DYNAMIC).
 bool may_use_fewer_threads();
 
-// Of the whole process.
+// The monitor of the whole process.
 bool should_run_serial();
 bool recently_oversubscribed();
 
-// A team's work from beginning to end, by its first thread: one such object on its stack.
+// Times a team's job. Thread 0 of the team keeps one on its stack for the whole job.
 class TeamTimer {
 public:
-    explicit TeamTimer(int count);  // of threads, who share the work evenly
+    explicit TeamTimer(int count);  // threads, which share the work evenly
     ~TeamTimer();
     TeamTimer(const TeamTimer&) = delete;
     TeamTimer& operator=(const TeamTimer&) = delete;
 
-    // Of the calling thread, which is in one. Whether the team had better be left; and how much of
-    // the work it has done itself, where everybody takes what is next.
-    static bool should_disband();
-    static void set_share(double share);
+    // Both need a timer of the calling thread.
+    static bool should_disband();         // true if the caller's team should disband
+    static void set_share(double share);  // of the job, where threads take pieces in turn
 
 private:
     friend class WaitTimer;
@@ -65,7 +63,7 @@ private:
     double share_, since_, wait_seconds_ = 0;
 };
 
-// The calling thread waits for others, from beginning to end.
+// Times a wait of the calling thread for others.
 class WaitTimer {
 public:
     WaitTimer();

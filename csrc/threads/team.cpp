@@ -30,10 +30,10 @@ thread_local int thread_limit = 0;
 
 #ifdef _OPENMP
 // libgomp's threads do not survive a fork, and its next parallel region in the child would wait
-// for them for ever: a child of a process that had threads stays on one.
+// for them forever. So a child of a process that had threads stays on one.
 std::atomic<bool> had_threads{false}, forked_from_threads{false};
 
-// Threads that are at work in teams, of all callers.
+// Threads that are computing, in the teams of all callers.
 std::atomic<int> busy_threads{0};
 
 void register_fork_handler() {
@@ -46,10 +46,10 @@ void register_fork_handler() {
 #endif
 }
 
-// The threads that a caller gets of those it wants. Callers in threads of their own (Python's,
-// joblib's, another library's parallel region) each have an OpenMP team of their own, so that
-// together they would have many times the processors: who comes while others are at work gets what
-// they leave, and itself at least. The bits do not depend on it.
+// The number of threads that a caller gets. Callers in different threads (Python's, joblib's,
+// another library's parallel region) each have an OpenMP team, and together would have many times
+// the processors. So a caller that comes while others compute gets the threads that they leave, and
+// at least itself. The bits do not depend on it.
 class ThreadQuota {
 public:
     explicit ThreadQuota(int wanted) {
@@ -67,17 +67,16 @@ public:
     int count;
 };
 
-// How many threads of its own OpenMP's runtime keeps for this thread's next team: as many as the
-// last one had.
+// Threads that OpenMP's runtime keeps for this thread's next team: those of the last one.
 thread_local int pool = 1;
-// After a team could not be had, none is asked for until then.
+// After the system had too few threads, no team larger than the pool is tried until then.
 std::atomic<double> next_attempt{0};
 std::atomic<bool> stacks_are_small{false}, stacks_checked{false};
 
-// How many threads a team of `count` can have. OpenMP's runtime would end the process for want of a
-// thread, and the kernels overflow a small OMP_STACKSIZE.
+// Return how many threads a team of `count` can have. OpenMP's runtime would end the process if it
+// could not make a thread, and the kernels would overflow a small OMP_STACKSIZE.
 int threads_that_come(int count) {
-    const bool nested = omp_in_parallel() != 0;  // (whose threads are new each time)
+    const bool nested = omp_in_parallel() != 0;  // (a nested team's threads are new each time)
 #if _OPENMP >= 200805
     if (nested && omp_get_max_active_levels() <= omp_get_active_level()) return count;
 #endif
@@ -168,10 +167,10 @@ void run_threads(int threads, const std::function<void(int, int)>& work) {
         std::exception_ptr failure;
         std::mutex failure_mutex;
         CorePlacement placement;
-        Barrier end;  // (OpenMP's own would be spun at for milliseconds)
+        Barrier end;  // (threads would spin for milliseconds at OpenMP's)
         const TeamTimer team_timer(team);
         std::optional<WaitTimer> wait_timer(
-            std::in_place);  // OpenMP's threads meet before and after
+            std::in_place);  // for OpenMP's barriers before and after the work
 #pragma omp parallel num_threads(team)
         {
             const DefaultFpEnvironment usual;
@@ -194,7 +193,7 @@ void run_threads(int threads, const std::function<void(int, int)>& work) {
 #elif defined(PYNN_STD_THREADS)
     if (threads > 1 && !should_run_serial()) {
         const TeamTimer team_timer(threads);
-        // For the thread sanitizer. New threads each time: it sees what starting and joining order.
+        // For the thread sanitizer, which sees the order that starting and joining threads imposes.
         std::exception_ptr failure;
         std::mutex failure_mutex;
         const auto run = [&](int index) {

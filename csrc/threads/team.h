@@ -1,4 +1,4 @@
-// Threads: how many, and a team of them running the same function. The only place that knows
+// The number of threads, and teams of threads that run the same function. The only file that uses
 // OpenMP; without it everything runs on the calling thread.
 #pragma once
 
@@ -10,27 +10,26 @@ namespace pynn {
 
 bool has_openmp();
 
-// 0 goes back to OpenMP's own number (OMP_NUM_THREADS, threadpoolctl, or the cores).
+// 0 restores OpenMP's own number (OMP_NUM_THREADS, threadpoolctl, or the cores).
 void set_num_threads(int n);
 int get_num_threads();
 int requested_num_threads();  // what was set, or 0
 
-// At most so many in what the calling thread does from now on (0: as many as all others); returns
-// what held before.
+// Cap the threads of calls made by this thread; 0: no cap. Returns the old cap.
 int set_thread_limit(int n);
 
-// What a thread has to be given to be worth its while, in floating-point operations: where the
-// others wait for it once at the end, and where the threads meet twice in every step of a training
-// and read each other's results, whose way from core to core is the larger part of the price.
+// The least work that pays for a thread, in floating-point operations. In training it is more,
+// since the threads wait for each other twice per step and read each other's results, and most of
+// the cost is communication between cores.
 constexpr double min_flops_per_thread = 1.0e6, min_flops_per_training_thread = 2.5e6;
 
-// The threads that so many operations deserve, at most get_num_threads() and at most `parts`.
+// The number of threads that pays for `flops`, at most get_num_threads() and at most `parts`.
 int threads_for(double flops, index_t parts, double min_flops = min_flops_per_thread);
 
-// The caller and threads - 1 others run work(index, count). Fewer may come than were asked for: the
-// callers of several threads share get_num_threads() among them, and where other programs crowd the
-// processors the caller stays alone (oversubscription.h).
-// An exception is passed on when all have finished (so nothing that waits at a Barrier may throw).
+// Run work(index, count) on the caller and threads - 1 others. The team may be smaller than
+// `threads`: several callers share get_num_threads(), and on an oversubscribed machine the caller
+// stays alone (oversubscription.h). An exception is rethrown when all have finished, so work that
+// waits at a Barrier must not throw.
 void run_threads(int threads, const std::function<void(int index, int count)>& work);
 template <class Work>
 void run_team(int threads, Work&& work) {
@@ -41,7 +40,7 @@ void run_team(int threads, Work&& work) {
     }
 }
 
-// Whether someone who wants so many, and has been left alone by run_threads, would get more now.
+// True if a caller that wants `wanted` threads, and got one from run_threads, would get more now.
 bool can_get_more_threads(int wanted);
 
 // Part `index` of `count` of 0 .. n, in multiples of `grain`.

@@ -5,12 +5,12 @@
 namespace pynn {
 namespace {
 
-// What is measured: after one step, since who has just come finds cold caches.
+// An interval that is measured. The step before it is not, since the caches are cold then.
 constexpr int min_steps = 3;
 constexpr double min_measured_seconds = 0.001;
-// A longer step has enough to do for its threads, and is dear to try.
+// A longer step has enough work for its threads, and a trial of it is expensive.
 constexpr double max_step_seconds = 0.0012;
-// Before the first trial, and from one to the next: so that trials take a few hundredths at most.
+// Training before the first trial and between two, so that trials take a few percent at most.
 constexpr double first_trial_after = 0.005, min_trial_interval = 0.03, max_trial_interval = 0.25;
 constexpr int min_steps_between_trials = 30;
 constexpr double trial_wins_below = 0.95, retry_above = 1.25;
@@ -25,7 +25,7 @@ void ThreadCountTuner::begin(double flops, int threads) {
         trial_interval_ = min_trial_interval;
         next_trial_ = first_trial_after;
     } else if (in_trial_) {
-        decide(true);  // (What trains for too short a time would stay in its trial for ever.)
+        decide(true);  // (a series of short fits would stay in its trial forever)
     }
     restart();
 }
@@ -38,7 +38,7 @@ void ThreadCountTuner::decide(bool change) {
 }
 
 bool ThreadCountTuner::record_step(double now, bool alone) {
-    if (alone != serial_) {  // others have the threads
+    if (alone != serial_) {  // other callers have the threads
         restart();
         return false;
     }

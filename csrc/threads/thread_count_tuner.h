@@ -1,27 +1,28 @@
-// Whether a training's steps are faster on all its threads or on one.
+// Choice between all threads and one for the steps of a training.
 //
-// Threads that train read in every step what the others have written. How long that takes is the
-// machine's affair, and changes while a fit runs: on a virtual machine whose processors move about
-// on the host's cores, a step of 200 us on one thread takes 140 on two, or 300. No count of
-// operations tells, nor does waiting, for all of them work all the time. So both are tried, for
-// about a millisecond now and then. The bits do not depend on it.
+// In every step each thread reads what the others have written. How long that takes depends on the
+// machine, and changes while a fit runs: on a virtual machine whose processors move between the
+// host's cores, a step of 200 us on one thread takes 140 us on two, or 300 us. Neither the number
+// of operations nor waiting times predict it, since all threads compute all the time. So the tuner
+// tries both, for about a millisecond now and then. The bits do not depend on it.
 #pragma once
 
 namespace pynn {
 
-// All times in seconds, `now` by any clock. Between the steps of a training, by one thread.
+// All times in seconds, `now` by any clock. One thread calls this between the steps of a training.
 class ThreadCountTuner {
 public:
-    // Training begins, or goes on: steps of so many operations on so many threads.
+    // Training begins or continues, with steps of `flops` operations on `threads` threads.
     void begin(double flops, int threads);
 
-    // Whether the next steps are for one thread.
+    // True if the next steps are for one thread.
     bool is_serial() const { return serial_; }
 
-    // Steps begin anew: the first one does not count, nor what came between.
+    // Begin a new interval: the next step does not count, nor the time before it.
     void restart() { warmed_up_ = false; }
 
-    // A step has been done, on one thread or on all. True: the next one is for the others.
+    // A step has ended, on one thread (`alone`) or on all. True if the next one should change
+    // that.
     bool record_step(double now, bool alone);
 
 private:
@@ -31,11 +32,11 @@ private:
     int threads_ = 0;
     bool serial_ = false, in_trial_ = false, warmed_up_ = false;
     int interval_steps_ = 0;
-    double interval_start_ = 0;   // of the steps that are being counted
-    double step_times_[2] = {};   // a step's, on all threads and on one, when it was decided
-    double trained_seconds_ = 0;  // in all
+    double interval_start_ = 0;   // of the interval being measured
+    double step_times_[2] = {};   // per step on all threads and on one, at the last decision
+    double trained_seconds_ = 0;  // in total
     double trial_interval_ = 0;   // from one decision to the next trial
-    double decided_at_ = 0, next_trial_ = 0;  // trained_ then
+    double decided_at_ = 0, next_trial_ = 0;  // values of trained_seconds_
 };
 
 }  // namespace pynn

@@ -20,7 +20,8 @@ std::atomic<ThreadShortage> untold{ThreadShortage::none};
 std::atomic<bool> told{false};
 
 #ifdef PYNN_PTHREADS
-// OMP_STACKSIZE as OpenMP reads it: a number of KiB, or of what the letter behind it says. 0: none.
+// OMP_STACKSIZE in bytes, read as OpenMP does: a number of KiB, or of the unit that a letter names.
+// 0 if it is not set.
 std::size_t chosen_stack_size() {
     const char* text = std::getenv("OMP_STACKSIZE");
     if (!text) text = std::getenv("GOMP_STACKSIZE");
@@ -72,11 +73,11 @@ void note_thread_shortage(ThreadShortage shortage) {
 int threads_to_be_had(int wanted) {
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes) != 0) return 0;
-    // (A size that pthread does not take OpenMP's runtime does not use either.)
+    // (OpenMP's runtime ignores a size that pthread refuses, too.)
     if (const std::size_t size = chosen_stack_size()) pthread_attr_setstacksize(&attributes, size);
     int made = 0;
     try {
-        std::mutex gate;  // closed until all are made: they are there at one time
+        std::mutex gate;  // closed until all are made, so that they exist at the same time
         std::vector<pthread_t> threads(static_cast<std::size_t>(wanted));
         {
             const std::lock_guard<std::mutex> closed(gate);
@@ -88,7 +89,7 @@ int threads_to_be_had(int wanted) {
         for (int i = 0; i < made; ++i) {
             pthread_join(threads[static_cast<std::size_t>(i)], nullptr);
         }
-    } catch (const std::bad_alloc&) {  // (of `threads`, before any was made)
+    } catch (const std::bad_alloc&) {  // (for `threads`, before any was made)
     }
     pthread_attr_destroy(&attributes);
     return made;

@@ -8,11 +8,11 @@
 
 namespace pynn {
 
-// The calling thread looks between pieces of its work; the other threads of its team see the
-// answer. Whoever made the watch finds out afterwards why it was stopped.
+// The calling thread polls between pieces of its work; the other threads of its team see the
+// result. The caller finds out afterwards why it was stopped.
 class Watch {
 public:
-    // `ask` returns true if the work is to end. It is called by the calling thread, every 0.05 s.
+    // `ask` returns true if the work should end. The calling thread calls it every 0.05 s.
     explicit Watch(std::function<bool()> ask) : ask_(std::move(ask)) {}
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
