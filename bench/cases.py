@@ -253,5 +253,5 @@ def sweep() -> list[Case]:
 
 
 def wanted(sizes: tuple[int, ...], nets: list[str] | None) -> bool:
-    """Tell whether a network was asked for."""
+    """Return True if a network was selected."""
     return nets is None or name_of(sizes) in nets

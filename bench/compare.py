@@ -2,8 +2,8 @@
 
     python bench/compare.py --threads 1,2 --json compare.json --plot compare.png
 
-Thread pools read the environment when a library is loaded, so each thread count is measured by
-a process of its own, whose environment and cores are set before anything is imported. Libraries
+Thread pools read the environment when a library is loaded, so a separate process measures
+each thread count. Its environment and cores are set before anything is imported. Libraries
 that are not installed are left out. Every round times every library once, in turn; the ratios are
 taken round by round. Before it is timed, each is checked to compute the same as pynn.
 
@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Give the environment in which every library uses so many threads."""
+    """Give the environment in which every library uses `threads` threads."""
     found = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
     if threads == 1:
         flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -129,7 +129,7 @@ def work(options: dict[str, Any], threads: int) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a process per thread count, then write what was asked for."""
+    """Run a process per thread count, then write the files that the options name."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = vars(parser().parse_args(arguments))
     if options["quick"]:

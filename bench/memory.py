@@ -11,7 +11,7 @@ COPY = "copy"
 
 
 def copy(shape: tuple[int, ...], threads: int) -> Callable[[], None]:
-    """Give ``np.copyto`` of an array of this shape, divided among so many threads."""
+    """Give ``np.copyto`` of an array of this shape, divided among `threads` threads."""
     x, out = np.ones(shape, np.float32), np.empty(shape, np.float32)
     if threads == 1:
         return lambda: np.copyto(out, x)

@@ -3,9 +3,9 @@
     python bench/scaling.py --threads 2
 
 Each process trains a small network again and again on one thread and one core, first while the
-others rest, then all at once. On a machine of its own N cores do N times the work of one; a virtual
-one, or one whose clock falls under load, does less, and no number of threads in one process can be
-expected to do more.
+others rest, then all at once. On a dedicated machine N cores do N times the work of one. A
+virtual machine, or one whose clock falls under load, does less. Threads in one process cannot do
+more than that.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SECONDS = 0.05
 
 
 def _train(pipe: Connection, core: int | None) -> None:
-    """Train so many epochs at each message, and answer with the seconds."""
+    """Train as many epochs as each message says, and answer with the seconds."""
     if core is not None:
         os.sched_setaffinity(0, {core})
     import numpy as np
@@ -49,7 +49,7 @@ def _seconds(pipes: list[Connection], epochs: int) -> list[float]:
 
 
 def measure(threads: int, rounds: int) -> list[float]:
-    """How many times the work of one process so many do, round by round."""
+    """Return the work of `threads` processes relative to one, round by round."""
     context = multiprocessing.get_context("spawn")
     cores = machine.cores()
     pipes, processes = [], []

@@ -1,6 +1,6 @@
 """Sparse samples: scikit-learn's estimator and pynn's of the same name, times and peak memory.
 
-Each fit runs in a process of its own; the two libraries take turns. Run it on a quiet machine.
+Each fit runs in a separate process, and the two libraries take turns. Run it on a quiet machine.
 """
 
 from __future__ import annotations

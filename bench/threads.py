@@ -2,8 +2,8 @@
 
     python bench/threads.py --threads 2 [--busy 2]
 
-Names what gains little from the threads although there is work for all, and what loses by them; on
-an idle machine, or beside so many other programs that compute without pause.
+Lists the cases that gain little from the threads although there is work for all, and those that
+lose. Runs on an idle machine, or beside `--busy` programs that compute without pause.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Result = tuple[Work, float]  # and how many times as fast it is on several threa
 
 @contextmanager
 def busy(programs: int) -> Iterator[None]:
-    """Keep so many programs at work that use a core each, if they get one."""
+    """Run programs that compute without pause, a core each, until the end of the block."""
     endless = [sys.executable, "-c", "while True: pass"]
     running = [subprocess.Popen(endless) for _ in range(programs)]
     try:
@@ -58,7 +58,7 @@ def works(quick: bool) -> list[Work]:
 
 
 def repeated(case: Work, pynn: Peer) -> Callable[[int], Any] | None:
-    """Give what does a case's work so many times, None if there is no such function."""
+    """Return a function that repeats a case's work, None if there is none."""
     rng = np.random.default_rng(0)
     if isinstance(case, Training):
         start, batches = data.model(case.sizes, rng), data.mini_batches(case, rng)
@@ -69,7 +69,7 @@ def repeated(case: Work, pynn: Peer) -> Callable[[int], Any] | None:
 
 
 def on_threads(work: Callable[[int], Any], threads: int) -> Callable[[int], None]:
-    """Do the work on so many of pynn's threads."""
+    """Do the work on `threads` of pynn's threads."""
     import pynn
 
     def run(n: int) -> None:
@@ -123,7 +123,7 @@ def print_verdict(results: list[Result], threads: int) -> None:
 
 
 def main() -> int:
-    """Measure what the options ask for."""
+    """Measure the cases that the options select."""
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--threads", type=int, default=2, help="several (%(default)s)")
     options.add_argument("--rounds", type=int, default=15, help="(%(default)s)")

@@ -101,9 +101,9 @@ def measure(contenders: list[Contender], rounds: int, budget: float) -> dict[str
     contenders : list of Contender
         Calibrated.
     rounds : int
-        So many at most.
+        Most rounds.
     budget : float
-        Seconds after which no further round begins (but for the first `MIN_ROUNDS`).
+        Seconds after which no further round begins (except the first `MIN_ROUNDS`).
 
     Returns
     -------

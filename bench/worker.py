@@ -1,4 +1,4 @@
-"""The process that measures: it holds every library to so many threads, in one run."""
+"""The measuring process: it limits every library to the same number of threads."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def row(case: Case, seconds: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def peak_of_a_core(option: float | str | None, isa: str) -> float | None:
-    """Give the peak in GFLOP/s that the options name, measured if that is what they ask for."""
+    """Give the peak in GFLOP/s that the options name, or measure it."""
     if isinstance(option, str):
         try:
             option = measured(isa)
@@ -159,7 +159,7 @@ def peak_of_a_core(option: float | str | None, isa: str) -> float | None:
 
 
 def run(options: dict[str, Any], threads: int) -> dict[str, Any]:
-    """Measure with so many threads, print the tables and give the figures.
+    """Measure with `threads` threads, print the tables and give the figures.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ def draw() -> str:
     p.band(8, 118, 0, "Python · pynn: arguments, names, history")
     for i, lines in enumerate(
         [
-            ("net.fit(X, y)", "plan.py, data.py", "all is checked, nothing copied"),
+            ("net.fit(X, y)", "plan.py, data.py", "checks, without a copy of X"),
             ("each epoch", "run.py, sources.py", "order = rng.permutation(n)"),
             ("after it", "history.py, callbacks.py", "metrics, callbacks"),
         ]
@@ -118,15 +118,15 @@ def draw() -> str:
         p.box(x, 352, 180, 68, 2, *lines)
         if i:
             p.arrow(x - 21, 386, x - 2, 386)
-    p.strip(438, "the threads meet")
+    p.strip(438, "barrier")
     p.rectangle(24, 472, WIDTH - 48, 108, PALE, EDGES[2], 8)
     p.text(38, 491, "Phase 2: its part of the parameters", "t", "start")
     gradient = "dW = xᵀ δ, a sum over all rows, in one order"
-    update = "W follows tile by tile, in the product's epilogue"
+    update = "W is updated tile by tile, in the epilogue"
     p.box(38, 502, 382, 68, 2, "gradient", "layers/dense.cpp", gradient)
     p.box(441, 502, 382, 68, 2, "update", "optimizer.cpp", update)
     p.arrow(420, 536, 439, 536)
-    p.strip(588, "the threads meet; the next mini-batch")
+    p.strip(588, "barrier; the next mini-batch")
 
     p.arrow(430, 620, 430, 644)
     p.band(646, 112, 3, "Dispatch · csrc/dispatch: chosen once, at import")
@@ -137,9 +137,9 @@ def draw() -> str:
     p.band(784, 122, 4, "Kernels · csrc/kernels: compiled once for each instruction set")
     for i, lines in enumerate(
         [
-            ("product", "gemm.h", "shapes that tiles", "serve badly leave here"),
+            ("product", "gemm.h", "other strategies for", "small or thin shapes"),
             ("plan", "gemm_plan.h", "blocks for the caches,", "k cut every 512"),
-            ("walk", "gemm_blocks.h", "tiles of c, packed", "where that pays"),
+            ("macro-kernel", "gemm_blocks.h", "tiles of c, packing", "where it pays"),
             ("micro-kernel", "gemm_micro_kernel.h", "a tile in registers:", "s = fma(a, b, s)"),
         ]
     ):

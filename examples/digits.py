@@ -1,7 +1,7 @@
 """Handwritten digits: a NumPy program and pynn train the same network, side by side.
 
-Both start from the same weights and see the same mini-batches, so they end with the same
-weights; the program checks that, compares the times and draws what was learned::
+Both start from the same weights and see the same mini-batches, so they end with the same weights.
+The program checks that, compares the times and plots the results::
 
     python examples/digits.py --plot digits.png
 """

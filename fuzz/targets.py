@@ -5,7 +5,7 @@ from being reached:
 
 - ``f``: a file;
 - ``h``: the header of an .npz file that is otherwise good, ``s``: of a .safetensors file;
-- ``a`` and a byte: the so many-th array of an .npz file that is otherwise good.
+- ``a`` and a byte n: the n-th array of an .npz file that is otherwise good.
 
 `run` raises an AssertionError, or whatever came out of the reader, on a finding.
 """

@@ -1,4 +1,4 @@
-"""The activations in NumPy, for any floating type, and numbers where they bend and end."""
+"""The activations in NumPy, for any floating type, and inputs where they bend or saturate."""
 
 import numpy as np
 import reference

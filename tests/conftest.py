@@ -1,5 +1,4 @@
-"""Tests run on as many threads as they ask for, however busy the machine is with other tests. What
-is compiled for several of them is made once."""
+"""Tests get the threads they set, however busy the machine is. Shared objects are compiled once."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Files of networks, whole and changed, made without pynn's own code where they are changed."""
+"""Files of networks, valid and damaged. The damage is done without pynn's code."""
 
 import io
 import json

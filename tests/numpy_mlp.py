@@ -1,4 +1,4 @@
-"""A multilayer perceptron in plain NumPy and float64: what pynn.MLP is compared with."""
+"""A multilayer perceptron in plain NumPy and float64, the reference for pynn.MLP."""
 
 import copy
 import subprocess

@@ -1,4 +1,4 @@
-"""What the tests of pictures share: contrasts, and where texts are."""
+"""Helpers of the tests of pictures: contrasts, and positions of texts."""
 
 import numpy as np
 

@@ -1,5 +1,5 @@
-"""What the tests compare with: exact products and their error bounds, ULPs, and the scalar order
-of every sum, from NumPy and the C library alone."""
+"""The reference: exact products and their error bounds, ULPs, and the scalar order of every sum,
+from NumPy and the C library alone."""
 
 import ctypes
 import ctypes.util

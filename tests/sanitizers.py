@@ -1,4 +1,4 @@
-"""Whether pynn's core was built with sanitizers, and what cannot be tested then or takes longer."""
+"""Builds with sanitizers: which ones are in use, the tests to skip, longer time limits."""
 
 import re
 
@@ -11,7 +11,7 @@ _found = re.search(r"-fsanitize=(\S+)", _config["compiler"])
 SANITIZERS = _found[1].split(",") if _found else []
 # OpenMP's, or those that the thread sanitizer's build has in their place.
 HAS_THREADS = _config["openmp"] or "thread" in SANITIZERS
-# Time limits, which are there for what hangs, are so many times as long.
+# Factor of time limits, which catch programs that hang.
 PATIENCE = 5 if SANITIZERS else 1
 
 

@@ -1,4 +1,4 @@
-"""The examples run, and say what is wrong where they cannot."""
+"""The examples run, or say what they lack."""
 
 import importlib.util
 import os

@@ -11,7 +11,7 @@ PEERS = ("numpy", "sklearn", "torch", "jax", "onnxruntime", "onednn", "openblas"
 
 
 def load(name: str, threads: int) -> Peer:
-    """Import a library, hold it to so many threads and give its programs.
+    """Import a library, limit its threads and give its programs.
 
     Raises
     ------

@@ -66,7 +66,7 @@ class Peer:
     trainer: type[Trainer] | None = None
 
     def info(self) -> dict[str, Any]:
-        """What the report should say of it besides its version."""
+        """Facts for the report, beyond the version."""
         return {}
 
     def predictor(self, model: Model, x: Array) -> Callable[[], Any] | None:

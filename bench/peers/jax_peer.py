@@ -19,7 +19,7 @@ GELUS = {
 
 
 def logits(parameters: Any, x: Any) -> Any:
-    """The network but for the softmax."""
+    """The network without the softmax."""
     for w, b in parameters[:-1]:
         x = jax.nn.relu(x @ w + b)
     w, b = parameters[-1]

@@ -1,4 +1,4 @@
-"""The activations of somebody who writes NumPy well: SciPy's functions, results in place."""
+"""Activations in well-written NumPy: SciPy's functions, results in place."""
 
 from __future__ import annotations
 

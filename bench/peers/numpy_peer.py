@@ -1,4 +1,4 @@
-"""NumPy: the MLP of somebody who writes NumPy well (buffers made once, results in place)."""
+"""NumPy: a well-written MLP (buffers made once, results in place)."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class NumpyPeer(Peer):
     def activation(self, function: str, x: Array) -> Callable[[], Any] | None:
         try:
             from . import numpy_activations
-        except ImportError:  # SciPy, without which nobody computes these
+        except ImportError:  # no SciPy
             return None
         return numpy_activations.program(function, x)
 

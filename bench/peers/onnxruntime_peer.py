@@ -105,5 +105,5 @@ class OnnxRuntimePeer(Peer):
 
 
 def load(threads: int) -> Peer:
-    """Hold ONNX Runtime to so many threads."""
+    """Limit ONNX Runtime's threads."""
     return OnnxRuntimePeer(threads)

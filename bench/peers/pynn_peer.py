@@ -49,7 +49,7 @@ class PynnTrainer(Trainer):
 
 
 def variants(model: Model, data: Data) -> dict[str, Callable[[int], None]]:
-    """Ways to train: a program for each, that does so many steps of one epoch."""
+    """Ways to train: for each a program that does a number of steps of one epoch."""
 
     def way(
         optimizer: pynn.Optimizer, shuffle: bool = False, dtype: str = "float32"
@@ -108,6 +108,6 @@ class PynnPeer(Peer):
 
 
 def load(threads: int) -> Peer:
-    """Hold pynn to so many threads."""
+    """Limit pynn's threads."""
     pynn.set_num_threads(threads)
     return PynnPeer()

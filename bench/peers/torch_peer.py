@@ -96,7 +96,7 @@ class TorchPeer(Peer):
 
 
 def load(threads: int) -> Peer:
-    """Hold PyTorch to so many threads."""
+    """Limit PyTorch's threads."""
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
     return TorchPeer()

@@ -5,8 +5,8 @@ Features by hand, and features that a network learns
 Linear regression is linear in its *features*, not in the inputs. With :math:`x, x^2, x^3, \dots`
 for features it draws curves, but you have to choose these features, and the same ones serve
 everywhere on the axis. **The claim:** a network with one hidden layer is a linear (or logistic)
-regression too; its features are the outputs of the hidden units, and it learns them together with
-the regression's coefficients.
+regression too. Its features are the outputs of the hidden units. It learns them together with the
+regression's coefficients.
 """
 
 import matplotlib.pyplot as plt
@@ -48,8 +48,7 @@ for degree in (1, 3, 5, 8, 12, 16):
 # Learned features
 # ----------------
 # Three hidden units, each computing :math:`\tanh(w x + b)`, and a linear output on top. After
-# training, the last layer is set aside, and least squares does its work again on what
-# ``net.hidden`` gives.
+# training, least squares replaces the last layer: it fits the outputs of ``net.hidden``.
 
 net = pynn.MLP([1, 3, 1], activation="tanh", loss="mse", dtype="float64", seed=2)
 steps = 8000
@@ -67,11 +66,11 @@ print("least squares on its features:    ", refit[:3].round(3), refit[3:].round(
 print(f"largest difference of the outputs: {difference:.0e}")
 
 # %%
-# Least squares finds the last layer that was there already, to three digits: for these features
-# the network *is* the linear regression. With ten numbers it comes closer to the curve (an error
-# of 0.030) than the polynomial of degree 16 with seventeen (0.053), for its features are where
-# the curve needs them. In the picture, unit 3 turns over at the steep rise, and there alone;
-# units 1 and 2 are wide and their sum makes the gentle wave on both sides. A polynomial has to be
+# Least squares finds the last layer that was there already, to three digits: for these features the
+# network *is* the linear regression. With ten numbers it comes closer to the curve than the
+# polynomial of degree 16 with seventeen (an error of 0.030 against 0.053), because its features are
+# where the curve needs them. In the picture, unit 3 switches at the steep rise, and only there.
+# Units 1 and 2 are wide, and their sum makes the gentle wave on both sides. A polynomial has to be
 # wavy everywhere to be steep somewhere.
 
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
@@ -99,11 +98,11 @@ right.legend()
 # %%
 # Straight lines in a bent plane
 # ------------------------------
-# The same with two classes, one around the other, which no straight line separates. The last
-# hidden layer has two units, so that the plane of the learned features can be drawn. The output
-# is a logistic regression: scikit-learn's, on what ``hidden`` gives and with the penalty that the
-# network's last layer has, finds the same coefficients. (``C=1/(n l2)``: scikit-learn multiplies
-# the sum of the losses, pynn the penalty on top of their mean.)
+# Now two classes, one around the other, which no straight line separates. The last hidden layer has
+# two units, so that we can draw the plane of the learned features. The output is a logistic
+# regression. scikit-learn's, on the outputs of ``hidden`` and with the same penalty, finds the same
+# coefficients. (``C=1/(n l2)``: scikit-learn multiplies the sum of the losses, pynn the penalty on
+# top of their mean.)
 
 rng = np.random.default_rng(5)
 n, penalty = 400, 1e-3
@@ -132,8 +131,8 @@ print(f"largest difference of the probabilities: {apart:.0e}")
 # %%
 # On the inputs, logistic regression is right for 56 % of the points, hardly more than a guess; on
 # the two features for 99.2 %. The gray curves on the right are the lines of squared paper, laid
-# over the plane of the inputs: the hidden layers have stretched, folded and crumpled it until the
-# points inside lie in one corner, where a straight line cuts them off. Seen from the inputs, that
+# over the plane of the inputs. The hidden layers have stretched and folded that plane until the
+# points inside lie in one corner. There a straight line cuts them off. Seen from the inputs, that
 # line is the closed curve on the left.
 
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.5), layout="constrained")

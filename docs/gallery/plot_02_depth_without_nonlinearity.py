@@ -3,8 +3,8 @@ What depth without a non-linearity is worth
 ===========================================
 
 **The claim:** layers without an activation between them, :math:`Z = X W V`, are one linear map,
-however many there are. Such a network draws nothing but straight lines, its rank is that of its
-narrowest layer, and all that depth changes is the way in which it learns.
+however many there are. Such a network draws only straight lines, and its rank is that of its
+narrowest layer. Depth changes only the way in which it learns.
 """
 
 import matplotlib.pyplot as plt
@@ -63,24 +63,23 @@ difference = np.abs(probabilities - nets["three layers, identity"](X)).max()
 print(f"three layers collapsed into a matrix of shape {matrix.shape}: difference {difference:.0e}")
 
 # %%
-# The :math:`2 \cdot 16 + 16 \cdot 16 + 16 \cdot 2` weights of the second network come down to
-# four, and the probabilities are the same to rounding. So the three linear layers end where
-# one layer does: at the best straight line, whose loss of 0.6891 is hardly below that of
-# guessing, :math:`\ln 2 = 0.6931`. ReLU between the same layers is right for 99.8 % of the
-# points.
+# The :math:`2 \cdot 16 + 16 \cdot 16 + 16 \cdot 2` weights of the second network come down to four,
+# and the probabilities are the same to rounding. So the three linear layers end where one layer
+# does, at the best straight line. Its loss of 0.6891 is hardly below that of guessing, :math:`\ln 2
+# = 0.6931`. ReLU between the same layers is right for 99.8 % of the points.
 #
 # Rank, and the way of learning
 # -----------------------------
-# The outputs of a linear network depend on the inputs through its narrowest layer. The data are
-# made by a matrix with the singular values 4, 3, 2 and 1, and a network with a layer of two units
-# can have a matrix of rank two at most. The best there is keeps the two largest (Eckart and
-# Young); gradient descent finds it: 4, 3, and two zeros.
+# The outputs of a linear network depend on the inputs through its narrowest layer. A matrix with
+# the singular values 4, 3, 2 and 1 makes the data. A network with a layer of two units has a matrix
+# of rank two at most. The best such matrix keeps the two largest values (Eckart and Young), and
+# gradient descent finds it: 4, 3, and two zeros.
 #
-# How it gets there depends on the depth. A single layer learns all four directions at once, at
-# the same rate. With more layers from small weights on, each direction waits, since its gradient
-# is multiplied by the other layers' small weights; then it is learned quickly, the strongest
-# first. After 600 steps the weakest one is still on its way (0.79 of 1). The way is not linear in
-# the data, though the map is: that much, and no more, depth is worth without a non-linearity.
+# How it gets there depends on the depth. A single layer learns all four directions at once, at the
+# same rate. With more layers and small initial weights, each direction waits, because the other
+# layers' small weights multiply its gradient. Then the network learns it quickly, the strongest
+# first. After 600 steps the weakest one is still on its way (0.79 of 1). The learning is not linear
+# in the data, though the map is. Without a non-linearity, depth is worth only that.
 
 left_vectors, right_vectors = (np.linalg.qr(rng.normal(size=(8, 4)))[0] for _ in range(2))
 strengths = np.array([4.0, 3.0, 2.0, 1.0])

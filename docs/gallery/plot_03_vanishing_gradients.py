@@ -2,12 +2,11 @@
 Why deep sigmoid networks are hard to train
 ===========================================
 
-Backpropagation carries the error from the outputs to the inputs, and on its way through each
-layer multiplies it by the layer's weights and by the derivative of its activation. **The claim:**
-the sigmoid's derivative is 1/4 at most, so that the gradient shrinks by about that factor from
-layer to layer, and the first layers of a deep network do not learn. The derivative of tanh is 1
-at the origin, that of ReLU is 1 for half of the units: with weights of the right size the
-gradient arrives whole.
+Backpropagation carries the error from the outputs to the inputs. In each layer it multiplies the
+error by the layer's weights and by the derivative of its activation. **The claim:** the sigmoid's
+derivative is 1/4 at most, so the gradient shrinks by about that factor per layer. The first layers
+of a deep network then do not learn. The derivative of tanh is 1 at the origin, that of ReLU is 1
+for half of the units. With weights of the right size the gradient arrives undiminished.
 """
 
 import matplotlib.pyplot as plt
@@ -77,16 +76,16 @@ for W in large.weights[:-1]:
 print(f"sigmoid with weights four times as large, factor: {factor(gradient_sizes(large)):.2f}")
 
 # %%
-# The sigmoid's gradient shrinks to a quarter with each layer: weights of this size neither
-# stretch nor shrink it, and what reaches the units is near 0, where the derivative is just 1/4.
-# At the first layer it is less than a millionth of what it is at the last, and 300 000 times
-# smaller than with tanh. Larger weights help a little, but their units saturate, where the
-# derivative is smaller than 1/4. With tanh and ReLU it stays the same throughout.
+# The sigmoid's gradient shrinks to a quarter with each layer. Weights of this size neither stretch
+# nor shrink it, and the units' inputs are near 0, where the derivative is 1/4. At the first layer
+# it is less than a millionth of what it is at the last, and 300 000 times smaller than with tanh.
+# Larger weights help a little, but their units saturate, where the derivative is smaller than 1/4.
+# With tanh and ReLU it stays the same throughout.
 #
 # Training
 # --------
-# The same ten layers, trained by SGD for 20 epochs (a layer's gradient was recorded after each of
-# them); then networks of one to ten hidden layers, two of each kind.
+# The same ten layers, trained by SGD for 20 epochs, with each layer's gradient recorded after each
+# epoch. Then networks of one to ten hidden layers, two of each kind.
 
 print(
     "training loss after 20 epochs (guessing: ln 10 = 2.30):",
@@ -114,11 +113,11 @@ for name, values in zip(LOOKS, accuracy.mean(axis=2), strict=True):
     print(f"{name:8s}", "  ".join(f"{value:6.1%}" for value in values))
 
 # %%
-# With ten layers of sigmoids nothing is learned: the loss is still that of guessing, and the
-# first layer's gradient stays near 1e-8 all the time. (With tanh and ReLU the gradient becomes
-# small as well, but late, and because the loss does.) One hidden layer of sigmoids reads 94.1 %
-# of the new digits, two 86.3 %, three 31.4 %, and four or more about one in ten; with tanh and
-# ReLU the depth makes no difference here, 97 to 98 %.
+# Ten layers of sigmoids learn nothing. The loss is still that of guessing, and the first layer's
+# gradient stays near 1e-8 all the time. (With tanh and ReLU the gradient becomes small as well, but
+# late, and because the loss does.) One hidden layer of sigmoids reads 94.1 % of the new digits, two
+# 86.3 %, three 31.4 %, and four or more about one in ten. With tanh and ReLU the depth makes no
+# difference here: 97 to 98 %.
 
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
 layers = np.arange(1, DEPTH + 2)

@@ -2,10 +2,10 @@
 Universal approximation, by width
 =================================
 
-**The claim:** a network with one hidden layer comes as close as wanted to any continuous function
-on an interval, everywhere at once, if it has enough neurons. To a function with jumps it comes
-close on average, but not at the jumps, since its own output is continuous. The theorems say that
-the weights are there; here, gradient descent has to find them.
+**The claim:** with enough neurons, a network with one hidden layer comes arbitrarily close to any
+continuous function on an interval, everywhere at once. To a function with jumps it comes close on
+average, but not at the jumps, since its own output is continuous. The theorems say that the weights
+are there; here, gradient descent has to find them.
 """
 
 import matplotlib.pyplot as plt
@@ -31,11 +31,11 @@ fine = np.linspace(-1, 1, 20_001)[:, None]  # measured on these
 # %%
 # More and more neurons
 # ---------------------
-# Seven widths, three networks each, trained by one call of ``fit_many`` for each function. A
-# hidden unit computes :math:`\tanh(w x + b)`, a step of width :math:`1/w` at :math:`-b/w`. At the
-# start the steps lie side by side over the interval, steeper where there are more of them: with
-# the usual initial weights (small, and biases of 0) all of them would be at the origin, and most
-# of the training would go into moving them apart.
+# Seven widths, three networks each, trained by one call of ``fit_many`` for each function. A hidden
+# unit computes :math:`\tanh(w x + b)`, a step of width :math:`1/w` at :math:`-b/w`. At the start
+# the steps lie side by side over the interval, steeper if there are more of them. With the usual
+# initial weights (small, and biases of 0) all steps would be at the origin. Most of the training
+# would go into moving them apart.
 
 
 def network(width, seed):
@@ -66,14 +66,14 @@ for name, function in functions.items():
 
 # %%
 # The continuous function is a hard one: at its three cusps the slope has no bound. Still both
-# errors fall on and on, the largest one too, from 0.76 with two neurons to 0.096 with 128. (The
-# small dots are all three networks of a width.)
+# errors keep falling, the largest one too, from 0.76 with two neurons to 0.096 with 128. (The small
+# dots are all three networks of a width.)
 #
-# For the function with jumps the root mean square error falls as well, but more slowly: a slope
-# that grows like the number of neurons leaves an error on a stretch of length 1/width, which is
-# width to the power -1/2 in the root mean square; -0.39 was measured. The largest error does not
-# fall at all. No continuous curve can be closer to both ends of a jump than half of it, here 1,
-# and the wide networks even overshoot a little before and after it, like a Fourier series.
+# For the function with jumps the root mean square error falls as well, but more slowly. The slope
+# grows like the number of neurons, which leaves an error on a stretch of length 1/width. In the
+# root mean square that is width to the power -1/2; the measured power is -0.39. The largest error
+# does not fall at all. No continuous curve can be closer to both ends of a jump than half of it,
+# here 1. The wide networks even overshoot a little before and after it, like a Fourier series.
 
 figure, axes = plt.subplots(1, 3, figsize=(13, 4.4), layout="constrained")
 LOOKS = ((2, "#E69F00", ":"), (8, "#56B4E9", "--"), (128, "#0072B2", "-"))

@@ -3,9 +3,9 @@ Backpropagation, checked and timed against finite differences
 =============================================================
 
 Backpropagation is the chain rule, and programs that apply it get it wrong easily. **The claim:**
-its gradient is that of the loss to many digits, which difference quotients confirm as far as
-their own errors let them; and it costs about as much as a few evaluations of the loss, while the
-difference quotients take two for *each* parameter.
+its gradient is that of the loss to many digits, which difference quotients confirm as far as their
+own errors allow. It costs about as much as a few evaluations of the loss. Difference quotients take
+two for *each* parameter.
 """
 
 import time
@@ -53,10 +53,9 @@ def finite_differences(net, h, central=True):
 # How small a step?
 # -----------------
 # The one-sided quotient :math:`(L(w + h) - L(w)) / h` has an error proportional to :math:`h`, the
-# central one, :math:`(L(w + h) - L(w - h)) / 2h`, one proportional to :math:`h^2`: the smaller
-# the step, the better. But the loss itself is rounded to about 16 digits, and the error that this
-# makes is divided by :math:`h`: the smaller the step, the worse. Between the two there is a best
-# step.
+# central one, :math:`(L(w + h) - L(w - h)) / 2h`, one proportional to :math:`h^2`. So the smaller
+# the step, the better. But the loss itself is rounded to about 16 digits, and :math:`h` divides
+# that error. So the smaller the step, the worse. Between the two there is a best step.
 
 net = network(8)
 exact = backpropagation(net)
@@ -77,19 +76,17 @@ for central, name in ((False, "one-sided"), (True, "central")):
     )
 
 # %%
-# The central quotient agrees with backpropagation to ten digits or so, which no wrong formula
-# would do. The rule of thumb for the step, in numbers of size one: the square root of the
-# rounding unit :math:`\varepsilon = 2.2 \cdot 10^{-16}` for the one-sided quotient, its cube root
-# for the central one, that is 1.5e-8 and 6e-6; both are right within a factor of three. The
-# slopes on the right of the V are the 1 and 2 of theory. In float32, with
-# :math:`\varepsilon = 1.2 \cdot 10^{-7}`, the central quotient would have some four or five
-# digits at best: gradients are checked in float64.
+# The central quotient agrees with backpropagation to ten digits or so, which no wrong formula would
+# do. A rule of thumb gives the step for numbers of size one. The one-sided quotient takes the
+# square root of the rounding unit :math:`\varepsilon = 2.2 \cdot 10^{-16}`, the central one its
+# cube root: 1.5e-8 and 6e-6. Both are right within a factor of three. The slopes on the right of
+# the V are the 1 and 2 of theory. In float32, with :math:`\varepsilon = 1.2 \cdot 10^{-7}`, the
+# central quotient would have some four or five digits at best. So check gradients in float64.
 #
 # And what does it cost?
 # ----------------------
-# Wider and wider networks, the best of several runs each. The finite differences of the larger
-# ones are not waited for: the dotted line is the time of one evaluation, times two for each
-# parameter.
+# Wider and wider networks, the best of several runs each. For the larger ones the dotted line
+# estimates the finite differences: the time of one evaluation, times two for each parameter.
 
 widths = (4, 8, 16, 32, 64, 128, 256, 512)
 counts, forward, backward, differences = [], [], [], []
@@ -124,12 +121,12 @@ print(
 )
 
 # %%
-# A forward pass multiplies by each layer's weights once. The pass backward does so twice, once
-# for the gradient of the weights and once for that of the layer's inputs; so both together should
-# cost about three times the loss alone, whatever the number of parameters, and the ratio stays at
-# a few all the way (the times differ from machine to machine, and small networks' are mostly the
-# call's). The cost of the finite differences grows with the *square* of the number of parameters:
-# for a quarter of a million of them it is about a minute, against a millisecond.
+# A forward pass multiplies by each layer's weights once. The backward pass does so twice, once for
+# the gradient of the weights and once for that of the layer's inputs. So both together should cost
+# about three times the loss alone, whatever the number of parameters. The ratio indeed stays at a
+# few. (The times differ from machine to machine, and those of small networks are mostly the call.)
+# The cost of the finite differences grows with the *square* of the number of parameters. For a
+# quarter of a million it is about a minute, against a millisecond.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
 for central, name, look in (

@@ -3,9 +3,9 @@ The loss surface
 ================
 
 A network's loss is a surface over its weights, and not a convex one. **The claims:** one sigmoid
-unit with two parameters already has minima of different depth, saddle points and plateaus; which
-minimum a descent ends in depends on where it starts and how it steps; and in larger networks
-every minimum comes in a multitude of copies, with hills between them.
+unit with two parameters already has minima of different depth, saddle points and plateaus. The
+start and the steps of a descent decide in which minimum it ends. In larger networks every minimum
+has many copies, with hills between them.
 """
 
 import matplotlib.pyplot as plt
@@ -21,8 +21,8 @@ BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 # The network has one weight :math:`w` and one bias :math:`b`, and is to follow a bump. It cannot:
 # its output :math:`\sigma(w x + b)` only rises or falls. It can stay near the mean, rise with the
 # bump's left edge, or fall with the right one. Newton's method from many starts finds the points
-# without slope, and the eigenvalues of the second derivatives tell what they are: two positive
-# ones make a minimum, one of each sign a saddle point.
+# without slope. The eigenvalues of the second derivatives classify them: two positive ones make a
+# minimum, one of each sign a saddle point.
 
 x = np.linspace(-4, 4, 40)[:, None]
 bump = pynn.sigmoid(3 * (x[:, 0] + 1)) - pynn.sigmoid(3 * (x[:, 0] - 2.5))
@@ -68,8 +68,8 @@ for point in stationary:
 #
 # Three ways down
 # ---------------
-# The whole gradient, a noisy estimate of it from four samples, and the whole gradient with
-# momentum: 800 steps of each, from the same four points. A callback keeps the path.
+# Three methods take 800 steps each from the same four points: the whole gradient, a noisy estimate
+# of it from four samples, and the whole gradient with momentum. A callback keeps the path.
 
 STARTS = ((-4.0, -3.0), (5.0, -6.0), (-6.0, 3.0), (1.0, -7.0))
 METHODS = {
@@ -102,15 +102,15 @@ for name, (optimizer, batch_size, epochs) in METHODS.items():
 print("sizes of the gradient there:", [f"{np.linalg.norm(slope_at(p)):.4f}" for p in STARTS])
 
 # %%
-# (Circles: the starts. Crosses: the ends.) From (-6, 3) all three go toward the high minimum of
-# the fall (0.338) and stay there: not every minimum is the minimum. From (1, -7), on the plateau,
-# the first steps are short, for the gradient there (0.0055) is half of that at the next flattest
-# start; the valley is reached all the same. Gradient descent comes to rest in the deepest minimum
-# (0.147) or crawls along the floor of the long valley (0.157, where its minimum has 0.155). SGD
-# goes the same ways and then rattles about the minimum (0.159), since its steps do not get
-# shorter. Momentum has got to the end of the valley in the same number of steps; but it has also
-# run through the deepest minimum and over the saddle point beyond, into the next one (0.155): it
-# gets out of minima, be they good or bad.
+# (Circles: the starts. Crosses: the ends.) From (-6, 3) all three go toward the high minimum of the
+# fall (0.338) and stay there: not every minimum is the minimum. From (1, -7), on the plateau, the
+# first steps are short: the gradient there (0.0055) is half of that at the next flattest start. All
+# three still reach the valley. Gradient descent comes to rest in the deepest minimum (0.147) or
+# crawls along the floor of the long valley (0.157, where its minimum has 0.155). SGD takes the same
+# paths and then jumps around the minimum (0.159), since its steps do not get shorter. Momentum
+# reaches the end of the valley in the same number of steps. But it also runs through the deepest
+# minimum and over the saddle point beyond, into the next one (0.155). It escapes from minima, good
+# or bad.
 
 w, b = np.linspace(-8, 8, 129), np.linspace(-8, 11, 153)
 surface = np.array([[loss_at((wi, bi)) for wi in w] for bi in b])
@@ -134,10 +134,10 @@ figure.colorbar(image, ax=axes, label="mean squared error", pad=0.02)
 # %%
 # The same function, elsewhere
 # ----------------------------
-# The hidden units of a network may change places, and a ReLU unit may have its incoming weights
-# multiplied by anything positive if the outgoing ones are divided by it. The function stays, the
-# weights are others. A network is trained, changed in these two ways, and trained once more from
-# another seed; then we walk from the first to the others in a straight line.
+# The hidden units of a network may change places. The incoming weights of a ReLU unit may be
+# multiplied by any positive number if the outgoing ones are divided by it. Both leave the function
+# as it is, with other weights. We train a network, change it in these two ways, and train another
+# one from a different seed. Then we walk from the first to the others in a straight line.
 
 rng = np.random.default_rng(0)
 X = rng.uniform(-2, 2, size=(200, 1))
@@ -175,12 +175,12 @@ curve = [loss_of(W1 * f, W2 / f[:, None], b1 * f, b2) for f in (scale**t for t i
 print(f"highest loss on the curve of rescaled networks: {max(curve):.5f}")
 
 # %%
-# Changed networks have the same outputs to rounding, and the same loss of 0.0012. In between
-# it rises to 1.8, which is worse than always saying 0 (0.5): an average of two good networks is no
-# good network. The same holds for one trained from another seed (0.74 on the way). Permutations
-# are separate points, 20! = 2.4e18 of them for 20 units; rescaled networks are joined by a curve
-# on which the loss does not change at all, so that no minimum of a ReLU network is a single
-# point. None of this harms the training: all copies are equally good.
+# Changed networks have the same outputs to rounding, and the same loss of 0.0012. In between it
+# rises to 1.8, which is worse than always saying 0 (0.5): an average of two good networks is no
+# good network. The same holds for one trained from another seed (0.74 on the way). Permutations are
+# separate points, 20! = 2.4e18 of them for 20 units. A curve on which the loss does not change
+# joins rescaled networks, so no minimum of a ReLU network is a single point. None of this harms the
+# training: all copies are equally good.
 
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.set_prop_cycle(color=[BLUE, ORANGE, GREEN], linestyle=["-", "--", "-."])

@@ -2,11 +2,10 @@ r"""
 Gradient descent against SGD
 ============================
 
-Gradient descent computes the gradient of the loss over all :math:`n` samples and makes one step;
-stochastic gradient descent (SGD) makes a step with the gradient over a mini-batch of :math:`m` of
-them [1]_ [2]_. Three things are measured here on scikit-learn's digits: how noisy a mini-batch's
-gradient is, what a given loss costs, and which of the many networks that fit the data each of the
-two ends with.
+Gradient descent computes the gradient of the loss over all :math:`n` samples and makes one step.
+Stochastic gradient descent (SGD) makes a step with the gradient over a mini-batch of :math:`m` of
+them [1]_ [2]_. Here we measure three things on scikit-learn's digits: the noise of a mini-batch's
+gradient, the cost of a given loss, and the network that each of the two ends with.
 """
 
 import time
@@ -62,9 +61,9 @@ for m, a, b in zip(sizes, measured, theory, strict=True):
 # What a given loss costs
 # -----------------------
 #
-# Each mini-batch size trains until an epoch's mean loss is below 0.05, with the learning rate
-# that needed the fewest epochs among 0.02, 0.05, 0.1, 0.2, 0.5, 1 and 2. An epoch is 1000
-# gradients of one sample, whatever the mini-batch size.
+# Each mini-batch size trains until an epoch's mean loss is below 0.05. Its learning rate is the one
+# of 0.02, 0.05, 0.1, 0.2, 0.5, 1 and 2 that needed the fewest epochs. An epoch is 1000 gradients of
+# one sample, whatever the mini-batch size.
 
 RATES = {1: 0.05, 8: 0.5, 64: 1.0, 256: 1.0, 1000: 1.0}
 
@@ -87,11 +86,10 @@ for m, rate in RATES.items():
 # Where it ends
 # -------------
 #
-# Now 300 training digits, a fifth of them with a label drawn at random, which the network is
-# large enough to learn by heart. Every mini-batch size has the same learning rate and trains to
-# the same training loss. Sharpness is the largest eigenvalue of the loss's matrix of second
-# derivatives, found by the power method from differences of gradients: a flat minimum has a small
-# one [4]_.
+# Now 300 training digits, a fifth of them with a random label. The network is large enough to learn
+# them by heart. Every mini-batch size has the same learning rate and trains to the same training
+# loss. Sharpness is the largest eigenvalue of the loss's matrix of second derivatives. The power
+# method finds it from differences of gradients. A flat minimum has a small one [4]_.
 
 X, y = X[:300], y[:300].copy()
 noisy = rng.random(300) < 0.2
@@ -192,22 +190,21 @@ bottom_left.set_yscale("log")
 plt.show()
 
 # %%
-# *Top left*: the circles lie on the curve, within 4 %: a hundred times the samples make a
-# hundredth of the variance, that is a tenth of the error, at a hundred times the cost. Only from
-# a tenth of the data on does it matter that no sample is drawn twice.
+# *Top left*: the circles lie on the curve, within 4 %. A hundred times the samples make a hundredth
+# of the variance, so a tenth of the error, at a hundred times the cost. Only from a tenth of the
+# data on does it matter that no sample is drawn twice.
 #
 # *Top right*: that is why SGD is cheaper. Nine passes over the data are enough for mini-batches of
-# 1 and of 8, gradient descent needs 188: about as many updates as SGD with 256 samples (204), each
-# at four times the price. The small ones are not equal in time, though: 9000 updates with one
-# sample take longer than 1125 with eight, whose samples go through the same instructions together.
-# (The learning rate is a part of this: the noisier the gradient, the smaller the rate that still
-# converges.)
+# 1 and of 8. Gradient descent needs 188: about as many updates as SGD with 256 samples (204), each
+# at four times the price. The small ones are not equal in time, though. 9000 updates with one
+# sample take longer than 1125 with eight, whose samples share the same instructions. (The learning
+# rate is a part of this: the noisier the gradient, the smaller the rate that still converges.)
 #
 # *Bottom*: all these networks have the same training loss, but sharpness grows more than tenfold
-# from mini-batches of 4 to gradient descent. The noise of SGD keeps it out of narrow valleys, and
-# with nearly a fifth of the labels wrong the flattest network has the smallest test error, by 2.0
-# to 3.1 percentage points. That is not a law: the gray circles, one for each seed, show how much
-# chance there is in it, and with a learning rate of 0.2 the difference in test error (not that in
+# from mini-batches of 4 to gradient descent. The noise of SGD keeps it out of narrow valleys. With
+# nearly a fifth of the labels wrong, the flattest network has the smallest test error, by 2.0 to
+# 3.1 percentage points. That is not a law. The gray circles, one for each seed, show how much
+# chance there is in it. With a learning rate of 0.2 the difference in test error (not that in
 # sharpness) is lost among them.
 #
 # .. [1] H. Robbins, S. Monro, "A stochastic approximation method", *Annals of Mathematical

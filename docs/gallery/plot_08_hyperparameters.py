@@ -3,11 +3,11 @@ Hyperparameters chosen with validation data
 ===========================================
 
 How many layers, how many neurons, which activation, mini-batch size, learning rate, how many
-epochs? Nothing in the training data answers that: a network that learns them by heart looks best
-there. So some data is held out for the choice, and other data, touched once at the end, tells
-what the choice is worth. Combinations drawn at random find as good a network as a grid does with
-many more fits, because few hyperparameters matter, and a random search tries a new value of each
-of them in every fit [1]_. Which ones mattered can be read off the results afterward.
+epochs? The training data do not answer that: a network that learns them by heart looks best there.
+So we hold out some data for the choice. Other data, used once at the end, tell how good the choice
+is. Random combinations find as good a network as a grid does with many more fits. The reason is
+that few hyperparameters matter, and a random search tries a new value of each of them in every fit
+[1]_. Which ones mattered can be read off the results afterward.
 """
 
 import numpy as np
@@ -27,8 +27,8 @@ X_train, X_val, y_train, y_val = train_test_split(X, y, test_size=500, random_st
 # The search
 # ----------
 #
-# What spans powers is drawn on a logarithmic scale. ``fit_many`` takes the points as a list of
-# dicts and trains one network on each core.
+# Hyperparameters that span powers of ten are drawn on a logarithmic scale. ``fit_many`` takes the
+# points as a list of dicts and trains one network on each core.
 
 rng = np.random.default_rng(0)
 
@@ -167,18 +167,17 @@ plt.show()
 # %%
 # The best five are close together and have little in common: one to three layers, 39 to 112
 # neurons, all three activations. Yet the median network gets 17 % wrong, and more than a third of
-# them more than half. What these have in common is seen in the lower row: too few updates (few
-# epochs, large mini-batches), a learning rate too small for them or so large that nothing is
-# learned. The forest says the same: epochs, learning rate and mini-batch size are at the top, the
-# network's own shape at the bottom. Sigmoids start so slowly that most of them do not get anywhere
-# in these epochs. (The bars are no more than hints: the forests explain 39 % of the variance of the
-# log error in networks they have not seen, and a hyperparameter matters only over the range it was
-# drawn from.)
+# them more than half. The lower row shows what these have in common: too few updates (few epochs,
+# large mini-batches), or a learning rate that is too small or too large. The forest says the same:
+# epochs, learning rate and mini-batch size are at the top, the network's own shape at the bottom.
+# Sigmoids start so slowly that most of them learn little in these epochs. (The bars are hints only.
+# The forests explain 39 % of the variance of the log error in networks they have not seen. And a
+# hyperparameter matters only over the range it was drawn from.)
 #
-# The last panel shows why the choice needs separate data: eleven networks know all training
-# digits, so that nothing is left there to tell them apart. In theory even the validation error of
-# the best is too good, as the smallest of 150 numbers that each have a standard error near 0.8 %.
-# Here chance was kind: 2.2 % of the test digits.
+# The last panel shows why the choice needs separate data: eleven networks know all training digits,
+# so the training error cannot tell them apart. In theory even the validation error of the best is
+# too good: it is the smallest of 150 numbers, each with a standard error near 0.8 %. Here chance
+# was kind: 2.2 % of the test digits.
 #
 # .. [1] J. Bergstra, Y. Bengio, "Random search for hyper-parameter optimization", *Journal of
 #    Machine Learning Research* 13, 281-305, 2012.

@@ -2,12 +2,12 @@
 Overfitting and its remedies
 ============================
 
-A network with thousands of weights can learn a small noisy data set by heart, noise included, and
-then does worse on new data than a humbler one. Four remedies: a penalty on the squared weights
+A network with thousands of weights can learn a small noisy data set by heart, noise included. Then
+it does worse on new data than a smaller one. Four remedies: a penalty on the squared weights
 (ridge, or weight decay [1]_), dropout [2]_, stopping early [3]_, and more data.
 
-The samples lie in a square; above a wave they belong to class 1, below to class 0, and one label
-in ten is the wrong one. So no model can have an error below 10 %.
+The samples lie in a square. Above a wave they belong to class 1, below to class 0, and one label in
+ten is wrong. So no model can have an error below 10 %.
 """
 
 import numpy as np
@@ -31,8 +31,8 @@ X_test, y_test = draw(5000, seed=2)
 # The remedies
 # ------------
 #
-# One network, 2-128-64-2 with He's initial weights, trained for 300 epochs. How large the penalty
-# is, how much is dropped and when to stop is decided by the validation data, each for itself.
+# One network, 2-128-64-2 with He's initial weights, trained for 300 epochs. The validation data
+# decide the size of the penalty, the dropout rate and the time to stop, each separately.
 
 network = {"hidden": (128, 64), "init": "he_normal"}
 candidates = {
@@ -78,8 +78,8 @@ print(
 # The learning curve
 # ------------------
 #
-# Five data sets of each size, each with the same number of updates, about 1400, with and without
-# the ridge that was chosen above for 150 samples.
+# Five data sets of each size, each trained with about 1400 updates, with and without the ridge that
+# was chosen above for 150 samples.
 
 sizes = [50, 100, 200, 400, 800, 1600, 3200]
 curves = {"no remedy": [], "ridge": []}
@@ -158,16 +158,16 @@ plt.show()
 
 # %%
 # Without a remedy the network has built peninsulas around single wrong labels: 4.0 % training
-# error, 19.6 % test error, and where it errs it is sure of itself, so that the test loss is nearly
-# twice that of the next three. Its validation loss was lowest near epoch 90 and has grown ever
-# since, while the training loss still falls: that is overfitting. Ridge, dropout and early stopping
-# end at 16.8, 15.0 and 16.9 %, with training errors near the 10 % that are noise. (Differences this
-# small between the three say nothing about the remedies; on other data their order changes.)
+# error, 19.6 % test error. Where it is wrong it is sure of itself, so the test loss is nearly twice
+# that of the next three. Its validation loss was lowest near epoch 90 and has grown since, while
+# the training loss still falls. That is overfitting. Ridge, dropout and early stopping end at 16.8,
+# 15.0 and 16.9 %, with training errors near the 10 % that are noise. (Differences this small
+# between the three say nothing about the remedies; on other data their order changes.)
 #
 # More data helps most: with 3000 samples the same network reaches 13.1 %, and there is no gap
-# between training and test left. The learning curve agrees (bars: standard deviation over five
-# data sets): ridge gains 1.7 to 3.2 points up to 200 samples, and next to nothing from 800 on,
-# where there is nothing left to remedy.
+# between training and test left. The learning curve agrees (bars: standard deviation over five data
+# sets). Ridge gains 1.7 to 3.2 points up to 200 samples, and almost nothing from 800 on, where no
+# overfitting is left.
 #
 # .. [1] A. Krogh, J. A. Hertz, "A simple weight decay can improve generalization", *Advances in
 #    Neural Information Processing Systems* 4, 950-957, 1992.

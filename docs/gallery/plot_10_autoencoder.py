@@ -2,11 +2,11 @@
 An autoencoder beside principal components
 ==========================================
 
-An autoencoder is a network that learns to give back its input through a narrow layer, the code.
+An autoencoder is a network that learns to reproduce its input through a narrow layer, the code.
 Principal components do that with straight lines: no linear map through :math:`k` numbers loses
-less. So an autoencoder without non-linearities can at best reach their error, and at every
-minimum of its loss it does [1]_; one with hidden layers can bend, and keep more in a code of the
-same width [2]_.
+less. So an autoencoder without non-linearities can at best reach their error, and at every minimum
+of its loss it does [1]_. One with hidden layers can bend, and keep more in a code of the same width
+[2]_.
 """
 
 import numpy as np
@@ -77,8 +77,9 @@ print(f"the linear net's excess over PCA on the training data: at most {100 * la
 # Two numbers a digit
 # -------------------
 #
-# Both codes of the test digits, and how well they separate them: the share of test digits whose
-# nearest training digit in the code is of the same class. (Nobody told the codes about classes.)
+# Both codes of the test digits, and how well they separate the classes. The measure is the share of
+# test digits whose nearest training digit in the code is of the same class. (The training used no
+# classes.)
 
 pca, net = components[widths.index(2)], deep[widths.index(2)]
 codes = {
@@ -152,21 +153,21 @@ axis.set(
 plt.show()
 
 # %%
-# *Bottom left*: on the training data the linear autoencoder's error is PCA's, within 0.13 %; on
-# the test data the two curves cannot be told apart. The subspace is the same, though its weights
-# need not be orthogonal, nor sorted by variance. The deep autoencoder reaches with 4 numbers
-# (0.020) what PCA needs more than 8 for (0.025), and with 2 what PCA needs more than 4 for. With
-# 32 numbers it has little left to gain, and it fits the training digits better than new ones
-# (0.0012 against 0.0024).
+# *Bottom left*: on the training data the linear autoencoder's error is PCA's, within 0.13 %. On the
+# test data the two curves coincide. The subspace is the same, though its weights need not be
+# orthogonal, nor sorted by variance. With 4 numbers the deep autoencoder has a smaller error
+# (0.020) than PCA with 8 (0.025). With 2 it has a smaller one than PCA with 4. With 32 numbers it
+# has little left to gain, and it fits the training digits better than new ones (0.0012 against
+# 0.0024).
 #
-# *Bottom right*: two principal components make blurred mixtures, from which few digits can be
-# read; from two numbers of the deep autoencoder's most can. What has been lost is what is
-# peculiar to one writer: the code says which digit it is rather than which sample.
+# *Bottom right*: two principal components make blurred mixtures, from which one can read few
+# digits. From two numbers of the deep autoencoder one can read most. The code keeps which digit it
+# is, and loses the writer's peculiarities.
 #
-# *Top*: hence it separates the classes better, although it has never seen a label: 81 % of the
-# test digits lie next to one of their own class, against 59 % for the principal components.
-# Distances in such a code mean little, however: some classes lie spread out and others crowded,
-# as it happened to suit the decoder.
+# *Top*: hence it separates the classes better, although it has never seen a label. 81 % of the test
+# digits lie next to a digit of the same class, against 59 % for the principal components. Distances
+# in such a code mean little, however: some classes lie spread out and others crowded, as it
+# happened to suit the decoder.
 #
 # .. [1] P. Baldi, K. Hornik, "Neural networks and principal component analysis: learning from
 #    examples without local minima", *Neural Networks* 2 (1), 53-58, 1989.

@@ -2,15 +2,15 @@
 Two examples of An Introduction to Statistical Learning
 =======================================================
 
-Chapter 10 of the book [1]_ classifies the 28 × 28 pixels of MNIST's handwritten digits [2]_ with
-a network 784-256-128-10, regularized by ridge (2.3 % test error in the book's table 10.1) or by
-dropout (1.8 %), beside multinomial logistic regression (7.2 %); and it predicts the salaries of
+Chapter 10 of the book [1]_ classifies the 28 × 28 pixels of MNIST's handwritten digits [2]_ with a
+network 784-256-128-10. In the book's table 10.1 its test error is 2.3 % with ridge and 1.8 % with
+dropout, beside 7.2 % for multinomial logistic regression. The chapter also predicts the salaries of
 baseball players with one hidden layer, beside least squares.
 
-MNIST is read from the file that the environment variable ``PYNN_MNIST`` names: an ``.npz`` with
-``x_train``, ``y_train``, ``x_test`` and ``y_test``. Without it, scikit-learn's 8 × 8 digits stand
-in. The salaries come with the book's package (``pip install ISLP``); without it, that part is
-left out.
+The program reads MNIST from the file that the environment variable ``PYNN_MNIST`` names: an
+``.npz`` with ``x_train``, ``y_train``, ``x_test`` and ``y_test``. Without it, scikit-learn's 8 × 8
+digits stand in. The salaries come with the book's package (``pip install ISLP``); without it, that
+part is left out.
 """
 
 import csv
@@ -150,18 +150,18 @@ plt.show()
 # %%
 # This page says in its first line of output which digits it was built with. On MNIST the same
 # program prints 7.41 % for logistic regression, 1.48 % for the network with ridge and 1.63 % with
-# dropout. The first and the last are the book's 7.2 and 1.8 % within what a different way of
-# training makes; ridge is better than the book's 2.3 %. With 10000 test digits the standard error
-# of such a number is about 0.13 %, so that dropout's lag here says nothing. What is beyond doubt is
-# the book's point: hidden layers divide the error of the linear model by four or more. On the small
+# dropout. The first and the last are close to the book's 7.2 and 1.8 %, as far as different
+# training allows. Ridge is better than the book's 2.3 %. With 10000 test digits the standard error
+# of such a number is about 0.13 %, so that dropout's lag here says nothing. The book's point is
+# beyond doubt: hidden layers divide the error of the linear model by four or more. On the small
 # digits it is 2.85 % against 1.51 and 1.68 %, which is 17 against 9 and 10 of 597 digits.
 #
 # With ISLP installed, the program prints for least squares the 259.7 of the book's lab. All twenty
 # networks are better, the median by more than a quarter: 184 (170 to 204). The spread between
 # seeds, with the same data and settings, is a warning: one run tells little about a network on 175
-# players. Nor is it this split alone: over 20 others, with one network each, the median is 207
-# against 253, and the network is ahead in each. The book's own comparison (its table 10.2) ends in
-# a draw, from which it draws the lesson to prefer the simpler model when both do equally well.
+# players. Other splits agree: over 20 of them, with one network each, the median is 207 against
+# 253, and the network is ahead in each. The book's own comparison (its table 10.2) ends in a draw.
+# Its lesson is to prefer the simpler model when both do equally well.
 #
 # .. [1] G. James, D. Witten, T. Hastie, R. Tibshirani, *An Introduction to Statistical Learning*,
 #    2nd ed., Springer, 2021. The lab with Python: with J. Taylor, *An Introduction to

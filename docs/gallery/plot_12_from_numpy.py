@@ -2,9 +2,9 @@
 From a NumPy program to pynn, line by line
 ==========================================
 
-Many people have written their own multilayer perceptron in NumPy, to learn how it works. This is
-such a program, and what becomes of it with pynn: first its kernels, then its layers and its loss,
-then all of it. At every stage the weights after training are the same, to rounding.
+Many people have written their own multilayer perceptron in NumPy, to learn how it works. Here is
+such a program. pynn replaces first its kernels, then its layers and its loss, then all of it. At
+every stage the weights after training are the same, to rounding.
 """
 
 import time
@@ -56,9 +56,9 @@ def train_numpy(X, Y):
 # The kernels only
 # ----------------
 #
-# Lines 1 to 7 with pynn's functions, which take and give NumPy arrays. Bias and activation are
-# part of the product (1, 2); loss and gradient come in one call (3, 4); so do the three gradients
-# of a layer (5, 7).
+# Lines 1 to 7 with pynn's functions, which take and give NumPy arrays. Bias and activation are part
+# of the product (1, 2). One call gives loss and gradient (3, 4), another the three gradients of a
+# layer (5, 7).
 
 
 def train_kernels(X, Y):
@@ -103,8 +103,8 @@ def train_steps(X, Y):
 #
 # ``fit`` has the loops too. With the generator of the other programs it draws the same
 # mini-batches, since it shuffles with ``net.rng.permutation(n)`` once an epoch. (``init="zeros"``
-# keeps the constructor from drawing initial weights with it. A program that does not care for
-# equal numbers has the two lines ``net = pynn.MLP([64, 128, 10], seed=0)`` and ``net.fit(...)``.)
+# keeps the constructor from drawing initial weights with it. A program that does not need equal
+# numbers has only the two lines ``net = pynn.MLP([64, 128, 10], seed=0)`` and ``net.fit(...)``.)
 
 
 def train_fit(X, Y):
@@ -179,16 +179,15 @@ plt.show()
 
 # %%
 # After 1140 updates the weights of all four programs agree to about ten times the precision of
-# their type: 2e-15 in float64, 8e-7 in float32, relative to the largest. The sums are the same,
-# only their order and rounding differ.
+# their type. That is 2e-15 in float64 and 8e-7 in float32, relative to the largest. The sums are
+# the same, only their order and rounding differ.
 #
-# Where the time goes can be read from the four steps. NumPy reads and writes an array for every
-# operation, and each operation is a call; the kernels fuse some of both away. One call an update
-# still leaves the mini-batches to be gathered by NumPy (``X[order[...]]``) and the call itself.
-# In ``fit`` a whole epoch is one call, which gathers, computes and updates without coming back to
-# Python. How much that is depends on the machine and on the sizes: the smaller the network, the
-# larger the share of the calls; the page on performance has measured fourteen. (The times above
-# are those of the machine that built this page.)
+# The four programs show where the time goes. NumPy reads and writes an array for every operation,
+# and each operation is a call. The kernels fuse some of these. With one call per update, NumPy
+# still gathers the mini-batches (``X[order[...]]``). In ``fit`` a whole epoch is one call, which
+# gathers, computes and updates without returning to Python. The gain depends on the machine and on
+# the sizes: the smaller the network, the larger the share of the calls. The page on performance
+# measures sixteen networks. (The times above are those of the machine that built this page.)
 #
 # The mathematics of lines 1 to 9 is in every textbook, for instance in [1]_.
 #

@@ -25,8 +25,8 @@ MAY_INCLUDE = {
 }
 
 # A template of the standard library that is instantiated in a file compiled with -mavx512f is a
-# weak symbol that the linker may hand to everybody (see test_one_definition.py), and libm's
-# results differ between systems: kernels get types, constants, memcpy and intrinsics only.
+# weak symbol that the linker may use everywhere (see test_one_definition.py), and libm's results
+# differ between systems. So kernels use types, constants, memcpy and intrinsics only.
 KERNEL_SYSTEM_HEADERS = {
     "arm_neon.h",
     "emmintrin.h",

@@ -121,7 +121,7 @@ def _starts_python(call):
 
 
 def test_tests_start_python_in_a_folder_of_their_own():
-    """Python in the checkout would import the sources; in a folder of its own it does not."""
+    """Python in the checkout would import the sources; in another folder it does not."""
     calls = [
         (path, call)
         for path in sorted(TESTS.rglob("*.py"))

@@ -19,13 +19,21 @@ WORDS = re.compile(
     r"|(?:col|behavi|neighb|fav|hon|lab)our\w*|centre\w*|grey|catalogue|licence|modell\w+|labell\w+"
     r"|(?:optim|initial|normal|regular|recogn|organ|general|standard|vector|parallel|minim|maxim)"
     r"is(?:e|es|ed|er|ing|ation|ations)"
-    r")\b",
+    r")\b".replace(" ", r"\s+"),
     re.IGNORECASE,
 )
 # Sentences that are right: an excerpt with the word.
 ALLOWED: tuple[str, ...] = ()
-# Texts that are being rewritten, by the beginning of their path.
-NOT_YET: tuple[str, ...] = ()
+# Texts that are still to be rewritten, by the beginning of their path.
+NOT_YET = (
+    "csrc/kernels/",
+    "csrc/nn/",
+    "docs/kernels.md",
+    "docs/reliability.md",
+    "pynn/",
+    "tools/mutate.py",
+    "tools/mutation/",
+)
 
 pytestmark = pytest.mark.skipif(not (ROOT / "docs").exists(), reason="not beside the tests")
 
@@ -78,6 +86,7 @@ READERS = {
     ".md": texts_of_markdown,
     ".rst": texts_of_markdown,
     ".py": texts_of_python,
+    ".pyi": texts_of_python,
     ".cpp": texts_of_cpp,
     ".h": texts_of_cpp,
 }
@@ -111,3 +120,21 @@ def test_the_words_of_the_texts():
         if path != Path(__file__).resolve() and not name.startswith(NOT_YET):
             wrong += complaints(path)
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [
+        ("a.md", "Fine.\n\nA thread that waits goes\non alone.\n", [3]),
+        ("a.md", "```python\nnobody = 1\n```\n`so many` of `lest`\n", []),
+        ("a.md", "```{eval-rst}\nWritten anew.\n```\n", [2]),
+        ("a.py", '"""Ask for it."""\nlest = "besides"  # It had\n# better.\n', [1, 2]),
+        ("a.h", "int nobody;  // Nobody\n// normalizes, neighbours do.\n", [1, 2]),
+        ("a.cpp", "// Depends on many; the gas ongoing; includes go one way; everyone.\n", []),
+    ],
+)
+def test_what_is_found(name, text, lines, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    assert sorted(int(found.split(":")[1]) for found in complaints(path)) == lines

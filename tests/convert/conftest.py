@@ -1,4 +1,4 @@
-"""Networks as plain data, and what they compute by SciPy in float64."""
+"""Networks as plain data, and their outputs computed by SciPy in float64."""
 
 from itertools import pairwise
 

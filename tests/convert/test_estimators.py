@@ -1,4 +1,4 @@
-"""Fitted estimators as ONNX, C and torch, compared with what they predict."""
+"""Fitted estimators as ONNX, C and torch, compared with their predictions."""
 
 import json
 import shutil

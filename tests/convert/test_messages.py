@@ -1,4 +1,4 @@
-"""What conversions answer to things that are no networks: what came, and the cure."""
+"""Conversions of objects that are no networks: the error says what came, and the cure."""
 
 import re
 from pathlib import Path

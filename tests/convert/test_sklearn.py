@@ -1,4 +1,4 @@
-"""Networks from and for scikit-learn, compared with what scikit-learn predicts."""
+"""Networks from and for scikit-learn, compared with its predictions."""
 
 import pickle
 

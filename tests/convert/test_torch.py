@@ -1,4 +1,4 @@
-"""Networks from and for PyTorch, compared with what torch computes."""
+"""Networks from and for PyTorch, compared with its outputs."""
 
 import pickle
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The pages are true: their Python runs, its output is as shown, their links lead somewhere."""
+"""The pages' Python runs and prints the output shown, and their links are valid."""
 
 import doctest
 import importlib
@@ -104,7 +104,7 @@ def run_doctest(block, page, names):
     test = doctest.DocTestParser().get_doctest(
         block.text, names, name_of(page), str(page), block.line - 1
     )
-    test.globs = names  # (not a copy: the page goes on with what this block has made)
+    test.globs = names  # (not a copy: later blocks use the names of this one)
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     report = []
     # (By itself it would be verbose where pytest is.)
@@ -152,6 +152,15 @@ def test_blocks_have_a_language(page):
 def test_there_is_one_picture_at_most(page):
     """In Markdown, each of a page's pictures would have the same file."""
     assert len(list(pictures_of(page))) <= 1
+
+
+@pages
+def test_tables_are_narrow(page):
+    """Six columns fit on a page; more have to be scrolled."""
+    text = re.sub(r"`[^`\n]*`|\\\|", "", page.read_text(encoding="utf-8"))
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("|"):
+            assert line.strip().strip("|").count("|") < 6, f"{name_of(page)}:{number}"
 
 
 def test_wrong_output_is_found(tmp_path):

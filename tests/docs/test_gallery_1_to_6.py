@@ -1,4 +1,4 @@
-"""What the first six examples of the gallery claim, computed again from what they leave."""
+"""The claims of the gallery's first six examples, recomputed from the names they leave."""
 
 import numpy as np
 import pytest

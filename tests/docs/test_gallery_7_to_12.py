@@ -1,4 +1,4 @@
-"""What the gallery's examples 7 to 12 say is so."""
+"""The claims of the gallery's examples 7 to 12, recomputed from the names they leave."""
 
 import importlib.util
 from pathlib import Path
@@ -19,7 +19,7 @@ def source(name):
 
 
 def run(name):
-    """Run an example anew; its names."""
+    """Run an example again; return its names."""
     from matplotlib import pyplot as plt
 
     names = {"__name__": f"gallery_{name}"}

@@ -1,4 +1,4 @@
-"""Under the file's name is the old file or the new one, whatever happens in between."""
+"""A file is the old one or the new one, whatever happens in between."""
 
 import errno
 import os
@@ -252,7 +252,7 @@ for _ in range(150):
 
 
 def test_several_writers_at_once(path):
-    """Processes, and threads: nobody takes another's file for a leftover."""
+    """No process or thread takes another's file for a leftover."""
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(size)], cwd=path.parent)
         for size in (20, 21)

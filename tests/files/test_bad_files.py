@@ -1,4 +1,4 @@
-"""A file that is not what `save` writes is a ValueError that names it and what is wrong."""
+"""Loading a damaged or foreign file is a ValueError that names it and says what is wrong."""
 
 import io
 import json

@@ -79,7 +79,7 @@ def test_an_optimizer_by_itself_still_brings_its_networks():
 
 
 def test_a_network_and_its_optimizer_share_the_state(copied):
-    """Copied together, it does not matter which of the two is asked to go on."""
+    """Copied together, either of the two continues the training."""
     if copied is copy.copy:
         pytest.skip("copies the pair itself")
     adam = pynn.Adam(0.01)

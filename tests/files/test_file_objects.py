@@ -1,4 +1,4 @@
-"""File objects whose `write` does less than was asked, and widths in a checkpoint's path."""
+"""File objects whose `write` writes only a part, and widths in a checkpoint's path."""
 
 import io
 
@@ -12,7 +12,7 @@ from pynn.files.npz import npy_header
 
 
 class Short(io.RawIOBase):
-    """Writes at most so many bytes at a time, as an unbuffered file or a socket may."""
+    """Writes at most `most` bytes at a time, as an unbuffered file or a socket may."""
 
     def __init__(self, most):
         self.most, self.content = most, io.BytesIO()

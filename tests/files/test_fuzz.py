@@ -1,4 +1,4 @@
-"""The reader is tried on thousands of damaged files: a network or a ValueError comes out.
+"""The reader turns thousands of damaged files into a network or a ValueError.
 
 `fuzz/load.py` does the same guided by coverage; here its inputs are replayed and mutated blindly.
 """

@@ -1,4 +1,4 @@
-"""Three epochs, a copy, three more are the bits of six."""
+"""Three epochs, a copy and three more epochs give the bits of six."""
 
 import copy
 import pickle
@@ -48,7 +48,7 @@ def saved(folder, suffix):
 
 @pytest.fixture(params=[".npz", ".safetensors", "pickle", "deepcopy", "copy"])
 def again(request, tmp_path):
-    """A network made anew from another one, which is then trained on and lost."""
+    """A copy of a network by a file or pickle; the original is trained further and dropped."""
     if request.param == ".safetensors":
         pytest.importorskip("safetensors")
     kinds = {

@@ -1,4 +1,4 @@
-"""What is loaded is what was saved, and NumPy and safetensors read it too."""
+"""Loading returns what was saved, and NumPy and safetensors read the files too."""
 
 import io
 import json

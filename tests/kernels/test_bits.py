@@ -1,5 +1,5 @@
-"""The arithmetic contract: a scalar loop predicts every bit, and nothing but an element's own
-operands changes it: not the threads, the layout, or what is computed beside it."""
+"""The arithmetic contract: a scalar loop predicts every bit. Only an element's operands decide it,
+not the threads, the layout, or the rest of the batch."""
 
 import numpy as np
 import pytest

@@ -117,7 +117,7 @@ def test_a_chain_predicts_any_product(p):
 
 
 @FUSED
-@pytest.mark.parametrize("beta", [0.3, 1])  # (1 has a way of its own: it is an update)
+@pytest.mark.parametrize("beta", [0.3, 1])  # (beta 1 has a separate path: it is an update)
 @ways
 @given(PRODUCTS)
 @settings(max_examples=40, deadline=None)

@@ -1,5 +1,5 @@
-"""The compiled functions: which calls they answer without Python, that other calls give the same,
-and that they look like functions written in Python."""
+"""The compiled functions: the calls that they answer without Python, equal results of other calls,
+and the look of functions written in Python."""
 
 import gc
 import inspect
@@ -51,7 +51,7 @@ def python_calls(function, *args, **keywords):
 
 
 class Labeled(np.ndarray):
-    """A subclass with nothing of its own."""
+    """A subclass that adds nothing."""
 
 
 # ---------------------------------------------------------------- who answers

@@ -72,7 +72,7 @@ def test_gemm_out_of_another_type(beta):
 
 
 class Labeled(np.ndarray):
-    """A subclass with nothing of its own."""
+    """A subclass that adds nothing."""
 
 
 @pytest.mark.parametrize("beta", [0, 0.5])

@@ -1,5 +1,5 @@
-"""Every instruction set that this machine can use is used here, each in a process of its own: the
-fused ones agree bit for bit, the baseline within rounding."""
+"""Each usable instruction set runs here, in a separate process: the fused ones agree bit for bit,
+the baseline to rounding."""
 
 import itertools
 import os

@@ -189,7 +189,7 @@ def test_lists_and_empty_operands(x1, x2):
 
 
 class Labeled(np.ndarray):
-    """A subclass with nothing of its own."""
+    """A subclass that adds nothing."""
 
 
 class Counter:

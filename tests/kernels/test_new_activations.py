@@ -1,6 +1,5 @@
-"""What is particular to leaky_relu, elu, silu and softplus (alpha, saturation, their worst inputs),
-and log_softmax: against formulas in a wider type, SciPy, central differences and torch.
-"""
+"""Special cases of leaky_relu, elu, silu and softplus (alpha, saturation, worst inputs), and
+log_softmax: against formulas in a wider type, SciPy, central differences and torch."""
 
 import numpy as np
 import pytest

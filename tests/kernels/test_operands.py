@@ -1,5 +1,5 @@
-"""What the functions of `pynn.ops` make of masked, sparse and other foreign operands, and of values
-at the ends of the range: NumPy's and SciPy's answers, or an error with the cure."""
+"""The functions of `pynn.ops` on masked, sparse and other foreign operands, and on values at the
+ends of the range: NumPy's and SciPy's results, or an error with the cure."""
 
 import warnings
 

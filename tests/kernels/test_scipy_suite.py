@@ -66,7 +66,7 @@ def _redirect(monkeypatch):
 
 @pytest.fixture
 def xp():
-    """The array library that newer versions of SciPy's tests ask for."""
+    """The array library that newer versions of SciPy's tests request."""
     return np
 
 

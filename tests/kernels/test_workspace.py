@@ -1,4 +1,4 @@
-"""What a product takes besides its operands is bounded, however long its sums are."""
+"""The workspace of a product is bounded, however long its sums are."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What a network tells of itself, and what may be set."""
+"""The attributes of a network, and which of them may be set."""
 
 import copy
 import pickle

@@ -1,5 +1,5 @@
-"""What `fit` does where nothing is said: it trains as well as scikit-learn's estimators, and each
-option that is given alone means what it says."""
+"""The defaults of `fit` train as well as scikit-learn's estimators, and each option that is passed
+alone has its documented effect."""
 
 import itertools
 import warnings

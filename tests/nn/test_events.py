@@ -1,4 +1,4 @@
-"""Which methods of a callback are called, in which order, and which answers end the fit."""
+"""The methods of a callback: which are called, in which order, and which results end the fit."""
 
 import gc
 import weakref

@@ -1,4 +1,4 @@
-"""Where mini-batches come from, what is held out, who watches, and gradients of the inputs."""
+"""Sources of mini-batches, validation data, callbacks, and gradients of the inputs."""
 
 import itertools
 
@@ -25,7 +25,7 @@ def batches(size=8, weights=None):
 
 
 class Loader:
-    """Something that can be iterated anew for each epoch."""
+    """An object that can be iterated again for each epoch."""
 
     def __init__(self, weights=None):
         self.weights = weights

@@ -1,4 +1,4 @@
-"""Epochs with nothing of Python's between them: one call of the core, and nothing else differs."""
+"""Epochs without Python between them are one call of the core, with the same results."""
 
 import signal
 
@@ -64,7 +64,7 @@ def test_all_is_as_with_a_look_after_every_epoch(optimizer, fit):
     assert all(seconds > 0 for seconds in first["seconds"])
     assert net.rng.bit_generator.state == twin.rng.bit_generator.state
     assert (net._engine.rng_position == twin._engine.rng_position).all()
-    # The optimizer's state too: both go on alike.
+    # The optimizer's state too: both continue alike.
     net.fit(X, Y, epochs=1, batch_size=BATCH)
     twin.fit(X, Y, epochs=1, batch_size=BATCH)
     assert_same_bits(net, twin)

@@ -1,4 +1,4 @@
-"""What a fit records."""
+"""The history that a fit records."""
 
 import copy
 import json

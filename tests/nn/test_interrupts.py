@@ -1,4 +1,4 @@
-"""Ctrl-C and failing callbacks: whole steps only, and the fit can go on."""
+"""Ctrl-C and failing callbacks: whole steps only, and the fit can continue."""
 
 import json
 import os
@@ -98,7 +98,7 @@ def test_exception_in_a_callback(capsys, exception, progress):
     same.fit(x, y, epochs=2)
     assert_same_bits(net, same)
     for each in (net, same):
-        each.fit(x, y, epochs=2)  # goes on
+        each.fit(x, y, epochs=2)  # continues
     assert_same_bits(net, same)
 
 

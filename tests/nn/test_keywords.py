@@ -1,4 +1,4 @@
-"""Keywords and attributes of other libraries are errors that name pynn's word."""
+"""Keywords and attributes of other libraries are errors that name pynn's word for them."""
 
 import copy
 import inspect

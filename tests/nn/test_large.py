@@ -1,4 +1,4 @@
-"""A network whose parameters leave the L2 cache: its products go other ways, with the same bits."""
+"""A network with parameters beyond the L2 cache: other strategies, the same bits."""
 
 import numpy as np
 import pytest

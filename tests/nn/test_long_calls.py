@@ -1,4 +1,4 @@
-"""Ctrl-C in one long call on many rows; and the bits of such calls, which work in pieces."""
+"""Ctrl-C in one long call on many rows, and the bits of such calls, which work in pieces."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Many networks in one call: each as if it had been trained alone."""
+"""Many networks in one call, each with the results of training it alone."""
 
 import copy
 import json
@@ -49,7 +49,7 @@ def test_networks_get_the_bits_that_they_get_alone(optimizer, threads):
     nets = networks()
     with pynn.threads(threads):
         result = fit_many(nets, X, Y, epochs=4, optimizer=optimizer(), **arguments)
-        again = fit_many(nets, X, Y, epochs=2, **arguments)  # goes on, with its own optimizer
+        again = fit_many(nets, X, Y, epochs=2, **arguments)  # continues, with its own optimizer
     for net, twin, first, second, model in zip(
         nets, networks(), result.histories, again.histories, result, strict=True
     ):
@@ -308,7 +308,7 @@ def test_an_exception_ends_all(exception):
         fit_many(nets, X, Y, epochs=10**6, callbacks=fail, on_error="raise")
     assert threading.active_count() == before
     for net in nets:
-        net.fit(X, Y)  # nobody trains it
+        net.fit(X, Y)  # no fit trains it
 
 
 PROGRAM = """
@@ -494,7 +494,7 @@ def test_optimizers_by_name_and_rate(point, shared, make):
 
 
 def test_a_rate_for_networks_that_have_been_trained():
-    """The moments go on, with the new rate."""
+    """The moments are kept, with the new rate."""
     nets, twins = networks(2), networks(2)
     for net in (*nets, *twins):
         net.fit(X, Y, epochs=2, optimizer=pynn.Adam(0.01))

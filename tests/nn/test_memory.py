@@ -13,7 +13,7 @@ linux = pytest.mark.skipif(
     platform.system() != "Linux" or platform.libc_ver()[0] != "glibc", reason="needs glibc"
 )
 
-# Counts what is asked of the allocator, by way of LD_PRELOAD.
+# Counts the allocator's calls, by way of LD_PRELOAD.
 COUNTER = r"""
 #include <errno.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-"""Metrics give scikit-learn's figures, whatever the pieces in which the rows come."""
+"""Metrics have scikit-learn's values, whatever the blocks in which the rows come."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,5 @@
-"""Names as users of Keras, torch and scikit-learn type them: those that mean the same train to the
-bits of pynn's own, and the others are errors that name the right one."""
+"""Names that users of Keras, torch and scikit-learn type. Those with the same meaning train to the
+bits of pynn's names; the others are errors that name the right one."""
 
 import numpy as np
 import pytest

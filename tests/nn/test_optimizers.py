@@ -228,7 +228,7 @@ def test_a_stopped_fit_has_counted_its_steps():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", ["momentum", "Nesterov", "Adam", "RMSprop, momentum"])
 def test_moments_do_not_end_as_denormals(case, dtype):
-    """Those of an input that is 0 but for the first step: 0.9**t, then nothing."""
+    """An input is 0 except in the first step: its moment is 0.9**t, then 0."""
     make, settings = OPTIMIZERS[case]
     net, optimizer = make_net(dtype), make(**(settings | {"learning_rate": 1e-3}))
     x, y = make_samples(net.loss, 20, 7, 4, labels=True)

@@ -1,4 +1,4 @@
-"""What `predict`, `predict_proba` and `score` give, and what NaN makes of them."""
+"""The results of `predict`, `predict_proba` and `score`, also with NaN."""
 
 import copy
 import io

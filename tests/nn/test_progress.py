@@ -1,4 +1,4 @@
-"""What a fit shows while it runs."""
+"""The progress that a fit shows while it runs."""
 
 import io
 import os
@@ -38,7 +38,7 @@ def shown(capsys, **options):
 
 
 def last_state(text):
-    """What a terminal shows in the end of a line that was written anew again and again."""
+    """Return what a terminal shows in the end of a line that was rewritten again and again."""
     assert text.endswith("\n")
     return text.rstrip("\n").rpartition("\r")[2].rstrip()
 

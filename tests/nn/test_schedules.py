@@ -164,7 +164,7 @@ def test_each_is_tested():
 
 @each
 def test_rates_do_not_depend_on_how_many_are_asked_for(name):
-    """A fit that goes on, or a mini-batch alone, has the bits of the fit in one go."""
+    """Several fits in a row, or single mini-batches, have the bits of one fit."""
     schedule = EACH[name]
     whole = schedule(np.arange(1100))
     assert (whole.dtype, whole.shape) == (np.float64, (1100,))

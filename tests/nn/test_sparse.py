@@ -45,7 +45,7 @@ def net_of(columns, units=8, **options):
 
 
 def assert_equal(a, b):
-    """The same values: bits but for the sign of zero."""
+    """Require the same bits, up to the sign of zero."""
     for left, right in zip(parameters_of(a), parameters_of(b), strict=True):
         np.testing.assert_array_equal(left, right)
 

@@ -1,4 +1,4 @@
-"""A fit that a signal ends in order."""
+"""A signal ends a fit after a whole mini-batch."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def test_a_signal_ends_a_fit_after_a_whole_step(tmp_path, further, source):
     assert signal.getsignal(signal.SIGTERM) == before
     per_epoch = 16 if source == "arrays" else 10
     assert int(net._engine.rng_position[1]) // per_epoch in {len(history), len(history) + 1}
-    # What is saved afterwards goes on as the network itself.
+    # The network saved afterwards continues as the original.
     net.save(tmp_path / "net.npz")
     again = pynn.load(tmp_path / "net.npz")
     for each in (net, again):

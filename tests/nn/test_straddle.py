@@ -562,7 +562,7 @@ def test_more_samples_than_orders_are_drawn_ahead():
         assert net.evaluate(x, y, w)["loss"] == pytest.approx(
             NumpyMLP(net).mean_loss(x, y, w), rel=1e-11
         )
-    # (More than may be drawn ahead, of so many samples and in all.)
+    # (More than may be drawn ahead, for `n` samples and in all.)
     for n, epochs in ((3, 1100), (70, max(block_sizes("samples")) // 70 + 1), (64, 1025)):
         net = pynn.MLP([2, 1], loss="mse", dtype="float64", seed=0)
         check_fit(net, x[:n] / 9, y[:n], "sgd", epochs=epochs, batch_size=n - 1)
@@ -641,7 +641,7 @@ class Loader:
 @pytest.mark.parametrize("steps", [None, 1, 2, 3, 4, 5, 7])
 @pytest.mark.parametrize("kind", ["loader", "list", "iterator"])
 def test_steps_per_epoch(kind, steps):
-    """Epochs of fewer, of as many and of more mini-batches than there are go on where one ended."""
+    """Epochs of fewer, as many and more mini-batches than there are continue where one ended."""
     x, y = make_samples("mse", 39, 3, 2)
     w = np.random.default_rng(0).exponential(size=len(x))
     size, epochs = 10, 5

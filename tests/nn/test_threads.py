@@ -320,7 +320,7 @@ def test_the_core_itself_refuses_a_second_training():
     thread.join()
     assert np.isfinite(net._engine.named(gradient)["weights_0"]).all()
     assert np.isfinite(dx).all()
-    # What was refused has changed nothing; what was stopped can go on.
+    # A refused call has changed nothing; a stopped fit can continue.
     steps = int(optimizer._states[net].steps[0])
     twin = pynn.MLP([64, 256, 8], "tanh", "mse", seed=0)
     train(twin, pynn.SGD(0.01, momentum=0.9)._bind(twin), 64 * steps)

@@ -190,7 +190,7 @@ def test_train_on_batch_equals_a_fit_of_one_step(dtype, sgd):
     x, y = make_samples("mse", 20, 4, 2)
     nets = [pynn.MLP([4, 9, 2], loss="mse", dtype=dtype, seed=5) for _ in range(2)]
     optimizers = [pynn.SGD(**SGDS[sgd]) for _ in range(2)]
-    for _ in range(3):  # the velocity goes on
+    for _ in range(3):  # the velocity is kept
         expected = NumpyMLP(nets[0]).mean_loss(x, y)
         loss = nets[0].train_on_batch(x, y, optimizers[0])
         history = nets[1].fit(x, y, epochs=1, batch_size=20, optimizer=optimizers[1], shuffle=False)

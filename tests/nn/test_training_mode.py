@@ -1,5 +1,5 @@
 """`training=True`: a network's outputs and gradients with the dropout of the next step, as `fit`
-sees the samples as one mini-batch."""
+computes them with the samples as one mini-batch."""
 
 import copy
 

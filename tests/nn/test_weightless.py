@@ -1,4 +1,4 @@
-"""Weights that leave a part of the samples without any are errors, not a loss of NaN."""
+"""Weights that sum to 0 in a part of the samples are errors, not a loss of NaN."""
 
 import numpy as np
 import pytest

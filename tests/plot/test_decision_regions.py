@@ -1,4 +1,4 @@
-"""Decision regions, compared with what the model says."""
+"""Decision regions, compared with the model's predictions."""
 
 import numpy as np
 import pytest

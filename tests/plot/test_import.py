@@ -1,4 +1,4 @@
-"""matplotlib is asked for by the first picture, not before."""
+"""The first picture imports matplotlib, nothing earlier."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Every array of NumPy's at a page that nobody may touch (Linux).
+"""Places each of NumPy's arrays at a protected page (Linux).
 
 `Guard` is a memory handler of NumPy's (NEP 49): while it is in use, the data of each new array end
 exactly where such a page begins, or begin exactly where one ends. What reads or writes beyond that
@@ -88,7 +88,7 @@ class Guard:
         self._set(self._old)
 
     def _map(self, pages):
-        """A new mapping, filled, beside a page that nobody may touch."""
+        """A new mapping, filled, beside a protected page."""
         length = (pages + 1) * PAGE
         base = _libc.mmap(
             None, length, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,

@@ -19,7 +19,7 @@ SEEDS = st.integers(0, 99)
 
 
 class Labeled(np.ndarray):
-    """A subclass with nothing of its own."""
+    """A subclass that adds nothing."""
 
 
 def apart(x):
@@ -130,7 +130,7 @@ def check(name, arrays, out, expected):
 FUNCTIONS = {name: (f,) for name, (f, _) in ACTIVATIONS.items() if name not in ("identity", "exp")}
 FUNCTIONS["softmax"] = (lambda x: special.softmax(x, axis=-1) if x.size else x,)
 FUNCTIONS["log_softmax"] = (lambda x: special.log_softmax(x, axis=-1) if x.size else x,)
-# Of two operands: from the outputs, but for two functions, which need their inputs.
+# Of two operands: the gradient and the outputs; two functions need their inputs instead.
 GRADIENTS = {
     "relu": lambda dy, y: dy * (y > 0),
     "leaky_relu": lambda dy, y: np.where(y > 0, dy, 0.01 * dy),
@@ -269,7 +269,7 @@ def test_sizes_beyond_memory(huge, other, dtype):
     """Of arrays that take none, since their strides are 0."""
 
     def ones(*shape):
-        return np.broadcast_to(np.ones((), dtype), shape)  # (NumPy has a limit of its own)
+        return np.broadcast_to(np.ones((), dtype), shape)  # (NumPy has a limit, too)
 
     net = pynn.MLP([3, 4, 2], loss="mse", seed=0)
     calls = [

@@ -1,5 +1,5 @@
-"""Called from many threads at once, Python's, joblib's or another library's parallel region's:
-not more threads than there were, the same bits, and nobody waits for another's call."""
+"""Calls from many threads at once (Python's, joblib's, another library's parallel region): no more
+threads than before, the same bits, and no call waits for another."""
 
 import os
 import threading

@@ -7,7 +7,7 @@ import pytest
 from sanitizers import PATIENCE
 
 # The main thread ends while calls of some milliseconds come and go in daemon threads. An object
-# that outlives most of finalization keeps it going, so that each thread asks for the GIL then.
+# that outlives most of finalization keeps it going, so that each thread tries to take the GIL then.
 PROGRAM = """
 import sys, threading, time
 import numpy as np

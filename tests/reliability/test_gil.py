@@ -1,5 +1,5 @@
-"""Python's other threads go on during every call of more than a few microseconds. (During a whole
-fit: tests/nn/test_threads.py; a prediction of seconds: test_callers.py.)"""
+"""Other Python threads run during every call of more than a few microseconds. (During a whole fit:
+tests/nn/test_threads.py; a prediction of seconds: test_callers.py.)"""
 
 import sys
 import threading
@@ -60,7 +60,7 @@ CALLS = compiled_calls()
 
 @pytest.fixture
 def turns():
-    """How often another thread has had its turn, which it gets only if somebody lets it."""
+    """Count how often another thread ran, which happens only if pynn releases the GIL."""
     counted, end = [0], threading.Event()
 
     def count():

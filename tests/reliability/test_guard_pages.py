@@ -1,5 +1,5 @@
-"""Kernels and networks read and write their operands only: beyond those lie pages that nobody may
-touch, at the end of every array in one run, before its beginning in another."""
+"""Kernels and networks read and write their operands only. A protected page follows every array in
+one run, and precedes it in another."""
 
 import os
 import signal

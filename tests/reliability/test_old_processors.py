@@ -1,4 +1,4 @@
-"""Processors of other years, emulated: the same package imports there, chooses the kernels that the
+"""Older and newer processors, emulated: the same package imports there, chooses kernels that the
 processor has, and trains. Needs Linux on x86-64 and qemu-x86_64 (Debian: qemu-user)."""
 
 import os

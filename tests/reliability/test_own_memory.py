@@ -1,5 +1,5 @@
-"""The core's own memory (what lies between the layers, packed matrices, gradients) ends at pages
-that nobody may touch, and cannot be touched once freed. (NumPy's arrays: test_guard_pages.py.)
+"""The core's own memory (what lies between the layers, packed matrices, gradients) ends at
+protected pages, and is protected once freed. (NumPy's arrays: test_guard_pages.py.)
 
 The address sanitizer watches that memory too, but GCC's sees no masked load or store of AVX's, by
 which the kernels take the ends of rows."""
@@ -25,9 +25,9 @@ pytestmark = [
     not_sanitized("the sanitizer's allocator is in the guard's place"),
 ]
 PROGRAM = Path(__file__).with_name("own_memory.py")
-# In the place of the C library's, by way of LD_PRELOAD. The core asks for memory aligned to cache
-# lines; here it gets what begins anywhere, so that it ends exactly at a page. (The kernels' loads
-# and stores are those that need no alignment.) No address is used twice.
+# Replaces the C library's allocator, by way of LD_PRELOAD. The core requests memory
+# aligned to cache lines. Here it gets memory that begins anywhere, so that it ends exactly at a
+# page. (The kernels' loads and stores need no alignment.) No address is used twice.
 GUARD = r"""
 #define _GNU_SOURCE
 #include <stddef.h>

@@ -1,5 +1,5 @@
-"""Trained in the parent, then in its children: a pre-fork server, joblib's processes, a fork while
-another thread trains. (A plain fork and multiprocessing's: tests/nn/test_threads.py.)"""
+"""Training in the parent, then in its children: a pre-fork server, joblib's processes, a fork
+while another thread trains. (A plain fork and multiprocessing's: tests/nn/test_threads.py.)"""
 
 import os
 
@@ -62,7 +62,7 @@ for _ in workers:
     ask(b"stop")
 print([os.waitpid(pid, 0)[1] for pid in workers])
 """
-# In two rounds, so that the second one's parent has been beside processes of its own.
+# In two rounds, so that the parent has already had child processes in the second.
 LOKY = """
 import joblib
 for _ in range(2):

@@ -1,8 +1,8 @@
 """The state at every point where Python code can run is that of one whole step.
 
 Signals arrive at random moments of many short fits; their handlers raise exceptions of several
-classes, or save the network. The reference is a fit that goes from step to step by `train_on_batch`
-with orders drawn by a generator of its own.
+classes, or save the network. The reference trains step by step with `train_on_batch`,
+with orders from a separate generator.
 """
 
 import io

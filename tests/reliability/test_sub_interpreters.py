@@ -1,5 +1,5 @@
-"""Sub-interpreters: refused. From Python 3.12 on, an interpreter that asks its extensions whether
-they may be loaded gets an ImportError, from the core as from NumPy; before, pynn looks itself."""
+"""Sub-interpreters are refused. From Python 3.12 on, an interpreter that checks its extensions
+raises an ImportError for the core, as for NumPy. Before that, pynn checks itself."""
 
 import sys
 

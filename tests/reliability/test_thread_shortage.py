@@ -1,4 +1,4 @@
-"""No threads to be had, or with stacks that are too small: one thread and one warning."""
+"""Without further threads, or with stacks that are too small: one thread and one warning."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What pynn's estimators have that scikit-learn's have not."""
+"""Features of pynn's estimators that scikit-learn's lack."""
 
 import numpy as np
 import pytest

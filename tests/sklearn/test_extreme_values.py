@@ -1,4 +1,4 @@
-"""Values near the ends of the floats, and callers that have NumPy raise on every flag."""
+"""Values near the ends of the float range, and callers that let NumPy raise on every flag."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The estimators among scikit-learn's other tools, and their attributes."""
+"""The estimators in scikit-learn's other tools, and their attributes."""
 
 import copy
 import inspect

@@ -16,7 +16,7 @@ NAME = "sklearn.neural_network.tests.test_mlp"
 
 
 def _redirected():
-    """The module anew, with pynn's classes where it imports scikit-learn's."""
+    """Import the module again, with pynn's classes in place of scikit-learn's."""
     spec = importlib.util.find_spec(NAME)
     module = importlib.util.module_from_spec(spec)
     theirs = {name: getattr(neural_network, name) for name in pynn.sklearn.__all__}

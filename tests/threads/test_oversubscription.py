@@ -1,4 +1,4 @@
-"""Processors that are taken, by other programs or other fits, and given back."""
+"""Processors that other programs or fits occupy and release."""
 
 import os
 from pathlib import Path

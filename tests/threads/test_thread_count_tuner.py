@@ -1,4 +1,4 @@
-"""Steps are taken on all threads or on one, whichever is faster at the time."""
+"""Steps run on all threads or on one, whichever is faster at the time."""
 
 import os
 
