@@ -164,7 +164,7 @@ class Activation:
 
     @property
     def memory_bound(self) -> bool:
-        """Whether the time of a copy is the limit."""
+        """True if the time of a copy is the limit."""
         return self.shape == ELEMENTS[-1:]
 
 

@@ -269,7 +269,7 @@ def run(data: bytes) -> bool:
     Returns
     -------
     bool
-        Whether it was accepted as a network.
+        True if it was accepted as a network.
     """
     net = read(file_of(data))
     if net is None:

@@ -18,7 +18,7 @@ WIDER = {np.dtype(np.float32): np.float64, np.dtype(np.float64): np.longdouble}
 
 
 def has_wider(dtype):
-    """Whether this machine has a type in which results in `dtype` can be judged to the last bit."""
+    """True if this machine has a type that is exact enough to judge results in `dtype`."""
     return np.finfo(WIDER[np.dtype(dtype)]).eps < np.finfo(dtype).eps / 100
 
 

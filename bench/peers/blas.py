@@ -10,7 +10,7 @@ from .base import Array
 
 
 def leading(x: Array) -> tuple[bool, int]:
-    """Whether a C-ordered matrix or a transposed view is transposed, and its leading dimension."""
+    """Return True for a transposed view of a C-ordered matrix, and its leading dimension."""
     if x.flags.c_contiguous:
         return False, x.shape[1]
     return True, x.shape[0]

@@ -15,7 +15,7 @@ OTHERS = {("test_estimator_checks.py", "test_check")}
 
 
 def asserts(node):
-    """Whether `assert`, `pytest.raises` or something like `assert_array_equal` stands inside."""
+    """True if `assert`, `pytest.raises` or a call such as `assert_array_equal` stands inside."""
     for inner in ast.walk(node):
         if isinstance(inner, ast.Assert):
             return True

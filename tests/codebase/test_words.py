@@ -22,6 +22,8 @@ WORDS = re.compile(
     r")\b".replace(" ", r"\s+"),
     re.IGNORECASE,
 )
+# A description is a noun phrase or an imperative ("True if ...").
+OPENINGS = re.compile(r"^[^\S\n]*Whether\b", re.MULTILINE)
 # Sentences that are right: an excerpt with the word.
 ALLOWED: tuple[str, ...] = ()
 # Texts that are still to be rewritten, by the beginning of their path.
@@ -105,11 +107,13 @@ def complaints(path):
     """Return the forbidden words in a file, with their lines."""
     found = []
     for first, text in READERS[path.suffix](path):
-        for match in WORDS.finditer(text):
+        for match in (*WORDS.finditer(text), *OPENINGS.finditer(text)):
             around = " ".join(text[max(0, match.start() - 60) : match.end() + 60].split())
             if not any(allowed in around for allowed in ALLOWED):
                 line = first + text.count("\n", 0, match.start())
-                found.append(f"{path.relative_to(ROOT).as_posix()}:{line}: {match[0]!r}: {around}")
+                found.append(
+                    f"{path.relative_to(ROOT).as_posix()}:{line}: {match[0].strip()!r}: {around}"
+                )
     return found
 
 
@@ -129,6 +133,7 @@ def test_the_words_of_the_texts():
         ("a.md", "```python\nnobody = 1\n```\n`so many` of `lest`\n", []),
         ("a.md", "```{eval-rst}\nWritten anew.\n```\n", [2]),
         ("a.py", '"""Ask for it."""\nlest = "besides"  # It had\n# better.\n', [1, 2]),
+        ("a.h", "// Whether it is.\n", [1]),
         ("a.h", "int nobody;  // Nobody\n// normalizes, neighbours do.\n", [1, 2]),
         ("a.cpp", "// Depends on many; the gas ongoing; includes go one way; everyone.\n", []),
     ],

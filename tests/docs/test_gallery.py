@@ -27,7 +27,7 @@ def test_it_runs_prints_and_draws(script, example):
 
 
 def says_itself(axis):
-    """Whether an axis needs no label: no ticks, names for ticks, or the neighbor's are its own."""
+    """True if an axis needs no label: it has no ticks, named ticks, or its neighbor's ticks."""
     texts = [text.get_text() for text in axis.get_ticklabels()]
     sides = {"x": ("labelbottom", "labeltop"), "y": ("labelleft", "labelright")}[axis.axis_name]
     shown = any(axis.get_tick_params().get(side, False) for side in sides)

@@ -73,7 +73,7 @@ def arm_compilers():
 
 
 def links(command):
-    """Whether a compiler finds the headers and libraries of its target."""
+    """True if a compiler finds the headers and libraries of its target."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [*command, "-static", "-x", "c++", "-", "-o", Path(folder, "program")],

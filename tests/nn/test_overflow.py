@@ -26,7 +26,7 @@ class Reference:
         self.v = [np.zeros_like(p) for p in self.w + self.b]
 
     def step(self, x, y):
-        """Whether the loss and gradient were finite; and then whether all is, after the update."""
+        """True if the loss and gradient were finite; True if everything is after the update."""
         hidden = x @ self.w[0] + self.b[0]
         error = hidden @ self.w[1] + self.b[1] - y
         loss = np.mean(error**2) + sum(self.l2 / 2 * np.sum(w**2) for w in self.w)

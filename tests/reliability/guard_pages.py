@@ -133,6 +133,6 @@ class Guard:
 
 
 def is_guarded(x, edge):
-    """Whether the data of the array `x` touch the edge of a page."""
+    """True if the data of the array `x` touch the edge of a page."""
     address = x.__array_interface__["data"][0]
     return (address + x.nbytes if edge == "end" else address) % PAGE == 0 and np.asarray(x).size > 0
