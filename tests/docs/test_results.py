@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pictures import check_nothing_is_cut
 
 pytest.importorskip("matplotlib").use("Agg")
 
@@ -68,11 +69,9 @@ def test_the_readmes_picture_is_described(bench):
 
 @each
 def test_the_pictures_can_be_drawn(bench, path):
-    import pictures
+    from matplotlib import pyplot as plt
 
     for module in bench:
         figure = module.picture(read(path))
-        pictures.check_nothing_is_cut(figure)
-        import matplotlib.pyplot as plt
-
+        check_nothing_is_cut(figure)
         plt.close(figure)
