@@ -63,10 +63,10 @@ struct Scratch {
 // Rows of a mini-batch at one layer: contiguous, those of `x` and `dx` of shape `shape->in`.
 template <class T>
 struct LayerIo {
-    const T* parameters;  // the network's
-    const LayerShape* shape;
-    index_t rows;
-    const T* x;                       // the input; of a layer with two inputs, the first
+    const T* parameters = nullptr;  // the network's
+    const LayerShape* shape = nullptr;
+    index_t rows = 0;
+    const T* x = nullptr;             // the input; of a layer with two inputs, the first
     const int64_t* tokens = nullptr;  // the input where it is integers; then x is null
     const T* x2 = nullptr;
     T* y = nullptr;  // the output
@@ -208,7 +208,7 @@ private:
 // Rows `own` of `io`.
 template <class T>
 LayerIo<T> rows_of(const LayerIo<T>& io, Range own) {
-    const index_t in = own.begin * io.shape->in.size(), out = own.begin * io.shape->out.size();
+    const index_t in = own.begin * io.shape->in_size, out = own.begin * io.shape->out_size;
     LayerIo<T> part = io;
     part.rows = own.size();
     if (part.x) part.x += in;

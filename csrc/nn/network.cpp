@@ -32,7 +32,7 @@ Network<T>::Network(std::vector<Node<T>> nodes, const Shape& input, std::unique_
     find_trainable();
     if (target_per_position) target_positions_ = shapes_.back().out.positions();
     for (index_t i = 0; i < layer_count(); ++i) {
-        has_statistics_ |= layer(i).statistics_size() > 0;
+        has_statistics_ |= node(i).has_statistics;
         if (const index_t n = layer(i).vocabulary()) {
             vocabulary_ = vocabulary_ > 0 ? std::min(vocabulary_, n) : n;
         }
@@ -56,6 +56,11 @@ void Network<T>::connect() {
         shape.in = node.reshapes ? node.reshaped : from < 0 ? input_ : this->shape(from).out;
         shape.out = node.layer->output_shape(shape.in);
         shape.saved = node.layer->saved_size(shape.in);
+        shape.in_size = shape.in.size();
+        shape.out_size = shape.out.size();
+        shape.in_positions = shape.in.positions();
+        node.has_statistics = node.layer->statistics_size() > 0;
+        node.activation = node.layer->activation();
         shapes_.push_back(shape);
         max_width_ = std::max(max_width_, shape.out.size());
         max_output_width_ = std::max(max_output_width_, shape.out.size());
@@ -252,7 +257,7 @@ Changed Network<T>::forward_partitioned(const Matrix& x, index_t layers, bool pr
         if (!input) input = gathered = gathered_rows.reserve(x.rows * inputs());
     }
     Scratch<T>* const first_scratch = scratches.data();
-    const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out.size();
+    const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out_size;
     Barrier barrier;
     run_team(threads, [&](int index, int count) {
         const TeamThread thread{index, count, barrier};
@@ -315,7 +320,7 @@ Changed Network<T>::forward(const Matrix& x, index_t layers, bool predictions, T
     std::atomic<index_t> next{0};
     std::atomic<bool> has_bad_token{false};
     Changed changed;  // by the first thread that finds such a token
-    const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out.size();
+    const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out_size;
     const auto work = [&](int index, int count) {
         thread_local Scratch<T> scratch;
         thread_local std::vector<Buffer<T>> buffers;
@@ -373,7 +378,7 @@ Changed Network<T>::forward(const CsrMatrix& x, index_t layers, bool predictions
         std::max<index_t>(1, std::min(share, std::clamp(fitting, min_block_rows, max_block_rows)));
     const index_t longest = max_row_nnz(x);
     const index_t lowest = first_parametric();
-    const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out.size();
+    const index_t last = value_of(layers - 1), n_out = shape(layers - 1).out_size;
     const SparseBatch<T> batch{&x, nullptr, 0, x.rows, nullptr, nullptr};
     std::atomic<index_t> next{0}, bad_row{-1};
     const auto work = [&](int index, int) {

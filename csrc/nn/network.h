@@ -33,6 +33,8 @@ struct Node {
     // In inference: the node whose output this one passes on (itself if it is active, or the
     // network's input), and the buffer that holds it.
     index_t value = 0, buffer = 0;
+    bool has_statistics = false;
+    Activation activation = Activation::identity;
 };
 
 template <class T>

@@ -49,13 +49,31 @@ void Passes<T>::reserve_sparse(const MiniBatchReader<T>& reader, index_t batch, 
 }
 
 template <class T>
-LayerIo<T> Passes<T>::io(index_t i, const MiniBatch<T>& batch, const Scratch<T>& scratch) {
-    LayerIo<T> io = network_.io(
-        i, batch.rows, batch.x, batch.tokens, [&](index_t input) { return outputs(input); },
-        outputs(i));
-    if (network_.shape(i).saved > 0) io.saved = saved_[static_cast<std::size_t>(i)].data();
-    io.delta = deltas(i);
-    io.frozen = network_.node(i).frozen;
+LayerIo<T> Passes<T>::io(index_t i, const MiniBatch<T>& batch, Range own,
+                         const Scratch<T>& scratch) {
+    const Node<T>& node = network_.node(i);
+    const LayerShape& shape = network_.shape(i);
+    const index_t in = own.begin * shape.in_size;
+    LayerIo<T> io;
+    io.parameters = network_.parameters();
+    io.shape = &shape;
+    io.rows = own.size();
+    if (node.inputs[0] != network_input) {
+        io.x = outputs_[static_cast<std::size_t>(node.inputs[0])].data() + in;
+    } else if (batch.tokens) {
+        io.tokens = batch.tokens + in;
+    } else {
+        io.x = batch.x + in;
+    }
+    if (node.inputs[1] != no_input) {
+        io.x2 = (node.inputs[1] == network_input ? batch.x : outputs(node.inputs[1])) + in;
+    }
+    io.y = outputs(i, own.begin);
+    io.delta = deltas(i, own.begin);
+    io.frozen = node.frozen;
+    if (shape.saved > 0) {
+        io.saved = saved_[static_cast<std::size_t>(i)].data() + own.begin * shape.saved;
+    }
     if (uses_statistics(i, scratch)) {
         io.statistics = statistics_[static_cast<std::size_t>(i)].data();
     }
@@ -72,20 +90,19 @@ bool Passes<T>::passes_down(index_t i, index_t lowest, const T* dx) const {
 }
 
 template <class T>
-LayerIo<T> Passes<T>::backward_io(index_t i, const MiniBatch<T>& batch, index_t lowest, T* dx,
-                                  const Scratch<T>& scratch) {
+LayerIo<T> Passes<T>::backward_io(index_t i, const MiniBatch<T>& batch, Range own, index_t lowest,
+                                  T* dx, const Scratch<T>& scratch) {
     const Node<T>& node = network_.node(i);
-    LayerIo<T> io = this->io(i, batch, scratch);
-    T** const to[] = {&io.dx, &io.dx2};
-    Activation* const activations[] = {&io.x_activation, &io.x2_activation};
+    LayerIo<T> io = this->io(i, batch, own, scratch);
+    const index_t in = own.begin * network_.shape(i).in_size;
     for (int k = 0; k < 2; ++k) {
         const index_t input = node.inputs[k];
-        if (input == no_input || (input != network_input && input < lowest)) continue;
-        *to[k] = node.accumulates[k] ? added_[k].data() : input < 0 ? dx : deltas(input);
-        if (input < 0 && !dx) *to[k] = nullptr;
-        if (input >= 0 && network_.node(input).readers == 1) {
-            *activations[k] = network_.layer(input).activation();
-        }
+        if (input == no_input || (input < 0 ? !dx : input < lowest)) continue;
+        T* const to = node.accumulates[k] ? added_[k].data() : input < 0 ? dx : deltas(input);
+        const bool fuses = input >= 0 && network_.node(input).readers == 1;
+        const Activation f = fuses ? network_.node(input).activation : Activation::identity;
+        (k == 0 ? io.dx : io.dx2) = to + in;
+        (k == 0 ? io.x_activation : io.x2_activation) = f;
     }
     return io;
 }
@@ -93,7 +110,7 @@ LayerIo<T> Passes<T>::backward_io(index_t i, const MiniBatch<T>& batch, index_t 
 template <class T>
 void Passes<T>::add_gradients(index_t i, Range own, T* dx) {
     const Node<T>& node = network_.node(i);
-    const index_t n = network_.shape(i).in.size();
+    const index_t n = network_.shape(i).in_size;
     for (int k = 0; k < 2; ++k) {
         const index_t input = node.inputs[k];
         if (!node.accumulates[k] || (input < 0 && !dx)) continue;
@@ -106,8 +123,8 @@ void Passes<T>::add_gradients(index_t i, Range own, T* dx) {
 template <class T>
 void Passes<T>::differentiate_output(index_t i, Range own) {
     if (network_.node(i).readers == 1) return;
-    differentiate_flushed(network_.layer(i).activation(), outputs(i, own.begin),
-                          deltas(i, own.begin), own.size() * network_.shape(i).out.size());
+    differentiate_flushed(network_.node(i).activation, outputs(i, own.begin), deltas(i, own.begin),
+                          own.size() * network_.shape(i).out_size);
 }
 
 template <class T>
@@ -118,7 +135,7 @@ void Passes<T>::forward_layers(index_t first, index_t last, const MiniBatch<T>& 
     in_pieces(own, thread, [&](index_t row, index_t rows) {
         scratch.rng.first_row = batch.rows_before + row;
         for (index_t i = first; i < last && thread.goes_on(); ++i) {
-            network_.layer(i).forward(rows_of(io(i, batch, scratch), {row, row + rows}), scratch);
+            network_.layer(i).forward(io(i, batch, {row, row + rows}, scratch), scratch);
         }
     });
 }
@@ -147,8 +164,9 @@ void Passes<T>::forward(const MiniBatch<T>& batch, MiniBatchReader<T>& reader,
     const auto compute_statistics = [&](index_t i) {
         const Layer<T>& layer = network_.layer(i);
         for (int phase = 0; phase < layer.forward_phases(); ++phase) {
-            layer.forward_statistics(io(i, batch, scratch), phase, thread.index, thread.count,
-                                     statistics_[static_cast<std::size_t>(i)].data(), scratch);
+            layer.forward_statistics(io(i, batch, {0, batch.rows}, scratch), phase, thread.index,
+                                     thread.count, statistics_[static_cast<std::size_t>(i)].data(),
+                                     scratch);
             thread.wait();
         }
     };
@@ -158,8 +176,8 @@ void Passes<T>::forward(const MiniBatch<T>& batch, MiniBatchReader<T>& reader,
         for (index_t i = first; i < layers; ++i) {
             if (uses_statistics(i, scratch)) compute_statistics(i);
             if (thread.goes_on()) {
-                network_.layer(i).forward_part(io(i, batch, scratch), thread.index, thread.count,
-                                               scratch);
+                network_.layer(i).forward_part(io(i, batch, {0, batch.rows}, scratch), thread.index,
+                                               thread.count, scratch);
             }
             thread.wait();
         }
@@ -186,8 +204,9 @@ void Passes<T>::backward(const MiniBatch<T>& batch, index_t lowest, T* dx,
         const Layer<T>& layer = network_.layer(i);
         thread.wait();
         for (int phase = 0; phase < layer.backward_phases(); ++phase) {
-            layer.backward_statistics(io(i, batch, scratch), phase, thread.index, thread.count,
-                                      statistics_[static_cast<std::size_t>(i)].data(), scratch);
+            layer.backward_statistics(io(i, batch, {0, batch.rows}, scratch), phase, thread.index,
+                                      thread.count, statistics_[static_cast<std::size_t>(i)].data(),
+                                      scratch);
             thread.wait();
         }
     };
@@ -202,8 +221,9 @@ void Passes<T>::backward(const MiniBatch<T>& batch, index_t lowest, T* dx,
             if (!passes_down(i, lowest, dx)) continue;
             thread.wait();
             if (thread.goes_on()) {
-                network_.layer(i).backward_part(backward_io(i, batch, lowest, dx, scratch),
-                                                thread.index, thread.count, scratch);
+                network_.layer(i).backward_part(
+                    backward_io(i, batch, {0, batch.rows}, lowest, dx, scratch), thread.index,
+                    thread.count, scratch);
             }
             if (adds(i)) {
                 thread.wait();
@@ -226,8 +246,8 @@ void Passes<T>::backward(const MiniBatch<T>& batch, index_t lowest, T* dx,
             for (index_t i = top; i > stop && thread.goes_on(); --i) {
                 if (!(differentiated && i == top)) differentiate_output(i, piece);
                 if (!passes_down(i, lowest, dx)) continue;
-                network_.layer(i).backward(
-                    rows_of(backward_io(i, batch, lowest, dx, scratch), piece), scratch);
+                network_.layer(i).backward(backward_io(i, batch, piece, lowest, dx, scratch),
+                                           scratch);
                 if (adds(i)) add_gradients(i, piece, dx);
             }
         });
@@ -254,7 +274,8 @@ void Passes<T>::update(const MiniBatch<T>& batch, MiniBatchReader<T>& reader,
             if (bad_row >= 0) reader.bad_row() = bad_row;
             continue;
         }
-        layer.update_parameters(io(i, batch, scratch), thread.index, thread.count, step, scratch);
+        layer.update_parameters(io(i, batch, {0, batch.rows}, scratch), thread.index, thread.count,
+                                step, scratch);
     }
 }
 

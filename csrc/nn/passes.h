@@ -37,21 +37,21 @@ public:
     }
     // The output of layer i, and its delta (layer.h), from a row on.
     T* outputs(index_t i, index_t row = 0) {
-        return outputs_[static_cast<std::size_t>(i)].data() + row * network_.shape(i).out.size();
+        return outputs_[static_cast<std::size_t>(i)].data() + row * network_.shape(i).out_size;
     }
     T* deltas(index_t i, index_t row = 0) {
-        return deltas_[static_cast<std::size_t>(i)].data() + row * network_.shape(i).out.size();
+        return deltas_[static_cast<std::size_t>(i)].data() + row * network_.shape(i).out_size;
     }
 
 private:
     bool uses_statistics(index_t i, const Scratch<T>& scratch) const {
-        return scratch.rng.training && network_.node(i).trainable &&
-               network_.layer(i).statistics_size() > 0;
+        const Node<T>& node = network_.node(i);
+        return node.has_statistics && scratch.rng.training && node.trainable;
     }
-    // The whole mini-batch at layer i.
-    LayerIo<T> io(index_t i, const MiniBatch<T>& batch, const Scratch<T>& scratch);
+    // Rows `own` of the mini-batch at layer i.
+    LayerIo<T> io(index_t i, const MiniBatch<T>& batch, Range own, const Scratch<T>& scratch);
     // The same with the gradients that layer i passes down. Those in `added_` are added afterwards.
-    LayerIo<T> backward_io(index_t i, const MiniBatch<T>& batch, index_t lowest, T* dx,
+    LayerIo<T> backward_io(index_t i, const MiniBatch<T>& batch, Range own, index_t lowest, T* dx,
                            const Scratch<T>& scratch);
     bool passes_down(index_t i, index_t lowest, const T* dx) const;
     // Adds what layer i has left in `added_`, for rows `own`.

@@ -18,6 +18,8 @@ struct Shape {
 struct LayerShape {
     Shape in, out;
     index_t saved = 0;
+    // Of the shapes, computed once: a small step has no time for it.
+    index_t in_size = 0, out_size = 0, in_positions = 0;
 };
 
 }  // namespace pynn

@@ -13,11 +13,11 @@ public:
     double flops(const Shape& in) const override { return static_cast<double>(in.size()); }
 
     void forward(const LayerIo<T>& io, Scratch<T>&) const override {
-        const index_t n = io.rows * io.shape->in.size();
+        const index_t n = io.rows * io.shape->in_size;
         for (index_t i = 0; i < n; ++i) io.y[i] = io.x[i] + io.x2[i];
     }
     void backward(const LayerIo<T>& io, Scratch<T>&) const override {
-        const index_t n = io.rows * io.shape->in.size();
+        const index_t n = io.rows * io.shape->in_size;
         pass_down(io.delta, n, io.x, io.x_activation, io.dx);
         pass_down(io.delta, n, io.x2, io.x2_activation, io.dx2);
     }

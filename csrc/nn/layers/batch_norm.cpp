@@ -163,13 +163,13 @@ public:
     }
 
 private:
-    static index_t rows_of(const LayerIo<T>& io) { return io.rows * io.shape->in.positions(); }
+    static index_t rows_of(const LayerIo<T>& io) { return io.rows * io.shape->in_positions; }
 
     template <class Term>
     void sum(const LayerIo<T>& io, index_t columns, T* sums, Scratch<T>& scratch,
              const Term& term) const {
         T* const piece = scratch.column_sums.reserve(2 * channels_);
-        sum_columns_of(io.rows, io.shape->in.positions(), columns, sums, piece, piece + channels_,
+        sum_columns_of(io.rows, io.shape->in_positions, columns, sums, piece, piece + channels_,
                        term);
     }
 

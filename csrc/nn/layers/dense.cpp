@@ -176,7 +176,7 @@ public:
 
 private:
     // Each position of a sample is a row of its own.
-    static index_t rows_of(const LayerIo<T>& io) { return io.rows * io.shape->in.positions(); }
+    static index_t rows_of(const LayerIo<T>& io) { return io.rows * io.shape->in_positions; }
 
     Gemm<T> forward_product(const LayerIo<T>& io, const Scratch<T>& scratch) const {
         Gemm<T> g = forward_product(io.parameters + w_, bias_ ? io.parameters + b_ : nullptr, io.x,

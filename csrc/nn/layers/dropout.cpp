@@ -21,12 +21,12 @@ public:
     bool active_in_inference() const override { return false; }
 
     void forward(const LayerIo<T>& io, Scratch<T>& scratch) const override {
-        drop(io.x, io.y, io.rows, io.shape->in.size(), scratch.rng);
+        drop(io.x, io.y, io.rows, io.shape->in_size, scratch.rng);
     }
 
     // The mask is drawn once more: that takes less time than storing and loading it.
     void backward(const LayerIo<T>& io, Scratch<T>& scratch) const override {
-        const index_t size = io.shape->in.size();
+        const index_t size = io.shape->in_size;
         drop(io.delta, io.dx, io.rows, size, scratch.rng);
         differentiate_flushed(io.x_activation, io.x, io.dx, io.rows * size);
     }

@@ -36,7 +36,7 @@ public:
 
     void forward(const LayerIo<T>& io, Scratch<T>&) const override {
         const T* const e = io.parameters + e_;
-        const index_t n = io.rows * io.shape->in.size();
+        const index_t n = io.rows * io.shape->in_size;
         for (index_t i = 0; i < n; ++i) {
             std::copy_n(e + io.tokens[i] * units_, units_, io.y + i * units_);
         }
@@ -50,7 +50,7 @@ public:
         step.l1 = step.l2 = T(0);
         const bool skips = step.rule != Rule::store_gradient &&
                            (sparse_ || (step.rule == Rule::sgd && step.decay == T(1)));
-        const index_t occurrences = io.rows * io.shape->in.size();
+        const index_t occurrences = io.rows * io.shape->in_size;
         uint64_t* const keys = scratch.keys.reserve(occurrences);
         // Where all rows are updated, the threads divide these, and sort their own tokens; where
         // few are, the occurrences.
@@ -95,7 +95,7 @@ private:
     index_t sum_occurrences(const LayerIo<T>& io, const uint64_t* keys, index_t i, index_t end,
                             T* gradient, Scratch<T>& scratch) const {
         const index_t token = token_of(keys[i]);
-        const index_t piece_rows = piece_samples * io.shape->in.size();
+        const index_t piece_rows = piece_samples * io.shape->in_size;
         T* const piece = scratch.column_sums.reserve(2 * units_);
         T* const part = piece + units_;
         const auto add = [&](T* to, const T* from) {

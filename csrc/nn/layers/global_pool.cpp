@@ -16,7 +16,7 @@ public:
     double flops(const Shape& in) const override { return static_cast<double>(in.size()); }
 
     void forward(const LayerIo<T>& io, Scratch<T>&) const override {
-        const index_t positions = io.shape->in.positions(), n = io.shape->in.channels;
+        const index_t positions = io.shape->in_positions, n = io.shape->in.channels;
         const T count = static_cast<T>(positions);
         const T* x = io.x;
         for (index_t i = 0; i < io.rows; ++i) {
@@ -30,7 +30,7 @@ public:
         }
     }
     void backward(const LayerIo<T>& io, Scratch<T>&) const override {
-        const index_t positions = io.shape->in.positions(), n = io.shape->in.channels;
+        const index_t positions = io.shape->in_positions, n = io.shape->in.channels;
         const T count = static_cast<T>(positions);
         T* dx = io.dx;
         for (index_t i = 0; i < io.rows; ++i) {
@@ -39,7 +39,7 @@ public:
                 for (index_t j = 0; j < n; ++j) dx[j] = delta[j] / count;
             }
         }
-        differentiate_flushed(io.x_activation, io.x, io.dx, io.rows * io.shape->in.size());
+        differentiate_flushed(io.x_activation, io.x, io.dx, io.rows * io.shape->in_size);
     }
 };
 
@@ -50,7 +50,7 @@ public:
     double flops(const Shape& in) const override { return static_cast<double>(in.size()); }
 
     void forward(const LayerIo<T>& io, Scratch<T>&) const override {
-        const index_t positions = io.shape->in.positions(), n = io.shape->in.channels;
+        const index_t positions = io.shape->in_positions, n = io.shape->in.channels;
         const T* x = io.x;
         for (index_t i = 0; i < io.rows; ++i) {
             T* const y = io.y + i * n;
@@ -62,7 +62,7 @@ public:
         }
     }
     void backward(const LayerIo<T>& io, Scratch<T>&) const override {
-        const index_t positions = io.shape->in.positions(), n = io.shape->in.channels;
+        const index_t positions = io.shape->in_positions, n = io.shape->in.channels;
         std::fill(io.dx, io.dx + io.rows * positions * n, T(0));
         for (index_t i = 0; i < io.rows; ++i) {
             const T* const x = io.x + i * positions * n;
@@ -75,7 +75,7 @@ public:
                 dx[best * n + j] = io.delta[i * n + j];
             }
         }
-        differentiate_flushed(io.x_activation, io.x, io.dx, io.rows * io.shape->in.size());
+        differentiate_flushed(io.x_activation, io.x, io.dx, io.rows * io.shape->in_size);
     }
 
 private:

@@ -105,7 +105,7 @@ public:
         const T* const delta = io.delta + own.begin;
         const auto update = [&](uint32_t bit, index_t at, auto term) {
             if ((io.frozen & bit) != 0) return;
-            sum_columns_of(io.rows, io.shape->in.positions(), own.size(), gradient, piece,
+            sum_columns_of(io.rows, io.shape->in_positions, own.size(), gradient, piece,
                            piece + channels_, term);
             kernels<T>().update(step, gradient, at + own.begin, own.size());
         };
@@ -117,7 +117,7 @@ public:
     }
 
 private:
-    static index_t rows_of(const LayerIo<T>& io) { return io.rows * io.shape->in.positions(); }
+    static index_t rows_of(const LayerIo<T>& io) { return io.rows * io.shape->in_positions; }
 
     index_t channels_;
     T epsilon_;

@@ -19,10 +19,10 @@ public:
     }
 
     void forward(const LayerIo<T>& io, Scratch<T>&) const override {
-        activate_flushed(f_, io.x, io.y, io.rows * io.shape->in.size());
+        activate_flushed(f_, io.x, io.y, io.rows * io.shape->in_size);
     }
     void backward(const LayerIo<T>& io, Scratch<T>&) const override {
-        const index_t n = io.rows * io.shape->in.size();
+        const index_t n = io.rows * io.shape->in_size;
         if (derivative_from_output(f_)) {  // (Already in delta.)
             std::copy(io.delta, io.delta + n, io.dx);
         } else {

@@ -26,7 +26,7 @@ public:
     }
 
     void forward(const LayerIo<T>& io, Scratch<T>&) const override {
-        const index_t n = io.shape->in.size();
+        const index_t n = io.shape->in_size;
         const T* const p = io.parameters + p_;
         for (index_t i = 0; i < io.rows; ++i) {
             const T* const x = io.x + i * n;
@@ -35,14 +35,14 @@ public:
         }
     }
     void backward(const LayerIo<T>& io, Scratch<T>&) const override {
-        const index_t n = io.rows * io.shape->in.size();
+        const index_t n = io.rows * io.shape->in_size;
         std::copy(io.delta, io.delta + n, io.dx);
         differentiate_flushed(io.x_activation, io.x, io.dx, n);
     }
 
     void update_parameters(const LayerIo<T>& io, int index, int count,
                            const OptimizerStep<T>& given, Scratch<T>& scratch) const override {
-        const index_t n = io.shape->in.size();
+        const index_t n = io.shape->in_size;
         const Range own = partition(n, index, count, 16);
         if (own.size() == 0) return;
         OptimizerStep<T> step = given;

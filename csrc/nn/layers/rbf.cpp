@@ -99,7 +99,7 @@ public:
         half_square_gradients(io, own, e, scratch);
         // The centers: sum over rows of e (c - x).
         T* const sums = scratch.column_sums.reserve(3 * units_);
-        const index_t positions = io.shape->in.positions(), n = own.size();
+        const index_t positions = io.shape->in_positions, n = own.size();
         sum_columns_of(io.rows, positions, n, sums, sums + units_, sums + 2 * units_,
                        [&](index_t r, index_t j) { return e[r * n + j]; });
         for (index_t first = 0; first < io.rows; first += piece_samples) {
@@ -138,7 +138,7 @@ public:
     }
 
 private:
-    static index_t rows_of(const LayerIo<T>& io) { return io.rows * io.shape->in.positions(); }
+    static index_t rows_of(const LayerIo<T>& io) { return io.rows * io.shape->in_positions; }
     index_t gradient_size(index_t rows) const { return rows * units_ + units_ * (inputs_ + 1); }
 
     T squared_length(const T* x) const {
