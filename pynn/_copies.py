@@ -87,7 +87,7 @@ def snapshot(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def shallow_copy(net: N) -> N:
-    """A network of its own that shares the attributes of subclasses.
+    """Copy a network; the copy shares the attributes of subclasses.
 
     Parameters
     ----------

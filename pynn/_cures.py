@@ -15,7 +15,7 @@ from pynn._types import Array
 
 
 def are_whole(array: Array) -> bool:
-    """Whether all values are integers that int64 holds."""
+    """Tell if all values are integers that int64 holds."""
     with np.errstate(invalid="ignore"):
         return bool((np.isfinite(array) & (np.abs(array) < 2.0**62)).all()) and bool(
             (np.floor(array) == array).all()

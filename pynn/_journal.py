@@ -120,7 +120,7 @@ class Epochs(Journal):
         self._after: tuple[int, Any] | None = None
 
     def orders(self, count: int) -> list[Array]:
-        """Draw the orders of so many epochs; an empty list if the samples are in their own."""
+        """Draw the orders of `count` epochs; an empty list where samples keep their order."""
         with Scratch(self._rng, self._before) as scratch:
             orders = [order for _ in range(count) if (order := self._draw(scratch)) is not None]
             self._after = count, scratch.bit_generator.state

@@ -20,7 +20,7 @@ LARGER_IS_BETTER = {"accuracy", "score", "r2", "precision", "recall", "f1", "auc
 
 
 def direction(monitor: Any, mode: Any) -> Direction:
-    """Whether the metric `monitor` is to become small or large.
+    """Tell which way the metric `monitor` improves.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def metric(monitor: Any, history: History) -> float:
 
 
 def improves(value: float, best: float | None, direction: Direction, min_delta: float) -> bool:
-    """Whether `value` is better than `best` by more than `min_delta`; NaN never is.
+    """Tell if `value` is better than `best` by more than `min_delta`; NaN never is.
 
     Parameters
     ----------

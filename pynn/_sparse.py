@@ -11,7 +11,7 @@ from pynn._types import Array
 
 
 def is_sparse(x: Any) -> bool:
-    """Whether `x` is a sparse matrix or array, of any of SciPy's formats, or a `CsrRows`."""
+    """Tell if `x` is a sparse matrix or array, of any of SciPy's formats, or a `CsrRows`."""
     return hasattr(x, "tocsr") and hasattr(x, "nnz")
 
 

@@ -253,9 +253,9 @@ class EarlyStopping(Callback):
     min_delta : float, default 0.0
         An improvement is a metric better than the best so far by more than this (NaN never is).
     mode : {"auto", "min", "max"}, default "auto"
-        Whether the metric is to be small or large; "auto" goes by its name.
+        Which way the metric improves; "auto" goes by its name.
     restore_best : bool, default True
-        Whether the network has the weights of the best epoch again at the end of the fit, whatever
+        Give the network the weights of the best epoch again at the end of the fit, whatever
         ended it but an exception.
 
     Attributes
@@ -343,7 +343,7 @@ class EarlyStopping(Callback):
         Returns
         -------
         bool
-            Whether there was no improvement for so long that the fit is to end.
+            True after `patience` epochs without an improvement: it ends the fit.
 
         Raises
         ------

@@ -27,11 +27,11 @@ class Checkpoint(Callback):
         ``"net-{epoch:03d}-{val_loss:.4f}.npz"``. Without any, each file takes the place of the one
         before. A brace that is meant is doubled.
     best_only : bool, default False
-        Whether to save only when the metric `monitor` has improved.
+        Save only when the metric `monitor` has improved.
     monitor : str, default "val_loss"
         The name of a metric that the history records.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether the metric is to become small or large; "auto" goes by its name: losses and errors
+        Which way the metric improves; "auto" goes by its name: losses and errors become
         small; accuracy, top-k accuracy and r2 large.
     every : int, default 1
         Only every so many epochs.

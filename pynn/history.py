@@ -61,7 +61,7 @@ class History(Closed):
         ----------
         history : dict of str to list of float
             Lists of one length. ``epoch`` holds the numbers of the epochs, increasing; without it
-            they are 1, 2, ... None is taken for NaN, which JSON has not got.
+            they are 1, 2, ... None is taken for NaN, which JSON lacks.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Figures that say how well outputs fit targets, fed a few rows at a time."""
+"""Metrics: how well outputs fit targets, fed a few rows at a time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Metric(ABC):
         target : ndarray of shape (rows,) or (rows, outputs)
             Class labels or values.
         labels : bool
-            Whether `target` holds class labels.
+            `target` holds class labels.
         weight : ndarray of shape (rows,), optional
             Of each row, at least 0.
         """

@@ -62,7 +62,7 @@ class MLP(Network):
         The largest length of a unit's incoming weights: longer ones are scaled back after each
         step. One for all layers or one for each; 0 or None: any.
     bias : bool, default True
-        Whether the layers have biases.
+        Give the layers biases.
     dtype : {"float32", "float64"}, default "float32"
         The type of the weights and of all arithmetic.
     seed : None, int, numpy.random.SeedSequence or numpy.random.Generator
@@ -368,7 +368,7 @@ class MLP(Network):
 
 
 def _is_pair(weights: Any) -> bool:
-    """Whether these are the weights and the biases, not the weights alone."""
+    """Tell if these are the weights and the biases, not the weights alone."""
     if not isinstance(weights, tuple | list) or len(weights) != 2:
         return False
     first = weights[0]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pynn.formats.spec import NetworkSpec
 
-# What a pickle holds of the engine, and what those of earlier versions held besides.
+# What a pickle holds of the engine, and what only those of earlier versions hold.
 ENGINE_STATE = ("_loss", "_parameters", "_penalty_by_weight", "_rng_position", "_targets_1d")
 FORMER_STATE = ("_core_loss", "_last_input")
 
@@ -147,7 +147,7 @@ class Network(Trainable):
         if not Network._prepared:
             Network._prepared = True
             atexit.register(_prepare_for_exit)
-        # (Here as well: it costs a call with one row less than to look it up in the engine.)
+        # (`net(X)` with one row would feel the way to it through the engine.)
         self.__dict__.update(_engine=engine, _plain_forward=engine.plain_forward)
 
     def _draw_dropout_key(self) -> None:
@@ -865,7 +865,7 @@ class Network(Trainable):
         Parameters
         ----------
         logits : bool, default False
-            Whether to leave the output activation out.
+            Leave the output activation out.
 
         Returns
         -------

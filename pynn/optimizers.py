@@ -42,7 +42,7 @@ class Rule(Frozen):
     clip_norm : float
         0: the gradient is not clipped.
     m, v : bool
-        Whether there is a first moment (or velocity), and a second.
+        It keeps a first moment (or velocity), and a second.
     """
 
     __match_args__ = (
@@ -79,7 +79,7 @@ class State:
     m, v : ndarray or None
         As long as the network's parameters.
     may_be_lost : bool
-        Whether moments may be infinite or NaN: they come from elsewhere, or from an update that
+        Moments may be infinite or NaN: they come from elsewhere, or from an update that
         overflowed.
     """
 
@@ -88,7 +88,7 @@ class State:
         self.may_be_lost = True
 
     def is_finite(self) -> bool:
-        """Whether the moments are, looked at in pieces that stay in the cache."""
+        """Tell if the moments are, read in pieces that stay in the cache."""
         piece = 2**16
         return all(
             np.isfinite(array[i : i + piece]).all()
@@ -291,7 +291,7 @@ class Optimizer(Closed, ABC):
     def _bind(self, net: Trainable, count: int = 1) -> Any:
         """The compiled optimizer that updates `net` with the present settings.
 
-        It has the rates of the next `count` updates, at least 1; the last of them goes on.
+        It has the rates of the next `count` updates, at least 1. Later updates take the last one.
         """
         settings = self._checked()
         rule, engine = self._rule(**settings), engine_of(net)
@@ -464,7 +464,7 @@ def bind(optimizer: Optimizer, net: Trainable, count: int = 1) -> Any:
     optimizer : Optimizer
     net : Network
     count : int, default 1
-        The number of updates whose rates it has, at least 1; the last of them goes on.
+        The number of updates whose rates it has, at least 1; later updates take the last of them.
 
     Returns
     -------
@@ -643,7 +643,7 @@ def is_schedule(value: Any) -> TypeGuard[Schedule]:
 
 
 def is_steady(rate: LearningRate) -> bool:
-    """Tell if a fit may take several epochs without a look at their metrics for this rate.
+    """Tell if the rate needs no epoch's metrics, so that a fit may fuse epochs.
 
     Parameters
     ----------
@@ -1041,7 +1041,7 @@ def choose_optimizer(optimizer: Any, learning_rate: Any, last: Optimizer | None)
     ----------
     optimizer : Optimizer, str or None
         None: `last`, or else Adam. A name: `last` if it has the settings that the name stands for,
-        so that its state goes on.
+        so that its state continues.
     learning_rate : float, Schedule, callable or None
         In place of the optimizer's own.
     last : Optimizer or None

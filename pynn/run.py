@@ -272,7 +272,7 @@ class FitRun:
         engine.clear()
 
     def _can_fuse_epochs(self) -> bool:
-        """Whether nothing of Python's has to be done between the epochs."""
+        """Tell if Python has nothing to do between the epochs."""
         plan, steady = self._plan, is_steady(self._plan.optimizer.learning_rate)
         called = any(handlers(plan.callbacks, event) for event in EPOCH_EVENTS)
         return steady and not (called or plan.metrics or plan.validation)
@@ -287,7 +287,7 @@ class FitRun:
         return any(map(ends, answers))
 
     def _one_epoch(self) -> bool:
-        """Whether the fit goes on."""
+        """Do an epoch; False where a callback or a signal ends the fit."""
         engine, plan, history = self.engine, self._plan, self.history
         if self._call("on_epoch_begin"):
             return False
@@ -319,7 +319,7 @@ class FitRun:
 
 
 def _calls_user_code(plan: FitPlan) -> bool:
-    """Whether anything is called between two epochs that is not pynn's own."""
+    """Tell if a function of the user's is called between two epochs."""
     rate = plan.optimizer.learning_rate
     called = [*plan.callbacks, plan.optimizer, getattr(rate, "schedule", rate)]
     called += [getattr(callback, "monitor", "") for callback in plan.callbacks]

@@ -92,7 +92,7 @@ class Schedule(Frozen, ABC):
 
     @property
     def _observes(self) -> bool:
-        """Whether the rates depend on the epochs' metrics."""
+        """The rates depend on the epochs' metrics."""
         return type(self).observe is not Schedule.observe
 
     def get_config(self) -> dict[str, Any]:
@@ -467,7 +467,7 @@ class ReduceOnPlateau(Schedule):
     monitor : str, default "val_loss"
         The name of a metric of the history.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether the metric is to be small or large; "auto" goes by its name.
+        Which way the metric improves; "auto" goes by its name.
 
     Attributes
     ----------

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pynn.optimizers import Binding
     from pynn.progress import Progress
 
-# Orders of so many samples, and of so many epochs, are drawn ahead for one call of the core. (Of
-# more samples, a call for each epoch costs nothing that could be measured; after an interrupt the
-# orders are drawn again, which must not take long.)
+# Limits in samples and in epochs of the orders drawn ahead for one call of the core. With more
+# samples, the cost of a call for each epoch cannot be measured. After an interrupt the orders are
+# drawn again, which must not take long.
 DRAWN_AHEAD, EPOCHS_AHEAD = 2**16, 1000
 # The length of a fit without `epochs`: more epochs of small data, for LEAST_STEPS mini-batches in
 # all; fewer of large data, for DEFAULT_STEPS, but at least LEAST_EPOCHS.
@@ -54,7 +54,7 @@ def default_epochs(steps: int | None) -> int:
 
 
 def epochs_ahead(samples: int) -> int:
-    """How many epochs of so many samples one call of the core may do; at least 1."""
+    """Tell how many epochs of `samples` samples one call of the core may do; at least 1."""
     return max(1, min(EPOCHS_AHEAD, DRAWN_AHEAD // samples))
 
 
@@ -127,7 +127,7 @@ class ArraySource(DataSource):
     batch_size : int
     shuffle : bool
     replacement : bool
-        Whether the samples of an epoch are drawn with replacement.
+        Draw the samples of an epoch with replacement.
     split : float
         The part of the samples to hold out: the last ones without `shuffle`.
     rows : ndarray of int64, optional
@@ -314,7 +314,7 @@ class BatchSource(DataSource):
         self.steps = steps_per_epoch
         if steps_per_epoch is None and not once:
             self.steps = _length(batches) or None
-        # An iterator without an end of its own is one epoch.
+        # An iterator is one epoch, unless `steps_per_epoch` divides it.
         self.epochs = 1 if once and steps_per_epoch is None else default_epochs(self.steps)
         if once and epochs is not None and epochs > 1 and steps_per_epoch is None:
             raise ValueError(
@@ -335,7 +335,7 @@ class BatchSource(DataSource):
             with opened():
                 iterator = iter(self._batches)
             if self._steps is not None:
-                self._running = iterator  # an epoch goes on where the last one ended
+                self._running = iterator  # an epoch continues where the last one ended
         total, seen, done, begun = 0.0, 0, 0, 0
         while self._steps is None or done < self._steps:
             try:
@@ -367,7 +367,7 @@ class BatchSource(DataSource):
 
 
 def is_batches(X: Any) -> bool:
-    """Whether `X`, without a `y`, gives mini-batches rather than samples."""
+    """Tell if `X`, without a `y`, gives mini-batches rather than samples."""
     if isinstance(X, list | tuple):
         return len(X) > 0 and all(map(_is_batch, X))
     is_array = hasattr(X, "__array__") or hasattr(X, "dtype")
@@ -375,7 +375,7 @@ def is_batches(X: Any) -> bool:
 
 
 def _is_batch(batch: Any) -> bool:
-    """Whether this is a pair (X, y) or (X, y, sample_weight), not a sample."""
+    """Tell if this is a pair (X, y) or (X, y, sample_weight), not a sample."""
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
         return False
     first = batch[0]

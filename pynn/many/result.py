@@ -233,7 +233,7 @@ class FitManyResult(Closed):
             Without `cv` and validation data that is the loss on the training samples, which says
             nothing of other samples.
         mode : {"auto", "min", "max"}, default "auto"
-            Whether it is to be small or large; "auto" goes by its name.
+            Which way it improves; "auto" goes by its name.
 
         Returns
         -------

@@ -1,6 +1,7 @@
 """The defaults of `fit` train as well as scikit-learn's estimators, and each option that is passed
 alone has its documented effect."""
 
+import inspect
 import itertools
 import warnings
 
@@ -9,6 +10,7 @@ import pytest
 from numpy_mlp import NumpyMLP, assert_close, assert_same_bits, make_samples, parameters_of
 
 import pynn
+from pynn.plan import FIT_DEFAULTS
 from pynn.sources import default_epochs
 
 SEEDS = range(5)
@@ -324,3 +326,17 @@ def test_the_default_initialization_is_glorots():
     for weight in net.weights:
         limit = np.sqrt(6 / sum(weight.shape))
         np.testing.assert_allclose(weight, rng.uniform(-limit, limit, weight.shape), rtol=1e-15)
+
+
+@pytest.mark.parametrize("function", [pynn.MLP.fit, pynn.fit_many])
+def test_the_options_of_a_fit_are_in_one_table(function):
+    parameters = inspect.signature(function).parameters
+    own = {name: p.default for name, p in parameters.items() if name in FIT_DEFAULTS}
+    assert own == {name: FIT_DEFAULTS[name] for name in own}
+    others = {
+        pynn.MLP.fit: {"self", "X", "y"},
+        pynn.fit_many: {"models", "X", "y", "cv", "refit", "seed", "on_error"},
+    }
+    assert parameters.keys() - own.keys() == others[function]
+    missing = {pynn.MLP.fit: set(), pynn.fit_many: {"steps_per_epoch"}}
+    assert FIT_DEFAULTS.keys() - own.keys() == missing[function]
