@@ -19,7 +19,7 @@ from sanitizers import not_sanitized
 from toolchain import (
     COMPILER,
     CSRC,
-    FLAGS,
+    PLAIN_FLAGS,
     cmakelists,
     instruction_sets,
     needs_compiler,
@@ -44,7 +44,7 @@ pytestmark = [
 
 
 def compile_object(source: Path, target: Path, flags: list[str]) -> Path:
-    run(*COMPILER, *FLAGS, "-fPIC", *flags, "-c", source, "-o", target)
+    run(*COMPILER, *PLAIN_FLAGS, "-fPIC", *flags, "-c", source, "-o", target)
     return target
 
 

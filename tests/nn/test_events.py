@@ -364,7 +364,8 @@ def test_no_call_keeps_its_arrays(name, dtype):
     kept = [weakref.ref(a) for a in (x, y)]
     result = CALLS[name](net, x, y)
     del x, y
-    gc.collect()
+    if any(ref() is not None for ref in kept):
+        gc.collect()  # (It looks at all that the tests have imported.)
     assert [ref() for ref in kept] == [None, None]
     del result
 

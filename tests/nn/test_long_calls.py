@@ -40,7 +40,7 @@ pynn.set_num_threads(threads)
 before, interrupted = net._engine.parameters.copy(), []
 
 def interrupt():
-    time.sleep(1)
+    time.sleep(0.3)
     interrupted[:] = time.monotonic(), time.process_time()
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -66,8 +66,9 @@ def test_ctrl_c_in_a_long_call(tmp_path, call):
     seconds, same, finite = json.loads(run_python(PROGRAM, tmp_path, json.dumps([call, threads])))
     assert seconds is not None, "the call ended by itself"
     wall, processor = seconds
-    assert wall < 5 * PATIENCE  # on a busy machine; the processor's time does not depend on it
-    assert processor < 0.1 * threads * PATIENCE
+    # On a busy machine; the processor's time depends on it less. (The whole call takes it 10 s.)
+    assert wall < 10 * PATIENCE
+    assert processor < 0.4 * threads * PATIENCE
     assert same
     assert finite
 

@@ -42,7 +42,7 @@ allocations = ctypes.CDLL(None).allocations
 allocations.restype = ctypes.c_long
 pynn.set_num_threads(int(sys.argv[1]))
 rng = np.random.default_rng(0)
-batch, steps = 128, 400
+batch, steps = 128, 100
 x = rng.normal(size=(batch * steps, 40)).astype(sys.argv[2])
 y = rng.integers(3, size=len(x))
 order = rng.permutation(len(x)) if sys.argv[3] == "shuffled" else None

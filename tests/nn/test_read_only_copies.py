@@ -121,21 +121,27 @@ def test_two_networks_of_the_same_buffers():
     assert_same_bits(second, net)
 
 
-@loaders
+SETTINGS = [
+    {"solver": "sgd", "dropout": 0.5},
+    {"solver": "sgd", "momentum": 0.0},
+    {"solver": "adam"},
+    {"solver": "lbfgs", "warm_start": True, "max_iter": 3},
+]
+
+
+# (Each loader and all settings with either estimator.)
 @pytest.mark.parametrize(
-    "settings",
+    ("loader", "settings", "kind"),
     [
-        {"solver": "sgd", "dropout": 0.5},
-        {"solver": "sgd", "momentum": 0.0},
-        {"solver": "adam"},
-        {"solver": "lbfgs", "warm_start": True, "max_iter": 3},
+        (LOADERS[name], settings, ["MLPClassifier", "MLPRegressor"][(i + j) % 2])
+        for i, name in enumerate(LOADERS)
+        for j, settings in enumerate(SETTINGS)
     ],
-    ids=str,
+    ids=[f"{name}-{settings}" for name in LOADERS for settings in SETTINGS],
 )
-@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*(STOP|ABNORMAL)")
-def test_estimators_go_on(loader, kind, settings, tmp_path):
+def test_estimators_go_on(loader, settings, kind, tmp_path):
     package = pytest.importorskip("pynn.sklearn")
     estimator = getattr(package, kind)(
         hidden_layer_sizes=(300, 100), random_state=0, **{"max_iter": 2, **settings}

@@ -70,7 +70,7 @@ def test_every_loss_and_activation(loss, output, activation, bias):
         [6, 10, 5, 3], activation, loss, output_activation=output, bias=bias, dtype="float64",
         seed=1,
     )  # fmt: skip
-    check_fit(randomize_biases(net), *make_samples(loss, 30, 6, 3), sgd=PLAIN)
+    check_fit(randomize_biases(net), *make_samples(loss, 30, 6, 3), sgd=PLAIN, steps=50)
 
 
 @pytest.mark.parametrize("sgd", SGDS)
