@@ -82,7 +82,7 @@ def test_no_container(tmp_path, data, message):
 
 
 def test_every_truncation():
-    for length in range(0, len(GOOD), 7):
+    for length in (*range(0, len(GOOD), 29), *range(len(GOOD) - 200, len(GOOD), 7)):
         refused(GOOD[:length], "cannot be read as a network")
 
 
@@ -533,7 +533,7 @@ def test_tensors_that_are_good(tensors):
 
 def test_truncated_tensors(tensors):
     data = tensors[0]
-    for length in range(0, len(data), 5):
+    for length in range(0, len(data), 23):
         refused(data[:length], "cannot be read as a network")
     refused(data + b"\0", "the safetensors file is damaged")
 
@@ -541,7 +541,7 @@ def test_truncated_tensors(tensors):
 def test_flipped_bits_of_tensors(tmp_path):
     pytest.importorskip("safetensors")
     data = as_bytes(SMALL, ".safetensors", tmp_path)
-    for place in range(len(data)):
+    for place in range(0, len(data), 3):
         changed = bytearray(data)
         changed[place] ^= 1 << (place % 8)
         refused(bytes(changed), "cannot be read as a network")

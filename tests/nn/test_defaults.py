@@ -13,7 +13,8 @@ import pynn
 from pynn.plan import FIT_DEFAULTS
 from pynn.sources import default_epochs
 
-SEEDS = range(5)
+# (The digits take scikit-learn as long as all the others together.)
+SEEDS = {"digits": 3}
 
 
 def standardized(part, rest):
@@ -37,13 +38,13 @@ def load(name):
      ("diabetes", None), ("make_friedman1", None)],
 )  # fmt: skip
 def test_a_fit_without_options_is_as_good_as_scikit_learns_estimators(name, outputs):
-    """At most 0.01 of accuracy, or 0.02 of R², below; the means of five splits and seeds."""
+    """At most 0.01 of accuracy, or 0.02 of R², below; the means of several splits and seeds."""
     neural = pytest.importorskip("sklearn.neural_network")
     limits = pytest.importorskip("threadpoolctl").threadpool_limits
     split = pytest.importorskip("sklearn.model_selection").train_test_split
     X, y = load(name)
     own, theirs = [], []
-    for seed in SEEDS:
+    for seed in range(SEEDS.get(name, 5)):
         stratify = None if outputs is None else y
         train, test, y_train, y_test = split(X, y, random_state=seed, stratify=stratify)
         train, test = standardized(train, test)

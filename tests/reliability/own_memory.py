@@ -34,7 +34,7 @@ OPTIMIZERS = (
 
 def networks(dtype):
     for number, (sizes, settings) in enumerate(itertools.product(SIZES, NETWORKS)):
-        for rows in (13, 300):
+        for rows, batch_sizes in ((13, (5, 290)), (300, (37, 290))):
             net = pynn.MLP(sizes, **settings, dtype=dtype, seed=0)
             kind = ("f4", "f8", "f2", "u1")[number % 4]
             x = rng.integers(2, size=(rows, sizes[0])).astype(kind)
@@ -43,7 +43,7 @@ def networks(dtype):
                 y = rng.random((rows, sizes[-1]))
             weights = rng.random(rows) + 0.5 if number % 2 else None
             optimizer = OPTIMIZERS[number % 3]
-            for batch_size in (5, 37, 290):
+            for batch_size in batch_sizes:
                 net.fit(
                     x,
                     y,

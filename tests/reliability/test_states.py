@@ -132,7 +132,7 @@ def handler(number, frame):
 
 signal.signal(signal.SIGALRM, handler)
 draws, reached = random.Random(1), 0
-tries, refusals_seen = 120, 0
+tries, refusals_seen = 120 if acts == "raise" else 60, 0
 for i in range(tries):
     net = make()
     error = draws.choice(ERRORS)("on purpose")
@@ -173,7 +173,7 @@ def test_signals_at_random_moments(tmp_path, kind, acts):
     if (kind, acts) == ("batches", "fit"):
         pytest.skip("a handler that interrupts a callback may train, as the callback may")
     reached = json.loads(run_python(PROGRAM, tmp_path, json.dumps([kind, acts])))
-    assert reached > 20
+    assert reached > 10
 
 
 def make(rows=2000, **settings):
