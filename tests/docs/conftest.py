@@ -29,13 +29,18 @@ _RAN: dict[str, Ran] = {}
 
 
 def run_example(name):
-    """Run docs/gallery/`name`.py; a second call gives what the first has given."""
+    """Run docs/gallery/`name`.py; a second call gives what the first has given.
+
+    On one thread: a second one helps networks of this size little, and waits for its turn.
+    """
     if name not in _RAN:
         plt = pytest.importorskip("matplotlib.pyplot")
+        threads = pytest.importorskip("threadpoolctl").threadpool_limits
         plt.switch_backend("Agg")
         plt.close("all")
         printed = io.StringIO()
         with (
+            threads(1),
             warnings.catch_warnings(),
             contextlib.redirect_stdout(printed),
             pytest.MonkeyPatch.context() as patch,
