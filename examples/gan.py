@@ -8,6 +8,7 @@ I. Goodfellow et al., "Generative adversarial nets", NeurIPS 2014.
 """
 
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ STEPS, BATCH, NOISE = 4000, 128, 8
 rng = np.random.default_rng(0)
 
 
-def ring(n):
+def ring(n: int) -> Any:
     """Samples of eight Gaussians on a circle of radius 2."""
     angle = rng.integers(8, size=n) * np.pi / 4
     centers = 2 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
