@@ -44,7 +44,7 @@ def pass_on(error: BaseException) -> None:
 
     From outside are exceptions of signals' handlers, whatever their class, and those whose class is
     neither Python's nor pynn's nor that of a package it uses (a time limit's, raised by another
-    thread). Code that such an exception ends may take it for a failure of its own and raise
+    thread). Code that such an exception ends may take it for another failure and raise
     another one in its place.
 
     Parameters

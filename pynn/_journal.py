@@ -3,7 +3,7 @@
 The core counts its steps where they happen, and calls Python between two mini-batches. The
 generator, the history and the optimizer follow later, by several statements of Python, between
 which a signal's handler may run and raise an exception, or save the network. Meanwhile the engine
-has a journal. Whoever reads these attributes settles it first: it brings them to where the step
+has a journal. A reader of these attributes settles it first: it brings them to where the step
 counter is. Settling twice, or once more after an interrupted attempt, does no harm.
 """
 

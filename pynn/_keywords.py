@@ -258,7 +258,7 @@ class _Signature:
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        """`inspect` asks for an instance of its class."""
+        """`inspect` tests for an instance of its class."""
         import inspect
 
         return inspect.Signature
@@ -284,7 +284,7 @@ class _Signature:
 
 
 def _without_signature(function: Any, defaults: Any) -> Any:
-    """A function of the same parameters without a signature of its own."""
+    """A function of the same parameters without a signature."""
     code, closure = function.__code__, function.__closure__
     plain = FunctionType(code, {}, function.__name__, defaults, closure)
     plain.__kwdefaults__, plain.__annotations__ = function.__kwdefaults__, function.__annotations__

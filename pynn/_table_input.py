@@ -18,7 +18,7 @@ from pynn._checks import is_table, variable
 from pynn._types import NUMBERS, Array, Role
 
 TEXT = "UST"
-# A table of several types is converted so many columns (a cache line of float64) and rows at a
+# A table of several types is converted this many columns (a cache line of float64) and rows at a
 # time, so that the lines it writes to stay in the cache.
 COLUMNS, ROWS = 8, 4096
 

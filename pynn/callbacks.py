@@ -368,7 +368,7 @@ class EarlyStopping(Callback):
         return True
 
     def on_train_end(self, net: Any, history: History) -> None:
-        """Give the network the best epoch's weights again, if that was asked for.
+        """Give the network the best epoch's weights again, if that was wanted.
 
         Parameters
         ----------

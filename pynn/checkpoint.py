@@ -34,13 +34,13 @@ class Checkpoint(Callback):
         Which way the metric improves; "auto" goes by its name: losses and errors become
         small; accuracy, top-k accuracy and r2 large.
     every : int, default 1
-        Only every so many epochs.
+        Only each `every`-th epoch.
 
     Attributes
     ----------
     best : float or None
         The best value of the metric `monitor` that was saved; with ``best_only=False``, None. A
-        checkpoint that goes on with an earlier one's file may be given that one's.
+        checkpoint that continues an earlier one's file may be given that one's.
 
     Raises
     ------
@@ -53,7 +53,7 @@ class Checkpoint(Callback):
     Notes
     -----
     What is saved is all that `MLP.save` writes, in one step: whenever the program ends, the file is
-    the one from the last epoch (or the best), and ``pynn.load(path).fit(...)`` goes on with the
+    the one from the last epoch (or the best), and ``pynn.load(path).fit(...)`` continues with the
     bits of the fit that was interrupted.
 
     For a job that is ended by SIGTERM, add `StopOnSignal`, and save the network after the fit: the

@@ -14,7 +14,7 @@ class History(Closed):
     """The metrics of a fit, one value an epoch.
 
     ``history["val_loss"]`` and ``history.val_loss`` are the list of one metric, ``"val_loss" in
-    history`` asks for it, ``len(history)`` is the number of epochs, and a loop over a history goes
+    history`` tests for it, ``len(history)`` is the number of epochs, and a loop over a history goes
     through its epochs.
 
     Attributes
@@ -23,7 +23,7 @@ class History(Closed):
         The numbers of the epochs, from 1.
     history : dict of str to list of float
         ``loss``, the mean over the epoch's mini-batches as they were seen, before their updates;
-        ``learning_rate``; ``seconds``, the duration of the epoch; the metrics asked for; and, with
+        ``learning_rate``; ``seconds``, the duration of the epoch; the metrics of `fit`; and, with
         validation data, ``val_loss`` and for classifiers ``val_accuracy``, after the epoch. All
         are as long as `epoch`: NaN where an epoch has no such metric.
 

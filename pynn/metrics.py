@@ -286,7 +286,7 @@ def resolve(
     loss_name: str,
     n_out: int,
 ) -> dict[str, Metric]:
-    """Make the metrics that are asked for, by the names under which a history records them.
+    """Make the metrics, by the names under which a history records them.
 
     Parameters
     ----------
@@ -298,7 +298,7 @@ def resolve(
         is predicted or there is nothing to find). With the other losses: "mse", "rmse", "mae" and
         "r2", over several outputs their mean as in scikit-learn.
 
-        A callable ``(y_true, y_pred)`` gives a number; it has a name of its own (``__name__``)
+        A callable ``(y_true, y_pred)`` gives a number; it has a name (``__name__``)
         unless it comes in a mapping. `y_true` is what the network is trained on, labels of shape
         (n,) or values of shape (n, outputs); `y_pred` the outputs, of shape (n, outputs),
         probabilities for the cross-entropies. With one output both have shape (n,). One with a

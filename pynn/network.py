@@ -197,8 +197,8 @@ class Network(Trainable):
         """Write the network to a file, from which `pynn.load` makes it again.
 
         The file holds the configuration, the weights, the generator's state, the history of the
-        last fit, and the optimizer with its state for this network: training goes on from the file
-        exactly as it would have done here.
+        last fit, and the optimizer with its state for this network: training continues from the
+        file exactly as it would have done here.
 
         Parameters
         ----------
@@ -791,7 +791,7 @@ class Network(Trainable):
         RuntimeError
             If another thread is training this network.
         KeyboardInterrupt
-            On Ctrl-C, after a whole mini-batch; `fit` can go on from there.
+            On Ctrl-C, after a whole mini-batch; `fit` can continue from there.
 
         Examples
         --------

@@ -496,7 +496,7 @@ def state_of(optimizer: Optimizer, net: Trainable) -> State | None:
 
 
 def set_state(optimizer: Optimizer, net: Trainable, state: State) -> None:
-    """Let an optimizer go on with a network from a state.
+    """Let an optimizer continue with a network from a state.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ BAR = 10  # characters at least
 COLUMNS, UNLIMITED = 80, 10**6  # where the width is unknown; where there is none
 # The metrics that come first; the other ones of validation data are next.
 FIRST = ("loss", "val_loss", "val_accuracy")
-MAIN = 3  # so many metrics are worth shorter words and numbers
+MAIN = 3  # this many metrics are worth shorter words and numbers
 
 
 def shown_by_default() -> bool:
@@ -258,7 +258,7 @@ class Bar:
         self._bar.n = self._done
         if self._total != self._bar.total:
             self._bar.total = self._total
-            if is_widget:  # which has a total of its own
+            if is_widget:  # which has another total
                 widget = self._bar.container.children[1]
                 widget.max, widget.bar_style, widget.layout.width = self._total, "", None
         if not is_widget:
@@ -377,7 +377,7 @@ def clock(seconds: float) -> str:
 
 
 def number(value: float, digits: int) -> str:
-    """`value` with so many digits, zeros included, so that its width stays.
+    """`value` with that number of digits, zeros included, so that its width stays.
 
     Examples
     --------

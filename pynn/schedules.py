@@ -23,7 +23,7 @@ class Schedule(Frozen, ABC):
     """A learning rate as a function of the number of the update, from 0.
 
     It takes the place of a number as an optimizer's ``learning_rate``. Schedules are immutable,
-    but for what `ReduceOnPlateau` has observed, and equal if their settings are.
+    except for what `ReduceOnPlateau` has observed, and equal if their settings are.
 
     Notes
     -----
@@ -480,7 +480,7 @@ class ReduceOnPlateau(Schedule):
     is larger by 1.)
 
     What it has observed is kept from fit to fit and belongs to the network that is trained: give
-    each network's optimizer a schedule of its own.
+    each network's optimizer its schedule.
 
     Examples
     --------

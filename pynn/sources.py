@@ -110,7 +110,7 @@ class DataSource(ABC):
         return 0
 
     def hold_out(self, rng: np.random.Generator) -> tuple[Data, Array] | None:
-        """Set samples aside for validation, if that was asked for: all, and which."""
+        """Set samples aside for validation, if that was wanted: all, and which."""
         return None
 
     @abstractmethod
@@ -329,7 +329,7 @@ class BatchSource(DataSource):
         return None
 
     def epoch(self, run: Run) -> float:
-        """As many mini-batches as there are, or as were asked for."""
+        """As many mini-batches as there are, or `steps_per_epoch`."""
         iterator, opened = self._running, run.engine.core.opened
         if iterator is None:
             with opened():

@@ -26,7 +26,7 @@ class Summary(str):
     parameters : int
         Weights and biases.
     memory : int
-        Bytes of the parameters. Each layer's begin on a cache line of their own, so that there are
+        Bytes of the parameters. Each layer's begin on a new cache line, so that there are
         a few more than the parameters alone would take.
     optimizer_memory : int
         Bytes that the optimizer last used keeps for this network: velocity and moments.

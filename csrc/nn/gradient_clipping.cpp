@@ -9,7 +9,7 @@
 namespace pynn {
 namespace {
 
-// The gradient is squared, scaled and applied in pieces of so many values.
+// The gradient is squared, scaled and applied in pieces of this many values.
 constexpr index_t clip_piece = 4096;
 
 template <class T>

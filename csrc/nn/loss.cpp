@@ -147,7 +147,7 @@ void Loss<T>::evaluate(const T* outputs, Target<T> target, index_t rows, index_t
     r.target = target.values;
     r.gradient = gradient;
     r.loss = losses;
-    // (Where nobody has any weight there is nothing to learn.)
+    // (Where no sample has any weight there is nothing to learn.)
     evaluate_unweighted(r, weights.total > 0 ? T(1) / static_cast<T>(weights.total) : T(0));
     if (!weights.weights) return;
     for (index_t i = 0; i < rows; ++i) {

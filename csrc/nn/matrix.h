@@ -39,8 +39,8 @@ bool is_integer(DType type);
 BadToken gather_tokens(const Matrix& m, const int64_t* order, index_t first, index_t count,
                        int64_t limit, int64_t* out);
 
-// Prefetches rows order[first .. first + count) of m, and of `targets` if it is not empty, while so
-// many multiply-adds are at work.
+// Prefetches rows order[first .. first + count) of m, and of `targets` if it is not empty, during
+// `flops` multiply-adds.
 RowPrefetcher make_row_prefetcher(const Matrix& m, const Matrix& targets, const int64_t* order,
                                   index_t first, index_t count, double flops);
 

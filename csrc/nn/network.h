@@ -24,7 +24,7 @@ struct Node {
 
     // The rest is the network's to set.
     int readers = 0;  // layers that read the output
-    // Whether the gradient for an input is added to that of a later reader of the same output.
+    // True where the gradient for an input is added to that of a later reader of the same output.
     bool accumulates[2] = {false, false};
     uint32_t frozen = 0;                  // parameters that training leaves alone, a bit each
     bool trainable = true;                // any other
@@ -68,19 +68,19 @@ public:
     // The trained parameters in contiguous pieces, without those of frozen layers.
     const std::vector<Range>& trainable_ranges() const { return trainable_ranges_; }
 
-    // Each layer's parameters start on a cache line. The block has the trained ones first (so many)
-    // and then the others (block_size() in all).
+    // Each layer's parameters start on a cache line. The block has the trained ones first
+    // (parameter_count()) and then the others (block_size() in all).
     index_t parameter_count() const { return parameter_count_; }
     index_t block_size() const { return block_size_; }
     // Where the biases of the last layer begin; the end where it has none.
     index_t first_output_bias() const;
-    // Whether they leave the L2 cache between two uses of a layer's.
+    // True if they leave the L2 cache between two uses of a layer's.
     bool parameters_exceed_l2(bool sparse = false) const { return dense_bytes(sparse) > l2_bytes; }
-    // Whether a team of so many threads divides each layer (layer.h).
+    // True if a team of `threads` divides each layer (layer.h).
     bool partitions_layers(int threads, bool sparse = false) const {
         return threads > 1 && parameters_exceed_l2(sparse);
     }
-    // How many parts there are to give to threads, of so many rows: columns too, if the parameters
+    // How many parts of `rows` rows there are to give to threads: columns too, if the parameters
     // are so large that what the threads save outweighs their barriers whatever the rows.
     index_t max_parts(index_t rows, bool sparse = false) const {
         const index_t parts = std::min(rows, rows * max_positions_ / 8);
@@ -93,13 +93,13 @@ public:
     // Where the input is integers: they are below it. Otherwise 0.
     index_t vocabulary() const { return vocabulary_; }
 
-    // Whether a layer computes statistics over the mini-batch in training.
+    // True if a layer computes statistics over the mini-batch in training.
     bool has_statistics() const { return has_statistics_; }
 
     // Floating-point operations of a sample: forward, and of a whole training step.
     double forward_flops() const { return forward_flops_; }
     double step_flops() const;
-    // The same with sparse samples, of so many stored values a row.
+    // The same with sparse samples, of `stored` values a row.
     double forward_flops(double stored) const;
     double step_flops(double stored) const;
 

@@ -16,7 +16,7 @@ struct Optimizer {
     T* m = nullptr;
     T* v = nullptr;
 
-    std::vector<double> learning_rates = {0};  // by step; the last one goes on
+    std::vector<double> learning_rates = {0};  // by step; the last one stays
     double beta1 = 0, beta2 = 0;               // momentum, or the moments' decay rates
     double epsilon = 0;
     bool plain_epsilon = false;  // Adam's, added where the moments' bias is not yet corrected

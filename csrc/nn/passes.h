@@ -14,7 +14,7 @@ class Passes {
 public:
     explicit Passes(const Network<T>& network) : network_(network) {}
 
-    // Allocates for mini-batches of `batch` rows and so many threads.
+    // Allocates for mini-batches of `batch` rows and a team of `threads`.
     void reserve(index_t batch, int threads, bool is_sparse);
     void reserve_sparse(const MiniBatchReader<T>& reader, index_t batch, int threads);
 

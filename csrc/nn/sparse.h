@@ -107,7 +107,7 @@ index_t max_batch_nnz(const CsrMatrix& m, const int64_t* order, index_t count, i
 template <class T>
 class ColumnReader {
 public:
-    // Allocates what a mini-batch of so many rows and stored values needs.
+    // Allocates what a mini-batch of `rows` rows and `stored` values needs.
     void reserve(index_t rows, index_t stored, index_t longest_row, int threads);
 
     // Columns of part `index` of `count`, which have about equal costs: one for each stored value
@@ -199,7 +199,7 @@ private:
             f();
         }
     }
-    // Takes the group's values from the rows, whose cursors go on behind them, and sorts them.
+    // Takes the group's values from the rows, moves the cursors behind them, and sorts them.
     void collect(const SparseBatch<T>& x, Range group, const RngPosition& rng);
     void sort(index_t columns);
     index_t column_of(index_t entry) const {

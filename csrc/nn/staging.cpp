@@ -16,7 +16,7 @@ namespace {
 
 constexpr index_t line = 64;
 
-// So many columns fill a cache line of the copy.
+// This many columns fill a cache line of the copy.
 template <class T>
 constexpr index_t tile_columns = line / static_cast<index_t>(sizeof(T));
 

@@ -60,7 +60,7 @@ public:
     bool x_is_staged() const { return x_.from != nullptr; }
     bool targets_are_staged() const { return targets_.from != nullptr; }
 
-    // Whether the mini-batch at `first` is in the stage.
+    // True if the mini-batch at `first` is in the buffer.
     bool contains(const int64_t* order, index_t first) const {
         return order == order_ && first >= first_ && first < first_ + valid_rows_;
     }

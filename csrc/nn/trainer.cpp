@@ -15,7 +15,7 @@
 namespace pynn {
 namespace {
 
-// A thread has so many values of a gradient at least.
+// The smallest part of a gradient for a thread, in values.
 constexpr index_t min_shared_values = 4096;
 
 }  // namespace
@@ -96,7 +96,7 @@ index_t Trainer<T>::rows_at_once(index_t count, bool whole) const {
 
 // A step is two phases with a barrier after each: every thread takes some rows forward and
 // backward, then some of the parameters. Within a phase no thread reads what another writes.
-// (Layers divided among the threads and batch statistics have barriers of their own.)
+// (Layers divided among the threads and batch statistics have further barriers.)
 template <class T>
 bool Trainer<T>::step(RunState& state, const int64_t* order, index_t number, index_t first,
                       const TeamThread& team) {
@@ -307,7 +307,7 @@ double Trainer<T>::flops_per_step(const Dataset& dataset, const Optimizer<T>& op
     const double flops = network_.step_flops(stored) * static_cast<double>(batch_size);
     const bool skips_zero_gradients = optimizer.rule == Rule::sgd && optimizer.weight_decay == 0 &&
                                       network_.penalty_pieces() == 0 && optimizer.clip_norm == 0;
-    // (An update from memory takes about as long as so many operations.)
+    // (An update from memory takes about as long as this many operations.)
     constexpr double per_parameter = 16;
     return skips_zero_gradients
                ? flops

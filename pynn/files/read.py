@@ -69,7 +69,7 @@ def load(path: Any, **unknown: NoReturn) -> Any:
     -----
     Reading runs no code from the file: it holds no pickle, and arrays are plain numbers. Sizes are
     checked against the file's before any memory is allocated. A learning rate that is a function of
-    the step is not in the file; `fit` then raises an error that asks for an optimizer.
+    the step is not in the file; `fit` then raises an error that names the cure: an optimizer.
 
     Examples
     --------

@@ -14,7 +14,7 @@ Fold = tuple[Array, Array]
 
 
 def check_folds(cv: Any, rows: int, labels: Array | None, rng: np.random.Generator) -> list[Fold]:
-    """Make the folds that were asked for.
+    """Make the folds of `cv`.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ def run_all(tasks: Sequence[Task], threads: int, finished: Callable[[int, Any], 
                 outcome = error
             done.put((index, outcome))
 
-    # (A context of its own for each: NumPy's errstate is the caller's, and warnings name its line.)
+    # (A separate context for each: NumPy's errstate is the caller's, and warnings name its line.)
     token = CALLER.set(caller())
     pool = [
         threading.Thread(target=contextvars.copy_context().run, args=(work,), name=f"pynn-{i}")

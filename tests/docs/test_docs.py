@@ -279,7 +279,15 @@ def documented():
     return names, modules
 
 
-PUBLIC = ["pynn", "pynn.layers", "pynn.ops", "pynn.many", "pynn.plot", "pynn.convert", "pynn.sklearn"]
+PUBLIC = [
+    "pynn",
+    "pynn.layers",
+    "pynn.ops",
+    "pynn.many",
+    "pynn.plot",
+    "pynn.convert",
+    "pynn.sklearn",
+]
 
 
 @pytest.mark.parametrize("module", PUBLIC)

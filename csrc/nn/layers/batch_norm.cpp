@@ -185,7 +185,7 @@ private:
         return io.parameters + mean_;
     }
 
-    // Pointers are to the own columns, but for io's.
+    // The pointers are to the own columns, except io's.
     void sum_gradients(const LayerIo<T>& io, Range own, const T* mean, const T* inverse, T* d_beta,
                        T* d_gamma, Scratch<T>& scratch) const {
         const T* const x = io.x + own.begin;

@@ -175,7 +175,7 @@ public:
     }
 
 private:
-    // Each position of a sample is a row of its own.
+    // Each position of a sample is a row of the products.
     static index_t rows_of(const LayerIo<T>& io) { return io.rows * io.shape->in_positions; }
 
     Gemm<T> forward_product(const LayerIo<T>& io, const Scratch<T>& scratch) const {
@@ -367,7 +367,7 @@ private:
         kernels<T>().sparse_product(p);
     }
 
-    // Whether a parameter whose gradient is 0 stays what it is.
+    // True if a parameter whose gradient is 0 stays what it is.
     static bool skips_zero_gradients(const OptimizerStep<T>& u) {
         return u.rule == Rule::sgd && u.decay == T(1) && u.l1 == T(0) && u.l2 == T(0) &&
                std::isfinite(u.rate);

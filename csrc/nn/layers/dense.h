@@ -11,7 +11,7 @@ struct DenseSettings {
     index_t inputs, outputs;
     bool bias = true;
     Activation activation = Activation::identity;  // a monotonic one
-    double l1 = 0, l2 = 0;                         // the loss has l1 |W| + l2 / 2 W**2 besides
+    double l1 = 0, l2 = 0;                         // added to the loss: l1 |W| + l2 / 2 W**2
     double max_norm = 0;                           // of a unit's weights; 0: any
 };
 
