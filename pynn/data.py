@@ -105,7 +105,8 @@ class DataSpec:
     Parameters
     ----------
     input_shape, output_shape : tuple of int
-        Without the axis of samples. Each position of an output with several axes has a target.
+        Without the axis of samples; the first size may be None, any length. Each position of an
+        output with several axes has a target.
     loss : Loss
     tokens : bool, default False
         The samples hold integers, which the network looks up.
@@ -113,28 +114,29 @@ class DataSpec:
     Attributes
     ----------
     inputs : int
-        The number of a sample's values.
+        The number of a sample's values; of any length, of a step.
     outputs : int
         The number of outputs for a target.
-    positions : int
-        The number of targets a sample has.
+    is_fixed : bool
+        All samples have the same shape.
     """
 
     __slots__ = (
-        "input_shape", "inputs", "loss", "output_shape", "outputs", "positions", "tokens"
+        "input_shape", "inputs", "is_fixed", "loss", "output_shape", "outputs", "tokens"
     )  # fmt: skip
 
     def __init__(
         self,
-        input_shape: tuple[int, ...],
-        output_shape: tuple[int, ...],
+        input_shape: tuple[Any, ...],
+        output_shape: tuple[Any, ...],
         loss: Loss,
         *,
         tokens: bool = False,
     ) -> None:
         self.input_shape, self.output_shape = input_shape, output_shape
-        self.inputs, self.outputs = math.prod(input_shape), output_shape[-1]
-        self.positions = math.prod(output_shape[:-1])
+        self.is_fixed = None not in input_shape
+        self.inputs = math.prod(input_shape if self.is_fixed else input_shape[1:])
+        self.outputs = output_shape[-1]
         self.loss, self.tokens = loss, tokens
 
     def samples(self, X: Any, *, vector: bool = False) -> Array | CsrRows:
@@ -157,27 +159,51 @@ class DataSpec:
         self, X: Any, name: str, *, vector: bool = False, targets: Any = None
     ) -> Array | CsrRows:
         """Check samples of the network's shape; rows of values are returned."""
-        if len(self.input_shape) == 1:
+        if len(self.input_shape) == 1 and self.is_fixed:
             samples = check_samples(X, self.inputs, name, vector=vector, targets=targets)
         else:
             array = _array_input.array(X, name, "samples")
             ndim = len(self.input_shape)
             fits = array.ndim == ndim + 1 or (vector and array.ndim == ndim)
-            if not fits or array.shape[array.ndim - ndim :] != self.input_shape:
-                inner = ", ".join(map(str, self.input_shape))
+            given = array.shape[array.ndim - ndim :]
+            fits = fits and all(
+                m == n or (n is None and m > 0)
+                for m, n in zip(given, self.input_shape, strict=True)
+            )
+            if not fits:
+                inner = ", ".join("time" if n is None else str(n) for n in self.input_shape)
                 expected = f"(n, {inner})" + (f" or ({inner})" if vector else "")
                 cure = ""
-                if array.size and array.size % self.inputs == 0 and array.ndim != ndim:
+                is_whole = self.is_fixed and array.size and array.size % self.inputs == 0
+                if is_whole and array.ndim != ndim:
                     cure = f"; {_checks.variable(name)}.reshape(-1, {inner}) would fit"
                 raise ValueError(f"{name} has shape {array.shape}, expected {expected}{cure}")
             # (Rows that do not lie end to end are copied.)
-            samples = _readable(array.reshape((*array.shape[: array.ndim - ndim], self.inputs)))
+            before = array.shape[: array.ndim - ndim]
+            samples = _readable(array.reshape((*before, math.prod(given))))
         if self.tokens and (not isinstance(samples, np.ndarray) or samples.dtype.kind not in "iu"):
             raise TypeError(
                 f"{name} must hold integers, which the network looks up, got dtype "
                 f"{getattr(samples, 'dtype', 'of a sparse matrix')}"
             )
         return samples
+
+    def shape_of(self, samples: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Give a shape of the network for some samples, with their length.
+
+        Parameters
+        ----------
+        samples : ndarray or CsrRows of shape (n, values)
+        shape : tuple of int
+            None stands for the length.
+
+        Returns
+        -------
+        tuple of int
+        """
+        if None not in shape:
+            return shape
+        return (samples.shape[-1] // self.inputs, *shape[1:])
 
     def rows(self, X: Any) -> tuple[Array | CsrRows, bool]:
         """Check samples, or a single one, for a prediction.
@@ -228,7 +254,7 @@ class DataSpec:
         if len(samples) == 0:
             raise ValueError(f"{names[0]} has shape {samples.shape}: there are no samples")
         loss, outputs = self.loss, self.outputs
-        if self.positions > 1:
+        if len(self.output_shape) > 1:
             return self._positioned(samples, y, sample_weight, class_weight, names)
         targets = check_targets(y, loss, len(samples), outputs, names[1], names[0])
         weights = check_weights(sample_weight, len(samples), names[2])
@@ -248,20 +274,21 @@ class DataSpec:
         names: tuple[str, str, str],
     ) -> Data:
         """Check targets and weights of a network that has a target at each position."""
-        n, places = len(samples), self.output_shape[:-1]
+        n, shape = len(samples), self.shape_of(samples, self.output_shape)
+        places = shape[:-1]
         if class_weight is not None:
             raise ValueError("class_weight needs a target a sample; pass sample_weight by position")
         array = _array_input.array(y, names[1], "labels" if self.loss.info.classes else "values")
         takes_labels = self.loss.takes_labels(self.outputs)
         flat = array.shape == (n, *places) and (takes_labels or self.outputs == 1)
-        if not flat and array.shape != (n, *self.output_shape):
-            expected = f"{(n, *self.output_shape)}"
+        if not flat and array.shape != (n, *shape):
+            expected = f"{(n, *shape)}"
             if takes_labels or self.outputs == 1:
                 expected = f"{(n, *places)}, a target for each position, or {expected}"
             raise ValueError(f"{names[1]} has shape {array.shape}, expected {expected}")
         rows = array.reshape(-1) if flat else array.reshape(-1, self.outputs)
         targets = check_targets(
-            rows, self.loss, n * self.positions, self.outputs, names[1], names[0]
+            rows, self.loss, n * math.prod(places), self.outputs, names[1], names[0]
         )
         targets.values = targets.values.reshape(n, -1)
         if sample_weight is None:
@@ -324,6 +351,26 @@ class DataSpec:
         """
         names = ("validation_data[0]", "validation_data[1]", "validation_data[2]")
         return self.parts(data, "validation_data", names)
+
+
+def core_shape(shape: tuple[Any, ...]) -> tuple[int, ...]:
+    """Return a shape as the core has it: (time, height, width, channels).
+
+    A vector has channels only; a sequence (time, channels); an image (height, width, channels).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of a sample. None, any length, is 1 here.
+
+    Returns
+    -------
+    tuple of int
+    """
+    *before, channels = (1 if n is None else n for n in shape)
+    if len(before) == 1:
+        return (before[0], 1, 1, channels)
+    return (*(1,) * (3 - len(before)), *before, channels)
 
 
 # ---------------------------------------------------------------------- samples

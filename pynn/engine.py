@@ -15,10 +15,10 @@ import numpy as np
 from pynn import _array_input
 from pynn._attributes import Checked, Closed, Fixed
 from pynn._types import Array, NDArray
+from pynn.data import DataSpec, core_shape
 
 if TYPE_CHECKING:
     from pynn._journal import Journal
-    from pynn.data import DataSpec
 
 V = TypeVar("V")
 A = TypeVar("A", bound="Settled[Any]")
@@ -27,6 +27,9 @@ A = TypeVar("A", bound="Settled[Any]")
 OTHER, HERE, NONE = 0, 1, 2
 # Parameters begin on a cache line, bytes.
 LINE = 64
+
+# Networks of as many lengths keep their memory.
+KEPT_LENGTHS = 16
 
 # A parameter's name, its first place in the block of parameters, and its shape.
 Layout = Sequence[tuple[str, int, tuple[int, ...]]]
@@ -74,7 +77,7 @@ class Engine:
     """
 
     __slots__ = (
-        "arrays", "core", "core_loss", "data_spec", "dtype", "journal", "last_layer",
+        "_by_length", "arrays", "core", "core_loss", "data_spec", "dtype", "journal", "last_layer",
         "layout", "loss", "output_bias", "outputs", "parameters", "penalty_by_weight",
         "plain_forward", "rng_position", "targets_1d",
     )  # fmt: skip
@@ -90,6 +93,7 @@ class Engine:
         output_bias: str | None = None,
     ) -> None:
         self.core: Any = core
+        self._by_length: dict[int, Any] = {}
         self.layout = layout
         self.dtype = dtype
         self.data_spec, self.loss = data_spec, data_spec.loss
@@ -136,6 +140,36 @@ class Engine:
         self.parameters, self.arrays = other.parameters, other.arrays
         self.rng_position = other.rng_position
         self.core.set_parameters(self.parameters)
+        self.forget_lengths()
+
+    def core_for(self, samples: Any) -> Any:
+        """Give the core for samples of their length.
+
+        Parameters
+        ----------
+        samples : ndarray or CsrRows of shape (n, values)
+
+        Returns
+        -------
+        object
+            ``core`` itself where the network has a fixed input shape. Otherwise a network of the
+            same parameters, kept for further calls: of the lengths last used.
+        """
+        spec = self.data_spec
+        if spec.is_fixed:
+            return self.core
+        length = samples.shape[1] // spec.inputs
+        made = self._by_length.pop(length, None)
+        if made is None:
+            made = self.core.reshaped(core_shape((length, *spec.input_shape[1:])))
+            while len(self._by_length) >= KEPT_LENGTHS:
+                self._by_length.pop(next(iter(self._by_length)), None)
+        self._by_length[length] = made
+        return made
+
+    def forget_lengths(self) -> None:
+        """Make the networks of each length again, since something else than weights has changed."""
+        self._by_length.clear()
 
     def settle(self) -> None:
         """Bring generator, history and optimizer to where the step counter is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -101,10 +102,11 @@ def evaluate(
             samples: Any = data.samples[block]
         else:
             samples = staging.rows_of(data.samples, block, dtype)
-        outputs = np.empty((len(samples), spec.positions * width), dtype)
-        engine.core.forward(samples, engine.outputs[-1][0], False, outputs)
+        size = math.prod(spec.shape_of(samples, spec.output_shape))
+        outputs = np.empty((len(samples), size), dtype)
+        engine.core_for(samples).forward(samples, engine.outputs[-1][0], False, outputs)
         target = data.targets.rows(block, width, data.names[1])
-        if spec.positions > 1:  # each is a row
+        if len(spec.output_shape) > 1:  # each position is a row
             outputs = outputs.reshape(-1, width)
             target = target.reshape(-1) if data.targets.labels else target.reshape(-1, width)
             if weights is not None:

@@ -419,6 +419,7 @@ class Network(Trainable):
         engine = self._engine
         samples, single = engine.data_spec.rows(X)
         node, of_sample = engine.outputs[layer]
+        of_sample = engine.data_spec.shape_of(samples, of_sample)
         shape = of_sample if single else (len(samples), *of_sample)
         if out is None:
             out = np.empty(shape, engine.dtype)
@@ -440,9 +441,9 @@ class Network(Trainable):
             samples = samples.copy()
         result_rows = out.reshape(len(samples), math.prod(of_sample))
         if rng_position is None:
-            engine.core.forward(samples, node, layer == engine.last_layer, result_rows)
+            engine.core_for(samples).forward(samples, node, layer == engine.last_layer, result_rows)
         elif len(samples):
-            engine.core.forward_training(samples, rng_position, result_rows)
+            engine.core_for(samples).forward_training(samples, rng_position, result_rows)
         result: Array = out
         return result
 
@@ -529,7 +530,7 @@ class Network(Trainable):
         data = self._engine.data_spec.data(X, y, sample_weight)
         rng_position = self._engine.rng_position if _checks.flag(training, "training") else None
         gradient = np.zeros_like(self._engine.parameters)
-        result = self._engine.core.gradients(
+        result = self._engine.core_for(data.samples).gradients(
             data.samples,
             data.targets.values,
             data.targets.labels,
@@ -580,9 +581,10 @@ class Network(Trainable):
         _refuse_sparse(X)
         data = self._engine.data_spec.data(X, y, sample_weight)
         rng_position = self._engine.rng_position if _checks.flag(training, "training") else None
-        shape = (len(data), *self._engine.data_spec.input_shape)
+        spec = self._engine.data_spec
+        shape = (len(data), *spec.shape_of(data.samples, spec.input_shape))
         gradient = np.empty(shape, self.dtype)
-        self._engine.core.input_gradient(
+        self._engine.core_for(data.samples).input_gradient(
             data.samples,
             data.targets.values,
             data.targets.labels,
@@ -641,7 +643,7 @@ class Network(Trainable):
         samples, single = spec.rows(X)
         count = () if single else (len(samples),)
         delta = _array_input.array(dout, "dout")
-        expected = (*count, *spec.output_shape)
+        expected = (*count, *spec.shape_of(samples, spec.output_shape))
         if delta.shape != expected:
             raise ValueError(f"dout has shape {delta.shape}, expected {expected}")
         if len(samples) == 0:
@@ -650,8 +652,12 @@ class Network(Trainable):
         rng_position = self._engine.rng_position if _checks.flag(training, "training") else None
         delta = _array_input.cast(delta, self.dtype)
         gradient = np.zeros_like(self._engine.parameters) if wanted else None
-        dx = None if spec.tokens else np.empty((*count, *spec.input_shape), self.dtype)
-        self._engine.core.backward(samples, delta, dx, gradient, rng_position)
+        dx = (
+            None
+            if spec.tokens
+            else np.empty((*count, *spec.shape_of(samples, spec.input_shape)), self.dtype)
+        )
+        self._engine.core_for(samples).backward(samples, delta, dx, gradient, rng_position)
         return dx if gradient is None else (dx, *self._grouped(gradient))
 
     # ---------------------------------------------------------------- training

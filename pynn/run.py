@@ -71,7 +71,7 @@ def train(
     """
     engine = engine_of(net)
     targets = data.targets
-    result: TrainingResult = engine.core.train(
+    result: TrainingResult = engine.core_for(data.samples).train(
         data.samples if data.row_major is None else data.row_major,
         targets.values,
         targets.labels,

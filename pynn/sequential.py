@@ -12,10 +12,10 @@ from pynn._attributes import Fixed
 from pynn._keywords import refuse, refuses_unknown
 from pynn._names import suggestion
 from pynn._types import Array, ArrayLike, DTypeLike
-from pynn.data import DataSpec
+from pynn.data import DataSpec, core_shape
 from pynn.engine import Engine
 from pynn.layers import from_config
-from pynn.layers._base import Graph, Layer, Parameter, check_shape, core_shape
+from pynn.layers._base import Graph, Layer, Parameter, check_shape
 from pynn.losses import Loss, check_loss
 from pynn.network import Network
 
@@ -68,7 +68,8 @@ class Sequential(Network):
         the loss has its own (a last softmax or sigmoid that is the loss's is taken as that).
     input_shape : tuple of int
         Of a sample: (features,), (time, features), (height, width, channels), or (time,) for
-        tokens.
+        tokens. The first size may be None for sequences of any length: those of one array have
+        the same, and each call may have another.
     loss : str or Loss, default "softmax_cross_entropy"
         As for `MLP`. Of an output of several axes, such as (time, classes), each position has a
         target: `y` has shape (n, time) of labels.
@@ -132,7 +133,7 @@ class Sequential(Network):
     ) -> None:
         refuse(unknown, Sequential.__init__, "Sequential()", layers)
         held = _check_layers(layers)
-        graph = _graph(held, check_shape(input_shape, "input_shape"))
+        graph = _graph(held, check_shape(input_shape, "input_shape", any_length=True))
         outputs = graph.shape[-1]
         checked_loss = check_loss(loss, outputs)
         checked_loss.check_outputs(outputs)
@@ -178,7 +179,7 @@ class Sequential(Network):
         """
         settings = {name: config[name] for name in config if name not in ("kind", "frozen")}
         layers = tuple(from_config(layer) for layer in settings.pop("layers"))
-        graph = _graph(layers, check_shape(settings["input_shape"], "input_shape"))
+        graph = _graph(layers, check_shape(settings["input_shape"], "input_shape", any_length=True))
         loss = check_loss(settings["loss"], graph.shape[-1])
         trained = _trained(graph.parameters)
         frozen = frozenset(config["frozen"])
@@ -211,7 +212,7 @@ class Sequential(Network):
         dict of str to tuple of int
         """
         layers = [from_config(layer) for layer in config["layers"]]
-        graph = _graph(layers, check_shape(config["input_shape"], "input_shape"))
+        graph = _graph(layers, check_shape(config["input_shape"], "input_shape", any_length=True))
         return {p.name: p.shape for p in graph.parameters}
 
     def _config(self) -> dict[str, Any]:
@@ -367,6 +368,7 @@ class Sequential(Network):
         with self._engine.core.writing():
             for each in chosen:
                 self._engine.core.set_trainable(*self._trained[each], flag)
+            self._engine.forget_lengths()
             new = self._frozen - chosen if flag else self._frozen | chosen
             self.__dict__["_frozen"] = frozenset(new)
 

@@ -380,7 +380,7 @@ def _is_batch(batch: Any) -> bool:
         return False
     first = batch[0]
     if hasattr(first, "ndim"):
-        return bool(first.ndim == 2)
+        return bool(first.ndim >= 2)
     # (A list may be a sample of a deeper array.)
     rows = isinstance(batch, tuple) and isinstance(first, list | tuple) and len(first) > 0
     return rows and isinstance(first[0], list | tuple)

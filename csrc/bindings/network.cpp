@@ -30,14 +30,21 @@ public:
     // channels).
     BoundNetwork(const py::list& layers, const std::vector<index_t>& input_shape,
                  const py::dict& loss, bool target_per_position)
-        : network_(make_nodes(layers), shape_of(input_shape), make_loss<T>(loss_settings(loss)),
-                   target_per_position),
-          trainer_(network_) {
-        const LossSettings settings = loss_settings(loss);
-        require(
-            settings.name != "pinball" ||
-                settings.quantiles.size() == static_cast<std::size_t>(network_.target_outputs()),
-            "expected a quantile for each output");
+        : BoundNetwork(layers, input_shape, loss, target_per_position, std::make_shared<Use>()) {}
+
+    // The same network for samples of another shape: with these parameters, and the same users.
+    std::unique_ptr<BoundNetwork> reshaped(const std::vector<index_t>& input_shape) {
+        std::unique_ptr<BoundNetwork> other(
+            new BoundNetwork(description_, input_shape, loss_, target_per_position_, use_));
+        require(other->block_size() == block_size(), "the shape changes the parameters");
+        other->set_parameters(parameters_);
+        for (index_t i = 0; i < network_.layer_count(); ++i) {
+            for (index_t p = 0; p < 32; ++p) {
+                const bool is_frozen = (network_.node(i).frozen >> p & 1) != 0;
+                if (is_frozen) other->network_.set_trainable(i, p, false);
+            }
+        }
+        return other;
     }
 
     Access& access() { return access_; }
@@ -80,7 +87,7 @@ public:
         const T* const values = contiguous<T>(gradient, "gradient");
         std::optional<Access::Writing> writing;
         if (!access_.is_held_here()) writing.emplace(access_, Access::Writer::step);
-        const TrainingLock busy(busy_);
+        const TrainingLock busy(use_->busy);
         const Lease trainer(*this);
         Optimizer<T> from_here = optimizer.optimizer;
         from_here.steps_before = *optimizer.steps;
@@ -186,7 +193,7 @@ public:
         // Before reading the number of steps, which may change without a GIL.
         std::optional<Access::Writing> writing;
         if (!access_.is_held_here()) writing.emplace(access_, Access::Writer::step);
-        const TrainingLock busy(busy_);
+        const TrainingLock busy(use_->busy);
         const Lease trainer(*this);
         Optimizer<T> from_here = optimizer.optimizer;
         from_here.steps_before = *optimizer.steps;
@@ -241,6 +248,28 @@ public:
     }
 
 private:
+    // Who reads and writes the parameters, of all networks that share them.
+    struct Use {
+        Access access;
+        std::atomic<bool> busy{false};
+    };
+
+    BoundNetwork(const py::list& layers, const std::vector<index_t>& input_shape,
+                 const py::dict& loss, bool target_per_position, std::shared_ptr<Use> use)
+        : description_(layers),
+          loss_(loss),
+          target_per_position_(target_per_position),
+          network_(make_nodes(layers), shape_of(input_shape), make_loss<T>(loss_settings(loss)),
+                   target_per_position),
+          trainer_(network_),
+          use_(std::move(use)) {
+        const LossSettings settings = loss_settings(loss);
+        require(
+            settings.name != "pinball" ||
+                settings.quantiles.size() == static_cast<std::size_t>(network_.target_outputs()),
+            "expected a quantile for each output");
+    }
+
     static Shape shape_of(const std::vector<index_t>& s) {
         require(s.size() == 4, "a shape is (time, height, width, channels)");
         for (const index_t n : s) require(n >= 1, "shapes must be positive");
@@ -458,12 +487,16 @@ private:
         return out;
     }
 
+    py::list description_;
+    py::dict loss_;
+    bool target_per_position_;
     Network<T> network_;
     Trainer<T> trainer_;
     py::array parameters_;
-    Access access_;
+    std::shared_ptr<Use> use_;
+    Access& access_ = use_->access;
     Shared<T> shared_{network_, access_};
-    std::atomic<bool> busy_{false}, leased_{false};
+    std::atomic<bool> leased_{false};
 };
 
 template <class T>
@@ -473,6 +506,7 @@ void bind_network_of(py::module_& m, const char* name) {
         .def(py::init<const py::list&, const std::vector<index_t>&, const py::dict&, bool>(),
              py::arg("layers"), py::arg("input_shape"), py::arg("loss"),
              py::arg("target_per_position"))
+        .def("reshaped", &Net::reshaped, py::arg("input_shape"))
         .def_property_readonly("parameter_count", &Net::parameter_count)
         .def_property_readonly("block_size", &Net::block_size)
         .def("parameters", &Net::parameters)

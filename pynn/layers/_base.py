@@ -13,8 +13,10 @@ from pynn._frozen import Frozen
 from pynn._names import ACTIVATIONS as ALIASES
 from pynn._names import canonical
 from pynn._types import Array
+from pynn.data import core_shape
 
-Shape = tuple[int, ...]
+# Of integers; the first may be None: any length.
+Shape = tuple[Any, ...]
 Draw = Callable[["np.random.Generator", "np.dtype[Any]"], Array]
 
 # Whose derivatives are functions of their outputs: a layer applies them with its product.
@@ -62,7 +64,7 @@ class Layer(Frozen):
         ValueError
             If the layer does not take such inputs.
         """
-        graph = Graph(check_shape(input_shape, "input_shape"))
+        graph = Graph(check_shape(input_shape, "input_shape", any_length=True))
         graph.append(self, "0")
         return graph.shape
 
@@ -95,19 +97,25 @@ class Layer(Frozen):
         return {"layer": type(self).__name__, **self._settings()}
 
 
-def check_shape(shape: Any, name: str) -> Shape:
-    """Return the shape of a sample as a tuple of 1 to 4 positive integers."""
+def check_shape(shape: Any, name: str, *, any_length: bool = False) -> Shape:
+    """Return the shape of a sample as a tuple of 1 to 4 positive integers.
+
+    With `any_length` the first may be None.
+    """
     if isinstance(shape, int | np.integer) and not isinstance(shape, bool):
         shape = (shape,)
     try:
         sizes = tuple(shape)
     except TypeError:
         raise TypeError(f"{name} must be a tuple of integers, got {shape!r}") from None
-    if None in sizes:
-        raise ValueError(f"{name} must be fixed, got {sizes}: give the length instead of None")
+    if None in sizes[any_length:]:
+        only = "only its first size may be None" if any_length else "give a length instead of None"
+        raise ValueError(f"{name} is {sizes}: {only}")
     if not 1 <= len(sizes) <= 4:
         raise ValueError(f"{name} must have 1 to 4 dimensions, got {sizes}")
-    return tuple(_checks.integer(n, f"{name}[{i}]", 1) for i, n in enumerate(sizes))
+    return tuple(
+        n if n is None else _checks.integer(n, f"{name}[{i}]", 1) for i, n in enumerate(sizes)
+    )
 
 
 def not_negative(value: Any, name: str) -> float:
@@ -295,6 +303,8 @@ class Graph:
     ) -> None:
         """Append a dense layer over the last axis, and its activation."""
         *positions, channels = self.shape
+        if channels is None:
+            raise ValueError("it needs a fixed number of features")
         self.node(
             "dense",
             (*positions, units),
@@ -313,19 +323,10 @@ class Graph:
             self.activation(function)
 
 
-def core_shape(shape: Shape) -> Shape:
-    """Return a shape as the core has it: (time, height, width, channels).
-
-    A vector has channels only; a sequence (time, channels); an image (height, width, channels).
-    """
-    *before, channels = shape
-    if len(before) == 1:
-        return (before[0], 1, 1, channels)
-    return (*(1,) * (3 - len(before)), *before, channels)
-
-
 def size_of(shape: Shape) -> int:
     """Return the number of values of a sample."""
+    if None in shape:
+        raise ValueError("it needs a fixed length")
     return math.prod(shape)
 
 

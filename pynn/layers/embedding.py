@@ -95,6 +95,8 @@ class PositionEmbedding(Layer):
         if len(graph.shape) != 2:
             raise ValueError("it takes sequences, of shape (time, features)")
         length, channels = graph.shape
+        if length is None:
+            raise ValueError("it needs a fixed length")
         learned = self.kind == "learned"
         graph.node(
             "position_embedding", graph.shape, length=length, channels=channels, trained=learned
