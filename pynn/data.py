@@ -180,7 +180,11 @@ class DataSpec:
                 raise ValueError(f"{name} has shape {array.shape}, expected {expected}{cure}")
             # (Rows that do not lie end to end are copied.)
             before = array.shape[: array.ndim - ndim]
-            samples = _readable(array.reshape((*before, math.prod(given))))
+            shape = (*before, math.prod(given))
+            # Axes that do not lie at one stride stay: the core gathers a mini-batch at a time.
+            one = array[:1] if before else array
+            is_view = not before or np.may_share_memory(one.reshape(-1), one)
+            samples = _readable(array.reshape(shape) if is_view else array)
         if self.tokens and (not isinstance(samples, np.ndarray) or samples.dtype.kind not in "iu"):
             raise TypeError(
                 f"{name} must hold integers, which the network looks up, got dtype "
@@ -203,7 +207,7 @@ class DataSpec:
         """
         if None not in shape:
             return shape
-        return (samples.shape[-1] // self.inputs, *shape[1:])
+        return (math.prod(samples.shape[1:]) // self.inputs, *shape[1:])
 
     def rows(self, X: Any) -> tuple[Array | CsrRows, bool]:
         """Check samples, or a single one, for a prediction.

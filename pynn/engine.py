@@ -158,7 +158,7 @@ class Engine:
         spec = self.data_spec
         if spec.is_fixed:
             return self.core
-        length = samples.shape[1] // spec.inputs
+        length = math.prod(samples.shape[1:]) // spec.inputs
         made = self._by_length.pop(length, None)
         if made is None:
             made = self.core.reshaped(core_shape((length, *spec.input_shape[1:])))

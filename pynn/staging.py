@@ -31,6 +31,8 @@ def is_column_major(samples: Array) -> bool:
     -------
     bool
     """
+    if samples.ndim > 2:  # several axes that do not lie at one stride
+        return False
     row, column = (abs(stride) for stride in samples.strides)
     return bool(samples.shape[1] > 1 and column >= LINE and 0 < row < column)
 

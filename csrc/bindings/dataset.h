@@ -51,7 +51,9 @@ inline py::array as_dense(const py::object& x) {
 }
 
 inline Matrix matrix_of(const py::array& a, index_t columns, const char* name) {
-    require(a.ndim() == 2 && a.shape(1) == columns,
+    index_t of_sample = 1;
+    for (index_t axis = 1; axis < a.ndim(); ++axis) of_sample *= a.shape(axis);
+    require(a.ndim() >= 2 && a.ndim() <= 5 && of_sample == columns,
             (std::string(name) + " has the wrong shape").c_str());
     require(PyArray_ISBEHAVED_RO(as_array(a.ptr())),
             (std::string(name) + " must be aligned and in native byte order").c_str());
@@ -61,7 +63,13 @@ inline Matrix matrix_of(const py::array& a, index_t columns, const char* name) {
     m.rows = a.shape(0);
     m.columns = columns;
     m.row_stride = a.strides(0);
-    m.column_stride = a.strides(1);
+    const index_t last = a.ndim() - 1;
+    m.column_stride = a.strides(last);
+    if (last > 1) m.run = a.shape(last);
+    for (index_t axis = 1; axis < last; ++axis) {
+        m.axes[3 - last + axis] = a.shape(axis);
+        m.axis_strides[3 - last + axis] = a.strides(axis);
+    }
     return m;
 }
 

@@ -14,6 +14,11 @@ struct Matrix {
     DType dtype = DType::f64;
     index_t rows = 0, columns = 0;
     index_t row_stride = 0, column_stride = 0;
+    // Of samples with several axes that do not lie at one stride (an image with its channels
+    // first): the columns are runs of `run` values at column_stride, one for each index of the axes
+    // before. 0: a single run.
+    index_t run = 0;
+    index_t axes[3] = {1, 1, 1}, axis_strides[3] = {0, 0, 0};
 };
 
 // An index that fitted when a call began and does not where it is read: the caller's arrays may

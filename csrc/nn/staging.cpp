@@ -148,7 +148,7 @@ void with_types(DType from, DType to, F f) {
 
 bool is_column_major(const Matrix& m) {
     // (Few rows, whose columns are less than a line apart, share all their lines.)
-    return m.columns > 1 && std::abs(m.column_stride) >= line &&
+    return m.columns > 1 && m.run == 0 && std::abs(m.column_stride) >= line &&
            std::abs(m.row_stride) < std::abs(m.column_stride) && m.row_stride != 0 &&
            m.rows <= max_staged_rows;
 }
