@@ -1,6 +1,7 @@
 """Put plausible mistakes into the code, one at a time, and say which the tests do not see.
 
     python tools/mutate.py --seed 1 --count 100 --cpp 50       # hours: 50 in Python, 50 in C++
+    python tools/mutate.py --seed 1 --count 100 --cpp 50 --quick      # the likeliest test files
     python tools/mutate.py --seed 1 --count 100 --cpp 50 --again      # what survived, once more
     python tools/mutate.py --file pynn/losses.py --count 20 --cpp 0
     python tools/mutate.py --seed 1 --count 100 --cpp 50 --list       # print them, run nothing
@@ -125,44 +126,46 @@ class Copy:
 class Trial:
     """The search for a test that sees a mistake."""
 
-    def __init__(self, copy: Copy, tests: suite.Map, budget: float) -> None:
-        self.copy, self.map, self.budget = copy, tests, budget
+    def __init__(self, copy: Copy, tests: suite.Map, budget: float, *, quick: bool) -> None:
+        self.copy, self.map, self.budget, self.quick = copy, tests, budget, quick
         self.log = copy.work / "run.log"
         self.core = copy.work / "core" / "good"
-        # Tests that pass without a mistake, and that do not.
-        self.known: dict[str, bool] = {}
+        # Tests that fail without a mistake, too.
+        self.failing: set[str] = set()
         self.stamp = 1_000_000_000
 
-    def passes_clean(self, test: str) -> bool:
-        """Say whether the test passes without a mistake."""
-        if test not in self.known:
-            log = self.copy.work / "clean.log"
-            done = suite.run(self.copy.clean, [test], self.map, log)
-            self.known[test] = done.outcome == "passed"
-        return self.known[test]
+    def passes_clean(self, tests: list[str], last: str) -> bool:
+        """Say whether the last test passes without a mistake, after its file's tests before it."""
+        before = tests[: tests.index(last) + 1]
+        own = [test for test in before if test.split("::")[0] == last.split("::", maxsplit=1)[0]]
+        while own:
+            done = suite.run(self.copy.clean, own, self.map, self.copy.work / "clean.log")
+            if done.outcome == "passed":
+                return True
+            self.failing.add(done.by)
+            if done.by in {last, "", "collection"}:
+                break
+            own = own[own.index(done.by) + 1 :]
+        return False
 
-    def search(self, first: list[str], rest: list[str]) -> suite.Run:
+    def search(self, stages: list[list[str]]) -> suite.Run:
         """Run tests until one catches the mistake for certain."""
-        flaky: list[str] = []
-        count = 0
-        limited = self.map.within([*first, *rest], self.budget)
-        for tests in (limited[: len(first)], limited[len(first) :]):
+        count, budget = 0, self.budget
+        for stage in stages[: 1 if self.quick else None]:
+            tests = self.map.within(stage, budget)
+            budget -= self.map.total(tests)
             while True:
-                left = [t for t in tests if t not in flaky and self.known.get(t, True)]
+                left = [test for test in tests if test not in self.failing]
                 found = suite.run(self.copy.tree, left, self.map, self.log)
                 count += found.count
                 if found.outcome == "passed":
                     break
                 if found.by == "collection" or not found.by:
                     return suite.Run(found.outcome, found.by, count)
-                sure = found.outcome != "failed" or "::" not in found.by
-                if not sure:
-                    again = suite.run(self.copy.tree, [found.by], self.map, self.log)
-                    sure = again.outcome != "passed"
-                if sure and ("::" not in found.by or self.passes_clean(found.by)):
+                if "::" not in found.by or self.passes_clean(left, found.by):
                     return suite.Run(found.outcome, found.by, count)
-                flaky.append(found.by)
-                tests = left[left.index(found.by) + 1 :]  # noqa: PLW2901
+                self.failing.add(found.by)
+                tests = left[left.index(found.by) + 1 :]
         return suite.Run("survived", "", count)
 
     def of(self, mistake: Mistake) -> dict[str, Any] | None:
@@ -194,7 +197,7 @@ class Trial:
                 if core is None or core.read_bytes() == self.core.read_bytes():
                     return None
                 self.copy.install(core, self.copy.tree)
-            found = self.search(*self.map.order(mistake, self.copy.clean))
+            found = self.search(self.map.order(mistake, self.copy.clean))
         finally:
             path.write_text(text, encoding="utf-8")
             if not python:
@@ -242,6 +245,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="compilers at a time")
     parser.add_argument("--budget", type=float, default=600, help="seconds of tests a mistake")
     parser.add_argument("--map", action="store_true", help="make the map of lines and tests again")
+    parser.add_argument("--quick", action="store_true", help="run the likeliest test files only")
     parser.add_argument("--again", action="store_true", help="try what survived, once more")
     parser.add_argument("--list", action="store_true", help="print the sample and run nothing")
     arguments = parser.parse_args()
@@ -303,7 +307,9 @@ def main() -> None:
     if arguments.map or not map_file.is_file():
         print("the suite under coverage.py ...", flush=True)
         suite.make_map(copy.tree, arguments.work).save(map_file)
-    trial = Trial(copy, suite.Map.load(map_file), arguments.budget)
+    tests = suite.Map.load(map_file)
+    tests.update(copy.clean)
+    trial = Trial(copy, tests, arguments.budget, quick=arguments.quick)
 
     done: dict[str, dict[str, Any]] = {}
     if arguments.results.is_file():

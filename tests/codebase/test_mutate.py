@@ -179,11 +179,36 @@ def test_the_tests_of_a_line(project):
     of_line_2 = rules.mistakes("toy.py", text)[0]
     assert of_line_2.lines == (2, 2)
     assert known.covering(of_line_2, tree) == {0, 1}
-    first, rest = known.order(of_line_2, tree)
-    assert sorted([*first, *rest]) == sorted(known.tests)
+    first, *others = known.order(of_line_2, tree)
+    assert (sorted(first), others) == (sorted(known.tests), [[], []])
     # A file that has changed since: all that run any of it.
     (tree / "toy.py").write_text("\n" + text)
     assert known.covering(of_line_2, tree) == {0, 1}
     assert known.within(known.tests, 0.15) == known.tests[:1]
     known.save(tree / "map.json")
     assert suite.Map.load(tree / "map.json") == known
+
+
+def test_newer_tests_may_run_any_line(project):
+    tree, _, known = project
+    of_line_2 = module("python_rules").mistakes("toy.py", (tree / "toy.py").read_text())[0]
+    known.update(tree)
+    assert known.tests[2:] == ["tests/test_toy.py::test_never_reached"]
+    assert known.covering(of_line_2, tree) == {0, 1, 2}
+    with open(tree / "tests" / "test_toy.py", "a", encoding="utf-8") as file:
+        file.write("def test_new(): assert toy.twice(1) == 2\n")
+    (tree / "tests" / "test_other.py").write_text("def test_another(): pass\n")
+    known.update(tree)
+    known.update(tree)
+    new = ["tests/test_other.py::test_another", "tests/test_toy.py::test_new"]
+    assert sorted(known.tests[3:]) == new
+    assert known.covering(of_line_2, tree) == {0, 1, 2, 3, 4}
+
+
+def test_what_fails_once_only_is_not_seen(project):
+    tree, suite, known = project
+    # As on a busy machine: the first try fails.
+    (tree / "toy.py").write_text(
+        "calls = []\ndef twice(x):\n    calls.append(x)\n    return 2 * x + (len(calls) == 1)\n"
+    )
+    assert suite.run(tree, known.tests, known, tree / "log").outcome == "passed"

@@ -2,7 +2,8 @@
 
 The environment variable PYNN_MUTATION names a file of JSON: `log`, a file that gets a line of JSON
 for each test that begins and each phase that ends; `tests`, the identifiers to run in their order
-(null: all). Under coverage.py each test becomes the context of the lines that it runs.
+(null: all). A chosen test that fails runs once more, since only what fails twice counts on a busy
+machine. Under coverage.py each test becomes the context of the lines that it runs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 VARIABLE = "PYNN_MUTATION"
 SETTINGS = {}
@@ -58,6 +60,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         _switch_context("")
+
+
+@pytest.hookimpl(specname="pytest_runtest_protocol", tryfirst=True)
+def pytest_runtest_protocol_twice(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a chosen test, and once more if it fails."""
+    if SETTINGS.get("tests") is None:
+        return None
+    names = {"nodeid": item.nodeid, "location": item.location}
+    item.ihook.pytest_runtest_logstart(**names)
+    reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    if any(report.failed for report in reports):
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(**names)
+    return True
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

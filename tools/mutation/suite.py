@@ -17,7 +17,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ LEFT_OUT = (
     "tests/reliability/test_aarch64.py",
     "tests/reliability/test_old_processors.py",
 )
+# A mistake's first tests come from so many files: importing the whole suite takes a while.
+FIRST_FILES = 5
 # C++ files and the tests that see most of them, likeliest first; then the rest of the suite.
 TABLE = (
     ("csrc/kernels/gemm*", "tests/kernels/test_bits*.py tests/kernels/test_gemm_linear.py"),
@@ -53,6 +55,12 @@ TABLE = (
     ("csrc/kernels/optimizers.h", "tests/nn/test_optimizers.py tests/nn/test_training.py"),
     ("csrc/kernels/dropout.h", "tests/nn/test_regularization.py tests/nn/test_training_mode.py"),
     ("csrc/kernels/sparse.h", "tests/nn/test_sparse.py tests/sklearn/test_sparse_samples.py"),
+    (
+        "csrc/kernels/rows.h",
+        "tests/kernels/test_softmax_losses.py tests/nn/test_regularization.py "
+        "tests/kernels/test_straddle.py tests/nn/test_gradients.py",
+    ),
+    ("csrc/kernels/softmax*", "tests/kernels/test_softmax_losses.py tests/nn/test_gradients.py"),
     ("csrc/kernels/*", "tests/kernels/*.py"),
     ("csrc/dispatch/*", "tests/test_runtime.py tests/kernels/test_bits.py"),
     ("csrc/*/activation*", "tests/kernels/test_*activations.py tests/kernels/test_builtins.py"),
@@ -70,7 +78,21 @@ TABLE = (
     ("csrc/nn/gemm*", "tests/kernels/test_gemm_linear.py tests/kernels/test_matmul.py"),
     ("csrc/*/[dm]at*", "tests/nn/test_fit_sources.py tests/nn/test_column_major.py"),
     ("csrc/nn/sparse*", "tests/nn/test_sparse.py tests/sklearn/test_sparse_samples.py"),
-    ("csrc/nn/trainer*", "tests/nn/test_training.py tests/nn/test_not_finite.py tests/nn/*.py"),
+    (
+        "csrc/nn/trainer*",
+        "tests/nn/test_training.py tests/nn/test_not_finite.py tests/nn/test_regularization.py "
+        "tests/nn/test_threads.py tests/nn/*.py",
+    ),
+    (
+        "csrc/nn/layer.h",
+        "tests/nn/test_training.py tests/nn/test_predictions.py tests/nn/test_gradients.py",
+    ),
+    ("csrc/threads/thread_supply*", "tests/reliability/test_thread_shortage.py"),
+    (
+        "csrc/bindings/access*",
+        "tests/reliability/test_states.py tests/nn/test_threads.py tests/nn/test_interrupts.py",
+    ),
+    ("csrc/bindings/forward_call.h", "tests/kernels/test_gemm_linear.py tests/nn/test_predict.py"),
     ("csrc/nn/network*", "tests/nn/test_predict*.py tests/nn/test_gradients.py tests/nn/*.py"),
     ("csrc/threads/*", "tests/nn/test_threads.py tests/threads/*.py"),
     ("csrc/nn/*", "tests/nn/*.py"),
@@ -78,12 +100,19 @@ TABLE = (
         "csrc/bindings/products.cpp",
         "tests/kernels/test_matmul.py tests/kernels/test_gemm_linear.py",
     ),
-    ("csrc/bindings/network.cpp", "tests/nn/*.py"),
+    (
+        "csrc/bindings/network.cpp",
+        "tests/nn/test_gradients.py tests/nn/test_training.py tests/nn/test_predictions.py "
+        "tests/nn/test_regularization.py tests/nn/*.py",
+    ),
     ("csrc/bindings/layers.cpp", "tests/kernels/test_gemm_linear.py"),
     ("csrc/bindings/runtime.cpp", "tests/test_runtime.py tests/nn/test_threads.py"),
     ("csrc/bindings/*", "tests/kernels/test_builtins.py tests/kernels/test_operands.py"),
     ("csrc/*", "tests/kernels/*.py tests/nn/*.py"),
 )
+# The order of the folders. Tests of texts and pictures come last.
+FOLDERS = ("tests/nn", "tests/kernels", "tests/sklearn", "tests/files", "tests/threads")
+LAST = ("tests/docs", "tests/plot", "tests/codebase", "tests/test_")
 
 
 def digest(path: Path) -> str:
@@ -99,6 +128,10 @@ class Map:
     seconds: list[float]
     # By file: its digest when the lines were counted, and each line's tests as places in `tests`.
     files: dict[str, tuple[str, dict[int, list[int]]]]
+    # By test file: its digest when it was collected.
+    collected: dict[str, str] = field(default_factory=dict)
+    # Tests that are newer than the map: they may run any line.
+    newer: list[int] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
@@ -117,50 +150,62 @@ class Map:
     def covering(self, mistake: Mistake, checkout: Path) -> set[int]:
         """Return the tests that run the mistake's lines; of a file changed since, all of them."""
         sha, lines = self.files.get(mistake.file, ("", {}))
+        newer = set(self.newer)
         if sha == digest(checkout / mistake.file):
             first, last = mistake.lines
             inside = {test for line in range(first, last + 1) for test in lines.get(line, [])}
             if inside:
-                return inside
+                return inside | newer
             if not any(line in lines for line in range(first, last + 1)):
                 return set()
-        return {test for tests in lines.values() for test in tests}
+        return {test for tests in lines.values() for test in tests} | newer
 
-    def order(self, mistake: Mistake, checkout: Path) -> tuple[list[str], list[str]]:
-        """Return the tests to run first (one of each function that fits), and then the others."""
+    def order(self, mistake: Mistake, checkout: Path) -> list[list[str]]:
+        """Return the tests that may see a mistake, in stages.
+
+        The likeliest files come first, then one test of each function of the others, then the
+        rest. All files of a stage are imported at once.
+        """
         if mistake.file.endswith(".py"):
-            covering = self.covering(mistake, checkout)
-            words = [word for word in Path(mistake.file).with_suffix("").parts[2:] if word]
+            words = Path(mistake.file).with_suffix("").parts[1:]
             likely = [word.strip("_") for word in words if word != "__init__"]
+            covering = self.covering(mistake, checkout)
+            # Where the lines are mapped, the others do not run them.
+            reach = covering or set(range(len(self.tests)))
+            files = list(self._file_order(reach, likely))
         else:
-            covering, likely = set(), []
             patterns = " ".join(
                 tests for files, tests in TABLE if fnmatch.fnmatch(mistake.file, files)
             ).split()
+            likely = [Path(patterns[0]).stem.strip("*").removeprefix("test_")]
             names = list(dict.fromkeys(test.split("::")[0] for test in self.tests))
             chosen = [name for p in patterns for name in names if fnmatch.fnmatch(name, p)]
-            files = {name: place for place, name in reversed(list(enumerate(chosen)))}
-            likely = [Path(patterns[0]).stem.strip("*").removeprefix("test_")]
-            if files:
-                first = dict(sorted(files.items(), key=lambda item: item[1])[:4])
-                covering = {i for i, test in enumerate(self.tests) if test.split("::")[0] in first}
-        one_each = self._representatives(covering, likely)
-        rest = self._by_file(covering - set(one_each), likely)
-        others = set(range(len(self.tests))) - covering
-        if mistake.file.endswith(".py") and covering:
-            others = set()  # the map is exact, but for processes of their own
-        other_ones = self._representatives(others, likely)
-        rest += [*other_ones, *self._by_file(others - set(other_ones), likely)]
-        return [self.tests[i] for i in one_each], [self.tests[i] for i in rest]
+            files = list(dict.fromkeys(chosen))
+            reach = set(range(len(self.tests)))
+        first = set(files[:FIRST_FILES])
+        near = {i for i in reach if self.tests[i].split("::")[0] in first}
+        one_each = self._representatives(reach - near, likely)
+        stages = [
+            [*self._representatives(near, likely), *self._by_file(near, likely)],
+            one_each,
+            self._by_file(reach - near - set(one_each), likely),
+        ]
+        return [[self.tests[i] for i in dict.fromkeys(stage)] for stage in stages]
 
-    def _file_order(self, tests: Iterable[int], likely: list[str]) -> dict[str, tuple[bool, float]]:
+    def _file_order(self, tests: Iterable[int], likely: list[str]) -> dict[str, tuple[Any, ...]]:
         total: defaultdict[str, float] = defaultdict(float)
         for i in tests:
             total[self.tests[i].split("::")[0]] += self.seconds[i]
-        return {
-            file: (not any(word and word in file for word in likely), seconds)
+        folders = [*FOLDERS, "", *LAST]
+        rank = {
+            file: (
+                not any(word and word in file for word in likely),
+                next((folders.index(f) for f in folders if f and file.startswith(f)), len(FOLDERS)),
+                seconds,
+            )
             for file, seconds in total.items()
         }
+        return dict(sorted(rank.items(), key=lambda item: item[1]))
 
     def _representatives(self, tests: set[int], likely: list[str]) -> list[int]:
         quickest: dict[str, int] = {}
@@ -172,6 +217,11 @@ class Map:
         files = self._file_order(tests, likely)
         return sorted(tests, key=lambda i: (files[self.tests[i].split("::")[0]], i))
 
+    def total(self, tests: list[str]) -> float:
+        """Return how many seconds the tests take."""
+        seconds = dict(zip(self.tests, self.seconds, strict=True))
+        return sum(seconds[test] for test in tests)
+
     def within(self, tests: list[str], budget: float) -> list[str]:
         """Return the tests, from the first on, that take no longer than the budget."""
         seconds = dict(zip(self.tests, self.seconds, strict=True))
@@ -182,6 +232,26 @@ class Map:
                 break
             kept.append(test)
         return kept
+
+    def update(self, tree: Path) -> None:
+        """Add the tests of files that are new or have changed since they were collected."""
+        changed = {
+            path.relative_to(tree).as_posix(): digest(path)
+            for path in sorted((tree / "tests").rglob("test_*.py"))
+        }
+        changed = {
+            file: sha
+            for file, sha in changed.items()
+            if file not in LEFT_OUT and self.collected.get(file) != sha
+        }
+        if not changed:
+            return
+        known = set(self.tests)
+        found = [test for test in collect(tree, list(changed)) if test not in known]
+        self.newer += range(len(self.tests), len(self.tests) + len(found))
+        self.tests += found
+        self.seconds += [1.0] * len(found)
+        self.collected |= changed
 
     def limit(self, test: str) -> float:
         """Return after how many seconds a test counts as hanging."""
@@ -219,6 +289,7 @@ def run(tree: Path, tests: list[str], limits: Map, log: Path) -> Run:
     log.unlink(missing_ok=True)
     log.touch()
     files = list(dict.fromkeys(test.split("::")[0] for test in tests))
+    files = [file for file in files if (tree / file).is_file()]
     command = [sys.executable, *PYTEST, "-x", "--no-header", "--tb=no", *files]
     with open(log.with_suffix(".out"), "w", encoding="utf-8") as output:
         process = subprocess.Popen(
@@ -238,14 +309,35 @@ def run(tree: Path, tests: list[str], limits: Map, log: Path) -> Run:
         process.wait()
 
 
+def _queued(pid: int) -> float:
+    """Return the seconds that a process has waited for a processor, as far as Linux says so."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
+def _children(session: int) -> list[int]:
+    """Return the other processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if int(fields[3]) == session != int(path.parent.name):
+            found.append(int(path.parent.name))
+    return found
+
+
 def _watch(process: subprocess.Popen[bytes], log: Path, limits: Map) -> Run:
-    begun, limit, count, since = "", 300.0, 0, time.monotonic()
+    begun, limit, count, since, queued = "", 300.0, 0, time.monotonic(), 0.0
     with open(log, encoding="utf-8") as lines:
         while True:
             ended = process.poll() is not None
             for line in lines:
                 entry = json.loads(line)
-                since = time.monotonic()
+                since, queued = time.monotonic(), _queued(process.pid)
                 if "begins" in entry:
                     begun, limit = entry["begins"], limits.limit(entry["begins"])
                     count += 1
@@ -256,13 +348,30 @@ def _watch(process: subprocess.Popen[bytes], log: Path, limits: Map) -> Run:
             if ended:
                 break
             if time.monotonic() - since > limit:
-                return Run("timeout", begun, count)
+                # What the processes waited for a busy processor does not count.
+                waits = [_queued(process.pid) - queued, *map(_queued, _children(process.pid))]
+                if time.monotonic() - since - sum(waits) > limit:
+                    return Run("timeout", begun, count)
+                time.sleep(1)
             time.sleep(0.1)
     if process.returncode in {0, 5}:  # 5: no test was collected
         return Run("passed", "", count)
     if begun or process.returncode < 0:
         return Run("crash", begun, count)
     return Run("failed", "collection", count)
+
+
+def collect(tree: Path, files: list[str]) -> list[str]:
+    """Return the identifiers of the tests of these files."""
+    done = subprocess.run(
+        [sys.executable, *PYTEST, "--collect-only", *files],
+        cwd=tree,
+        env=environment(tree, tree.parent / "collect.log", None),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return [line for line in done.stdout.splitlines() if line.startswith(tuple(files))]
 
 
 def make_map(tree: Path, work: Path) -> Map:
@@ -303,4 +412,5 @@ def read_map(tree: Path, log: Path, data_file: Path, reader: Any) -> Map:
             for line, contexts in data.contexts_by_lineno(measured).items()
         }
         files[name] = (digest(tree / name), lines)
-    return Map(tests, list(seconds.values()), files)
+    collected = {file: digest(tree / file) for file in {test.split("::")[0] for test in tests}}
+    return Map(tests, list(seconds.values()), files, collected)
