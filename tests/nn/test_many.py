@@ -3,8 +3,11 @@
 import copy
 import json
 import os
+import signal
 import sys
 import threading
+import time
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -157,6 +160,37 @@ def test_one_optimizer_for_each_network():
         assert_same_bits(net, twin)
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
+@pytest.mark.skipif(not HAS_THREADS, reason="built for one thread")
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_caller_sleeps_while_threads_work(monkeypatch, interrupted):
+    # One network of two sleeps in its callback, while the other one is done. (How often the caller
+    # looks at its threads shows busy waiting on a busy machine, too.)
+    looks, is_alive = [], threading.Thread.is_alive
+
+    def look(thread):
+        looks.append(thread)
+        return is_alive(thread)
+
+    def interrupt(*_):
+        raise TimeoutError
+
+    points = [{"hidden": 4, "callbacks": lambda *_: time.sleep(1)}, {"hidden": 5}]
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    monkeypatch.setattr(threading.Thread, "is_alive", look)
+    start = time.monotonic()
+    try:
+        with pynn.threads(2), pytest.raises(TimeoutError) if interrupted else nullcontext():
+            signal.setitimer(signal.ITIMER_REAL, 0.2 if interrupted else 0)
+            fit_many(points, X, Y, epochs=1, seed=0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+    seconds = time.monotonic() - start
+    assert seconds > 0.9
+    assert len(looks) < 20 + 100 * seconds
+
+
 # ------------------------------------------------------------------ cross-validation
 
 
@@ -216,6 +250,20 @@ def test_folds_are_trained_as_copies_of_their_samples(arguments):
             values = [score[name] for score in scores]
             np.testing.assert_allclose(row[f"test_{name}"], np.mean(values), rtol=1e-12)
             np.testing.assert_allclose(row[f"test_{name}_std"], np.std(values), rtol=1e-9)
+
+
+@pytest.mark.parametrize("absent", [[2], [0], [1, 2], [0, 1, 2]])
+def test_classes_of_the_test_samples_only_take_no_part_in_balanced_weights(absent):
+    utils = pytest.importorskip("sklearn.utils")
+    held = np.flatnonzero(np.isin(Y, absent))[1 if len(absent) == 3 else 0 :]
+    train = np.setdiff1d(np.arange(90), held)
+    nets = [pynn.MLP([4, 5, 3], seed=0)]
+    options = {"epochs": 3, "batch_size": 8}
+    result = fit_many(nets, X, Y, cv=[(train, held)], seed=0, class_weight="balanced", **options)
+    weights = utils.compute_sample_weight("balanced", Y[train])
+    alone = pynn.MLP([4, 5, 3], seed=0)
+    alone.fit(X[train], Y[train], sample_weight=weights, **options)
+    assert_same_bits(result[0][0], alone)
 
 
 def test_networks_in_a_cross_validation_stay_as_they_are():

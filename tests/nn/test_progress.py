@@ -110,6 +110,8 @@ def test_bar_of_a_fit_that_a_callback_ends(capsys, event, source):
         net.fit(((x[i : i + 7], y[i : i + 7]) for i in (0, 7, 14)), steps_per_epoch=1, **options)
     state = last_state(capsys.readouterr().err)
     assert state.startswith(STOPS[event])
+    if source == "arrays":  # whole after an epoch, empty before
+        assert re.match(rf"{STOPS[event]} \|{'█' if event == 'on_epoch_end' else ' '}+\|", state)
     assert "interrupted" not in state
     assert "left" not in state
 

@@ -157,3 +157,12 @@ def test_errors(pyplot, arguments, exception, says):
     for word in says:
         assert word in str(caught.value)
     assert not pyplot.get_fignums()
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10, 19, 20, 40, 100])
+def test_the_figure_fits_a_screen(classes):
+    y = np.arange(classes)
+    width, height = pynn.plot.confusion_matrix(y, y).figure.get_size_inches()
+    assert 4 < width <= 13
+    assert 3.5 < height <= 12.5
+    assert 0 < width - height < 1  # the matrix is square, with room for the color bar

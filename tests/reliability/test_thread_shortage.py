@@ -74,3 +74,40 @@ def test_too_few_threads(tmp_path, limit, named, stack):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "True [('RuntimeWarning', True)]\n"
+
+
+STACKS = """
+import resource, warnings
+import numpy as np
+import pynn
+
+X = np.random.default_rng(0).normal(size=(2000, 64)).astype("f4")
+net = pynn.MLP([64, 128, 10], seed=0)
+pynn.set_num_threads(2)
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 2**30,) * 2)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    net.fit(X, np.arange(2000) % 10, epochs=1, batch_size=1000)
+print(["OMP_STACKSIZE" in str(w.message) for w in caught])
+"""
+
+
+@pytest.mark.parametrize("size", [2**31, 2**32])
+@pytest.mark.parametrize("unit", ["B", "", " k", "m ", "G"])
+def test_units_of_stacks(tmp_path, size, unit):
+    # A second thread has room for a stack of 2 GiB, and not for one of 4.
+    shift = {"b": 0, "": 10, "k": 10, "m": 20, "g": 30}[unit.strip().lower()]
+    stack = f"{size >> shift}{unit}"
+    done = subprocess.run(
+        [sys.executable, "-c", STACKS],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_DYNAMIC": "false", "OMP_STACKSIZE": stack},
+        timeout=60 * PATIENCE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("[]\n" if size == 2**31 else "[True]\n")
