@@ -35,7 +35,8 @@ def load_core() -> None:
     ------
     ImportError
         If there is none, naming the cure: Python was started in a source tree, whose folder `pynn`
-        comes before the installed package, or the core was built for another Python.
+        comes before the installed package, the core was built for another Python, or the package
+        is in an archive.
     """
     try:
         importlib.import_module("pynn._core")
@@ -49,6 +50,13 @@ def load_core() -> None:
 
 def missing_core(package: Path) -> str:
     """Say why the core is missing from the folder of the package, and what helps."""
+    archive = next((path for path in package.parents if path.is_file()), None)
+    if archive is not None:
+        return (
+            f"pynn's compiled core cannot be loaded from the archive {archive}: Python imports "
+            "extension modules from folders only. Install pynn, pip install pynn-cpu, or unpack "
+            "the archive and put its folder on sys.path"
+        )
     version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     others = ", ".join(
         sorted(path.name for path in package.glob("_core*") if path.suffix != ".pyi")

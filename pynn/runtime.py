@@ -19,7 +19,8 @@ def set_num_threads(n: int | None) -> None:
     ----------
     n : int or None
         At least 1. None goes back to OpenMP's own number: ``OMP_NUM_THREADS``, what threadpoolctl
-        set, or the number of processors.
+        set, or the number of processors. A CPU quota (a container's limit), rounded down, takes
+        the place of the number of processors where it is smaller.
 
     Raises
     ------

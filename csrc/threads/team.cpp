@@ -1,6 +1,7 @@
 #include "threads/team.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <optional>
@@ -18,6 +19,7 @@
 
 #include "threads/barrier.h"
 #include "threads/core_placement.h"
+#include "threads/cpu_quota.h"
 #include "threads/fp_environment.h"
 #include "threads/oversubscription.h"
 #include "threads/thread_supply.h"
@@ -113,6 +115,37 @@ bool has_openmp() {
 #endif
 }
 
+#if defined(_OPENMP) || defined(PYNN_STD_THREADS)
+namespace {
+
+// The threads of a process that has chosen no number, of those that its processors could run.
+//
+// A CPU quota counts rounded down. Threads beyond it use its time up before the period ends, and
+// then all of them stand still, those that the others wait for included: with a quota of one
+// processor two threads take 1.6 times as long as one.
+int within_quota(int processors) {
+    const double quota = cpu_quota();
+    if (quota <= 0 || quota >= processors) return processors;
+    return std::max(1, static_cast<int>(quota));
+}
+
+#ifdef _OPENMP
+// OpenMP's number, unless it is only the number of processors.
+int default_num_threads() {
+    const int all = std::max(1, omp_get_max_threads());
+    static const bool chosen = std::getenv("OMP_NUM_THREADS") != nullptr;
+    if (chosen || within_quota(all) == all || all < omp_get_num_procs()) return all;
+    return within_quota(all);
+}
+#else
+int default_num_threads() {
+    return within_quota(std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
+}
+#endif
+
+}  // namespace
+#endif
+
 void set_num_threads(int n) { requested_threads.store(n); }
 int requested_num_threads() { return requested_threads.load(); }
 
@@ -126,12 +159,11 @@ int get_num_threads() {
 #ifdef _OPENMP
     if (forked_from_threads.load(std::memory_order_relaxed)) return 1;
     const int chosen = requested_threads.load(std::memory_order_relaxed);
-    const int all = chosen > 0 ? chosen : std::max(1, omp_get_max_threads());
+    const int all = chosen > 0 ? chosen : default_num_threads();
     return thread_limit > 0 ? std::min(thread_limit, all) : all;
 #elif defined(PYNN_STD_THREADS)
     const int chosen = requested_threads.load(std::memory_order_relaxed);
-    const int all =
-        chosen > 0 ? chosen : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    const int all = chosen > 0 ? chosen : default_num_threads();
     return thread_limit > 0 ? std::min(thread_limit, all) : all;
 #else
     return 1;

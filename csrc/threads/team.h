@@ -10,7 +10,8 @@ namespace pynn {
 
 bool has_openmp();
 
-// 0 restores OpenMP's own number (OMP_NUM_THREADS, threadpoolctl, or the cores).
+// 0 restores OpenMP's own number (OMP_NUM_THREADS, threadpoolctl), or as many as the processors and
+// a CPU quota allow.
 void set_num_threads(int n);
 int get_num_threads();
 int requested_num_threads();  // what was set, or 0

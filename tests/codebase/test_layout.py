@@ -9,6 +9,8 @@ import ast
 import shutil
 import subprocess
 import sys
+import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,24 @@ def test_a_broken_installation_says_so(checkout):
     done = start(checkout, "-c", "import pynn")
     assert f"pynn's compiled core is missing from {checkout / 'pynn'}" in done.stderr
     assert "pip install --force-reinstall pynn-cpu" in done.stderr
+
+
+@needs_checkout
+@not_editable
+@pytest.mark.parametrize("archive", ["app.zip", "app.pyz"])
+def test_a_zipped_package_says_so(checkout, tmp_path, archive):
+    """As a zip file on the path, and as one that Python runs."""
+    target = tmp_path / archive
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr("__main__.py", "import pynn\n")
+        for path in (checkout / "pynn").rglob("*.py"):
+            file.write(path, path.relative_to(checkout))
+        file.writestr("pynn/_core" + sysconfig.get_config_var("EXT_SUFFIX"), b"")
+    done = start(checkout, target)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert f"ImportError: pynn's compiled core cannot be loaded from the archive {target}" in said
+    assert "pip install pynn-cpu, or unpack the archive" in said
 
 
 @needs_checkout
