@@ -128,7 +128,7 @@ def nan_output(engine: Engine, X: Any, outputs: Array) -> FloatingPointError:
 
 
 def nan_in_evaluation(
-    engine: Engine, data: Data, block: Any, outputs: Array, target: Array
+    engine: Engine, data: Data, block: Any, outputs: Array, target: Array, place: str
 ) -> FloatingPointError:
     """Explain an output or a target that is NaN.
 
@@ -139,6 +139,8 @@ def nan_in_evaluation(
     block : slice or ndarray of int64
         The samples that `outputs` and `target` are of.
     outputs, target : ndarray
+    place : str
+        " in epoch 2", or nothing.
 
     Returns
     -------
@@ -151,10 +153,10 @@ def nan_in_evaluation(
     if bad.any():
         row = int(rows[bad][0])
         reason = _reason(engine, data.samples[row : row + 1], X, row, data.columns)
-        return FloatingPointError(f"the output is nan; {reason}")
+        return FloatingPointError(f"the output is nan{place}; {reason}")
     bad = np.isnan(target).any(axis=1)
     found = _bad_value(target[bad], engine.dtype, rows[bad], y)
-    return FloatingPointError(f"the loss is nan; {found}")
+    return FloatingPointError(f"the loss is nan{place}; {found}")
 
 
 def _reason(

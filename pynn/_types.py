@@ -33,20 +33,28 @@ if TYPE_CHECKING:
         """What the core's training loop has done so far, or in all.
 
         ``epochs`` are whole ones; ``loss`` (a sum), ``samples`` and ``batches`` are of the last
-        one begun. ``failure``: why the next mini-batch was the last ("loss", "gradient",
-        "parameters" or "rate": it was not applied; "update": it was, and the result is not
-        finite). ``largest_loss`` is that of a sample, times its weight, where gradients were
-        computed.
+        one begun, ``steps`` of all. ``failure``: why the next mini-batch was the last ("loss",
+        "gradient", "parameters" or "rate": it was not applied; "update": it was, and the result
+        is not finite). ``largest_loss`` is that of a sample, times its weight, where gradients were
+        computed. ``changed_row``: of a sample that no longer fits, by its ``changed_kind``
+        "label" or "token", whose value is ``changed_value``, or its "indices"; -1: none. ``changed_applied``: the step on it was. ``sparse_fault``, of
+        training only: why there was none, or "".
         """
 
         epochs: int
         loss: float
         samples: int
         batches: int
+        steps: int
         finite: bool
         failure: str
         bad_loss: float
         largest_loss: float
+        changed_row: int
+        changed_kind: str
+        changed_value: int
+        changed_applied: bool
+        sparse_fault: str
 else:
     # At run time they stand in annotations only, and numpy.typing takes its time to import.
     ArrayLike = DTypeLike = Role = TrainingResult = Any

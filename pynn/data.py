@@ -10,6 +10,7 @@ from weakref import ref
 import numpy as np
 
 from pynn import _array_input, _checks
+from pynn._changes import label_error
 from pynn._sparse import CsrRows, csr_rows, is_sparse
 from pynn._types import Array
 from pynn.losses import Loss
@@ -24,7 +25,7 @@ class Targets:
         self.values, self.labels = values, labels
         self.flat = flat  # values that came as a vector; predictions have the same shape
 
-    def rows(self, index: Any, classes: int, name: str) -> Array:
+    def rows(self, index: Any, classes: int, name: str, place: str = "") -> Array:
         """Return those of some samples, contiguous.
 
         Parameters
@@ -32,8 +33,8 @@ class Targets:
         index : slice or ndarray of int64
         classes : int
             Labels are below it.
-        name : str
-            The argument's name, for the message.
+        name, place : str
+            The argument's name and " in epoch 2", for the message.
 
         Returns
         -------
@@ -52,10 +53,8 @@ class Targets:
         if labels.size and labels.view(np.uint64).max() >= classes:
             at = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
             row = np.arange(len(self.values))[index][at]
-            raise ValueError(
-                f"{name} holds the label {labels[at]} in row {row}, which is not a class: expected "
-                f"0 to {classes - 1}; {name} was changed during the call"
-            )
+            error = label_error(name, labels[at], row, classes)
+            raise ValueError(f"{error}; {name} was changed during the call{place}")
         return labels
 
 

@@ -56,6 +56,7 @@ def evaluate(
     *,
     loss: bool = True,
     poll: Callable[[], None] | None = None,
+    place: str = "",
 ) -> dict[str, float]:
     """Compute metrics over samples, or over some rows of them.
 
@@ -71,6 +72,8 @@ def evaluate(
         Compute the loss too.
     poll : callable, optional
         Called before each block of rows; it raises what ends the evaluation.
+    place : str, optional
+        " in epoch 2", for messages.
 
     Returns
     -------
@@ -105,7 +108,7 @@ def evaluate(
         size = math.prod(spec.shape_of(samples, spec.output_shape))
         outputs = np.empty((len(samples), size), dtype)
         engine.core_for(samples).forward(samples, engine.outputs[-1][0], False, outputs)
-        target = data.targets.rows(block, width, data.names[1])
+        target = data.targets.rows(block, width, data.names[1], place)
         if len(spec.output_shape) > 1:  # each position is a row
             outputs = outputs.reshape(-1, width)
             target = target.reshape(-1) if data.targets.labels else target.reshape(-1, width)
@@ -114,7 +117,7 @@ def evaluate(
         if not data.targets.labels:
             target = _array_input.cast(target, dtype)
         if np.isnan(outputs).any() or (not data.targets.labels and np.isnan(target).any()):
-            raise _nan(engine, data, block, outputs, target)
+            raise _nan(engine, data, block, outputs, target, place)
         if loss:
             room = np.empty_like(outputs)
             total += _core.loss_into(engine.core_loss, outputs, target, weights, room)
@@ -122,7 +125,7 @@ def evaluate(
         if metrics:
             _core.predict_into(engine.core_loss, outputs)
             if np.isnan(outputs).any():  # (a softmax over infinities)
-                raise _nan(engine, data, block, outputs, target)
+                raise _nan(engine, data, block, outputs, target, place)
             for metric in metrics.values():
                 metric.update(outputs, target, data.targets.labels, weights)
     del pinned
@@ -131,8 +134,8 @@ def evaluate(
 
 
 def _nan(
-    engine: Engine, data: Data, block: Any, outputs: Array, target: Array
+    engine: Engine, data: Data, block: Any, outputs: Array, target: Array, place: str
 ) -> FloatingPointError:
     from pynn import _failures
 
-    return _failures.nan_in_evaluation(engine, data, block, outputs, target)
+    return _failures.nan_in_evaluation(engine, data, block, outputs, target, place)

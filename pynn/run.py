@@ -68,6 +68,8 @@ def train(
     ------
     FloatingPointError
         If something is not finite, saying what and where.
+    ValueError
+        If an array has changed since it was checked, so that it does not fit.
     """
     engine = engine_of(net)
     targets = data.targets
@@ -84,6 +86,16 @@ def train(
         epoch_stats,
         report,
     )
+    if result["changed_row"] >= 0 or result["sparse_fault"]:
+        from pynn import _changes
+
+        count = len(data) if order is None else len(order) // len(epoch_stats)
+        done = result["steps"] - result["changed_applied"]
+        epochs, batches = divmod(done, -(-count // batch_size))
+        place = ""
+        if epoch is not None and not (result["sparse_fault"] and (epoch, batch) == (1, 0)):
+            place = f" in epoch {epoch + epochs}, mini-batch {batch + batches}"
+        raise _changes.changed_error(result, data.names, engine.data_spec.outputs, place)
     if not result["finite"]:
         from pynn import _failures
 
@@ -299,15 +311,19 @@ class FitRun:
             metrics = {"loss": self._source.epoch(self)}
         except StopTraining:
             return False
-        training = self._source.training()
+        training, place = self._source.training(), f" in epoch {self.epoch}"
         if plan.metrics or plan.validation is not None:
             with engine.core.opened():
                 if plan.metrics and training is not None:
-                    measured = evaluate(engine, *training, plan.metrics, loss=False, poll=plan.poll)
+                    measured = evaluate(
+                        engine, *training, plan.metrics, loss=False, poll=plan.poll, place=place
+                    )
                     metrics.update(measured)
                 if plan.validation is not None:
                     chosen = default_metrics(engine) | plan.metrics
-                    measured = evaluate(engine, *plan.validation, chosen, poll=plan.poll)
+                    measured = evaluate(
+                        engine, *plan.validation, chosen, poll=plan.poll, place=place
+                    )
                     for name, value in measured.items():
                         metrics[f"val_{name}"] = value
         seconds = time.perf_counter() - start

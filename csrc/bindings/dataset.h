@@ -118,11 +118,18 @@ inline const CsrMatrix* as_csr(const py::object& x, index_t columns) {
     require(csr.columns == columns, "X has the wrong shape");
     return &csr;
 }
+// Return the fault of x's indices in the `count` rows that `order` names (null: in any row), or "".
+inline std::string sparse_error(const CsrMatrix& x, const int64_t* order, index_t count) {
+    index_t row = -1;
+    const bool few = order && count < x.rows;
+    const char* const fault = csr_error(x, few ? order : nullptr, few ? count : x.rows, row);
+    if (!fault) return "";
+    return row < 0 ? fault : std::string(fault) + " in row " + std::to_string(row);
+}
 // Throw if the indices of x are invalid in the `count` rows that `order` names (null: in any row).
 inline void check_sparse(const CsrMatrix& x, const int64_t* order, index_t count) {
-    const char* const fault =
-        order && count < x.rows ? csr_error(x, order, count) : csr_error(x, nullptr, x.rows);
-    require(!fault, fault);
+    const std::string error = sparse_error(x, order, count);
+    require(error.empty(), error.c_str());
 }
 
 // Return the values of a contiguous vector of n elements of T.
@@ -220,8 +227,8 @@ inline void check_tokens(const Matrix& x, const int64_t* order, index_t count, i
     }
 }
 
-// Throw if a call found its data changed. `weights` is a sentence on the state of the weights.
-inline void refuse_changed(const Changed& changed, index_t classes, const char* weights = "") {
+// Throw if a call found its data changed.
+inline void refuse_changed(const Changed& changed, index_t classes) {
     if (changed.row < 0) return;
     const bool is_label = changed.kind == Changed::Kind::label;
     const char* const name = is_label ? "y" : "X";
@@ -235,7 +242,7 @@ inline void refuse_changed(const Changed& changed, index_t classes, const char* 
         what = "X has row pointers or column indices that do not fit in row " +
                std::to_string(changed.row);
     }
-    throw py::value_error(what + "; " + name + " was changed during the call." + weights);
+    throw py::value_error(what + "; " + name + " was changed during the call");
 }
 
 }  // namespace pynn

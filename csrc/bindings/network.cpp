@@ -173,8 +173,10 @@ public:
         options.batch_size = std::max<index_t>(y.ndim() >= 1 ? y.shape(0) : 0, 1);
         take_rng_position(rng_position_array, options);
         std::exception_ptr failure;
+        std::string sparse_fault;
         const TrainResult result = run(*trainer, x, y, labels, weights, std::nullopt, options, copy,
-                                       nullptr, py::none(), failure);
+                                       nullptr, py::none(), failure, sparse_fault);
+        require(sparse_fault.empty(), sparse_fault.c_str());
         if (failure) std::rethrow_exception(failure);
         refuse_changed(result.changed, classes());
         warn_of_shortage();
@@ -210,14 +212,14 @@ public:
         options.optimizer_counter = optimizer.steps;
         options.noise_counter = static_cast<uint64_t*>(rng_position_array.mutable_data()) + 1;
         std::exception_ptr failure;
-        const TrainResult result =
-            run(*trainer, x, y, labels, weights, order, options, from_here, rows, report, failure);
+        std::string sparse_fault;
+        const TrainResult result = run(*trainer, x, y, labels, weights, order, options, from_here,
+                                       rows, report, failure, sparse_fault);
         if (failure) std::rethrow_exception(failure);
-        refuse_changed(result.changed, classes(),
-                       result.changed.applied ? " The weights are those after a step on such data."
-                                              : " The weights are those before this mini-batch.");
         warn_of_shortage();
-        return dict_of(result);
+        py::dict out = dict_of(result);
+        out["sparse_fault"] = sparse_fault;
+        return out;
     }
 
     // Compute dx and the parameters' gradient, each if given, from the gradient `dout` of the
@@ -399,11 +401,13 @@ private:
         refuse_changed(changed, classes());
     }
 
-    // An exception of `report` ends the run and goes to `failure`.
+    // An exception of `report` ends the run and goes to `failure`. The fault of a sparse X, of
+    // which no step is done, goes to `sparse_fault`.
     TrainResult run(Trainer<T>& trainer, const py::object& x, const py::array& y, bool labels,
                     const std::optional<py::array>& weights, const std::optional<py::array>& order,
                     TrainOptions options, const Optimizer<T>& optimizer, EpochStats* epoch_stats,
-                    const py::object& report, std::exception_ptr& failure) {
+                    const py::object& report, std::exception_ptr& failure,
+                    std::string& sparse_fault) {
         const Dataset dataset = dataset_of(x, y, labels, weights, network_);
         require(options.batch_size >= 1, "batch_size must be at least 1");
         options.count = dataset.x.rows;
@@ -419,9 +423,12 @@ private:
             }
         }
         require(options.count >= 1, "there are no samples");
-        check_labels(dataset, options.order, all, classes(), network_.target_positions());
+        // (Labels are checked where they are read.)
         check_tokens(dataset.x, options.order, all, network_.vocabulary());
-        if (dataset.sparse) check_sparse(*dataset.sparse, options.order, all);
+        if (dataset.sparse) {
+            sparse_fault = sparse_error(*dataset.sparse, options.order, all);
+            if (!sparse_fault.empty()) return {};
+        }
         const Pins pins = pins_of(x, &y, weights);
 
         DefaultFpEnvironment usual;
@@ -474,16 +481,32 @@ private:
         return "";
     }
 
+    static const char* name_of(Changed::Kind kind) {
+        switch (kind) {
+            case Changed::Kind::label:
+                return "label";
+            case Changed::Kind::token:
+                return "token";
+            default:
+                return "indices";
+        }
+    }
+
     static py::dict dict_of(const TrainResult& r) {
         py::dict out;
         out["epochs"] = r.epochs;
         out["loss"] = r.stats.loss;
         out["samples"] = r.samples;
         out["batches"] = r.batches;
+        out["steps"] = r.steps;
         out["finite"] = r.failure == Failure::none;
         out["failure"] = name_of(r.failure);
         out["bad_loss"] = r.bad_loss;
         out["largest_loss"] = r.largest_loss;
+        out["changed_row"] = r.changed.row;
+        out["changed_kind"] = name_of(r.changed.kind);
+        out["changed_value"] = r.changed.value;
+        out["changed_applied"] = r.changed.applied;
         return out;
     }
 

@@ -50,11 +50,12 @@ bool copy_columns(const Index* columns, index_t n, Range range, int32_t* copies)
 
 }  // namespace
 
-const char* csr_error(const CsrMatrix& m, const int64_t* order, index_t count) {
+const char* csr_error(const CsrMatrix& m, const int64_t* order, index_t count, index_t& row) {
     constexpr index_t most = std::numeric_limits<int32_t>::max();
+    row = -1;
     if (m.columns > most || m.rows > most) return "a sparse X may have at most 2**31 - 1 columns";
     for (index_t i = 0; i < count; ++i) {
-        const index_t row = order ? static_cast<index_t>(order[i]) : i;
+        row = order ? static_cast<index_t>(order[i]) : i;
         const Range positions{m.start(row), m.start(row + 1)};
         if (positions.begin < 0 || positions.size() < 0 || positions.end > m.nnz) {
             return "the row pointers of X do not fit its stored values";

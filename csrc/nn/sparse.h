@@ -41,9 +41,10 @@ struct CsrMatrix {
     }
 };
 
-// What is wrong with the `count` rows that `order` names (null: with the first ones), or null. The
-// arrays are the caller's, so they are looked at whenever they are used.
-const char* csr_error(const CsrMatrix& m, const int64_t* order, index_t count);
+// What is wrong with the `count` rows that `order` names (null: with the first ones), or null;
+// `row` is set to the bad one's. The arrays are the caller's, so they are looked at whenever they
+// are used.
+const char* csr_error(const CsrMatrix& m, const int64_t* order, index_t count, index_t& row);
 
 // Stored values of a row, in place or converted, and a copy of their columns.
 template <class T>

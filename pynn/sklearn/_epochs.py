@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from pynn._changes import changed_error
 from pynn._types import Array, TrainingResult
 from pynn.sklearn._link import Link
 from pynn.sklearn._optimizers import StochasticOptimizer
@@ -68,6 +69,8 @@ class Epochs:
             epoch_stats,
             self.report,
         )
+        if result["changed_row"] >= 0 or result["sparse_fault"]:
+            raise changed_error(result, ("X", "y"), engine.data_spec.outputs)
         if not result["finite"]:
             # scikit-learn continues with NaN; so do the coefficients here.
             for array in (*link.coefs, *link.intercepts):

@@ -458,7 +458,8 @@ def test_sizes_beyond_memory(sizes):
 
 
 @pytest.mark.parametrize("order", [None, np.array([4, 7, 2])])
-def test_the_core_itself_refuses_a_label_that_it_would_read(net, order):
+def test_the_core_itself_refuses_a_label_that_it_reads(net, order):
+    """The mini-batch with it is not applied."""
     y = np.array(Y, np.int64)
     y[7] = 3
     bound = pynn.SGD()._bind(net)
@@ -466,7 +467,7 @@ def test_the_core_itself_refuses_a_label_that_it_would_read(net, order):
         True,
         None,
         order,
-        2,
+        8,
         bound,
         net._engine.rng_position,
         False,
@@ -474,7 +475,9 @@ def test_the_core_itself_refuses_a_label_that_it_would_read(net, order):
         None,
     )
     before = parameters_of(net)
-    with pytest.raises(ValueError, match="not a class"):
-        net._engine.core.train(X, y, *arguments)
+    result = net._engine.core.train(X, y, *arguments)
+    found = (result["changed_row"], result["changed_value"], result["changed_applied"])
+    assert found == (7, 3, False)
+    assert (result["steps"], result["finite"]) == (0, False)
     for old, new in zip(before, parameters_of(net), strict=True):
         assert old.tobytes() == new.tobytes()

@@ -181,8 +181,10 @@ while any((a != b).any() for a, b in zip(net.weights, other.weights)):
     steps += 1
     assert steps < 20000
 assert f"y holds the label 10 in row {steps * 512 % rows}, " in message, (message, steps)
-if "during the call" in message:  # not where one call of the core ended and another began
-    assert "The weights are those before this mini-batch." in message
+place = f"in epoch {steps // 8 + 1}, mini-batch {steps % 8}. "
+assert message.endswith(
+    f"y was changed during the call {place}The weights are those before this mini-batch."
+), (message, steps)
 for each in (net, other):  # the counters of Adam and dropout, too
     each.fit(X, y, epochs=2, **options)
 assert all((a == b).all() for a, b in zip(net.weights, other.weights))
@@ -219,7 +221,7 @@ except ValueError as error:
 def test_a_callback_that_writes_validation_labels(label, tmp_path):
     assert run_python(IN_A_PROCESS, tmp_path, label).strip() == (
         f"validation_data[1] holds the label {label} in row 8000, which is not a class: expected "
-        "0 to 2; validation_data[1] was changed during the call"
+        "0 to 2; validation_data[1] was changed during the call in epoch 2"
     )
 
 
@@ -236,10 +238,86 @@ def test_a_callback_that_writes_labels_of_the_fit():
 
     options = {"shuffle": False, "batch_size": 32, "optimizer": "adam"}
     other.fit(X[:64], y[:64], epochs=1, **options)
-    with pytest.raises(ValueError, match=r"y holds the label 3 in row 70, .* 0 to 2"):
+    with pytest.raises(ValueError, match=r"y holds the label 3 in row 70, .* 0 to 2") as caught:
         net.fit(X, y, epochs=2, callbacks=Callback(), **options)
+    assert str(caught.value).endswith(
+        "y was changed during the call in epoch 1, mini-batch 2. The weights are those before this "
+        "mini-batch."
+    )
     for a, b in zip(net.weights, other.weights, strict=True):
         assert a.tobytes() == b.tobytes()
+
+
+def test_late_errors_name_epoch_and_mini_batch():
+    X, y = samples()
+    net, other = (pynn.MLP([4, 8, 3], seed=0) for _ in range(2))
+    options = {"shuffle": False, "batch_size": 32}
+
+    def write(net, history):
+        if len(history) == 2:
+            y[100] = -7
+
+    other.fit(X, y, epochs=2, **options)
+    with pytest.raises(ValueError, match="y holds the label -7 in row 100") as caught:
+        net.fit(X, y, epochs=9, callbacks=write, **options)
+    assert str(caught.value).endswith(
+        "y was changed during the call in epoch 3, mini-batch 3. The weights are those before this "
+        "mini-batch."
+    )
+    for start in (0, 32, 64):
+        other.train_on_batch(X[start : start + 32], y[start : start + 32])
+    for a, b in zip(net.weights, other.weights, strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_given_mini_batches_are_named():
+    X, y = samples()
+
+    def batches():
+        for start in (0, 100, 200):
+            yield X[start : start + 100], y[start : start + 100]
+
+    class Weights:  # (What is checked before `y` is read by the core.)
+        def __array__(self, dtype=None, copy=None):
+            y[150] = 3
+            return np.ones(100)
+
+    def weighted():
+        yield X[:100], y[:100]
+        yield X[100:200], y[100:200], Weights()
+
+    net = pynn.MLP([4, 3], seed=0)
+    net.fit(batches(), epochs=1)
+    with pytest.raises(
+        ValueError,
+        match=r"^y of mini-batch 1 holds the label 3 in row 50, .* 0 to 2; y of mini-batch 1 was "
+        r"changed during the call in epoch 1, mini-batch 1\. The weights are those before",
+    ):
+        net.fit(weighted(), epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("array", "value", "message"),
+    [
+        ("indices", 9, "X has a column index that is out of range in row 120"),
+        ("indptr", 99999, "the row pointers of X do not fit its stored values in row 119"),
+    ],
+)
+def test_a_callback_that_writes_into_a_sparse_matrix(array, value, message):
+    sparse = pytest.importorskip("scipy.sparse")
+    X, y = samples()
+    X = sparse.csr_matrix(X)
+
+    def write(net, history):
+        getattr(X, array)[483 if array == "indices" else 120] = value
+
+    net = pynn.MLP([4, 8, 3], seed=0)
+    with pytest.raises(ValueError, match=message) as caught:
+        net.fit(X, y, epochs=3, callbacks=write, shuffle=False, batch_size=32)
+    assert str(caught.value).endswith(
+        "; X was changed during the call in epoch 2, mini-batch 0. The weights are those before "
+        "this mini-batch."
+    )
 
 
 def test_other_labels_that_are_classes_count():

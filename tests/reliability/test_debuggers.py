@@ -94,7 +94,7 @@ debugger = pdb.Pdb(stdin=words, stdout=io.StringIO())
 debugger.use_rawinput = False
 def callback(net, history):
     global events
-    events += 300
+    events += 400
     debugger.set_trace()
     events += 1
 found = work(callback)
