@@ -525,6 +525,13 @@ class Network(Trainable):
             The penalties on the weights included.
         dW, db : list of ndarray
             In the shapes of `weights` and `biases`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument does not fit.
+        FloatingPointError
+            If the loss or the gradient is not finite, as in `train_on_batch`.
         """
         refuse(unknown, Network.gradients, type(self), X, y, excess=excess)
         data = self._engine.data_spec.data(X, y, sample_weight)
@@ -568,6 +575,7 @@ class Network(Trainable):
         Returns
         -------
         ndarray of shape (n, inputs)
+            Infinite or NaN where the arithmetic overflows, as NumPy's results are.
 
         Examples
         --------

@@ -29,6 +29,15 @@ bool ParameterChecks<T>::update_is_bad(index_t number, const TeamThread& thread)
     return is_bad;
 }
 
+template <class T>
+bool ParameterChecks<T>::gradient_is_bad(index_t number, const TeamThread& thread) {
+    if (suspect_update_ != number) return false;
+    const Range own = partition(network_.parameter_count(), thread.index, thread.count, 16);
+    if (!kernels<T>().all_finite(optimizer_.w + own.begin, own.size())) bad_update_ = true;
+    thread.wait();
+    return bad_update_;
+}
+
 // A bias of an output may be infinite: that of -inf switches a class off. Other parameters may not,
 // since activations hide them (tanh(inf) is 1).
 template <class T>

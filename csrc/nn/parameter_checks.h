@@ -32,6 +32,8 @@ public:
     bool suspects_passes(index_t number) const { return suspect_passes_ == number; }
     // For all threads alike: meets three times if it looks.
     bool update_is_bad(index_t number, const TeamThread& thread);
+    // The same of a gradient that was stored: meets once if it looks.
+    bool gradient_is_bad(index_t number, const TeamThread& thread);
 
 private:
     bool may_have_overflowed() const { return OverflowFlags::take() || !flags_are_kept_; }

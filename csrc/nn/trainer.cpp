@@ -249,8 +249,11 @@ Failure Trainer<T>::update(RunState& state, const MiniBatch<T>& batch, index_t n
         thread.wait();
         constrain(state.optimizer.w, thread);
     }
-    if (state.updates()) state.checks.note_update(number);
+    state.checks.note_update(number);
     thread.wait();
+    if (!state.updates()) {
+        return state.checks.gradient_is_bad(number, thread) ? Failure::gradient : Failure::none;
+    }
     return state.checks.update_is_bad(number, thread) ? Failure::update : Failure::none;
 }
 

@@ -273,6 +273,35 @@ def test_a_file_of_lost_moments(tmp_path):
         loaded.train_on_batch(ones, y)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("n", [1, 3000])
+@pytest.mark.parametrize(("dtype", "large", "target"), [("f4", 1e30, 1e15), ("f8", 1e200, 1e150)])
+def test_gradients_of_a_finite_loss_that_overflow(dtype, large, target, n, threads):
+    """The loss is (0 - target)**2, the weights' gradient -2 target large."""
+    net = pynn.MLP([n, 1], loss="mse", init="zeros", dtype=np.dtype(dtype))
+    x, y = np.zeros((500, n), dtype), np.zeros(500, dtype)
+    x[:, -1], y[:] = large, target
+    with pynn.threads(threads), pytest.raises(FloatingPointError, match="gradient is not finite"):
+        net.gradients(x, y)
+    with np.errstate(over="ignore"):
+        assert np.isneginf(x.T @ (-2 * y / 500))[-1]  # NumPy's gradient
+    x[:, -1] = 2.0
+    with pynn.threads(threads):
+        loss, dW, db = net.gradients(x, y)
+    np.testing.assert_allclose(dW[0][-1], -4 * target, rtol=1e-5)
+    np.testing.assert_allclose(db[0], -2 * target, rtol=1e-5)
+    np.testing.assert_allclose(loss, target**2, rtol=1e-5)
+
+
+def test_gradients_of_a_penalty_that_overflows():
+    net = pynn.MLP([2, 1], loss="mse", l2=1e38, init="zeros")
+    net.weights[0][...] = [[1e-5], [0.0]]
+    assert np.isfinite(net.gradients(np.zeros((1, 2)), [0.0])[0])
+    net.weights[0][0, 0] = 9.0
+    with pytest.raises(FloatingPointError):
+        net.gradients(np.zeros((1, 2)), [0.0])
+
+
 def test_a_sum_of_squares_may_overflow():
     """A norm above the root of the largest number: clipped, and limited, as by longdouble."""
     net = pynn.MLP([3, 2], loss="mse", seed=0, dtype="float64")
