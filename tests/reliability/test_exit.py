@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 from sanitizers import PATIENCE
@@ -83,6 +84,10 @@ CALLS = {
 }
 
 
+@pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")) and sys.version_info < (3, 14),
+    reason="a program of plain Python threads does not end there (seen on 3.13.5t)",
+)
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("calls", CALLS)
 def test_daemon_threads_do_not_abort_the_exit(tmp_path, calls, threads):
