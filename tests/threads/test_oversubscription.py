@@ -179,12 +179,13 @@ def beside():
         time.sleep(0.4)
     signal.raise_signal(signal.SIGINT)
 
-fit = threading.Thread(target=lambda: first.append(trained(2, 400)))
+fit = threading.Thread(target=lambda: first.append(trained(2, 1000)))
 fit.start()
+while seconds_since({}) < 0.02:  # (until it has them)
+    time.sleep(0.001)
 threading.Thread(target=beside).start()
-time.sleep(0.05)
 trained(2, 100000)
-print(first == [trained(1, 400)], measured.others / measured.used, measured.got)
+print(first == [trained(1, 1000)], measured.others / measured.used, measured.got)
 """
 
 
@@ -199,17 +200,14 @@ class TestFits:
     def share(self, tmp_path):
         others = {name: value for name, value in os.environ.items() if name != "OMP_DYNAMIC"}
 
-        def measure(program, processors, enough=float("inf"), **environment):
-            """The share in a run during which other programs left the processors alone.
-
-            Or in one in which it was enough all the same.
-            """
+        def measure(program, processors, **environment):
+            """The share in a run during which other programs left so many processors."""
             for _ in range(3):
                 variables = {**others, **environment}
                 done = run_python(PROGRAM + program, tmp_path, timeout=300, environment=variables)
                 same_bits, share, got = done.split()
                 assert same_bits == "True"
-                if float(share) > enough or float(got) > 0.85 * processors:
+                if float(got) > 0.85 * processors:
                     return float(share)
             pytest.skip(f"other programs left {got} processors of {processors}")
 
@@ -225,5 +223,5 @@ class TestFits:
 
     @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor")
     def test_a_fit_takes_the_thread_that_another_leaves(self, share):
-        # (None at all where it does not.)
-        assert share(TWO_FITS, 2, 0.05, OMP_DYNAMIC="false") > 0.05
+        # (Half of what both ran, or nothing, whatever the others left.)
+        assert share(TWO_FITS, 0.5, OMP_DYNAMIC="false") > 0.3
