@@ -36,9 +36,9 @@ if TYPE_CHECKING:
         one begun, ``steps`` of all. ``failure``: why the next mini-batch was the last ("loss",
         "gradient", "parameters" or "rate": it was not applied; "update": it was, and the result
         is not finite). ``largest_loss`` is that of a sample, times its weight, where gradients were
-        computed. ``changed_row``: of a sample that no longer fits, by its ``changed_kind``
-        "label" or "token", whose value is ``changed_value``, or its "indices"; -1: none. ``changed_applied``: the step on it was. ``sparse_fault``, of
-        training only: why there was none, or "".
+        computed. ``changed_row``: of a sample that no longer fits; -1: none. ``changed_kind``:
+        "label" or "token", whose value is ``changed_value``, or "indices". ``changed_applied``:
+        the step on it was. ``sparse_fault``, of training only: why there was none, or "".
         """
 
         epochs: int
