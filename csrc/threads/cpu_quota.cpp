@@ -18,7 +18,7 @@ std::string text_of(const std::string& path) {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"),
                                                                std::fclose);
     std::string text;
-    char buffer[4096];
+    char buffer[256];
     while (file) {
         const std::size_t count = std::fread(buffer, 1, sizeof buffer, file.get());
         if (count == 0) break;

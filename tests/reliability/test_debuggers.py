@@ -101,13 +101,6 @@ found = work(callback)
 said = debugger.stdout.getvalue()
 assert "*** " not in said, said
 """,
-    "tracebacks dumped all the while": """
-events = 10**6
-with open("dump.txt", "w") as file:
-    faulthandler.dump_traceback_later(0.001, repeat=True, file=file)
-    found = work()
-    faulthandler.cancel_dump_traceback_later()
-""",
 }
 
 
