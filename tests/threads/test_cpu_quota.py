@@ -110,7 +110,7 @@ import pynn
 def trained():
     net = pynn.MLP([64, 128, 10], seed=0)
     net.fit(X, y, epochs=2, batch_size=1000)
-    return net._parameters.tobytes()
+    return b"".join(w.tobytes() for w in (*net.weights, *net.biases))
 
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(4000, 64)).astype("f4"), rng.integers(10, size=4000)
