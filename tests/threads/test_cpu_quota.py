@@ -149,7 +149,7 @@ def group(request):
     ("environment", "expected"),
     [("{}", 1), ('{"OMP_NUM_THREADS": "2"}', 2), ('{"OMP_NUM_THREADS": "1"}', 1)],
 )
-def test_a_quota_limits_the_threads_that_nobody_chose(group, tmp_path, environment, expected):
+def test_a_quota_limits_the_default_number_of_threads(group, tmp_path, environment, expected):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(group), environment],
         cwd=tmp_path,
