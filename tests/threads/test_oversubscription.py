@@ -201,7 +201,7 @@ class TestFits:
         others = {name: value for name, value in os.environ.items() if name != "OMP_DYNAMIC"}
 
         def measure(program, processors, **environment):
-            """The share in a run during which other programs left so many processors."""
+            """The share in a run during which other programs left enough processors."""
             for _ in range(3):
                 variables = {**others, **environment}
                 done = run_python(PROGRAM + program, tmp_path, timeout=300, environment=variables)
