@@ -7,7 +7,7 @@ import pytest
 
 import pynn
 
-suite = pytest.importorskip("numpy._engine.core.tests.test_multiarray", exc_type=ImportError)
+suite = pytest.importorskip("numpy._core.tests.test_multiarray", exc_type=ImportError)
 
 
 class _Redirected(types.ModuleType):

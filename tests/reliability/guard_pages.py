@@ -44,7 +44,7 @@ class _Handler(ctypes.Structure):
 def _set_handler():
     """NumPy's C function PyDataMem_SetHandler."""
     try:
-        from numpy._engine.core._multiarray_umath import _ARRAY_API
+        from numpy._core._multiarray_umath import _ARRAY_API
     except ImportError:  # NumPy 1
         from numpy.core._multiarray_umath import _ARRAY_API
     address = ctypes.pythonapi.PyCapsule_GetPointer

@@ -49,8 +49,8 @@ def compiled_calls():
         "gradients": lambda: core.gradients(x, *y_and, gradient, None),
         "backward": lambda: core.backward(x, y, out, None, None),
         "input_gradient": lambda: core.input_gradient(x, *y_and, out, None),
-        "loss": lambda: pynn._core.loss_into(net._core_loss, few, y, None, dy),
-        "predictions": lambda: pynn._core.predict_into(net._core_loss, few),
+        "loss": lambda: pynn._core.loss_into(net._engine.core_loss, few, y, None, dy),
+        "predictions": lambda: pynn._core.predict_into(net._engine.core_loss, few),
     }
     return calls
 
