@@ -22,13 +22,13 @@ ROOT = CSRC.parent
 AXES = {
     # Rows of a mini-batch, of predictions, of a product, of a table.
     "rows": {
-        "csrc/kernels/gemm_plan.h": ["min_rows_to_pack_b"],
-        "csrc/kernels/gemm_streamed.h": ["streamed_rows_max", "group"],
+        "csrc/kernels/gemm_streamed.h": ["group"],
         "csrc/kernels/gemm_transposed.h": ["group"],
         "csrc/kernels/kernel_table.h": ["KC"],
         "csrc/kernels/softmax_small_n.h": ["min_rows_to_transpose"],
         "csrc/kernels/vec.h": ["lanes"],
-        "csrc/kernels/vec_*.h": ["MR"],
+        "csrc/kernels/tuning.h": ["min_rows_to_pack_b"],
+        "csrc/kernels/tuning_*.h": ["MR", "streamed_rows_max"],
         "csrc/bindings/network.cpp": ["rows_a_thread"],
         "csrc/nn/staging.cpp": ["tile_rows", "group_shift"],
         "csrc/nn/layers/dense.cpp": ["many"],
@@ -49,28 +49,27 @@ AXES = {
     # Terms of a product's sums: a layer's inputs.
     "terms": {
         "csrc/kernels/gemm_pack.h": ["prefetch_distance"],
-        "csrc/kernels/gemm_l1_panels.h": ["min_gebp_k", "deepest"],
-        "csrc/kernels/gemm_plan.h": ["min_k_to_pack", "min_k_to_prefetch_c"],
-        "csrc/kernels/gemm_tile_sequence.h": ["max_sequence_k"],
-        "csrc/kernels/gemm_skinny.h": ["deepest", "shallowest"],
         "csrc/kernels/gemm_streamed.h": ["at_once"],
         "csrc/kernels/gemm_micro_kernel.h": ["prefetch_distance"],
-        "csrc/kernels/gemm_transposed.h": ["shortest_transposed"],
         "csrc/kernels/kernel_table.h": ["KC"],
-        "csrc/kernels/vec_*.h": ["k_unroll"],
+        "csrc/kernels/tuning.h": [
+            *("min_k_to_pack", "min_k_to_prefetch_c", "min_panels_k", "panel_depth"),
+            *("skinny_deep", "skinny_flat", "skinny_slab_bytes", "min_transposed_k"),
+        ],
+        "csrc/kernels/tuning_*.h": ["k_unroll", "max_sequence_k"],
     },
     # Columns of a product, units of a layer, values of a row.
     "columns": {
         "csrc/kernels/gemm_transposed.h": ["group", "widest"],
-        "csrc/kernels/gemm_l1_panels.h": ["columns_many", "columns_few", "group"],
-        "csrc/kernels/gemm_streamed.h": ["min_streamed_columns"],
+        "csrc/kernels/gemm_l1_panels.h": ["columns_few", "group"],
         "csrc/kernels/gemm_micro_kernel.h": ["group", "max_vectors"],
         "csrc/kernels/gemv.h": ["gemv_squares"],
         "csrc/kernels/outer.h": ["outer_vectors"],
         "csrc/kernels/rows.h": ["many"],
         "csrc/kernels/sparse.h": ["sparse_vectors"],
         "csrc/kernels/vec.h": ["lanes"],
-        "csrc/kernels/vec_*.h": ["NR_VECTORS"],
+        "csrc/kernels/tuning.h": ["panel_columns", "min_streamed_columns"],
+        "csrc/kernels/tuning_*.h": ["NR_VECTORS"],
         "csrc/nn/staging.cpp": ["most"],
         "csrc/nn/gemm.cpp": ["few"],
         "pynn/_table_input.py": ["COLUMNS"],
@@ -80,16 +79,16 @@ AXES = {
         "csrc/bindings/activations.cpp": ["elements_a_thread", "element_grain"],
         "csrc/bindings/without_gil.h": ["min_flops_to_release_gil"],
         "csrc/kernels/dropout.h": ["philox_words"],
-        "csrc/kernels/gemm_skinny.h": ["packed_bytes", "sums_bytes"],
-        "csrc/kernels/gemm_l1_panels.h": ["block_bytes"],
-        "csrc/kernels/gemm_plan.h": ["conflict_bytes"],
-        "csrc/kernels/gemm_streamed.h": ["room"],
         "csrc/kernels/gemv.h": ["room"],
         "csrc/kernels/kernel_table.h": ["l2_bytes"],
         "csrc/kernels/outer.h": ["room"],
         "csrc/kernels/sparse.h": ["sparse_lead"],
         "csrc/kernels/vec.h": ["prefetch_bytes"],
-        "csrc/kernels/vec_*.h": ["b_block_bytes", "operand_bytes"],
+        "csrc/kernels/tuning.h": [
+            *("conflict_bytes", "a_block_bytes", "skinny_block_bytes", "skinny_sums_bytes"),
+            "streamed_sums_bytes",
+        ],
+        "csrc/kernels/tuning_*.h": ["b_block_bytes", "operand_bytes"],
         "csrc/nn/layers/dense.cpp": ["piece", "far_bytes", "small", "block", "penalty_piece"],
         "csrc/nn/network.cpp": ["l2_block_bytes", "far_block_bytes"],
         "csrc/nn/sparse.cpp": ["few", "parts", "digit"],
@@ -127,7 +126,8 @@ OTHERS = {
     "csrc/kernels/gemm_blocks.h": ["line"],  # addresses
     "csrc/kernels/gemm_skinny.h": ["line", "pair"],  # prefetching
     "csrc/kernels/gemm_plan.h": ["line"],  # addresses, strides
-    "csrc/kernels/gemm_tile_sequence.h": ["tiles_between_prefetches"],  # prefetching
+    "csrc/kernels/gemm_pieces.h": ["max_pieces_in_place"],  # test_pieces.py
+    "csrc/kernels/tuning.h": ["tiles_between_prefetches"],  # prefetching
     "csrc/kernels/gemm_micro_kernel.h": ["vectors_per_line", "line"],  # prefetching
     "csrc/kernels/math.h": ["*"],  # coefficients
     "csrc/kernels/rows.h": ["chains"],  # of one sum; every size below 70 is tried
@@ -250,8 +250,9 @@ def _shared(dtype):
     width = {"avx512": 64, "avx2": 32}.get(isa, 16) // itemsize
     # (A tile of columns is a cache line; M: the rows of a streamed product.)
     names = {"width": width, "size": itemsize, "tile_columns": 64 // itemsize, "M": 2}
-    header = CSRC / "kernels" / f"vec_{_header(isa)}.h"
-    for path in (CSRC / "kernels" / "kernel_table.h", CSRC / "kernels" / "vec.h", header):
+    folder = CSRC / "kernels"
+    tuning = folder / "tuning.h", folder / f"tuning_{_header(isa)}.h"
+    for path in (folder / "kernel_table.h", folder / "vec.h", *reversed(tuning)):
         pattern = r"^constexpr (?:bool|int|index_t) (\w+) = (.+?);"
         for name, value in re.findall(pattern, code(path), re.MULTILINE):
             names[name] = _value(value, names, dtype)
@@ -268,12 +269,12 @@ def block_sizes(axis, dtype="float64"):
     if not CSRC.is_dir():
         return []
     names = _shared(np.dtype(dtype))
-    header = f"csrc/kernels/vec_{_header(pynn.show_config('dict')['isa'])}.h"
+    header = f"csrc/kernels/tuning_{_header(pynn.show_config('dict')['isa'])}.h"
     sizes = set()
     for file, name, expression in constants():
         if not is_listed(AXES[axis], file, name):
             continue
-        if fnmatch(file, "csrc/kernels/vec_*.h") and file != header:
+        if fnmatch(file, "csrc/kernels/tuning_*.h") and file != header:
             continue
         size = _value(expression, names, dtype)
         if "bytes" in name:

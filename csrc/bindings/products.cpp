@@ -2,7 +2,9 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "bindings/builtin.h"
@@ -155,11 +157,129 @@ std::vector<std::string> strategies(index_t rows, index_t inputs, index_t output
     return names;
 }
 
+// A piece of product_pieces(): a is a matrix, or with a table of rows or columns a vector.
+using PieceArrays = std::tuple<py::array, py::array, std::optional<py::array_t<int32_t>>,
+                               std::optional<py::array_t<int32_t>>>;
+
+// a's table, all of whose runs of `length` elements, `step` apart, lie in `size` elements.
+const int32_t* checked_table(const py::array_t<int32_t>& table, index_t count, index_t length,
+                             index_t size) {
+    require(table.ndim() == 1 && table.shape(0) == count &&
+                (count < 2 || table.strides(0) == sizeof(int32_t)),
+            "a table has the wrong length");
+    for (index_t i = 0; i < count; ++i) {
+        require(table.at(i) < 0 || table.at(i) + length <= size, "a table leaves its array");
+    }
+    return table.data();
+}
+
+// A product of several pieces, as layers use it (docs/kernels.md), for the tests: the pieces'
+// operands, c, and what the epilogue takes. Gives the strategy's name.
+std::string product_pieces(const std::vector<PieceArrays>& arrays, py::array c,
+                           const std::string& epilogue, std::optional<py::array> other,
+                           double factor, double beta, index_t k_before,
+                           std::optional<py::array> acc_in, std::optional<py::array> acc_out,
+                           bool b_exceeds_l2) {
+    std::string name;
+    with_type(c, [&](auto zero) {
+        using T = decltype(zero);
+        const auto matrix = [&](const py::array& x, index_t rows, index_t columns) {
+            require(is_plain(x.ptr()) && same_type(x, c) && x.ndim() == 2 && x.shape(0) == rows &&
+                        x.shape(1) == columns &&
+                        (columns == 1 || x.strides(1) == static_cast<index_t>(sizeof(T))),
+                    "an array does not fit");
+            return view<T>(as_array(x.ptr()), true);
+        };
+        Gemm<T> g{};
+        require(c.ndim() == 2 && !arrays.empty(), "expected a matrix and pieces");
+        g.m = c.shape(0);
+        g.n = c.shape(1);
+        std::vector<GemmPiece<T>> pieces;
+        for (const auto& [a, b, rows, columns] : arrays) {
+            require(is_plain(a.ptr()) && is_plain(b.ptr()) && same_type(a, c) && same_type(b, c) &&
+                        b.ndim() == 2 && b.shape(1) == g.n && a.ndim() == (rows || columns ? 1 : 2),
+                    "expected operands of one type");
+            const View<T> vb = view<T>(as_array(b.ptr()), true);
+            GemmPiece<T> p{};
+            p.k = vb.rows;
+            p.b = vb.data;
+            p.b_row = vb.row;
+            p.b_col = vb.column;
+            p.a = static_cast<const T*>(PyArray_DATA(as_array(a.ptr())));
+            if (rows || columns) {
+                require(a.strides(0) == static_cast<index_t>(sizeof(T)), "expected a plain vector");
+                p.a_row = p.a_col = 1;
+                if (rows) p.a_rows = checked_table(*rows, g.m, p.k, a.shape(0));
+                if (columns) p.a_cols = checked_table(*columns, p.k, g.m, a.shape(0));
+            } else {
+                require(a.shape(0) == g.m && a.shape(1) == p.k, "shapes do not fit");
+                const View<T> va = view<T>(as_array(a.ptr()), true);
+                p.a_row = va.row;
+                p.a_col = va.column;
+            }
+            pieces.push_back(p);
+            g.k += p.k;
+        }
+        if (pieces.size() == 1) {
+            static_cast<GemmPiece<T>&>(g) = pieces[0];
+        } else {
+            g.pieces = pieces.data();
+            g.piece_count = static_cast<index_t>(pieces.size());
+        }
+        const View<T> vc = matrix(c, g.m, g.n);
+        require(c.writeable(), "c must be writable");
+        g.c = vc.data;
+        g.c_row = vc.row;
+        g.alpha = g.floor = static_cast<T>(factor);
+        g.beta = static_cast<T>(beta);
+        OptimizerStep<T> step{};
+        if (epilogue == "bias") {
+            g.epilogue = Epilogue::bias;
+            g.bias = matrix(other.value(), 1, g.n).data;
+        } else if (epilogue == "scale") {
+            g.epilogue = Epilogue::scale;
+        } else if (epilogue == "relu_backward") {
+            const View<T> y = matrix(other.value(), g.m, g.n);
+            g.epilogue = Epilogue::relu_backward;
+            g.y = y.data;
+            g.y_row = y.row;
+        } else if (epilogue == "sgd") {
+            g.epilogue = Epilogue::update;
+            step.rule = Rule::sgd;
+            step.w = g.c;
+            step.rate = g.alpha;
+            step.decay = g.beta;
+            g.update = &step;
+        } else {
+            require(epilogue == "store", "unknown epilogue");
+        }
+        g.k_before = k_before;
+        if (acc_in) {
+            const View<T> v = matrix(*acc_in, g.m, g.n);
+            g.acc_in = v.data;
+            g.acc_in_row = v.row;
+        }
+        require(acc_in || k_before % KC == 0, "an unfinished chain is missing");
+        if (acc_out) {
+            g.acc_out_row = matrix(*acc_out, g.m, g.n).row;
+            g.acc_out = writable<T>(*acc_out, "acc_out");
+        }
+        g.b_exceeds_l2 = b_exceeds_l2;
+        name = kernels<T>().gemm_strategy(g);
+        without_gil(gemm_flops(g.m, g.n, g.k), [&] { parallel_gemm(g); });
+    });
+    return name;
+}
+
 }  // namespace
 
 void bind_products(py::module_& m) {
     m.def("strategies", &strategies, py::arg("rows"), py::arg("inputs"), py::arg("outputs"));
     add_builtin<matmul>("matmul");
+    m.def("product_pieces", &product_pieces, py::arg("pieces"), py::arg("c"),
+          py::arg("epilogue") = "store", py::arg("other") = py::none(), py::arg("factor") = 1.0,
+          py::arg("beta") = 0.0, py::arg("k_before") = 0, py::arg("acc_in") = py::none(),
+          py::arg("acc_out") = py::none(), py::arg("b_exceeds_l2") = false);
     m.def("gemm_into", &gemm_into, py::arg("a"), py::arg("b"), py::arg("out"), py::arg("alpha"),
           py::arg("beta"));
 }

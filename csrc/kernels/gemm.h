@@ -17,12 +17,12 @@ struct Strategies {
     // The first one that applies.
     template <class T>
     static PYNN_INLINE void run(const Gemm<T>& g) {
-        static_cast<void>(((S::applies(g) && (S::run(g), true)) || ...));
+        static_cast<void>(((is_in_use<S>(g) && (S::run(g), true)) || ...));
     }
     template <class T>
     static PYNN_INLINE const char* name(const Gemm<T>& g) {
         const char* name = nullptr;
-        static_cast<void>(((S::applies(g) && (name = S::name)) || ...));
+        static_cast<void>(((is_in_use<S>(g) && (name = S::name)) || ...));
         return name;
     }
     template <class T>
@@ -31,10 +31,28 @@ struct Strategies {
         ((most = at_least(most, S::workspace(g))), ...);
         return most;
     }
+
+private:
+    template <class Strategy, class T>
+    static PYNN_INLINE bool is_in_use(const Gemm<T>& g) {
+        return !is_left_out(Strategy::name) && Strategy::applies(g);
+    }
 };
 
 // Read from the first to the last.
 using GemmStrategies = Strategies<Outer, Gemv, Streamed, Transposed, Skinny, L1Panels, Blocks>;
+// Those that take several pieces, tables, and sums that go on.
+using PieceStrategies = Strategies<L1Panels, Blocks>;
+
+template <class T>
+PYNN_INLINE void run_strategy(const Gemm<T>& g) {
+    if (is_plain(g)) return GemmStrategies::run(g);
+    PieceStrategies::run(g);
+}
+template <class T>
+PYNN_INLINE index_t strategy_workspace(const Gemm<T>& g) {
+    return is_plain(g) ? GemmStrategies::workspace(g) : PieceStrategies::workspace(g);
+}
 
 // A sum in several pieces is collected in c. Where the epilogue reads c, it is collected in the
 // workspace.
@@ -61,21 +79,22 @@ PYNN_INLINE Gemm<T> product_of_sums(const Gemm<T>& g) {
 
 template <class T>
 index_t gemm_workspace_kernel(const Gemm<T>& g) {
-    if (!needs_sums(g)) return GemmStrategies::workspace(g);
-    return sums_bytes(g) + GemmStrategies::workspace(product_of_sums(g));
+    if (!needs_sums(g)) return strategy_workspace(g);
+    return sums_bytes(g) + strategy_workspace(product_of_sums(g));
 }
 
 template <class T>
 const char* gemm_strategy_kernel(const Gemm<T>& g) {
-    return GemmStrategies::name(needs_sums(g) ? product_of_sums(g) : g);
+    const Gemm<T> s = needs_sums(g) ? product_of_sums(g) : g;
+    return is_plain(s) ? GemmStrategies::name(s) : PieceStrategies::name(s);
 }
 
 template <class T>
 void gemm_kernel(const Gemm<T>& g) {
     if (g.m == 0 || g.n == 0) return;
-    if (!needs_sums(g)) return GemmStrategies::run(g);
+    if (!needs_sums(g)) return run_strategy(g);
     const Gemm<T> s = product_of_sums(g);
-    GemmStrategies::run(s);
+    run_strategy(s);
     write_rows(g, s.c, 0, g.m);
 }
 

@@ -15,6 +15,35 @@ struct CacheBlock {
     const T* packed_b;  // null: read b where it is
 };
 
+// The segments of a block's sums that its micro-kernels tell apart: what is packed, or lies end to
+// end, is one.
+template <class T>
+struct BlockSegments {
+    GemmPiece<T> piece[max_pieces_in_place];
+    index_t first[max_pieces_in_place];  // term, within the block
+    int count = 0;
+
+    PYNN_INLINE BlockSegments(const Gemm<T>& g, const CacheBlock<T>& s) {
+        for_each_segment(g, s.k0, s.depth, [&](const GemmPiece<T>& p, index_t at) {
+            if (count > 0 && s.packed_a) {
+                GemmPiece<T>& before = piece[count - 1];
+                const bool b_goes_on =
+                    before.b + before.k * before.b_row == p.b && before.b_row == p.b_row;
+                if (s.packed_b || b_goes_on) {
+                    before.k += p.k;
+                    return;
+                }
+            }
+            piece[count] = p;
+            first[count++] = at;
+        });
+        if (count > 0) return;
+        piece[0] = terms_of(first_piece(g), 0, 0);  // an empty sum
+        first[0] = 0;
+        count = 1;
+    }
+};
+
 // A share of the next tile of a, from row `start` on, on its way to the L2 cache while `used` of
 // the block's columns are at work: the first micropanel would otherwise wait for every line of it.
 template <class T>
@@ -74,6 +103,7 @@ PYNN_INLINE MicroKernelArgs<T> micro_kernel_args(const Gemm<T>& g) {
     t.alpha = g.alpha;
     t.beta = g.beta;
     t.update = g.update;
+    t.next = nullptr;
     t.acc_in = nullptr;
     t.acc_out = nullptr;
     t.prefetch = nullptr;
@@ -81,45 +111,92 @@ PYNN_INLINE MicroKernelArgs<T> micro_kernel_args(const Gemm<T>& g) {
     return t;
 }
 
+// A tile whose chains products before it have begun (acc_in) or leave to others (acc_out). A last
+// vector that is not whole goes by way of a buffer.
+template <class T>
+void multiply_open(const Gemm<T>& g, MicroKernelArgs<T>& t, index_t at_row, index_t at_column,
+                   index_t rows, int vectors, bool is_masked, bool resumes, bool suspends) {
+    constexpr index_t w = Vec<T>::width;
+    T sums[MR * NR_VECTORS * w];
+    const index_t row = vectors * w, columns = row - w + t.last;
+    const bool is_whole = t.last == w;
+    if (resumes) {
+        const T* const from = g.acc_in + at_row * g.acc_in_row + at_column;
+        t.acc_in = is_whole ? from : sums;
+        t.acc_in_row = is_whole ? g.acc_in_row : row;
+        if (!is_whole) copy_block(from, g.acc_in_row, index_t(1), rows, columns, sums, row);
+    }
+    T* const to = suspends ? g.acc_out + at_row * g.acc_out_row + at_column : nullptr;
+    if (suspends) {
+        t.acc_out = is_whole ? to : sums;
+        t.acc_out_row = is_whole ? g.acc_out_row : row;
+    }
+    micro_kernels<T>.at[rows][vectors][is_masked](t);
+    if (suspends && !is_whole) {
+        copy_block<T>(sums, row, index_t(1), rows, columns, to, g.acc_out_row);
+    }
+}
+
 template <class T>
 void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBlock<T>& s) {
     constexpr int w = Vec<T>::width;
     constexpr index_t nr = NR_VECTORS * w;
     const RowPartition split(g.m);
+    const BlockSegments<T> segments(g, s);
+    MicroKernelPiece<T> further[max_pieces_in_place];
     MicroKernelArgs<T> t = micro_kernel_args(g);
-    t.k = s.depth;
-    t.accumulate = s.k0 > 0;
-    t.epilogue = s.k0 + s.depth == g.k ? g.epilogue : Epilogue::store;
-    t.a_row = s.packed_a ? plan.a_row : g.a_row;
-    t.a_col = s.packed_a ? plan.a_col : g.a_col;
+    const bool begins = s.k0 == 0, ends = s.k0 + s.depth == g.k;
+    t.accumulate = g.k_before + s.k0 >= KC;
+    t.epilogue = ends ? g.epilogue : Epilogue::store;
+    // The unfinished chains of products before this one, and after it.
+    const bool resumes = begins && g.k_before % KC != 0;
+    const bool suspends = ends && g.acc_out && (g.k_before + g.k) % KC != 0;
+    if (ends && g.acc_out) t.epilogue = Epilogue::store;
+    const auto for_segments = [&](auto f) {
+        f(t, 0);
+        for (int q = 1; q < segments.count; ++q) f(further[q], q);
+    };
+    for_segments([&](MicroKernelPiece<T>& p, int q) {
+        p.k = segments.piece[q].k;
+        p.a_row = s.packed_a ? plan.a_row : segments.piece[q].a_row;
+        p.a_col = s.packed_a ? plan.a_col : segments.piece[q].a_col;
+        p.next = q + 1 < segments.count ? &further[q + 1] : nullptr;
+    });
     const bool prefetches_c = should_prefetch_c(g);
     for (index_t i = 0; i < split.count; ++i) {
         const index_t start = split.start(i), rows = split.start(i + 1) - start;
-        t.a = g.a + start * g.a_row + s.k0 * g.a_col;
         if (s.packed_a) {
-            if (plan.a_row == 1) {
-                pack_columns(t.a, g.a_col, s.depth, rows, s.packed_a);
-            } else {
-                copy_block(t.a, g.a_row, g.a_col, rows, s.depth, s.packed_a, plan.a_row);
-            }
-            t.a = s.packed_a;
+            for_each_segment(g, s.k0, s.depth, [&](const GemmPiece<T>& p, index_t first) {
+                if (plan.a_row == 1) {
+                    pack_columns(p, 0, p.k, start, rows, s.packed_a + first * MR);
+                } else {
+                    pack_rows(p, start, rows, s.packed_a + first, plan.a_row);
+                }
+            });
         }
+        for_segments([&](MicroKernelPiece<T>& p, int q) {
+            p.a = s.packed_a ? s.packed_a + segments.first[q] * plan.a_col
+                             : segments.piece[q].a + start * p.a_row;
+        });
         // The widest tile that the rows leave room for.
         const int vectors_max = s.packed_b ? plan.nr / w : vectors_for_rows(static_cast<int>(rows));
-        const bool may_use_sequence = vectors_max == NR_VECTORS && s.columns >= 2 * nr;
+        const bool may_use_sequence = vectors_max == NR_VECTORS && s.columns >= 2 * nr &&
+                                      segments.count == 1 && !resumes && !suspends;
         const TileSequenceKernel<T> run =
             may_use_sequence ? find_tile_sequence_kernel(t, rows) : nullptr;
         const bool prefetches = plan.prefetches_a && i + 1 < split.count;
         // At columns [j, j + used) of the block, in micropanels of so many vectors.
         const auto place = [&](index_t j, index_t used, int vectors) {
             const index_t column = s.j0 + j;
-            if (s.packed_b) {
-                t.b = s.packed_b + j * s.depth;
-                t.b_row = vectors * w;
-            } else {
-                t.b = g.b + s.k0 * g.b_row + column;
-                t.b_row = g.b_row;
-            }
+            for_segments([&](MicroKernelPiece<T>& p, int q) {
+                if (s.packed_b) {
+                    p.b_row = vectors * w;
+                    p.b = s.packed_b + j * s.depth + segments.first[q] * p.b_row;
+                } else {
+                    p.b_row = segments.piece[q].b_row;
+                    p.b = segments.piece[q].b + column;
+                }
+            });
             t.bias = g.bias ? g.bias + column : nullptr;
             t.c = g.c + start * g.c_row + column;
             t.y = g.y ? g.y + start * g.y_row + column : nullptr;
@@ -148,7 +225,12 @@ void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBloc
             if (prefetches_c && j + used < s.columns) {
                 prefetch_c_tile(t, t.c + used, rows, at_most(used, s.columns - j - used));
             }
-            micro_kernels<T>.at[rows][vectors][!s.packed_b && t.last != w](t);
+            const bool is_masked = !s.packed_b && t.last != w;
+            if (resumes || suspends) {
+                multiply_open(g, t, start, s.j0 + j, rows, vectors, is_masked, resumes, suspends);
+            } else {
+                micro_kernels<T>.at[rows][vectors][is_masked](t);
+            }
         }
     }
 }
@@ -164,7 +246,7 @@ PYNN_INLINE void multiply_blocked(const Gemm<T>& g) {
         s.columns = at_most(plan.columns, g.n - s.j0);
         s.k0 = 0;
         do {  // once for k = 0 too: the empty sum has an epilogue
-            s.depth = at_most(KC, g.k - s.k0);
+            s.depth = at_most(KC - (g.k_before + s.k0) % KC, g.k - s.k0);
             if (plan.packs_b) pack_b(g, plan.nr, s.k0, s.depth, s.j0, s.columns, b_space);
             macro_kernel(g, plan, s);
             s.k0 += s.depth;

@@ -32,12 +32,17 @@ PYNN_INLINE const T* other_of(const P& p, const T* c, index_t i) {
     if constexpr (F == Form::relu_backward) return p.y + i * p.y_row;
     return c;
 }
+template <Form F, class P>
+PYNN_INLINE index_t other_row_of(const P& p) {
+    return F == Form::bias ? 0 : F == Form::relu_backward ? p.y_row : p.c_row;
+}
 
 template <Form F>
 struct FormTag {
     static constexpr Form form = F;
 };
-// f(FormTag) for an epilogue that is not an update.
+// f(FormTag) for an epilogue that is not an update. (Inlined, f too: GCC 12 would keep the
+// accumulators that f refers to in memory.)
 template <class T, class F>
 PYNN_INLINE void with_form(Epilogue epilogue, T beta, F f) {
     switch (epilogue) {
@@ -47,6 +52,7 @@ PYNN_INLINE void with_form(Epilogue epilogue, T beta, F f) {
             return f(FormTag<Form::bias>());
         case Epilogue::scale:
             if (beta == T(0)) return f(FormTag<Form::scale>());
+            if (beta == T(1)) return f(FormTag<Form::add>());
             return f(FormTag<Form::combine>());
         case Epilogue::relu_backward:
             return f(FormTag<Form::relu_backward>());

@@ -10,8 +10,6 @@
 
 PYNN_ISA_BEGIN
 
-constexpr index_t min_gebp_k = 16;  // sum
-
 // Nothing asks for an RowPrefetcher's lines here, nor between the tiles of a run.
 static_assert(!prefetches_rows || (!micropanels_stay_in_l1 && k_unroll == 1));
 
@@ -20,10 +18,7 @@ struct GebpPlan {
     static constexpr index_t size = sizeof(T);
     static constexpr index_t line = BlockingPlan<T>::line;
     static constexpr int nr = NR_VECTORS * Vec<T>::width;
-    static constexpr index_t deepest = 320;  // rows of a micropanel: half of the L1 cache
-    static constexpr index_t block_bytes =
-        128 * 1024;  // of a, beside the micropanel's neighbors in L2
-    static constexpr index_t columns_many = 384 / nr * nr;
+    static constexpr index_t columns_many = panel_columns / nr * nr;
     static constexpr index_t columns_few = 4 * nr;
 
     index_t blocks;       // of a
@@ -41,34 +36,36 @@ struct GebpPlan {
         // Enough for fewer rows or a shorter sum, too.
         const index_t tiles = ceil_div(g.m, MR);
         a_bytes =
-            BlockingPlan<T>::round_up(at_most(tiles * MR * chunk * size, block_bytes) +
-                                      at_most(tiles, tiles_of_a_block(min_gebp_k)) * line * size);
+            BlockingPlan<T>::round_up(at_most(tiles * MR * chunk * size, a_block_bytes) +
+                                      at_most(tiles, tiles_of_a_block(min_panels_k)) * line * size);
         partial_sums_bytes = 0;
-        if (chunk > deepest) {
-            const index_t most = at_most(tiles, tiles_of_a_block(deepest));
+        if (chunk > panel_depth) {
+            const index_t most = at_most(tiles, tiles_of_a_block(panel_depth));
             partial_sums_bytes = BlockingPlan<T>::round_up(most * MR * nr * size);
         }
         const index_t b_columns = ceil_div(columns, Vec<T>::width) * Vec<T>::width;
         bytes = a_bytes + partial_sums_bytes + BlockingPlan<T>::round_up(chunk * b_columns * size);
     }
     static PYNN_INLINE index_t tiles_of_a_block(index_t chunk) {
-        return at_least(block_bytes / size / chunk / MR, 1);
+        return at_least(a_block_bytes / size / chunk / MR, 1);
     }
 };
 
-// A block of a, a few columns of all its tiles at a time, so that whole cache lines are read.
-// a: the block's first element.
+// A block of a from row `first` on, a few columns of all its tiles at a time, so that whole cache
+// lines are read.
 template <class T>
-PYNN_INLINE void pack_a(const Gemm<T>& g, const GebpPlan<T>& plan, const T* a,
-                        const RowPartition& split, index_t depth, T* out) {
+PYNN_INLINE void pack_a(const Gemm<T>& g, const GebpPlan<T>& plan, index_t k0, index_t depth,
+                        index_t first, const RowPartition& split, T* out) {
     constexpr index_t group = 16;
-    for (index_t l = 0; l < depth; l += group) {
-        for (index_t i = 0; i < split.count; ++i) {
-            const index_t start = split.start(i), rows = split.start(i + 1) - start;
-            pack_columns(a + start + l * g.a_col, g.a_col, at_most(group, depth - l), rows,
-                         out + i * plan.tile_stride + l * MR);
+    for_each_segment(g, k0, depth, [&](const GemmPiece<T>& s, index_t at) {
+        for (index_t l = 0; l < s.k; l += group) {
+            for (index_t i = 0; i < split.count; ++i) {
+                const index_t start = split.start(i), rows = split.start(i + 1) - start;
+                pack_columns(s, l, at_most(group, s.k - l), first + start, rows,
+                             out + i * plan.tile_stride + (at + l) * MR);
+            }
         }
-    }
+    });
 }
 
 // The tiles of a packed block of a by one micropanel of b, whose sum over a chunk is cut where the
@@ -78,7 +75,7 @@ template <class T>
 PYNN_INLINE void multiply_micropanel(const Gemm<T>& g, MicroKernelArgs<T> t,
                                      const RowPartition& split, index_t tile_stride, index_t chunk,
                                      const T* b, int vectors, T* partial_sums) {
-    const index_t depth = ceil_div(chunk, ceil_div(chunk, GebpPlan<T>::deepest));
+    const index_t depth = ceil_div(chunk, ceil_div(chunk, panel_depth));
     const T* const a = t.a;
     T* const c = t.c;
     const T* const y = t.y;
@@ -94,6 +91,7 @@ PYNN_INLINE void multiply_micropanel(const Gemm<T>& g, MicroKernelArgs<T> t,
             T* const partial_sum = partial_sums + start * t.b_row;
             t.acc_in = l > 0 ? partial_sum : nullptr;
             t.acc_out = ends ? nullptr : partial_sum;
+            t.acc_in_row = t.acc_out_row = t.b_row;
             t.a = a + i * tile_stride + l * MR;
             t.c = c + start * t.c_row;
             t.y = y ? y + start * t.y_row : nullptr;
@@ -137,7 +135,7 @@ void multiply_gebp(const Gemm<T>& g) {
                 const index_t first = block * g.m / plan.blocks;
                 const RowPartition split((block + 1) * g.m / plan.blocks - first);
                 if (plan.blocks > 1 || j0 == 0) {
-                    pack_a(g, plan, g.a + first + k0 * g.a_col, split, chunk, packed_a);
+                    pack_a(g, plan, k0, chunk, first, split, packed_a);
                 }
                 t.a = packed_a;
                 for (index_t j = j0; j < end; j += plan.nr) {
@@ -161,8 +159,9 @@ struct L1Panels {
     template <class T>
     static PYNN_INLINE bool applies(const Gemm<T>& g) {
         constexpr index_t nr = NR_VECTORS * Vec<T>::width;
-        return micropanels_stay_in_l1 && is_column_major_a(g) && g.m > MR && g.n > nr &&
-               g.k >= min_gebp_k;
+        return micropanels_stay_in_l1 && g.m > MR && g.n > nr && g.k >= min_panels_k &&
+               g.k_before == 0 && !g.acc_out &&
+               all_pieces(g, [](const GemmPiece<T>& p) { return is_column_major_a(p); });
     }
     template <class T>
     static PYNN_INLINE index_t workspace(const Gemm<T>& g) {

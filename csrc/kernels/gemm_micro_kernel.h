@@ -11,21 +11,28 @@
 
 PYNN_ISA_BEGIN
 
+// A piece of a tile's sums, and the next one, or null.
 template <class T>
-struct MicroKernelArgs {
+struct MicroKernelPiece {
     index_t k;
     const T* a;
     index_t a_row, a_col;
     const T* b;
     index_t b_row;
+    const MicroKernelPiece* next;
+};
+
+template <class T>
+struct MicroKernelArgs : MicroKernelPiece<T> {
     T* c;
     index_t c_row;
     int last;         // columns in the last vector
     bool accumulate;  // add what is in c first: c holds the sum of the earlier pieces of k
-    // Where a piece of k is itself worked off in parts (gemm_skinny.h): the partial sums of the
-    // tile, whole vectors end to end. null: they begin, or end, here.
+    // Where a chain is worked off in parts (gemm_skinny.h): the partial sums of the tile, in whole
+    // vectors, rows this far apart. null: they begin, or end, here.
     const T* acc_in;
     T* acc_out;
+    index_t acc_in_row, acc_out_row;
     // What a tile that fetches asks for at every few steps of k: two lines of the cache, and how
     // far it is to the next two.
     const char* prefetch;
@@ -98,15 +105,12 @@ template <class T, int Rows, int Vectors, bool PartialLast, bool Prefetches>
 PYNN_INLINE void multiply(const MicroKernelArgs<T>& t, Vec<T> (&acc)[Rows][Vectors]) {
     constexpr int w = Vec<T>::width;
     constexpr index_t size = sizeof(T);
-    RowPointers<T, Rows> a(t.a, t.a_row);
-    const index_t a_step = t.a_col * size;
-    const T* b = t.b;
     constexpr index_t prefetch_distance = 8;
     if (t.acc_in) {
         PYNN_UNROLL
         for (int i = 0; i < Rows; ++i) {
             PYNN_UNROLL
-            for (int j = 0; j < Vectors; ++j) acc[i][j] = load(t.acc_in + (i * Vectors + j) * w);
+            for (int j = 0; j < Vectors; ++j) acc[i][j] = load(t.acc_in + i * t.acc_in_row + j * w);
         }
     } else {
         PYNN_UNROLL
@@ -115,54 +119,61 @@ PYNN_INLINE void multiply(const MicroKernelArgs<T>& t, Vec<T> (&acc)[Rows][Vecto
             for (int j = 0; j < Vectors; ++j) acc[i][j] = set1(T(0));
         }
     }
-    index_t l = t.k;
-    // (A single row waits for b, which is better fetched ahead than read in fewer instructions.)
-    if constexpr (k_unroll > 1 && Rows > 1) {
-        // Where the distances of a's elements are known: in rows, and in packed columns. (With an
-        // `else` between them GCC 12 moves the accumulators about in the second loop.)
-        const char* prefetch = Prefetches ? t.prefetch : nullptr;
-        const index_t prefetch_stride = Prefetches ? t.prefetch_stride : 0;
-        if (t.a_col == 1) {
-            for (; l >= k_unroll; l -= k_unroll) {
-                if constexpr (Prefetches) {
-                    PYNN_PREFETCH_L2(prefetch);
-                    PYNN_PREFETCH_L2(prefetch + 64);
-                    prefetch += prefetch_stride;
+    for (const MicroKernelPiece<T>* p = &t; p; p = p->next) {
+        RowPointers<T, Rows> a(p->a, p->a_row);
+        const index_t a_step = p->a_col * size;
+        const T* b = p->b;
+        index_t l = p->k;
+        // (A single row waits for b, which is better fetched ahead than read in fewer
+        // instructions.)
+        if constexpr (k_unroll > 1 && Rows > 1) {
+            // Where the distances of a's elements are known: in rows, and in packed columns. (With
+            // an `else` between them GCC 12 moves the accumulators about in the second loop.)
+            const char* prefetch = Prefetches ? t.prefetch : nullptr;
+            const index_t prefetch_stride = Prefetches ? t.prefetch_stride : 0;
+            if (p->a_col == 1) {
+                for (; l >= k_unroll; l -= k_unroll) {
+                    if constexpr (Prefetches) {
+                        PYNN_PREFETCH_L2(prefetch);
+                        PYNN_PREFETCH_L2(prefetch + 64);
+                        prefetch += prefetch_stride;
+                    }
+                    PYNN_UNROLL
+                    for (int s = 0; s < k_unroll; ++s) {
+                        multiply_step<T, Rows, Vectors, PartialLast>(
+                            b, t.last, [&](int i) { return a.at(i, s); }, acc);
+                        b += p->b_row;
+                    }
+                    a.step(k_unroll * size);
                 }
-                PYNN_UNROLL
-                for (int s = 0; s < k_unroll; ++s) {
-                    multiply_step<T, Rows, Vectors, PartialLast>(
-                        b, t.last, [&](int i) { return a.at(i, s); }, acc);
-                    b += t.b_row;
+            }
+            if (p->a_row == 1 && p->a_col == MR) {
+                const T* columns = p->a;
+                for (; l >= k_unroll; l -= k_unroll) {
+                    PYNN_UNROLL
+                    for (int s = 0; s < k_unroll; ++s) {
+                        const T* const column = columns + s * MR;
+                        multiply_step<T, Rows, Vectors, PartialLast>(
+                            b, t.last, [=](int i) { return column[i]; }, acc);
+                        b += p->b_row;
+                    }
+                    columns += k_unroll * MR;
+                    a.step(k_unroll * MR * size);
                 }
-                a.step(k_unroll * size);
             }
         }
-        if (t.a_row == 1 && t.a_col == MR) {
-            const T* columns = t.a;
-            for (; l >= k_unroll; l -= k_unroll) {
-                PYNN_UNROLL
-                for (int s = 0; s < k_unroll; ++s) {
-                    const T* const column = columns + s * MR;
-                    multiply_step<T, Rows, Vectors, PartialLast>(
-                        b, t.last, [=](int i) { return column[i]; }, acc);
-                    b += t.b_row;
-                }
-                columns += k_unroll * MR;
-                a.step(k_unroll * MR * size);
+        for (; l > 0; --l) {
+            // b's micropanel passes by from the L2 cache; its next rows are fetched ahead of their
+            // use.
+            PYNN_UNROLL
+            for (int j = 0; j < Vectors; j += vectors_per_line<T>) {
+                PYNN_PREFETCH(b + j * w + prefetch_distance * p->b_row);
             }
+            multiply_step<T, Rows, Vectors, PartialLast>(
+                b, t.last, [&](int i) { return a.at(i, 0); }, acc);
+            a.step(a_step);
+            b += p->b_row;
         }
-    }
-    for (; l > 0; --l) {
-        // b's micropanel passes by from the L2 cache; its next rows are fetched ahead of their use.
-        PYNN_UNROLL
-        for (int j = 0; j < Vectors; j += vectors_per_line<T>) {
-            PYNN_PREFETCH(b + j * w + prefetch_distance * t.b_row);
-        }
-        multiply_step<T, Rows, Vectors, PartialLast>(
-            b, t.last, [&](int i) { return a.at(i, 0); }, acc);
-        a.step(a_step);
-        b += t.b_row;
     }
 }
 
@@ -188,34 +199,44 @@ PYNN_INLINE void prefetch_c_tile(const MicroKernelArgs<T>& t, const T* c, index_
     }
 }
 
-// c = f(acc, c's address, row, column of the vector), with whole and partial vectors.
-template <class T, int Rows, int Vectors, class F>
-PYNN_INLINE void write(const MicroKernelArgs<T>& t, const Vec<T> (&acc)[Rows][Vectors], F f) {
+// c = the epilogue of acc, with a last vector of `left` columns. other: what the epilogue reads, at
+// c's place.
+template <Form F, class T, int Rows, int Vectors>
+PYNN_INLINE void write(const MicroKernelArgs<T>& t, const Vec<T> (&acc)[Rows][Vectors], T* c,
+                       const T* other, int left) {
     constexpr int w = Vec<T>::width, last = (Vectors - 1) * w;
     // (Read once: for all that the compiler knows, c overlaps t.)
-    const index_t c_row = t.c_row;
-    const int left = t.last;
+    const index_t c_row = t.c_row, other_row = other_row_of<F>(t);
+    const Vec<T> factor = factor_of<F, T>(t), beta = set1(t.beta);
     const auto whole = [](const T* p) { return load(p); };
-    T* row = t.c;
+    T* row = c;
+    const T* other_at = other;
     PYNN_UNROLL
-    for (int i = 0; i < Rows; ++i, row += c_row) {
+    for (int i = 0; i < Rows; ++i) {
         PYNN_UNROLL
-        for (int j = 0; j < Vectors - 1; ++j) {
-            T* c = row + j * w;
-            store(c, f(acc[i][j], c, i, j * w, whole));
+        for (int j = 0; j < Vectors; ++j) {
+            if (j == Vectors - 1 && left != w) continue;
+            store(row + j * w, finish<F>(factor, beta, acc[i][j], other_at + j * w, whole));
         }
-        if (left == w) store(row + last, f(acc[i][Vectors - 1], row + last, i, last, whole));
+        row += c_row;
+        other_at += other_row;
     }
     if (left == w) return;
-    T* const c = t.c + last;
-    // f may read c, and a load near a partial store waits for it: all of them come first.
+    // The epilogue may read c, and a load near a partial store waits for it: loads come first.
     const auto part = [&](const T* p) { return load_n(p, left); };
     Vec<T> results[Rows];
+    other += last;
     PYNN_UNROLL
-    for (int i = 0; i < Rows; ++i)
-        results[i] = f(acc[i][Vectors - 1], c + i * c_row, i, last, part);
+    for (int i = 0; i < Rows; ++i) {
+        results[i] = finish<F>(factor, beta, acc[i][Vectors - 1], other, part);
+        other += other_row;
+    }
+    row = c + last;
     PYNN_UNROLL
-    for (int i = 0; i < Rows; ++i) store_n(c + i * c_row, results[i], left);
+    for (int i = 0; i < Rows; ++i) {
+        store_n(row, results[i], left);
+        row += c_row;
+    }
 }
 
 // The sums of a tile, row by row `row` values apart: what is stored beyond a row is overwritten by
@@ -235,7 +256,7 @@ void micro_kernel(const MicroKernelArgs<T>& t) {
     Vec<T> acc[Rows][Vectors];
     multiply<T, Rows, Vectors, PartialLast, Prefetches>(t, acc);
     if (t.acc_out) {
-        store_sums(acc, t.acc_out, Vectors * w);
+        store_sums(acc, t.acc_out, t.acc_out_row);
         return;
     }
     if (t.accumulate) {
@@ -253,60 +274,28 @@ void micro_kernel(const MicroKernelArgs<T>& t) {
     // of each.
     const index_t n = (Vectors - 1) * w + t.last;
     const bool whole = t.c_row == n;
-    // (`finish`, written out: called from here, GCC 12 keeps the accumulators in memory.)
-    switch (t.epilogue) {
-        case Epilogue::store:
-            write(t, acc, [](Vec<T> v, const T*, int, int, auto) { return v; });
-            break;
-        case Epilogue::bias: {
-            const Vec<T> floor = set1(t.floor);
-            const T* const bias = t.bias;
-            write(t, acc, [=](Vec<T> v, const T*, int, int j, auto load_at) {
-                return max(floor, v + load_at(bias + j));
-            });
-            break;
+    if (t.epilogue == Epilogue::update) {
+        // By way of the L1 cache: an update in every tile's registers would be most of the wheel.
+        T g[Rows * Vectors * w];
+        const index_t g_row = whole ? n : Vectors * w, at = t.c - t.update->w;
+        store_sums(acc, g, g_row);
+        if (whole) {
+            update_kernel(*t.update, g, at, Rows * n);
+        } else {
+            update_block(*t.update, g, g_row, at, t.c_row, index_t(Rows), n);
         }
-        case Epilogue::scale: {
-            const Vec<T> alpha = set1(t.alpha), beta = set1(t.beta);
-            if (t.beta == T(0)) {
-                write(t, acc, [=](Vec<T> v, const T*, int, int, auto) { return alpha * v; });
-            } else if (whole && t.last != w) {
-                T sums[Rows * Vectors * w];
-                store_sums(acc, sums, n);
-                add_scaled(t.alpha, sums, t.beta, t.c, Rows * n);
-            } else if (t.beta == T(1)) {
-                write(t, acc, [=](Vec<T> v, const T* c, int, int, auto load_at) {
-                    return fma(alpha, v, load_at(c));
-                });
-            } else {
-                write(t, acc, [=](Vec<T> v, const T* c, int, int, auto load_at) {
-                    return fma(alpha, v, beta * load_at(c));
-                });
-            }
-            break;
-        }
-        case Epilogue::relu_backward: {
-            const T* const y = t.y;
-            const index_t y_row = t.y_row;
-            write(t, acc, [=](Vec<T> v, const T*, int i, int j, auto load_at) {
-                return relu_gradient(v, load_at(y + i * y_row + j));
-            });
-            break;
-        }
-        case Epilogue::update: {
-            // By way of the L1 cache: an update in every tile's registers would be most of the
-            // wheel.
-            T g[Rows * Vectors * w];
-            const index_t g_row = whole ? n : Vectors * w, at = t.c - t.update->w;
-            store_sums(acc, g, g_row);
-            if (whole) {
-                update_kernel(*t.update, g, at, Rows * n);
-            } else {
-                update_block(*t.update, g, g_row, at, t.c_row, index_t(Rows), n);
-            }
-            break;
-        }
+        return;
     }
+    if (t.epilogue == Epilogue::scale && t.beta != T(0) && whole && t.last != w) {
+        T sums[Rows * Vectors * w];
+        store_sums(acc, sums, n);
+        add_scaled(t.alpha, sums, t.beta, t.c, Rows * n);
+        return;
+    }
+    with_form(t.epilogue, t.beta, [&](auto tag) PYNN_INLINE_LAMBDA {
+        constexpr Form F = decltype(tag)::form;
+        write<F>(t, acc, t.c, other_of<F>(t, static_cast<const T*>(t.c), 0), t.last);
+    });
 }
 
 // Tiles by rows and vectors. A product of few rows may be wider than one of many.

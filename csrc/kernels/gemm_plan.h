@@ -5,26 +5,9 @@
 #pragma once
 
 #include "kernels/gemm_micro_kernel.h"
+#include "kernels/gemm_pieces.h"
 
 PYNN_ISA_BEGIN
-
-constexpr index_t at_most(index_t a, index_t b) { return a < b ? a : b; }
-constexpr index_t at_least(index_t a, index_t b) { return a < b ? b : a; }
-constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
-
-// From so many rows of a on it is worth while to pack b.
-constexpr index_t min_rows_to_pack_b = 8 * MR;
-
-// Shorter sums do not pay for packing; nor, from memory, for a prefetch of what they write.
-constexpr index_t min_k_to_pack = 64, min_k_to_prefetch_c = 128;
-// Rows this far apart, or a multiple of it, lie in few sets of the L1 cache.
-constexpr index_t conflict_bytes = 2048;
-
-// Whether a lies column by column.
-template <class T>
-PYNN_INLINE bool is_column_major_a(const Gemm<T>& g) {
-    return g.a_row == 1 && g.a_col != 1;
-}
 
 // Whether b comes from beyond the L2 cache.
 template <class T>
@@ -42,8 +25,9 @@ PYNN_INLINE bool exceeds_operand_cache(const Gemm<T>& g) {
 template <class T>
 PYNN_INLINE bool conflicts_in_cache(const Gemm<T>& g) {
     constexpr uintptr_t line = 64;
-    const uintptr_t row_bytes = static_cast<uintptr_t>(g.b_row) * sizeof(T);
-    const bool is_aligned = (row_bytes | reinterpret_cast<uintptr_t>(g.b)) % line == 0;
+    const GemmPiece<T>& p = first_piece(g);
+    const uintptr_t row_bytes = static_cast<uintptr_t>(p.b_row) * sizeof(T);
+    const bool is_aligned = (row_bytes | reinterpret_cast<uintptr_t>(p.b)) % line == 0;
     const bool across_lines = micropanels_stay_in_l1 && !is_aligned && row_bytes > line;
     return g.k >= min_k_to_pack &&
            (row_bytes % static_cast<uintptr_t>(conflict_bytes) == 0 || across_lines);
@@ -78,6 +62,7 @@ struct BlockingPlan {
     index_t a_bytes, bytes;
 
     PYNN_INLINE explicit BlockingPlan(const Gemm<T>& g) {
+        const GemmPiece<T>& first = first_piece(g);
         depth = at_most(g.k, KC);
         // (A single row needs more columns for its chains to hide the latency.)
         nr = (g.m == 1 ? 4 : NR_VECTORS) * width;
@@ -86,18 +71,26 @@ struct BlockingPlan {
         // Packing pays where it mends something; elsewhere reading in place is up to 10 % faster.
         // b: without contiguous rows, or read so often that its micropanels come from far away
         // again and again.
-        packs_b =
-            g.b_col != 1 || (g.m >= min_rows_to_pack_b &&
-                             (exceeds_l2(g) || exceeds_operand_cache(g) || conflicts_in_cache(g)));
+        packs_b = first.b_col != 1 ||
+                  (g.m >= min_rows_to_pack_b &&
+                   (exceeds_l2(g) || exceeds_operand_cache(g) || conflicts_in_cache(g)));
         // a: columns (a cache line is then read for fourteen elements) where four micropanels share
         // them, or two if a does not stay in the L2 cache; or rows whose distance puts them into
         // the same few sets of the cache.
-        const bool by_columns = is_column_major_a(g);
-        const bool conflicts = g.a_row * size % (2 * conflict_bytes) == 0;
+        const bool by_columns =
+            all_pieces(g, [](const GemmPiece<T>& p) { return is_column_major_a(p); });
+        const bool conflicts = first.a_row * size % (2 * conflict_bytes) == 0;
         const index_t worth = g.m * g.k * size > block_bytes ? width + 1 : 4 * nr;
         packs_a = g.m > 2 * MR && g.k >= min_k_to_pack &&
                   (by_columns ? g.n >= worth : conflicts && g.n >= 16 * nr);
         prefetches_a = g.m * g.k * size > block_bytes / 2 && g.n >= 4 * nr;
+        if (!is_plain(g)) {
+            const bool in_place = g.piece_count <= max_pieces_in_place;
+            packs_a |= !(in_place && all_pieces(g, [](const auto& p) { return !has_table(p); }));
+            packs_b |= !(in_place || is_one_b(g)) ||
+                       !all_pieces(g, [](const auto& p) { return p.b_col == 1; });
+            prefetches_a = false;
+        }
         // A line more than the rows need, so that rows do not share a set of the L1 cache.
         a_row = by_columns ? 1 : ceil_div(depth, line) * line + line;
         a_col = by_columns ? MR : 1;

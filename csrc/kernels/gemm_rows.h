@@ -6,29 +6,6 @@
 
 PYNN_ISA_BEGIN
 
-// g's columns from j on.
-template <class T>
-PYNN_INLINE Gemm<T> column_slice(const Gemm<T>& g, index_t j, index_t columns) {
-    Gemm<T> part = g;
-    part.n = columns;
-    part.b += j * g.b_col;
-    part.c += j;
-    if (g.bias) part.bias += j;
-    if (g.y) part.y += j;
-    return part;
-}
-
-// g's rows from i on.
-template <class T>
-PYNN_INLINE Gemm<T> rows_of(const Gemm<T>& g, index_t i, index_t rows) {
-    Gemm<T> part = g;
-    part.m = rows;
-    part.a += i * g.a_row;
-    part.c += i * g.c_row;
-    if (g.y) part.y += i * g.y_row;
-    return part;
-}
-
 // The product of the transposed operands, without an epilogue, to c (g.n x g.m).
 template <class T>
 PYNN_INLINE Gemm<T> transposed(const Gemm<T>& g, T* c, index_t c_row) {

@@ -21,12 +21,9 @@ struct SkinnyPlan {
     static constexpr index_t size = sizeof(T);
     static constexpr int width = Vec<T>::width;
     static constexpr bool packs = micropanels_stay_in_l1;
-    static constexpr index_t packed_bytes = 128 * 1024;  // a block of b, where it is packed
-    static constexpr index_t b_bytes = packs ? packed_bytes : 0;
-    static constexpr index_t sums_bytes = 1024 * 1024;  // beside it in the L2 cache
-    static constexpr index_t deepest =
-        micropanels_stay_in_l1 ? 256 : 256 / size;  // rows of a block
-    static constexpr index_t shallowest = micropanels_stay_in_l1 ? 128 : 256 / size;
+    static constexpr index_t b_bytes = packs ? skinny_block_bytes : 0;
+    static constexpr index_t deepest = packs ? skinny_deep : skinny_slab_bytes / size;
+    static constexpr index_t flattest = packs ? skinny_flat : deepest;
 
     int nr;                  // columns of a micropanel
     index_t depth, columns;  // of a block
@@ -37,14 +34,14 @@ struct SkinnyPlan {
         const index_t chunk = at_most(g.k, KC);
         if constexpr (packs) {
             // Fewer rows have less work for a micropanel, and take longer runs of b's rows instead.
-            const index_t most = g.m < 4 * MR ? shallowest : deepest;
+            const index_t most = g.m < 4 * MR ? flattest : deepest;
             depth = ceil_div(chunk, ceil_div(chunk, most));
             nr = NR_VECTORS * width;
-            columns = at_most(packed_bytes / size / most, ceil_div(g.n, nr) * nr);
+            columns = at_most(skinny_block_bytes / size / most, ceil_div(g.n, nr) * nr);
         } else {
             depth = deepest;
             nr = vectors_for_rows(static_cast<int>(RowPartition(g.m).most())) * width;
-            columns = at_most(g.n, at_least(1, sums_bytes / size / g.m / nr) * nr);
+            columns = at_most(g.n, at_least(1, skinny_sums_bytes / size / g.m / nr) * nr);
         }
         copies_a = !packs || g.a_col != 1 || g.a_row * size % conflict_bytes == 0;
         a_row = copies_a ? copied_row(chunk) : g.a_row;
@@ -61,9 +58,9 @@ struct SkinnyPlan {
         const index_t a = round_up(g.m * copied_row(at_most(g.k, KC)) * size);
         const index_t n = ceil_div(g.n, width) * width;
         const index_t widest =
-            packs ? at_most(packed_bytes / size / shallowest, n + NR_VECTORS * width) : n;
+            packs ? at_most(skinny_block_bytes / size / flattest, n + NR_VECTORS * width) : n;
         const index_t sums = round_up(g.m * widest * size);
-        return b_bytes + a + (packs ? sums : at_most(sums, round_up(sums_bytes)));
+        return b_bytes + a + (packs ? sums : at_most(sums, round_up(skinny_sums_bytes)));
     }
 };
 
@@ -151,6 +148,7 @@ void multiply_skinny(const Gemm<T>& g) {
                         T* const partial = sums + (j - j0) * g.m + start * (vectors * w);
                         t.acc_in = l > 0 ? partial : nullptr;
                         t.acc_out = ends ? nullptr : partial;
+                        t.acc_in_row = t.acc_out_row = vectors * w;
                         t.a = a + start * t.a_row + l;
                         t.c = g.c + start * g.c_row + j;
                         t.y = g.y ? g.y + start * g.y_row + j : nullptr;

@@ -10,10 +10,6 @@
 
 PYNN_ISA_BEGIN
 
-constexpr index_t min_streamed_columns = 512;  // a single row: half of them, if b is far
-// With more rows, the sums' way to the L1 cache and back costs more than b's.
-constexpr index_t streamed_rows_max = micropanels_stay_in_l1 ? 8 : 1;
-
 // Some rows of b, of n columns, by as many elements of each of M rows of a. Loads and stores of the
 // sums are shared by so many rows of b; a single row of a leaves room for more of them.
 template <class T, int M>
@@ -86,7 +82,7 @@ void multiply_streamed(const Gemm<T>& g) {
     using Add = void (*)(const T*, index_t, index_t, const T*, index_t, index_t, index_t, T*, bool);
     constexpr Add add[] = {add_streamed<T, 1>, add_streamed<T, 2>, add_streamed<T, 3>,
                            add_streamed<T, 4>, add_streamed<T, 5>, add_streamed<T, 6>};
-    constexpr index_t group = 6, room = 16384 / sizeof(T);
+    constexpr index_t group = 6, room = streamed_sums_bytes / sizeof(T);
     alignas(64) T sums[room];
     const index_t groups = ceil_div(g.m, group);
     const index_t columns =
@@ -96,7 +92,7 @@ void multiply_streamed(const Gemm<T>& g) {
     const bool prefetches =
         g.b_exceeds_l2 || g.k * g.n * static_cast<index_t>(sizeof(T)) > 4 * l2_bytes;
     for (index_t j = 0; j < g.n; j += columns) {
-        const Gemm<T> part = column_slice(g, j, at_most(columns, g.n - j));
+        const Gemm<T> part = column_range(g, j, at_most(columns, g.n - j));
         const auto each_row = [&](auto f) {
             for (index_t i = 0; i < g.m; ++i) f(sums + i * part.n, part.c + i * g.c_row);
         };

@@ -18,13 +18,6 @@ struct TileSequence {
     bool prefetches_c;  // ask for what the next tile writes
 };
 
-constexpr int min_sequence_rows = MR - 1;
-// Of a longer sum the rest is less than a twentieth, and what a tile fetches for the next one would
-// come all at once.
-constexpr index_t max_sequence_k = 192;
-// Where something is fetched ahead between tiles, it must not come all at once.
-constexpr index_t tiles_between_prefetches = 4;
-
 // (In a run, beta is 1.)
 constexpr Form form_in_run(Epilogue e) {
     return e == Epilogue::bias            ? Form::bias
@@ -105,21 +98,8 @@ void tile_sequence_kernel(const MicroKernelArgs<T>& t, const TileSequence& seque
                          index_t(Vectors * w));
         } else {
             constexpr Form F = form_in_run(E);
-            const Vec<T> factor = factor_of<F, T>(t);
-            const index_t c_row = t.c_row, y_row = t.y_row;
-            T* c = tile_c;
-            const T* other = other_of<F>(t, static_cast<const T*>(t.c), 0) + (tile_c - t.c);
-            PYNN_UNROLL
-            for (int i = 0; i < Rows; ++i) {
-                PYNN_UNROLL
-                for (int j = 0; j < Vectors; ++j) {
-                    store(c + j * w, finish<F>(factor, factor, acc[i][j], other + j * w,
-                                               [](const T* p) { return load(p); }));
-                }
-                c += c_row;
-                if constexpr (F == Form::add) other += c_row;
-                if constexpr (F == Form::relu_backward) other += y_row;
-            }
+            write<F>(t, acc, tile_c, other_of<F>(t, static_cast<const T*>(t.c), 0) + (tile_c - t.c),
+                     w);
         }
         PYNN_COMPILER_BARRIER;
         if (--left == 0) return;
@@ -155,7 +135,8 @@ PYNN_INLINE TileSequenceKernel<T> tile_sequence_kernel_for(Epilogue epilogue) {
 template <class T>
 PYNN_INLINE TileSequenceKernel<T> find_tile_sequence_kernel(const MicroKernelArgs<T>& t,
                                                             index_t rows) {
-    if constexpr (k_unroll > 1) {
+    if constexpr (max_sequence_k > 0) {
+        if (is_left_out(tile_sequence_name)) return nullptr;
         if (t.k > max_sequence_k || rows < min_sequence_rows || t.acc_in || t.acc_out)
             return nullptr;
         if (t.epilogue == Epilogue::scale && t.beta != T(1)) return nullptr;

@@ -41,13 +41,11 @@ void multiply_few_columns(const Gemm<T>& g) {
     constexpr index_t group = 4 * Vec<T>::width, widest = 2 * Vec<T>::width;
     T result[group * widest], sums[group * widest];
     for (index_t i = 0; i < g.m; i += group) {
-        const Gemm<T> part = rows_of(g, i, at_most(group, g.m - i));
+        const Gemm<T> part = row_range(g, i, at_most(group, g.m - i));
         multiply_blocked(transposed(part, result, group));
         write_transposed(part, result, group, sums);
     }
 }
-
-constexpr index_t shortest_transposed = 32;  // sum
 
 template <class T>
 struct TransposedPlan {
@@ -73,7 +71,7 @@ struct TransposedPlan {
 // to fit the L2 cache over all of k.
 template <class T>
 PYNN_INLINE index_t most_transposed_rows(const Gemm<T>& g) {
-    if (g.b_row != 1 || g.b_col == 1 || g.a_col != 1 || g.k < shortest_transposed) return 0;
+    if (g.b_row != 1 || g.b_col == 1 || g.a_col != 1 || g.k < min_transposed_k) return 0;
     const index_t cheap = 2 * g.k * g.n / (2 * g.k + 3 * g.n);
     const index_t fitting = l2_bytes / (g.k * TransposedPlan<T>::size);
     return fitting >= 2 * TransposedPlan<T>::nr ? cheap : at_most(cheap, fitting);
@@ -96,7 +94,7 @@ void multiply_few_rows(const Gemm<T>& g, const TransposedPlan<T>& whole) {
     CacheBlock<T> s{};
     s.columns = g.m;
     for (index_t j = 0; j < g.n; j += whole.group) {
-        const Gemm<T> part = column_slice(g, j, at_most(whole.group, g.n - j));
+        const Gemm<T> part = column_range(g, j, at_most(whole.group, g.n - j));
         const Gemm<T> t = transposed(part, result, g.m);
         for (s.k0 = 0; s.k0 < g.k; s.k0 += KC) {
             s.depth = at_most(KC, g.k - s.k0);
@@ -128,7 +126,7 @@ struct Transposed {
         if (has_few_columns(g)) return multiply_few_columns(g);
         const TransposedPlan<T> plan(g);
         for (index_t i = 0; i < g.m; i += plan.rows) {
-            multiply_few_rows(rows_of(g, i, at_most(plan.rows, g.m - i)), plan);
+            multiply_few_rows(row_range(g, i, at_most(plan.rows, g.m - i)), plan);
         }
     }
 };

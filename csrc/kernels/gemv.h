@@ -147,7 +147,7 @@ private:
             // The part after this one has at least a square's columns.
             const index_t left = g.n - j;
             Gemm<T> part =
-                column_slice(g, j, left <= room ? left : at_most(room, left - Square<T>::size));
+                column_range(g, j, left <= room ? left : at_most(room, left - Square<T>::size));
             if (has_one_bias && g.bias) part.bias = bias;
             gemv(part.b, g.b_col, g.a, g.a_col, part.n, g.k, sums);
             write_rows(part, sums, 0, 1);

@@ -18,6 +18,8 @@
 
 #define PYNN_PASTE_(a, b) a##b
 #define PYNN_PASTE(a, b) PYNN_PASTE_(a, b)
+#define PYNN_STRING_(x) #x
+#define PYNN_STRING(x) PYNN_STRING_(x)
 
 #define PYNN_ISA_BEGIN   \
     namespace pynn {     \
@@ -30,14 +32,17 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #define PYNN_INLINE __forceinline
+#define PYNN_INLINE_LAMBDA
 #define PYNN_UNROLL
 #define PYNN_PREFETCH(p) static_cast<void>(p)
 #define PYNN_PREFETCH_L2(p) static_cast<void>(p)
 #elif defined(__clang__)
 #define PYNN_INLINE inline __attribute__((always_inline))
+#define PYNN_INLINE_LAMBDA __attribute__((always_inline))
 #define PYNN_UNROLL _Pragma("unroll")
 #else
 #define PYNN_INLINE inline __attribute__((always_inline))
+#define PYNN_INLINE_LAMBDA __attribute__((always_inline))
 // GCC 12 leaves an array of accumulators in memory unless every loop over it is fully unrolled.
 #define PYNN_UNROLL _Pragma("GCC unroll 32")
 #endif

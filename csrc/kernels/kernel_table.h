@@ -74,14 +74,43 @@ struct RowPrefetcher {
     float line_credit;    // lines
 };
 
-// c (m x n, rows contiguous) = epilogue(a (m x k) * b (k x n)); strides count elements.
+// A piece of a product's sum: the terms of a (m x k) times b (k x n). Strides count elements.
 template <class T>
-struct Gemm {
-    index_t m, n, k;
+struct GemmPiece {
+    index_t k;
     const T* a;
     index_t a_row, a_col;
+    // Tables that stand for one of a's strides, or null: row i begins at a + a_rows[i], column l at
+    // a + a_cols[l] (rows then follow each other, a_row is 1). A negative entry is a row, or a
+    // column, of zeros: a padded position. (Offsets, not pointers: a table that a layer builds once
+    // serves every mini-batch, in half of the memory.)
+    const int32_t* a_rows;
+    const int32_t* a_cols;
     const T* b;
     index_t b_row, b_col;
+};
+
+// c (m x n, rows contiguous) = epilogue(a (m x k) * b (k x n))
+//
+// An element is a sum of k terms, k counted through all pieces, cut into chains at every multiple
+// of KC. docs/kernels.md defines what `pieces` and `k_before` do.
+template <class T>
+struct Gemm : GemmPiece<T> {
+    index_t m, n;
+    // Several pieces in the place of one, or null. k is the sum of theirs.
+    const GemmPiece<T>* pieces;
+    index_t piece_count;
+    index_t row, column;  // of the pieces' product, where c begins
+    // The sum's terms that earlier products have summed, 0 if it begins here. c holds the sum of
+    // their finished chains, if there are any, and acc_in (m x n) the unfinished one, if there is
+    // one. If k_before < KC acc_in may be c. Not for epilogues that read c.
+    index_t k_before;
+    const T* acc_in;
+    index_t acc_in_row;
+    // Where an unfinished last chain goes, for a product that goes on; or null: the sum ends here.
+    // c then gets the sum of the finished chains, without the epilogue.
+    T* acc_out;
+    index_t acc_out_row;
     bool b_exceeds_l2;  // it is not in the L2 cache, however small: the caller knows its neighbors
     T* c;
     index_t c_row;
@@ -94,6 +123,41 @@ struct Gemm {
     void* workspace;  // gemm_workspace(...) bytes, aligned to 64, enough for fewer rows, too
     RowPrefetcher* prefetcher;  // or null
 };
+
+// Rows [first, first + rows) of a product. (`static`: a copy of its own for every file, as the
+// kernels' contract wants it.)
+template <class T>
+static inline Gemm<T> row_range(Gemm<T> g, index_t first, index_t rows) {
+    g.m = rows;
+    if (g.pieces) {
+        g.row += first;
+    } else if (g.a_rows) {
+        g.a_rows += first;
+    } else {
+        g.a += first * g.a_row;
+    }
+    g.c += first * g.c_row;
+    if (g.y) g.y += first * g.y_row;
+    if (g.acc_in) g.acc_in += first * g.acc_in_row;
+    if (g.acc_out) g.acc_out += first * g.acc_out_row;
+    return g;
+}
+// Columns [first, first + columns) of a product.
+template <class T>
+static inline Gemm<T> column_range(Gemm<T> g, index_t first, index_t columns) {
+    g.n = columns;
+    if (g.pieces) {
+        g.column += first;
+    } else {
+        g.b += first * g.b_col;
+    }
+    g.c += first;
+    if (g.bias) g.bias += first;
+    if (g.y) g.y += first;
+    if (g.acc_in) g.acc_in += first;
+    if (g.acc_out) g.acc_out += first;
+    return g;
+}
 
 // c (n values) = a row of a sparse matrix times b (rows contiguous), and max(floor, c + bias) if
 // there is a bias.

@@ -71,9 +71,6 @@ constexpr Kernels<T> kernels = {
 
 PYNN_ISA_END
 
-#define PYNN_STRING_(x) #x
-#define PYNN_STRING(x) PYNN_STRING_(x)
-
 namespace pynn {
 
 extern const KernelTable PYNN_PASTE(kernel_table_, PYNN_ISA);

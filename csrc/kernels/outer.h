@@ -63,7 +63,7 @@ void multiply_outer(const Gemm<T>& g) {
     }
     alignas(64) T products[room + w];
     for (index_t j = 0; j < g.n; j += room) {
-        const Gemm<T> part = column_slice(g, j, at_most(room, g.n - j));
+        const Gemm<T> part = column_range(g, j, at_most(room, g.n - j));
         const index_t rows = room / part.n;
         for (index_t i = 0; i < g.m; i += rows) {
             const T* const a = g.a + i * g.a_row;

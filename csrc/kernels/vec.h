@@ -4,6 +4,7 @@
 
 #include "kernels/isa.h"
 #include "kernels/kernel_table.h"
+#include "kernels/tuning.h"
 
 #if defined(__AVX512F__)
 #include "kernels/vec_avx512.h"

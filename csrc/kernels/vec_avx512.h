@@ -99,18 +99,4 @@ PYNN_INLINE Vec<T> relu(Vec<T> v) {
     return max(set1(T(0)), v);
 }
 
-// The micro-kernel's shape. 14 x 2 vectors take 28 accumulators, two vectors of b and one
-// broadcast of a: 31 of 32 registers. A product of fewer rows takes more columns instead, so
-// that at least eight chains are in flight (two FMA ports, four cycles of latency).
-constexpr int MR = 14;
-constexpr int NR_VECTORS = 2;
-constexpr int vectors_for_rows(int rows) {
-    return rows <= 2 ? 8 : rows == 3 ? 6 : rows == 4 ? 5 : rows <= 6 ? 4 : rows <= 8 ? 3 : 2;
-}
-constexpr int k_unroll = 1;
-constexpr index_t b_block_bytes = 768 * 1024;  // an L2 cache has 1 or 2 MB
-constexpr index_t operand_bytes = l2_bytes;
-constexpr bool micropanels_stay_in_l1 = false;
-constexpr bool prefetches_rows = true;
-
 PYNN_ISA_END

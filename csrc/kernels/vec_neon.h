@@ -145,17 +145,4 @@ PYNN_INLINE Vec<double> relu(Vec<double> v) {
     return {vbslq_f64(vcleq_f64(v.r, vdupq_n_f64(-0x1p-1074)), vdupq_n_f64(0.0), v.r)};
 }
 
-// The micro-kernel's shape: 8 x 3 vectors take 24 accumulators, three vectors of b and a
-// broadcast: 28 of 32 registers, and 24 chains for up to four FMA pipes of four cycles.
-constexpr int MR = 8;
-constexpr int NR_VECTORS = 3;
-constexpr int vectors_for_rows(int rows) {
-    return rows <= 2 ? 8 : rows == 3 ? 6 : rows == 4 ? 5 : rows <= 6 ? 4 : 3;
-}
-constexpr int k_unroll = 1;
-constexpr index_t b_block_bytes = 768 * 1024;  // an L2 cache has 1 or 2 MB
-constexpr index_t operand_bytes = l2_bytes;
-constexpr bool micropanels_stay_in_l1 = false;
-constexpr bool prefetches_rows = true;
-
 PYNN_ISA_END

@@ -160,13 +160,4 @@ PYNN_INLINE Vec<T> relu(Vec<T> v) {
     return max(set1(T(0)), v);
 }
 
-constexpr int MR = 4;
-constexpr int NR_VECTORS = 4;
-constexpr int vectors_for_rows(int) { return 4; }
-constexpr int k_unroll = 1;
-constexpr index_t b_block_bytes = 768 * 1024;  // an L2 cache has 1 or 2 MB
-constexpr index_t operand_bytes = l2_bytes;
-constexpr bool micropanels_stay_in_l1 = false;
-constexpr bool prefetches_rows = true;
-
 PYNN_ISA_END

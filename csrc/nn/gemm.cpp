@@ -5,33 +5,17 @@
 namespace pynn {
 namespace {
 
-template <class T>
-Gemm<T> row_range(Gemm<T> g, Range rows) {
-    g.a += rows.begin * g.a_row;
-    g.c += rows.begin * g.c_row;
-    if (g.y) g.y += rows.begin * g.y_row;
-    g.m = rows.size();
-    return g;
-}
-template <class T>
-Gemm<T> column_range(Gemm<T> g, Range columns) {
-    g.b += columns.begin * g.b_col;
-    g.c += columns.begin;
-    if (g.bias) g.bias += columns.begin;
-    if (g.y) g.y += columns.begin;
-    g.n = columns.size();
-    return g;
-}
-
 // The rows or the columns, whichever leaves larger pieces, in whole tiles. No sum is ever divided.
 template <class T>
 Gemm<T> gemm_part(Gemm<T> g, int index, int count) {
     const Kernels<T>& k = kernels<T>();
     if (g.m / k.mr >= g.n / k.nr) {
         const index_t grain = g.m >= k.mr * count ? k.mr : 1;
-        return row_range(g, partition(g.m, index, count, grain));
+        const Range rows = partition(g.m, index, count, grain);
+        return row_range(g, rows.begin, rows.size());
     }
-    return column_range(g, partition(g.n, index, count, k.nr));
+    const Range columns = partition(g.n, index, count, k.nr);
+    return column_range(g, columns.begin, columns.size());
 }
 
 Buffer<char>& thread_workspace() {
@@ -44,9 +28,10 @@ Buffer<char>& thread_workspace() {
 template <class T>
 Gemm<T> column_part(Gemm<T> g, int index, int count) {
     constexpr index_t few = 4;
-    const index_t columns = kernels<T>().nr;
-    if (g.n < few * columns * count) return gemm_part(g, index, count);
-    return column_range(g, partition(g.n, index, count, columns));
+    const index_t grain = kernels<T>().nr;
+    if (g.n < few * grain * count) return gemm_part(g, index, count);
+    const Range columns = partition(g.n, index, count, grain);
+    return column_range(g, columns.begin, columns.size());
 }
 
 template <class T>

@@ -46,9 +46,10 @@ struct SparseScratch {
     bool finite = true;  // the values that the thread has read
 };
 
-// What a thread works with apart from its operands.
+// What a thread works with apart from its operands. (Each thread writes to its own with every tile,
+// so no two share a cache line.)
 template <class T>
-struct Scratch {
+struct alignas(64) Scratch {
     SparseScratch<T> sparse;
     Buffer<char> workspace;      // of the products
     Buffer<T> gradient;          // a piece of a layer's gradient

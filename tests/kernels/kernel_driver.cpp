@@ -527,6 +527,17 @@ constexpr const char* epilogues[] = {"store",     "bias",  "bias and relu",
                                      "times 0.7", "scale", "relu_backward"};
 constexpr int epilogue_count = 6;
 
+// With a workspace, of which what packing leaves out is NaN.
+template <class T>
+void multiply(const pynn::Kernels<T>& kernels, pynn::Gemm<T> g) {
+    const auto bytes = static_cast<std::size_t>(kernels.gemm_workspace(g));
+    std::vector<T> workspace(bytes / sizeof(T) + 64 / sizeof(T),
+                             std::numeric_limits<T>::quiet_NaN());
+    const auto address = reinterpret_cast<std::uintptr_t>(workspace.data());
+    g.workspace = reinterpret_cast<void*>((address + 63) / 64 * 64);
+    kernels.gemm(g);
+}
+
 // The product's c, with what stands between its rows.
 template <class T>
 std::vector<T> product(const pynn::Kernels<T>& kernels, index_t m, index_t k, index_t n, Layout a,
@@ -572,13 +583,72 @@ std::vector<T> product(const pynn::Kernels<T>& kernels, index_t m, index_t k, in
             g.y = y.data();
             g.y_row = c_row;
     }
-    // What packing leaves out is NaN.
-    const auto bytes = static_cast<std::size_t>(kernels.gemm_workspace(g));
-    std::vector<T> workspace(bytes / sizeof(T) + 64 / sizeof(T), L::quiet_NaN());
-    const auto address = reinterpret_cast<std::uintptr_t>(workspace.data());
-    g.workspace = reinterpret_cast<void*>((address + 63) / 64 * 64);
-    kernels.gemm(g);
+    multiply(kernels, g);
     return c;
+}
+
+// Several pieces whose a lies in rows, in columns, or behind a table of either; in one product and
+// in two, of which the second goes on with the first one's sums.
+template <class T>
+void check_pieces(const pynn::Kernels<T>& kernels) {
+    const index_t m = 31, n = 45;
+    for (const int kind : {0, 1, 2, 3}) {
+        for (const index_t count : {1, 2, 6}) {
+            for (const index_t k : {1, 9, 70, 300}) {
+                const std::string name =
+                    title<T>("pieces " + std::to_string(kind) + " " + std::to_string(count) +
+                             " of " + std::to_string(k));
+                Random random(name);
+                const std::vector<T> a = ordinary<T>(count * (m + 3) * (k + 3), name + "a");
+                const std::vector<T> b = ordinary<T>(count * k * (n + 2), name + "b");
+                std::vector<std::int32_t> table;
+                for (index_t i = 0; i < count * (m + k); ++i) {
+                    table.push_back(static_cast<std::int32_t>(random.below(3 * m) - m / 2));
+                }
+                std::vector<pynn::GemmPiece<T>> pieces;
+                for (index_t i = 0; i < count; ++i) {
+                    pynn::GemmPiece<T> p{};
+                    p.k = k;
+                    p.a = a.data() + i * k;
+                    p.a_row = kind == 0 ? k + 2 : 1;
+                    p.a_col = kind == 1 ? m + 1 : 1;
+                    if (kind == 2) p.a_rows = table.data() + i * m;
+                    if (kind == 3) p.a_cols = table.data() + i * k;
+                    p.b = b.data() + i * k * (n + 2);
+                    p.b_row = count == 2 ? 1 : n + 2;
+                    p.b_col = count == 2 ? k : 1;
+                    pieces.push_back(p);
+                }
+                pynn::Gemm<T> g{};
+                g.m = m;
+                g.n = n;
+                g.k = count * k;
+                g.c_row = n + 1;
+                g.pieces = pieces.data();
+                g.piece_count = count;
+                std::vector<T> whole = room<T>(m * (n + 1)), parts = whole, open = whole;
+                g.c = whole.data();
+                multiply(kernels, g);
+                report(name, whole);
+                if (count == 1) continue;
+                g.c = parts.data();
+                g.k = k;
+                g.piece_count = 1;
+                g.acc_out = open.data();
+                g.acc_out_row = n + 1;
+                multiply(kernels, g);
+                g.k = (count - 1) * k;
+                g.pieces = pieces.data() + 1;
+                g.piece_count = count - 1;
+                g.k_before = k;
+                g.acc_in = open.data();
+                g.acc_in_row = n + 1;
+                g.acc_out = nullptr;
+                multiply(kernels, g);
+                report(name + " in two", parts);
+            }
+        }
+    }
 }
 
 template <class T>
@@ -733,6 +803,7 @@ void check_all(const pynn::Kernels<T>& kernels) {
     check_loss<T>("poisson_of_mean", kernels.poisson_of_mean);
     check_updates(kernels);
     check_products(kernels);
+    check_pieces(kernels);
     check_copies(kernels);
     check_sparse(kernels);
 }

@@ -1,0 +1,28 @@
+// The NEON row of the products' tuning (tuning.h explains the names).
+#pragma once
+
+#include "kernels/isa.h"
+#include "kernels/kernel_table.h"
+
+PYNN_ISA_BEGIN
+
+// 8 x 3 vectors take 24 accumulators, three vectors of b and a broadcast: 28 of 32 registers, and
+// 24 chains for up to four FMA pipes of four cycles.
+constexpr int MR = 8;
+constexpr int NR_VECTORS = 3;
+constexpr int vectors_for_rows(int rows) {
+    return rows <= 2 ? 8 : rows == 3 ? 6 : rows == 4 ? 5 : rows <= 6 ? 4 : 3;
+}
+constexpr int k_unroll = 1;
+
+// Cache blocks: an L2 cache has 1 or 2 MB. (Measured on AVX-512; NEON and SSE2 keep its sizes.)
+constexpr index_t b_block_bytes = 768 * 1024;
+constexpr index_t operand_bytes = l2_bytes;
+constexpr bool micropanels_stay_in_l1 = false;
+constexpr bool prefetches_rows = true;
+
+// Strategies.
+constexpr index_t streamed_rows_max = 1;
+constexpr index_t max_sequence_k = 0;  // a step's multiply-adds hide a tile's other instructions
+
+PYNN_ISA_END

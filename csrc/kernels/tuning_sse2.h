@@ -1,0 +1,25 @@
+// The SSE2 row of the products' tuning (tuning.h explains the names).
+#pragma once
+
+#include "kernels/isa.h"
+#include "kernels/kernel_table.h"
+
+PYNN_ISA_BEGIN
+
+// A separate multiplication needs a register for the product.
+constexpr int MR = 4;
+constexpr int NR_VECTORS = 2;
+constexpr int vectors_for_rows(int rows) { return rows == 1 ? 6 : rows == 2 ? 4 : 2; }
+constexpr int k_unroll = 1;
+
+// Cache blocks: an L2 cache has 1 or 2 MB. (Measured on AVX-512; NEON and SSE2 keep its sizes.)
+constexpr index_t b_block_bytes = 768 * 1024;
+constexpr index_t operand_bytes = l2_bytes;
+constexpr bool micropanels_stay_in_l1 = false;
+constexpr bool prefetches_rows = true;
+
+// Strategies.
+constexpr index_t streamed_rows_max = 1;
+constexpr index_t max_sequence_k = 0;  // a step's multiply-adds hide a tile's other instructions
+
+PYNN_ISA_END
