@@ -1,5 +1,7 @@
 // Strategy "blocks": a block of b stays in the L2 cache while all rows of a pass by (Goto and van
-// de Geijn 2008). It takes whatever no other strategy takes.
+// de Geijn 2008).
+//
+// Condition: none; it takes whatever no other strategy takes, and every form of a product.
 #pragma once
 
 #include "kernels/gemm_pack.h"

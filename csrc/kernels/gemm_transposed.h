@@ -1,13 +1,17 @@
-// Strategy "transposed": c^T = b^T a^T, where that fills vectors or reads an operand as it lies.
+// Strategy "transposed": c^T = b^T a^T, where that fills vectors or reads an operand in place.
 //
-// - One column (the weight gradient of one output): its transpose is a row, which fills vectors.
-//   One lane of a micro-tile would do the work of a whole vector.
-// - Few columns, columns of a contiguous (the weight gradient of a classifier's last layer): ten
-//   columns cost as much as sixteen. Rows fill whole vectors.
-// - Few rows, rows of b contiguous (an input gradient, delta W^T): the micropanels of b would have
-// to be
-//   transposed while they are packed. The transposed product reads b in place; a and the result,
-//   which are small, are transposed instead.
+// Condition and reason:
+// - One column (the weight gradient of one output). Its transpose is a row, which fills vectors;
+// one
+//   lane of a tile would do the work of a whole vector.
+// - Few columns of a column-major a (the weight gradient of a classifier's last layer). Ten columns
+//   cost as much as sixteen; rows fill whole vectors.
+// - Few rows, b's columns contiguous (an input gradient, delta W^T). The micropanels of b would
+// have
+//   to be transposed while they are packed. The transposed product reads b in place; a and the
+//   result, which are small, are transposed instead.
+// Gain (python bench/strategies.py, Zen 4): one column 5.7 to 6.3, few columns 1.3 to 3.5, few rows
+// 1.0 to 1.5, on both sets.
 #pragma once
 
 #include "kernels/gemm_blocks.h"

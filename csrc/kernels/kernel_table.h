@@ -127,7 +127,8 @@ struct Gemm : GemmPiece<T> {
 // Rows [first, first + rows) of a product. (`static`: a copy of its own for every file, as the
 // kernels' contract wants it.)
 template <class T>
-static inline Gemm<T> row_range(Gemm<T> g, index_t first, index_t rows) {
+static inline Gemm<T> row_range(const Gemm<T>& whole, index_t first, index_t rows) {
+    Gemm<T> g = whole;
     g.m = rows;
     if (g.pieces) {
         g.row += first;
@@ -144,7 +145,8 @@ static inline Gemm<T> row_range(Gemm<T> g, index_t first, index_t rows) {
 }
 // Columns [first, first + columns) of a product.
 template <class T>
-static inline Gemm<T> column_range(Gemm<T> g, index_t first, index_t columns) {
+static inline Gemm<T> column_range(const Gemm<T>& whole, index_t first, index_t columns) {
+    Gemm<T> g = whole;
     g.n = columns;
     if (g.pieces) {
         g.column += first;

@@ -27,6 +27,7 @@ constexpr bool micropanels_stay_in_l1 = true;  // 16 columns by 320 rows: 20 KB
 constexpr bool prefetches_rows = false;
 
 // Strategies.
+constexpr int outer_vectors = 8;
 constexpr index_t streamed_rows_max = 8;
 // Of a longer sum a tile's other instructions are less than a twentieth, and what a tile prefetches
 // for the next one would come all at once.

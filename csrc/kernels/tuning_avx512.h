@@ -23,6 +23,7 @@ constexpr bool micropanels_stay_in_l1 = false;
 constexpr bool prefetches_rows = true;
 
 // Strategies.
+constexpr int outer_vectors = 2;
 constexpr index_t streamed_rows_max = 1;
 constexpr index_t max_sequence_k = 0;  // a step's multiply-adds hide a tile's other instructions
 
