@@ -57,7 +57,6 @@ AXES = {
         "csrc/kernels/tuning.h": [
             *("min_k_to_pack", "min_k_to_prefetch_c", "min_panels_k", "panel_depth"),
             *("skinny_deep", "skinny_flat", "skinny_slab_bytes", "min_transposed_k"),
-            "min_gemv_k",
         ],
         "csrc/kernels/tuning_*.h": ["k_unroll", "max_sequence_k"],
     },
@@ -70,7 +69,9 @@ AXES = {
         "csrc/kernels/rows.h": ["many"],
         "csrc/kernels/sparse.h": ["sparse_vectors"],
         "csrc/kernels/vec.h": ["lanes"],
-        "csrc/kernels/tuning.h": ["panel_columns", "min_streamed_columns"],
+        "csrc/kernels/tuning.h": [
+            *("panel_columns", "max_outer_vectors", "min_streamed_columns"),
+        ],
         "csrc/kernels/tuning_*.h": ["NR_VECTORS", "outer_vectors"],
         "csrc/nn/staging.cpp": ["most"],
         "csrc/nn/gemm.cpp": ["few"],

@@ -19,8 +19,21 @@ struct CacheBlock {
 
 // The segments of a block's sums that its micro-kernels tell apart: what is packed, or lies end to
 // end, is one.
+template <class T, bool IsPlain>
+struct BlockSegments;
+
 template <class T>
-struct BlockSegments {
+struct BlockSegments<T, true> {
+    GemmPiece<T> piece[1];
+    static constexpr index_t first[1] = {0};
+    static constexpr int count = 1;
+
+    PYNN_INLINE BlockSegments(const Gemm<T>& g, const CacheBlock<T>& s)
+        : piece{terms_of<T>(g, s.k0, s.depth)} {}
+};
+
+template <class T>
+struct BlockSegments<T, false> {
     GemmPiece<T> piece[max_pieces_in_place];
     index_t first[max_pieces_in_place];  // term, within the block
     int count = 0;
@@ -139,21 +152,23 @@ void multiply_open(const Gemm<T>& g, MicroKernelArgs<T>& t, index_t at_row, inde
     }
 }
 
-template <class T>
+// IsPlain: is_plain(g). A small product would feel the tests otherwise.
+template <bool IsPlain, class T>
 void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBlock<T>& s) {
     constexpr int w = Vec<T>::width;
     constexpr index_t nr = NR_VECTORS * w;
     const RowPartition split(g.m);
-    const BlockSegments<T> segments(g, s);
-    MicroKernelPiece<T> further[max_pieces_in_place];
+    const BlockSegments<T, IsPlain> segments(g, s);
+    MicroKernelPiece<T> further[IsPlain ? 1 : max_pieces_in_place];
     MicroKernelArgs<T> t = micro_kernel_args(g);
     const bool begins = s.k0 == 0, ends = s.k0 + s.depth == g.k;
-    t.accumulate = g.k_before + s.k0 >= KC;
+    t.accumulate = (IsPlain ? 0 : g.k_before) + s.k0 >= KC;
     t.epilogue = ends ? g.epilogue : Epilogue::store;
     // The unfinished chains of products before this one, and after it.
-    const bool resumes = begins && g.k_before % KC != 0;
-    const bool suspends = ends && g.acc_out && (g.k_before + g.k) % KC != 0;
-    if (ends && g.acc_out) t.epilogue = Epilogue::store;
+    const bool resumes = !IsPlain && begins && g.k_before % KC != 0;
+    const bool stays_open = !IsPlain && ends && g.acc_out;
+    const bool suspends = stays_open && (g.k_before + g.k) % KC != 0;
+    if (stays_open) t.epilogue = Epilogue::store;
     const auto for_segments = [&](auto f) {
         f(t, 0);
         for (int q = 1; q < segments.count; ++q) f(further[q], q);
@@ -162,7 +177,7 @@ void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBloc
         p.k = segments.piece[q].k;
         p.a_row = s.packed_a ? plan.a_row : segments.piece[q].a_row;
         p.a_col = s.packed_a ? plan.a_col : segments.piece[q].a_col;
-        p.next = q + 1 < segments.count ? &further[q + 1] : nullptr;
+        p.next = q + 1 < segments.count ? further + q + 1 : nullptr;
     });
     const bool prefetches_c = should_prefetch_c(g);
     for (index_t i = 0; i < split.count; ++i) {
@@ -237,7 +252,7 @@ void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBloc
     }
 }
 
-template <class T>
+template <bool IsPlain, class T>
 PYNN_INLINE void multiply_blocked(const Gemm<T>& g) {
     const BlockingPlan<T> plan(g);
     T* const b_space = reinterpret_cast<T*>(static_cast<char*>(g.workspace) + plan.a_bytes);
@@ -248,9 +263,9 @@ PYNN_INLINE void multiply_blocked(const Gemm<T>& g) {
         s.columns = at_most(plan.columns, g.n - s.j0);
         s.k0 = 0;
         do {  // once for k = 0 too: the empty sum has an epilogue
-            s.depth = at_most(KC - (g.k_before + s.k0) % KC, g.k - s.k0);
+            s.depth = at_most(KC - (IsPlain ? 0 : g.k_before + s.k0) % KC, g.k - s.k0);
             if (plan.packs_b) pack_b(g, plan.nr, s.k0, s.depth, s.j0, s.columns, b_space);
-            macro_kernel(g, plan, s);
+            macro_kernel<IsPlain>(g, plan, s);
             s.k0 += s.depth;
         } while (s.k0 < g.k);
     }
@@ -269,7 +284,8 @@ struct Blocks {
     }
     template <class T>
     static PYNN_INLINE void run(const Gemm<T>& g) {
-        multiply_blocked(g);
+        if (is_plain(g)) return multiply_blocked<true>(g);
+        multiply_blocked<false>(g);
     }
 };
 

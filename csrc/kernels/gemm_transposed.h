@@ -46,7 +46,7 @@ void multiply_few_columns(const Gemm<T>& g) {
     T result[group * widest], sums[group * widest];
     for (index_t i = 0; i < g.m; i += group) {
         const Gemm<T> part = row_range(g, i, at_most(group, g.m - i));
-        multiply_blocked(transposed(part, result, group));
+        multiply_blocked<true>(transposed(part, result, group));
         write_transposed(part, result, group, sums);
     }
 }
@@ -103,7 +103,7 @@ void multiply_few_rows(const Gemm<T>& g, const TransposedPlan<T>& whole) {
         for (s.k0 = 0; s.k0 < g.k; s.k0 += KC) {
             s.depth = at_most(KC, g.k - s.k0);
             s.packed_b = packed + s.k0 * width;
-            macro_kernel(t, plan, s);
+            macro_kernel<true>(t, plan, s);
         }
         write_transposed(part, result, g.m, sums);
     }
@@ -126,7 +126,7 @@ struct Transposed {
     }
     template <class T>
     static PYNN_INLINE void run(const Gemm<T>& g) {
-        if (is_plain_column(g)) return multiply_blocked(column_as_row(g));
+        if (is_plain_column(g)) return multiply_blocked<true>(column_as_row(g));
         if (has_few_columns(g)) return multiply_few_columns(g);
         const TransposedPlan<T> plan(g);
         for (index_t i = 0; i < g.m; i += plan.rows) {

@@ -1,12 +1,12 @@
 // Strategy "gemv": a matrix with contiguous rows times a vector.
 //
 // Condition: one column, a's rows contiguous (a network with one output); or one row, b's columns
-// contiguous and k >= min_gemv_k (the input gradient of a single sample).
+// contiguous (the input gradient of a single sample).
 // Reason: every result is a chain over k, so the lanes of a vector have to be rows. A square of the
 // matrix is transposed in registers to get its columns. The shuffles are the limit: 24 for 64
 // elements of float32 on AVX2.
-// Gain (python bench/strategies.py, Zen 4): AVX2 1.2 to 2.9, AVX-512 1.15 to 4.1; a row with k = 10
-// 0.7 to 0.9, hence min_gemv_k.
+// Gain (python bench/strategies.py, Zen 4): AVX2 1.2 to 2.9, AVX-512 1.15 to 4.1; 1.0 for a row
+// with k = 10.
 #pragma once
 
 #include "kernels/gemm_plan.h"
@@ -110,8 +110,7 @@ struct Gemv {
     // A row times the transpose of a matrix.
     template <class T>
     static PYNN_INLINE bool is_row(const Gemm<T>& g) {
-        return g.m == 1 && g.b_row == 1 && g.b_col != 1 && g.n >= Square<T>::size &&
-               g.k >= min_gemv_k;
+        return g.m == 1 && g.b_row == 1 && g.b_col != 1 && g.n >= Square<T>::size;
     }
     template <class T>
     static PYNN_INLINE bool applies(const Gemm<T>& g) {

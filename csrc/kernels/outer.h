@@ -87,7 +87,10 @@ struct Outer {
 
     template <class T>
     static PYNN_INLINE bool applies(const Gemm<T>& g) {
-        return g.k == 1 && g.b_col == 1 && g.n > 1;
+        // (In between, on AVX-512, a tile's masked vectors are faster: 0.6 to 0.8.)
+        constexpr index_t w = Vec<T>::width;
+        const bool is_between = g.n > outer_vectors * w && g.n <= max_outer_vectors * w;
+        return g.k == 1 && g.b_col == 1 && g.n > 1 && !(is_between && g.n % w != 0);
     }
     template <class T>
     static PYNN_INLINE index_t workspace(const Gemm<T>&) {

@@ -9,7 +9,7 @@
 //   operand_bytes       from which on b is packed for many rows of a,
 //   micropanels_stay_in_l1   whether a micropanel of b stays in the L1 cache (l1_panels, skinny),
 //   prefetches_rows     whether products prefetch the next mini-batch,
-//   outer_vectors       vectors of a short row (outer.h),
+//   outer_vectors       vectors of a short row, of those up to max_outer_vectors (outer.h),
 //   streamed_rows_max   rows of a beside which b streams by (streamed),
 //   max_sequence_k      the longest sum whose tiles run one after another (gemm_tile_sequence.h).
 // KC and l2_bytes stand in kernel_table.h: the one is the arithmetic contract's, the other the
@@ -49,6 +49,10 @@ constexpr index_t panel_depth = 320;             // rows of a micropanel: half o
 constexpr index_t a_block_bytes = 128 * 1024;    // beside the micropanel's neighbors in L2
 constexpr index_t panel_columns = 384;           // of b that are packed for several blocks of a
 
+// ---------------------------------------------------------------- outer
+
+constexpr int max_outer_vectors = 8;
+
 // ---------------------------------------------------------------- skinny
 
 constexpr index_t skinny_block_bytes = 128 * 1024;  // a packed block of b
@@ -56,10 +60,6 @@ constexpr index_t skinny_sums_bytes = 1024 * 1024;  // partial sums, in the L2 c
 constexpr index_t skinny_deep = 256;                // rows of a packed block
 constexpr index_t skinny_flat = 128;                // the same for few rows of a
 constexpr index_t skinny_slab_bytes = 256;          // of a column of a block in place
-
-// ---------------------------------------------------------------- gemv
-
-constexpr index_t min_gemv_k = 17;  // a row times the transpose of a matrix
 
 // ---------------------------------------------------------------- streamed
 

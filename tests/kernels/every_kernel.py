@@ -6,6 +6,7 @@ import sys
 import numpy as np
 
 import pynn
+from pynn import _core
 from pynn._sparse import CsrRows
 
 
@@ -69,6 +70,16 @@ def results(dtype):
                 loss, gradient = getattr(pynn, name)(x, labels)
                 yield f"{name} of labels {n}", np.float64(loss)
                 yield f"{name} gradient of labels {n}", gradient
+    values, b, bias = random(600), random(3, 40, 33), random(1, 33)
+    table = rng.integers(-50, 500, (3, 40)).astype(np.int32)
+    for name, m, pieces in [
+        ("rows", 29, [(values, b[i], table[i, :29], None) for i in range(3)]),
+        ("columns", 100, [(values, b[i], None, table[i]) for i in range(3)]),
+        ("in place", 14, [(values[:560].reshape(14, 40), b[i], None, None) for i in range(3)]),
+    ]:
+        y = np.empty((m, 33), dtype)
+        _core.product_pieces(pieces, y, "bias", bias, factor=0.0)
+        yield f"pieces {name}", y
 
 
 if __name__ == "__main__":
