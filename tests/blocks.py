@@ -22,6 +22,7 @@ ROOT = CSRC.parent
 AXES = {
     # Rows of a mini-batch, of predictions, of a product, of a table.
     "rows": {
+        "csrc/kernels/gemm_skinny.h": ["most_rows"],
         "csrc/kernels/gemm_streamed.h": ["group"],
         "csrc/kernels/gemm_transposed.h": ["group"],
         "csrc/kernels/kernel_table.h": ["KC"],

@@ -87,7 +87,7 @@ PYNN_INLINE void prefetch_micropanel(const T* b, index_t b_row, index_t begin, i
     }
 }
 
-// As many lines as belong to so many multiply-adds.
+// Prefetches the lines that are due after `operations` multiply-adds.
 PYNN_INLINE void prefetch_rows(RowPrefetcher& prefetcher, float operations) {
     constexpr index_t line = 64;
     prefetcher.line_credit += operations * prefetcher.lines_per_fma;
@@ -118,7 +118,6 @@ PYNN_INLINE MicroKernelArgs<T> micro_kernel_args(const Gemm<T>& g) {
     t.alpha = g.alpha;
     t.beta = g.beta;
     t.update = g.update;
-    t.next = nullptr;
     t.acc_in = nullptr;
     t.acc_out = nullptr;
     t.prefetch = nullptr;
@@ -126,27 +125,34 @@ PYNN_INLINE MicroKernelArgs<T> micro_kernel_args(const Gemm<T>& g) {
     return t;
 }
 
-// A tile whose chains products before it have begun (acc_in) or leave to others (acc_out). A last
-// vector that is not whole goes by way of a buffer.
-template <class T>
-void multiply_open(const Gemm<T>& g, MicroKernelArgs<T>& t, index_t at_row, index_t at_column,
-                   index_t rows, int vectors, bool is_masked, bool resumes, bool suspends) {
+// A tile of several segments, or whose chains products before it have begun (acc_in) or leave to
+// others (acc_out). From one segment to the next the sums pass through the L1 cache: with a loop
+// over segments in the micro-kernel, tiles of short sums took longer. place(q) sets t's operands to
+// segment q's.
+template <class T, class F>
+PYNN_INLINE void multiply_segments(const Gemm<T>& g, MicroKernelArgs<T>& t, index_t at_row,
+                                   index_t at_column, index_t rows, int vectors, bool is_masked,
+                                   int count, bool resumes, bool suspends, F place) {
     constexpr index_t w = Vec<T>::width;
-    T sums[MR * NR_VECTORS * w];
+    alignas(64) T sums[MR * NR_VECTORS * w];
     const index_t row = vectors * w, columns = row - w + t.last;
     const bool is_whole = t.last == w;
-    if (resumes) {
-        const T* const from = g.acc_in + at_row * g.acc_in_row + at_column;
-        t.acc_in = is_whole ? from : sums;
-        t.acc_in_row = is_whole ? g.acc_in_row : row;
-        if (!is_whole) copy_block(from, g.acc_in_row, index_t(1), rows, columns, sums, row);
-    }
+    const T* const from = resumes ? g.acc_in + at_row * g.acc_in_row + at_column : nullptr;
     T* const to = suspends ? g.acc_out + at_row * g.acc_out_row + at_column : nullptr;
-    if (suspends) {
-        t.acc_out = is_whole ? to : sums;
-        t.acc_out_row = is_whole ? g.acc_out_row : row;
+    // (A last vector that is not whole goes by way of `sums`, too.)
+    if (resumes && !is_whole) {
+        copy_block(from, g.acc_in_row, index_t(1), rows, columns, sums, row);
     }
-    micro_kernels<T>.at[rows][vectors][is_masked](t);
+    for (int q = 0; q < count; ++q) {
+        const bool begins = q == 0, ends = q + 1 == count;
+        const bool from_c = begins && is_whole, to_c = ends && is_whole;
+        place(q);
+        t.acc_in = begins && !resumes ? nullptr : from_c ? from : sums;
+        t.acc_in_row = from_c ? g.acc_in_row : row;
+        t.acc_out = ends && !suspends ? nullptr : to_c ? to : sums;
+        t.acc_out_row = to_c ? g.acc_out_row : row;
+        micro_kernels<T>.at[rows][vectors][is_masked](t);
+    }
     if (suspends && !is_whole) {
         copy_block<T>(sums, row, index_t(1), rows, columns, to, g.acc_out_row);
     }
@@ -159,7 +165,6 @@ void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBloc
     constexpr index_t nr = NR_VECTORS * w;
     const RowPartition split(g.m);
     const BlockSegments<T, IsPlain> segments(g, s);
-    MicroKernelPiece<T> further[IsPlain ? 1 : max_pieces_in_place];
     MicroKernelArgs<T> t = micro_kernel_args(g);
     const bool begins = s.k0 == 0, ends = s.k0 + s.depth == g.k;
     t.accumulate = (IsPlain ? 0 : g.k_before) + s.k0 >= KC;
@@ -169,16 +174,9 @@ void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBloc
     const bool stays_open = !IsPlain && ends && g.acc_out;
     const bool suspends = stays_open && (g.k_before + g.k) % KC != 0;
     if (stays_open) t.epilogue = Epilogue::store;
-    const auto for_segments = [&](auto f) {
-        f(t, 0);
-        for (int q = 1; q < segments.count; ++q) f(further[q], q);
-    };
-    for_segments([&](MicroKernelPiece<T>& p, int q) {
-        p.k = segments.piece[q].k;
-        p.a_row = s.packed_a ? plan.a_row : segments.piece[q].a_row;
-        p.a_col = s.packed_a ? plan.a_col : segments.piece[q].a_col;
-        p.next = q + 1 < segments.count ? further + q + 1 : nullptr;
-    });
+    t.k = segments.piece[0].k;
+    t.a_row = s.packed_a ? plan.a_row : segments.piece[0].a_row;
+    t.a_col = s.packed_a ? plan.a_col : segments.piece[0].a_col;
     const bool prefetches_c = should_prefetch_c(g);
     for (index_t i = 0; i < split.count; ++i) {
         const index_t start = split.start(i), rows = split.start(i + 1) - start;
@@ -191,10 +189,7 @@ void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBloc
                 }
             });
         }
-        for_segments([&](MicroKernelPiece<T>& p, int q) {
-            p.a = s.packed_a ? s.packed_a + segments.first[q] * plan.a_col
-                             : segments.piece[q].a + start * p.a_row;
-        });
+        t.a = s.packed_a ? s.packed_a : segments.piece[0].a + start * t.a_row;
         // The widest tile that the rows leave room for.
         const int vectors_max = s.packed_b ? plan.nr / w : vectors_for_rows(static_cast<int>(rows));
         const bool may_use_sequence = vectors_max == NR_VECTORS && s.columns >= 2 * nr &&
@@ -202,18 +197,16 @@ void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBloc
         const TileSequenceKernel<T> run =
             may_use_sequence ? find_tile_sequence_kernel(t, rows) : nullptr;
         const bool prefetches = plan.prefetches_a && i + 1 < split.count;
-        // At columns [j, j + used) of the block, in micropanels of so many vectors.
+        // At columns [j, j + used) of the block, in micropanels of `vectors`.
         const auto place = [&](index_t j, index_t used, int vectors) {
             const index_t column = s.j0 + j;
-            for_segments([&](MicroKernelPiece<T>& p, int q) {
-                if (s.packed_b) {
-                    p.b_row = vectors * w;
-                    p.b = s.packed_b + j * s.depth + segments.first[q] * p.b_row;
-                } else {
-                    p.b_row = segments.piece[q].b_row;
-                    p.b = segments.piece[q].b + column;
-                }
-            });
+            if (s.packed_b) {
+                t.b = s.packed_b + j * s.depth;
+                t.b_row = vectors * w;
+            } else {
+                t.b = segments.piece[0].b + column;
+                t.b_row = segments.piece[0].b_row;
+            }
             t.bias = g.bias ? g.bias + column : nullptr;
             t.c = g.c + start * g.c_row + column;
             t.y = g.y ? g.y + start * g.y_row + column : nullptr;
@@ -243,8 +236,19 @@ void macro_kernel(const Gemm<T>& g, const BlockingPlan<T>& plan, const CacheBloc
                 prefetch_c_tile(t, t.c + used, rows, at_most(used, s.columns - j - used));
             }
             const bool is_masked = !s.packed_b && t.last != w;
-            if (resumes || suspends) {
-                multiply_open(g, t, start, s.j0 + j, rows, vectors, is_masked, resumes, suspends);
+            if (!IsPlain && (segments.count > 1 || resumes || suspends)) {
+                const auto place_segment = [&](int q) {
+                    const GemmPiece<T>& p = segments.piece[q];
+                    const index_t first = segments.first[q];
+                    t.k = p.k;
+                    t.a_row = s.packed_a ? plan.a_row : p.a_row;
+                    t.a_col = s.packed_a ? plan.a_col : p.a_col;
+                    t.a = s.packed_a ? s.packed_a + first * plan.a_col : p.a + start * p.a_row;
+                    t.b_row = s.packed_b ? vectors * w : p.b_row;
+                    t.b = s.packed_b ? s.packed_b + j * s.depth + first * t.b_row : p.b + s.j0 + j;
+                };
+                multiply_segments(g, t, start, s.j0 + j, rows, vectors, is_masked, segments.count,
+                                  resumes, suspends, place_segment);
             } else {
                 micro_kernels<T>.at[rows][vectors][is_masked](t);
             }

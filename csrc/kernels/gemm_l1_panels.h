@@ -12,7 +12,7 @@
 
 PYNN_ISA_BEGIN
 
-// Nothing asks for an RowPrefetcher's lines here, nor between the tiles of a run.
+// This strategy uses no RowPrefetcher, nor does a sequence of tiles.
 static_assert(!prefetches_rows || (!micropanels_stay_in_l1 && k_unroll == 1));
 
 template <class T>

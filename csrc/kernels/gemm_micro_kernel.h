@@ -11,29 +11,23 @@
 
 PYNN_ISA_BEGIN
 
-// A piece of a tile's sums, and the next one, or null.
 template <class T>
-struct MicroKernelPiece {
+struct MicroKernelArgs {
     index_t k;
     const T* a;
     index_t a_row, a_col;
     const T* b;
     index_t b_row;
-    const MicroKernelPiece* next;
-};
-
-template <class T>
-struct MicroKernelArgs : MicroKernelPiece<T> {
     T* c;
     index_t c_row;
     int last;         // columns in the last vector
     bool accumulate;  // add what is in c first: c holds the sum of the earlier pieces of k
-    // Where a chain is worked off in parts (gemm_skinny.h): the partial sums of the tile, in whole
+    // Where a chain is computed in parts (gemm_skinny.h): the partial sums of the tile, in whole
     // vectors, rows this far apart. null: they begin, or end, here.
     const T* acc_in;
     T* acc_out;
     index_t acc_in_row, acc_out_row;
-    // What a tile that fetches asks for at every few steps of k: two lines of the cache, and how
+    // What a prefetching tile reads every few steps of k: two lines of the cache, and how
     // far it is to the next two.
     const char* prefetch;
     index_t prefetch_stride;
@@ -105,6 +99,9 @@ template <class T, int Rows, int Vectors, bool PartialLast, bool Prefetches>
 PYNN_INLINE void multiply(const MicroKernelArgs<T>& t, Vec<T> (&acc)[Rows][Vectors]) {
     constexpr int w = Vec<T>::width;
     constexpr index_t size = sizeof(T);
+    RowPointers<T, Rows> a(t.a, t.a_row);
+    const index_t a_step = t.a_col * size;
+    const T* b = t.b;
     constexpr index_t prefetch_distance = 8;
     if (t.acc_in) {
         PYNN_UNROLL
@@ -119,61 +116,54 @@ PYNN_INLINE void multiply(const MicroKernelArgs<T>& t, Vec<T> (&acc)[Rows][Vecto
             for (int j = 0; j < Vectors; ++j) acc[i][j] = set1(T(0));
         }
     }
-    for (const MicroKernelPiece<T>* p = &t; p; p = p->next) {
-        RowPointers<T, Rows> a(p->a, p->a_row);
-        const index_t a_step = p->a_col * size;
-        const T* b = p->b;
-        index_t l = p->k;
-        // (A single row waits for b, which is better fetched ahead than read in fewer
-        // instructions.)
-        if constexpr (k_unroll > 1 && Rows > 1) {
-            // Where the distances of a's elements are known: in rows, and in packed columns. (With
-            // an `else` between them GCC 12 moves the accumulators about in the second loop.)
-            const char* prefetch = Prefetches ? t.prefetch : nullptr;
-            const index_t prefetch_stride = Prefetches ? t.prefetch_stride : 0;
-            if (p->a_col == 1) {
-                for (; l >= k_unroll; l -= k_unroll) {
-                    if constexpr (Prefetches) {
-                        PYNN_PREFETCH_L2(prefetch);
-                        PYNN_PREFETCH_L2(prefetch + 64);
-                        prefetch += prefetch_stride;
-                    }
-                    PYNN_UNROLL
-                    for (int s = 0; s < k_unroll; ++s) {
-                        multiply_step<T, Rows, Vectors, PartialLast>(
-                            b, t.last, [&](int i) { return a.at(i, s); }, acc);
-                        b += p->b_row;
-                    }
-                    a.step(k_unroll * size);
+    index_t l = t.k;
+    // (A single row waits for b, which is better fetched ahead than read in fewer instructions.)
+    if constexpr (k_unroll > 1 && Rows > 1) {
+        // Where the distances of a's elements are known: in rows, and in packed columns. (With an
+        // `else` between them GCC 12 moves the accumulators about in the second loop.)
+        const char* prefetch = Prefetches ? t.prefetch : nullptr;
+        const index_t prefetch_stride = Prefetches ? t.prefetch_stride : 0;
+        if (t.a_col == 1) {
+            for (; l >= k_unroll; l -= k_unroll) {
+                if constexpr (Prefetches) {
+                    PYNN_PREFETCH_L2(prefetch);
+                    PYNN_PREFETCH_L2(prefetch + 64);
+                    prefetch += prefetch_stride;
                 }
-            }
-            if (p->a_row == 1 && p->a_col == MR) {
-                const T* columns = p->a;
-                for (; l >= k_unroll; l -= k_unroll) {
-                    PYNN_UNROLL
-                    for (int s = 0; s < k_unroll; ++s) {
-                        const T* const column = columns + s * MR;
-                        multiply_step<T, Rows, Vectors, PartialLast>(
-                            b, t.last, [=](int i) { return column[i]; }, acc);
-                        b += p->b_row;
-                    }
-                    columns += k_unroll * MR;
-                    a.step(k_unroll * MR * size);
+                PYNN_UNROLL
+                for (int s = 0; s < k_unroll; ++s) {
+                    multiply_step<T, Rows, Vectors, PartialLast>(
+                        b, t.last, [&](int i) { return a.at(i, s); }, acc);
+                    b += t.b_row;
                 }
+                a.step(k_unroll * size);
             }
         }
-        for (; l > 0; --l) {
-            // b's micropanel passes by from the L2 cache; its next rows are fetched ahead of their
-            // use.
-            PYNN_UNROLL
-            for (int j = 0; j < Vectors; j += vectors_per_line<T>) {
-                PYNN_PREFETCH(b + j * w + prefetch_distance * p->b_row);
+        if (t.a_row == 1 && t.a_col == MR) {
+            const T* columns = t.a;
+            for (; l >= k_unroll; l -= k_unroll) {
+                PYNN_UNROLL
+                for (int s = 0; s < k_unroll; ++s) {
+                    const T* const column = columns + s * MR;
+                    multiply_step<T, Rows, Vectors, PartialLast>(
+                        b, t.last, [=](int i) { return column[i]; }, acc);
+                    b += t.b_row;
+                }
+                columns += k_unroll * MR;
+                a.step(k_unroll * MR * size);
             }
-            multiply_step<T, Rows, Vectors, PartialLast>(
-                b, t.last, [&](int i) { return a.at(i, 0); }, acc);
-            a.step(a_step);
-            b += p->b_row;
         }
+    }
+    for (; l > 0; --l) {
+        // b's micropanel passes by from the L2 cache; its next rows are fetched ahead of their use.
+        PYNN_UNROLL
+        for (int j = 0; j < Vectors; j += vectors_per_line<T>) {
+            PYNN_PREFETCH(b + j * w + prefetch_distance * t.b_row);
+        }
+        multiply_step<T, Rows, Vectors, PartialLast>(
+            b, t.last, [&](int i) { return a.at(i, 0); }, acc);
+        a.step(a_step);
+        b += t.b_row;
     }
 }
 
@@ -205,7 +195,7 @@ template <Form F, class T, int Rows, int Vectors>
 PYNN_INLINE void write(const MicroKernelArgs<T>& t, const Vec<T> (&acc)[Rows][Vectors], T* c,
                        const T* other, int left) {
     constexpr int w = Vec<T>::width, last = (Vectors - 1) * w;
-    // (Read once: for all that the compiler knows, c overlaps t.)
+    // (Read once: the compiler must assume that c overlaps t.)
     const index_t c_row = t.c_row, other_row = other_row_of<F>(t);
     const Vec<T> factor = factor_of<F, T>(t), beta = set1(t.beta);
     const auto whole = [](const T* p) { return load(p); };
@@ -224,19 +214,15 @@ PYNN_INLINE void write(const MicroKernelArgs<T>& t, const Vec<T> (&acc)[Rows][Ve
     if (left == w) return;
     // The epilogue may read c, and a load near a partial store waits for it: loads come first.
     const auto part = [&](const T* p) { return load_n(p, left); };
-    Vec<T> results[Rows];
+    // (With pointers that step from row to row, as above, GCC 12 computes all of them beforehand.)
+    c += last;
     other += last;
+    Vec<T> results[Rows];
     PYNN_UNROLL
-    for (int i = 0; i < Rows; ++i) {
-        results[i] = finish<F>(factor, beta, acc[i][Vectors - 1], other, part);
-        other += other_row;
-    }
-    row = c + last;
+    for (int i = 0; i < Rows; ++i)
+        results[i] = finish<F>(factor, beta, acc[i][Vectors - 1], other + i * other_row, part);
     PYNN_UNROLL
-    for (int i = 0; i < Rows; ++i) {
-        store_n(row, results[i], left);
-        row += c_row;
-    }
+    for (int i = 0; i < Rows; ++i) store_n(c + i * c_row, results[i], left);
 }
 
 // The sums of a tile, row by row `row` values apart: what is stored beyond a row is overwritten by

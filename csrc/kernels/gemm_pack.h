@@ -38,20 +38,29 @@ PYNN_INLINE void pack_micropanel(const T* b, index_t b_row, index_t b_col, index
 // contiguous. A few rows of all micropanels at a time: whole cache lines are read, one after the
 // other, of b's rows as of the columns of a transposed operand.
 template <class T>
-void pack_b(const Gemm<T>& g, int nr, index_t k0, index_t depth, index_t j0, index_t columns,
-            T* out) {
+void pack_b_terms(const T* b, index_t b_row, index_t b_col, index_t terms, int nr, index_t depth,
+                  index_t columns, index_t first, T* out) {
     constexpr index_t group = BlockingPlan<T>::line;
-    for_each_segment(g, k0, depth, [&](const GemmPiece<T>& s, index_t first) {
-        for (index_t l = 0; l < s.k; l += group) {
-            const index_t rows = at_most(group, s.k - l);
-            const T* b = s.b + l * s.b_row + j0 * s.b_col;
-            for (index_t j = 0; j < columns; j += nr) {
-                const index_t used = at_most(nr, columns - j);
-                const index_t stride = ceil_div(used, Vec<T>::width) * Vec<T>::width;
-                pack_micropanel(b + j * s.b_col, s.b_row, s.b_col, rows, used,
-                                out + j * depth + (first + l) * stride, stride);
-            }
+    for (index_t l = 0; l < terms; l += group, b += group * b_row) {
+        const index_t rows = at_most(group, terms - l);
+        for (index_t j = 0; j < columns; j += nr) {
+            const index_t used = at_most(nr, columns - j);
+            const index_t stride = ceil_div(used, Vec<T>::width) * Vec<T>::width;
+            pack_micropanel(b + j * b_col, b_row, b_col, rows, used,
+                            out + j * depth + (first + l) * stride, stride);
         }
+    }
+}
+template <class T>
+PYNN_INLINE void pack_b(const Gemm<T>& g, int nr, index_t k0, index_t depth, index_t j0,
+                        index_t columns, T* out) {
+    if (!g.pieces) {
+        pack_b_terms(g.b + k0 * g.b_row + j0 * g.b_col, g.b_row, g.b_col, depth, nr, depth, columns,
+                     0, out);
+        return;
+    }
+    for_each_segment(g, k0, depth, [&](const GemmPiece<T>& s, index_t first) {
+        pack_b_terms(s.b + j0 * s.b_col, s.b_row, s.b_col, s.k, nr, depth, columns, first, out);
     });
 }
 

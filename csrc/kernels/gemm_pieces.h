@@ -10,9 +10,9 @@ constexpr index_t at_most(index_t a, index_t b) { return a < b ? a : b; }
 constexpr index_t at_least(index_t a, index_t b) { return a < b ? b : a; }
 constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 
-// So many pieces the micro-kernel reads in place, one after the other: a recurrent layer's x W + h
-// U. More are packed. (It reads no tables of rows or columns: for each row its own pointer would
-// take more registers than there are.)
+// This number of pieces is read in place: a recurrent layer's x W + h U. More are packed. (The
+// micro-kernel reads no tables of rows or columns: for each row its own pointer would take more
+// registers than there are.)
 constexpr index_t max_pieces_in_place = 4;
 
 // Whether a product is of one piece without tables, and its sum begins and ends here.
@@ -46,7 +46,7 @@ template <class T>
 PYNN_INLINE bool is_column_major_a(const GemmPiece<T>& p) {
     return p.a_row == 1 && !p.a_rows && (p.a_col != 1 || p.a_cols);
 }
-// Whether b goes on in memory from each piece to the next.
+// Whether the pieces' b lie end to end in memory.
 template <class T>
 PYNN_INLINE bool is_one_b(const Gemm<T>& g) {
     for (index_t i = 1; i < g.piece_count; ++i) {

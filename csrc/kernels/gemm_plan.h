@@ -15,7 +15,7 @@ PYNN_INLINE bool exceeds_l2(const Gemm<T>& g) {
     return g.b_exceeds_l2 || g.k * g.n * static_cast<index_t>(sizeof(T)) > l2_bytes;
 }
 
-// Whether b is so large, or its rows lie so, that many rows of a had better find it packed: in the
+// Whether b is large, or its rows lie so, that packing it pays for many rows of a: in the
 // same few sets of the L1 cache; or, where a micropanel's rows are single cache lines, across two
 // each.
 template <class T>
@@ -33,7 +33,7 @@ PYNN_INLINE bool conflicts_in_cache(const Gemm<T>& g) {
            (row_bytes % static_cast<uintptr_t>(conflict_bytes) == 0 || across_lines);
 }
 
-// Whether a tile had better ask for what the next one writes: c from beyond the caches, if a tile
+// Whether a tile prefetches what the next one writes: c from beyond the caches, if a tile
 // works long enough to make up for asking; or an optimizer's arrays, beside whose long instructions
 // a processor does not reach the next loads by itself.
 template <class T>

@@ -171,7 +171,8 @@ void multiply_skinny(const Gemm<T>& g) {
 struct Skinny {
     static constexpr const char* name = "skinny";
     static constexpr index_t fewest_rows = (micropanels_stay_in_l1 ? MR : 1) + 1;
-    static constexpr index_t most_rows = (micropanels_stay_in_l1 ? 3 : 1) * min_rows_to_pack_b - 1;
+    static constexpr index_t most_rows =
+        micropanels_stay_in_l1 ? 3 * min_rows_to_pack_b - 1 : min_rows_to_pack_b - 1;
 
     template <class T>
     static PYNN_INLINE bool applies(const Gemm<T>& g) {

@@ -14,7 +14,7 @@
 PYNN_ISA_BEGIN
 
 // Some rows of b, of n columns, by as many elements of each of M rows of a. Loads and stores of the
-// sums are shared by so many rows of b; a single row of a leaves room for more of them.
+// sums are shared by these rows of b; a single row of a leaves room for more of them.
 template <class T, int M>
 struct StreamedRows {
     static constexpr int at_once = M == 1 ? 8 : 4;

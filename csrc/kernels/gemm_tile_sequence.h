@@ -1,8 +1,8 @@
 // Tiles one after another: what a tile costs beside its sum.
 //
 // A tile that is called by itself takes up to 190 instructions beside the 21.5 of a step of k: its
-// arguments are written and read again, its layout, its chains and its epilogue are asked for. Of a
-// sum of 32 that is a fifth. A run goes on to the next tile by itself, of whole vectors, for the
+// arguments are written and read again, its layout, its sums and its epilogue are tested. Of a
+// sum of 32 that is a fifth. A sequence computes the next tile by itself, of whole vectors, for the
 // layouts and epilogues that training's products have, and takes about 85.
 #pragma once
 
@@ -11,11 +11,11 @@
 PYNN_ISA_BEGIN
 
 // How many tiles, and how far from one to the next. What belongs to a column (the bias) or to an
-// element (y) goes on as c does, along a row.
+// element (y) moves on as c does, along a row.
 struct TileSequence {
     index_t count;
     index_t a, b, c;
-    bool prefetches_c;  // ask for what the next tile writes
+    bool prefetches_c;  // what the next tile writes
 };
 
 // (In a run, beta is 1.)
@@ -130,8 +130,8 @@ PYNN_INLINE TileSequenceKernel<T> tile_sequence_kernel_for(Epilogue epilogue) {
     return nullptr;
 }
 
-// How tiles like t, of so many rows, run; null: one by one. Where a step of k is not unrolled a
-// tile's other instructions were not in the way.
+// The sequence for tiles like t, of `rows` rows; null: one by one. Where a step of k is not
+// unrolled a tile's other instructions were not in the way.
 template <class T>
 PYNN_INLINE TileSequenceKernel<T> find_tile_sequence_kernel(const MicroKernelArgs<T>& t,
                                                             index_t rows) {

@@ -60,7 +60,7 @@ struct RngStream {
     uint32_t layer;
 };
 
-// Memory that is needed soon: a product asks for it, line by line, while it is at work. Rows of a
+// Memory that is needed soon: a product prefetches it, line by line, between its tiles. Rows of a
 // matrix in any order, and what lies beside each of them (a label).
 struct RowPrefetcher {
     const char* rows;
@@ -68,7 +68,7 @@ struct RowPrefetcher {
     const char* targets;  // or null
     index_t target_stride;
     const int64_t* order;
-    index_t next, end;    // order[next .. end) are still to be asked for
+    index_t next, end;    // order[next .. end) are not prefetched yet
     index_t offset;       // bytes of row order[next] that have been
     float lines_per_fma;  // multiply-adds, that is
     float line_credit;    // lines
@@ -107,8 +107,8 @@ struct Gemm : GemmPiece<T> {
     index_t k_before;
     const T* acc_in;
     index_t acc_in_row;
-    // Where an unfinished last chain goes, for a product that goes on; or null: the sum ends here.
-    // c then gets the sum of the finished chains, without the epilogue.
+    // Where an unfinished last chain goes, for a product that continues it; or null: the sum ends
+    // here. c then gets the sum of the finished chains, without the epilogue.
     T* acc_out;
     index_t acc_out_row;
     bool b_exceeds_l2;  // it is not in the L2 cache, however small: the caller knows its neighbors

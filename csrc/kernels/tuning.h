@@ -32,7 +32,7 @@ PYNN_ISA_BEGIN
 
 // ---------------------------------------------------------------- blocks
 
-// From so many rows of a on packing b pays.
+// Packing b pays from this number of rows of a on.
 constexpr index_t min_rows_to_pack_b = 8 * MR;
 // Shorter sums do not pay for packing; nor, from memory, for a prefetch of what they write.
 constexpr index_t min_k_to_pack = 64;
