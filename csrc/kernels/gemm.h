@@ -41,7 +41,7 @@ private:
 
 // Read from the first to the last.
 using GemmStrategies = Strategies<Outer, Gemv, Streamed, Transposed, Skinny, L1Panels, Blocks>;
-// Those that take several pieces, tables, and sums that go on.
+// Those that take several pieces, tables, and sums that continue.
 using PieceStrategies = Strategies<L1Panels, Blocks>;
 
 template <class T>

@@ -15,7 +15,7 @@ constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 // registers than there are.)
 constexpr index_t max_pieces_in_place = 4;
 
-// Whether a product is of one piece without tables, and its sum begins and ends here.
+// True if a product is of one piece without tables, and its sum begins and ends here.
 template <class T>
 PYNN_INLINE bool is_plain(const Gemm<T>& g) {
     return !g.pieces && !g.a_rows && !g.a_cols && g.k_before == 0 && !g.acc_out;
@@ -41,12 +41,12 @@ template <class T>
 PYNN_INLINE bool has_table(const GemmPiece<T>& p) {
     return p.a_rows || p.a_cols;
 }
-// Whether a lies column by column.
+// True if a lies column by column.
 template <class T>
 PYNN_INLINE bool is_column_major_a(const GemmPiece<T>& p) {
     return p.a_row == 1 && !p.a_rows && (p.a_col != 1 || p.a_cols);
 }
-// Whether the pieces' b lie end to end in memory.
+// True if the pieces' b lie end to end in memory.
 template <class T>
 PYNN_INLINE bool is_one_b(const Gemm<T>& g) {
     for (index_t i = 1; i < g.piece_count; ++i) {

@@ -9,13 +9,13 @@
 
 PYNN_ISA_BEGIN
 
-// Whether b comes from beyond the L2 cache.
+// True if b comes from beyond the L2 cache.
 template <class T>
 PYNN_INLINE bool exceeds_l2(const Gemm<T>& g) {
     return g.b_exceeds_l2 || g.k * g.n * static_cast<index_t>(sizeof(T)) > l2_bytes;
 }
 
-// Whether b is large, or its rows lie so, that packing it pays for many rows of a: in the
+// True if b is large, or its rows lie so, that packing it pays for many rows of a: in the
 // same few sets of the L1 cache; or, where a micropanel's rows are single cache lines, across two
 // each.
 template <class T>
@@ -33,7 +33,7 @@ PYNN_INLINE bool conflicts_in_cache(const Gemm<T>& g) {
            (row_bytes % static_cast<uintptr_t>(conflict_bytes) == 0 || across_lines);
 }
 
-// Whether a tile prefetches what the next one writes: c from beyond the caches, if a tile
+// True if a tile prefetches what the next one writes: c from beyond the caches, if a tile
 // works long enough to make up for asking; or an optimizer's arrays, beside whose long instructions
 // a processor does not reach the next loads by itself.
 template <class T>

@@ -2,7 +2,7 @@
 //
 // Condition: at most streamed_rows_max rows, b's rows contiguous and b beyond the L2 cache.
 // Reason: b streams by, its rows from end to end, while the sums wait in the L1 cache. A tile would
-// read a few lines of each row of b and go on to the next row, thousands of bytes further, where no
+// read a few lines of each row of b and then the next row's, thousands of bytes further, where no
 // processor's own prefetching follows it.
 // Gain (python bench/strategies.py, Zen 4): AVX2 1.1 to 2.3, 1.35 in the mean of 7 products;
 // AVX-512 1.0 to 1.4 (one row).

@@ -2,7 +2,7 @@
 //
 // kernels.cpp is compiled once per instruction set, with that set's flags. An inline function or
 // a template instance with external linkage would be emitted in every one of these objects as a
-// weak symbol, the linker would keep one of them for everybody, and a program on an older CPU
+// weak symbol, the linker would keep one of them for all, and a program on an older CPU
 // would die with SIGILL in the AVX-512 copy. So everything here lives in an anonymous namespace
 // inside a namespace named after the instruction set, includes no standard library templates,
 // allocates nothing, throws nothing, and has no dynamic initializers. The single symbol that

@@ -1,4 +1,4 @@
-// The boundary between the kernels, compiled once per instruction set, and everybody else: one
+// The boundary between the kernels, compiled once per instruction set, and the rest: one
 // constant table of function pointers. Nothing but plain data crosses it.
 #pragma once
 
@@ -43,11 +43,11 @@ struct OptimizerStep {
     Rule rule;
     T* w;
     T* m;  // null for copy and sgd
-    T* v;  // null but for adam and rmsprop
+    T* v;  // null except for adam and rmsprop
     T rate, decay, beta1, beta2;
     T one_minus_beta1, one_minus_beta2;  // 1 - beta1 and 1 - beta2, rounded once
     T epsilon;
-    // The gradient is the loss's and, unless both are 0, l2 p + l1 sign(p) besides, p being the
+    // The gradient is the loss's and, unless both are 0, plus l2 p + l1 sign(p), p being the
     // parameters before the step.
     T l1, l2;
     const T* p;
@@ -124,7 +124,7 @@ struct Gemm : GemmPiece<T> {
     RowPrefetcher* prefetcher;  // or null
 };
 
-// Rows [first, first + rows) of a product. (`static`: a copy of its own for every file, as the
+// Rows [first, first + rows) of a product. (`static`: a separate copy for every file, as the
 // kernels' contract wants it.)
 template <class T>
 static inline Gemm<T> row_range(const Gemm<T>& whole, index_t first, index_t rows) {

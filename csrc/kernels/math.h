@@ -127,7 +127,7 @@ PYNN_INLINE Vec<T> log(Vec<T> x) {
     return select_less(x, set1(F::infinity), result, x);
 }
 
-// e >= 0, or 0 where nobody can tell: its products may be denormal, and each of those would take as
+// e >= 0, or 0 where that is unknown: its products may be denormal, and each of those would take as
 // long as a hundred others.
 template <class T>
 PYNN_INLINE Vec<T> flush_negligible(Vec<T> e) {

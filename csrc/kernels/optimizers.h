@@ -26,7 +26,7 @@ struct UpdateRule {
           l1(set1(u.l1)),
           l2(set1(u.l2)) {}
 
-    // The penalties' gradient at p besides; that of |p| at 0 is 0.
+    // The penalties' gradient at p is added; that of |p| at 0 is 0.
     PYNN_INLINE Vec<T> penalized_gradient(Vec<T> g, Vec<T> p) const {
         const Vec<T> zero = set1(T(0));
         const Vec<T> sign_l1 = select_less(zero, p, l1, select_less(p, zero, zero - l1, zero));

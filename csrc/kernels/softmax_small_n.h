@@ -83,7 +83,7 @@ PYNN_INLINE ExpTransposedRows<T> exp_transposed_rows(TransposedRows<T>& c, int n
     return out;
 }
 
-// From so many rows on sixteen at a time are quicker.
+// From this many rows on, sixteen at a time are quicker.
 constexpr int min_rows_to_transpose = 6;
 
 template <class T>

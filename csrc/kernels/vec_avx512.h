@@ -1,4 +1,4 @@
-// AVX-512 F, DQ, VL: 32 registers of 64 bytes, masks in registers of their own.
+// AVX-512 F, DQ, VL: 32 registers of 64 bytes, masks in separate registers.
 #pragma once
 
 #include "kernels/vec_x86.h"

@@ -588,7 +588,7 @@ std::vector<T> product(const pynn::Kernels<T>& kernels, index_t m, index_t k, in
 }
 
 // Several pieces whose a lies in rows, in columns, or behind a table of either; in one product and
-// in two, of which the second goes on with the first one's sums.
+// in two, of which the second continues the first one's sums.
 template <class T>
 void check_pieces(const pynn::Kernels<T>& kernels) {
     const index_t m = 31, n = 45;

@@ -216,7 +216,7 @@ def test_an_empty_sum(count):
     np.testing.assert_array_equal(c, np.zeros((5, 7)))
 
 
-# ---------------------------------------------------------------- sums that go on
+# ---------------------------------------------------------------- sums that continue
 
 
 def open_sums(a, b, chosen):
