@@ -75,6 +75,40 @@ def draw(
     return rng.uniform(-limit, limit, shape).astype(dtype)
 
 
+def draw_with_fans(
+    name: str,
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    fans: tuple[int, int],
+    dtype: np.dtype[Any],
+) -> Array:
+    """Weights of any shape, whose last axis is the outputs.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`.
+    rng : numpy.random.Generator
+    shape : tuple of int
+    fans : tuple of int
+        The numbers of inputs of an output, and of outputs of an input.
+    dtype : numpy.dtype
+
+    Returns
+    -------
+    ndarray
+    """
+    if name in ("zeros", "orthogonal"):
+        matrix = (math.prod(shape[:-1]), shape[-1])
+        return draw(name, rng, matrix, dtype).reshape(shape)
+    scheme, distribution = name.split("_")
+    std = math.sqrt(VARIANCES[scheme](*fans))
+    if distribution == "normal":
+        return rng.normal(0.0, std, shape).astype(dtype)
+    limit = math.sqrt(3.0) * std
+    return rng.uniform(-limit, limit, shape).astype(dtype)
+
+
 def _orthogonal(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
     q, r = np.linalg.qr(rng.normal(size=(max(shape), min(shape))))
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # what makes the distribution uniform

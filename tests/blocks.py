@@ -34,6 +34,7 @@ AXES = {
         "csrc/kernels/tuning_*.h": ["MR", "streamed_rows_max"],
         "csrc/bindings/network.cpp": ["rows_a_thread"],
         "csrc/nn/staging.cpp": ["tile_rows", "group_shift"],
+        "csrc/nn/layers/convolution.cpp": ["product_rows"],
         "csrc/nn/layers/dense.cpp": ["many"],
         "csrc/nn/layer.h": ["watched_rows"],
         "csrc/nn/network.cpp": [
@@ -93,6 +94,7 @@ AXES = {
             "streamed_sums_bytes",
         ],
         "csrc/kernels/tuning_*.h": ["b_block_bytes", "operand_bytes"],
+        "csrc/nn/layers/convolution.cpp": ["penalty_piece"],
         "csrc/nn/layers/dense.cpp": ["piece", "far_bytes", "small", "block", "penalty_piece"],
         "csrc/nn/network.cpp": ["l2_block_bytes", "far_block_bytes"],
         "csrc/nn/sparse.cpp": ["few", "parts", "digit"],

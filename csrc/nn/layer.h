@@ -51,11 +51,12 @@ struct SparseScratch {
 template <class T>
 struct alignas(64) Scratch {
     SparseScratch<T> sparse;
-    Buffer<char> workspace;      // of the products
-    Buffer<T> gradient;          // a piece of a layer's gradient
-    Buffer<uint64_t> keys;       // of a layer that sorts
-    Buffer<T> column_sums;       // a piece of a long sum of bias gradients
-    RowPrefetcher prefetcher{};  // what the products prefetch
+    Buffer<char> workspace;       // of the products
+    Buffer<T> gradient;           // a piece of a layer's gradient
+    Buffer<GemmPiece<T>> pieces;  // of a product
+    Buffer<uint64_t> keys;        // of a layer that sorts
+    Buffer<T> column_sums;        // a piece of a long sum of bias gradients
+    RowPrefetcher prefetcher{};   // what the products prefetch
     RngPosition rng{};
     const TeamThread* watcher = nullptr;  // the thread that polls during long sums, or null
     bool parameters_exceed_l2 = false;    // all layers' parameters together leave the L2 cache
@@ -102,7 +103,9 @@ class Layer {
 public:
     virtual ~Layer() = default;
 
-    // Throws std::invalid_argument for an input that it does not take.
+    // Once, before all other calls: the input's shape. Throws std::invalid_argument for one that it
+    // does not take.
+    virtual void set_input_shape(const Shape&) {}
     virtual Shape output_shape(const Shape& in) const = 0;
 
     // Values that a sample keeps from forward to backward.

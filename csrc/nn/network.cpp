@@ -54,6 +54,7 @@ void Network<T>::connect() {
         const index_t from = node.inputs[0];
         LayerShape shape;
         shape.in = node.reshapes ? node.reshaped : from < 0 ? input_ : this->shape(from).out;
+        node.layer->set_input_shape(shape.in);
         shape.out = node.layer->output_shape(shape.in);
         shape.saved = node.layer->saved_size(shape.in);
         shape.in_size = shape.in.size();

@@ -6,6 +6,17 @@ Channels come last. A layer's ``output_shape(input_shape)`` infers shapes withou
 from typing import Any
 
 from pynn.layers._base import Layer
+from pynn.layers.convolution import (
+    AvgPool1D,
+    AvgPool2D,
+    AvgPool3D,
+    Conv1D,
+    Conv2D,
+    Conv3D,
+    MaxPool1D,
+    MaxPool2D,
+    MaxPool3D,
+)
 from pynn.layers.dense import Activation, Dense, Dropout, Flatten, Reshape
 from pynn.layers.embedding import Embedding, PositionEmbedding
 from pynn.layers.norm import BatchNorm, LayerNorm
@@ -23,7 +34,13 @@ from pynn.layers.residual import Residual
 __all__ = [
     "RBF",
     "Activation",
+    "AvgPool1D",
+    "AvgPool2D",
+    "AvgPool3D",
     "BatchNorm",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
     "Dense",
     "Dropout",
     "Embedding",
@@ -36,6 +53,9 @@ __all__ = [
     "GlobalMaxPool3D",
     "Layer",
     "LayerNorm",
+    "MaxPool1D",
+    "MaxPool2D",
+    "MaxPool3D",
     "PositionEmbedding",
     "Reshape",
     "Residual",

@@ -278,11 +278,27 @@ class Graph:
         self.node("add", shape, reads=[place[0], last])
 
     def parameter(
-        self, path: str, role: str, shape: Shape, draw: Draw, *, trained: bool = True
+        self,
+        path: str,
+        role: str,
+        shape: Shape,
+        draw: Draw,
+        *,
+        trained: bool = True,
+        before_function: bool = False,
     ) -> None:
-        """Name a parameter of the last node."""
-        name = f"{path}.{role}"
-        self.parameters.append(Parameter(name, self.last, role, shape, draw, trained))
+        """Name a parameter of the last node, or of the one before its activation."""
+        name, node = f"{path}.{role}", self.last
+        if before_function and self.nodes[node]["kind"] == "activation":
+            node -= 1
+        self.parameters.append(Parameter(name, node, role, shape, draw, trained))
+
+    def apply(self, kind: str, shape: Shape, function: str, **settings: Any) -> None:
+        """Append a node and its activation, in one where the core can."""
+        fused = function if function in FUSED else "identity"
+        self.node(kind, shape, activation=fused, **settings)
+        if function != fused:
+            self.activation(function)
 
     def activation(self, function: str) -> None:
         """Append a function, unless it is the identity."""
@@ -340,12 +356,25 @@ def given(array: Array) -> Draw:
     return lambda rng, dtype: array.astype(dtype)
 
 
-def drawn(init: Any, shape: tuple[int, int]) -> Draw:
+def drawn_like(init: Any, shape: Shape) -> Draw:
+    """Give the initial kernel of a convolution: a matrix whose fans are the window's."""
+    if callable(init):
+        return drawn(init, shape)
+    positions = math.prod(shape[:-2])
+    fans = (positions * shape[-2], positions * shape[-1])
+
+    def draw(rng: np.random.Generator, dtype: np.dtype[Any]) -> Array:
+        return initializers.draw_with_fans(init, rng, shape, fans, dtype)
+
+    return draw
+
+
+def drawn(init: Any, shape: Shape) -> Draw:
     """Give initial weights of a matrix, by a name or a callable ``(rng, shape, dtype)``."""
 
     def draw(rng: np.random.Generator, dtype: np.dtype[Any]) -> Array:
         if not callable(init):
-            return initializers.draw(init, rng, shape, dtype)
+            return initializers.draw(init, rng, (shape[0], shape[1]), dtype)
         array = np.asarray(init(rng, shape, dtype))
         if array.shape != shape:
             raise ValueError(f"init returned an array of shape {array.shape}, expected {shape}")

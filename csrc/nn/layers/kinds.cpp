@@ -47,11 +47,13 @@ constexpr Kind<T> kinds[] = {
     {"activation", make_activation<T>},
     {"add", make_add<T>},
     {"batch_norm", make_batch_norm<T>},
+    {"convolution", make_convolution<T>},
     {"dense", make_dense_layer<T>},
     {"dropout", make_dropout_layer<T>},
     {"embedding", make_embedding<T>},
     {"global_pool", make_global_pool<T>},
     {"layer_norm", make_layer_norm<T>},
+    {"pool", make_pool<T>},
     {"position_embedding", make_position_embedding<T>},
     {"rbf", make_rbf<T>},
 };

@@ -34,11 +34,15 @@ std::unique_ptr<Layer<T>> make_add(const LayerSettings& settings);
 template <class T>
 std::unique_ptr<Layer<T>> make_batch_norm(const LayerSettings& settings);
 template <class T>
+std::unique_ptr<Layer<T>> make_convolution(const LayerSettings& settings);
+template <class T>
 std::unique_ptr<Layer<T>> make_embedding(const LayerSettings& settings);
 template <class T>
 std::unique_ptr<Layer<T>> make_global_pool(const LayerSettings& settings);
 template <class T>
 std::unique_ptr<Layer<T>> make_layer_norm(const LayerSettings& settings);
+template <class T>
+std::unique_ptr<Layer<T>> make_pool(const LayerSettings& settings);
 template <class T>
 std::unique_ptr<Layer<T>> make_position_embedding(const LayerSettings& settings);
 template <class T>
