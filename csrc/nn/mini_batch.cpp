@@ -103,7 +103,7 @@ template <class T>
 void MiniBatchReader<T>::gather_samples(const MiniBatch<T>& batch, Range own,
                                         const TeamThread& thread) {
     const RowSource& from = batch.x_from;
-    in_pieces(own, thread, [&](index_t row, index_t rows) {
+    in_pieces(own, thread, network_.watched_rows(), [&](index_t row, index_t rows) {
         if (batch.tokens) {
             const BadToken bad =
                 gather_tokens(*from.m, from.order, from.first + row, rows, network_.vocabulary(),

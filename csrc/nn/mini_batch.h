@@ -36,10 +36,11 @@ struct MiniBatch {
     WeightSum weight{};  // of all its targets
 };
 
-// f(first, rows) for all rows of a range; in pieces that may end early where there is a watch.
+// f(first, rows) for all rows of a range; in pieces of at most `most` rows that may end early where
+// there is a watch.
 template <class F>
-void in_pieces(Range own, const TeamThread& thread, F f) {
-    const index_t piece = thread.watch ? watched_rows : own.size();
+void in_pieces(Range own, const TeamThread& thread, index_t most, F f) {
+    const index_t piece = thread.watch ? most : own.size();
     for (index_t first = own.begin; first < own.end; first += piece) {
         if (!thread.goes_on()) return;
         f(first, std::min(piece, own.end - first));

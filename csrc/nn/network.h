@@ -87,6 +87,10 @@ public:
         const bool far_beyond_l2 = dense_bytes(sparse) > 4 * l2_bytes;
         return far_beyond_l2 ? std::max(parts, max_width_ / 64) : parts;
     }
+    // More samples than these are worked on in pieces, between which a call may end early.
+    index_t watched_rows() const {
+        return std::max<index_t>(1, pynn::watched_rows / max_positions_);
+    }
     void set_parameters(T* parameters) { parameters_ = parameters; }
     T* parameters() const { return parameters_; }
 

@@ -132,7 +132,7 @@ void Passes<T>::forward_layers(index_t first, index_t last, const MiniBatch<T>& 
                                const TeamThread& thread) {
     Scratch<T>& scratch = this->scratch(thread);
     const Range own = partition(batch.rows, thread.index, thread.count);
-    in_pieces(own, thread, [&](index_t row, index_t rows) {
+    in_pieces(own, thread, network_.watched_rows(), [&](index_t row, index_t rows) {
         scratch.rng.first_row = batch.rows_before + row;
         for (index_t i = first; i < last && thread.goes_on(); ++i) {
             network_.layer(i).forward(io(i, batch, {row, row + rows}, scratch), scratch);
@@ -150,7 +150,7 @@ void Passes<T>::forward(const MiniBatch<T>& batch, MiniBatchReader<T>& reader,
     if (batch.is_sparse) {
         const index_t lowest = network_.first_parametric();
         bool finite = true;
-        in_pieces(own, thread, [&](index_t row, index_t rows) {
+        in_pieces(own, thread, network_.watched_rows(), [&](index_t row, index_t rows) {
             network_.layer(lowest).forward_sparse(network_.parameters(), batch.sparse,
                                                   {row, row + rows}, outputs(lowest, row), scratch);
             finite = finite && scratch.sparse.finite;
@@ -240,7 +240,7 @@ void Passes<T>::backward(const MiniBatch<T>& batch, index_t lowest, T* dx,
         if (!differentiated && uses_statistics(top, scratch)) {
             stop = top;  // (the last layer)
         }
-        in_pieces(own, thread, [&](index_t row, index_t rows) {
+        in_pieces(own, thread, network_.watched_rows(), [&](index_t row, index_t rows) {
             const Range piece{row, row + rows};
             scratch.rng.first_row = batch.rows_before + row;
             for (index_t i = top; i > stop && thread.goes_on(); --i) {

@@ -105,7 +105,7 @@ bool Trainer<T>::step(RunState& state, const int64_t* order, index_t number, ind
     if (thread.count == 1 && state.leave) return false;
     const MiniBatch<T> batch = read_batch(state, order, first, thread);
     if (state.updates() && number == 0) state.checks.count_at_start(thread);
-    if (batch.rows > watched_rows) thread.watch = &state.watch;
+    if (batch.rows > network_.watched_rows()) thread.watch = &state.watch;
     scratch(thread).rng = {state.options.training, state.options.key,
                            state.options.first_step + static_cast<uint64_t>(number)};
 
@@ -148,7 +148,7 @@ MiniBatch<T> Trainer<T>::read_batch(RunState& state, const int64_t* order, index
 
 template <class T>
 void Trainer<T>::compute_losses(const MiniBatch<T>& batch, const TeamThread& thread) {
-    in_pieces(partition(batch.rows, thread.index, thread.count), thread,
+    in_pieces(partition(batch.rows, thread.index, thread.count), thread, network_.watched_rows(),
               [&](index_t row, index_t rows) { compute_losses(batch, {row, row + rows}, thread); });
 }
 
@@ -440,7 +440,7 @@ Changed Trainer<T>::differentiate_inputs(const Dataset& dataset, const T* dout, 
             passes_.forward(batch, reader_, thread);
             const Range own = partition(batch.rows, index, threads);
             if (dout) {
-                in_pieces(own, thread, [&](index_t row, index_t rows) {
+                in_pieces(own, thread, network_.watched_rows(), [&](index_t row, index_t rows) {
                     const T* const given = dout + (first + row) * n_out;
                     T* const out = passes_.outputs(last, row);
                     T* const delta = passes_.deltas(last, row);
