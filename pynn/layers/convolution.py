@@ -199,8 +199,8 @@ class Conv1D(_Conv):
 
     Notes
     -----
-    Parameters: ``kernel`` of shape (*kernel_size, channels / groups, filters), ``bias`` of shape
-    (filters,).
+    Parameters: ``kernel`` of shape ``(*kernel_size, channels / groups, filters)`` and ``bias`` of
+    shape (filters,).
     """
 
     _rank, _paddings = 1, ("valid", "same", "causal")
@@ -233,8 +233,8 @@ class Conv2D(_Conv):
 
     Notes
     -----
-    Parameters: ``kernel`` of shape (*kernel_size, channels / groups, filters), ``bias`` of shape
-    (filters,).
+    Parameters: ``kernel`` of shape ``(*kernel_size, channels / groups, filters)`` and ``bias`` of
+    shape (filters,).
     """
 
     _rank = 2
@@ -267,8 +267,8 @@ class Conv3D(_Conv):
 
     Notes
     -----
-    Parameters: ``kernel`` of shape (*kernel_size, channels / groups, filters), ``bias`` of shape
-    (filters,).
+    Parameters: ``kernel`` of shape ``(*kernel_size, channels / groups, filters)`` and ``bias`` of
+    shape (filters,).
     """
 
     _rank = 3
