@@ -25,7 +25,8 @@ class Dense(Layer):
     Parameters
     ----------
     units : int
-        The number of outputs.
+        The number of outputs. None leaves it to an estimator of `pynn.sklearn`, whose output layer
+        has as many as the targets need.
     activation : str or callable, optional
         As for `MLP`; by default none.
     bias : bool, default True
@@ -52,7 +53,7 @@ class Dense(Layer):
     """
 
     __match_args__ = ("units", "activation", "bias", "init", "l1", "l2", "max_norm", "name")
-    units: int
+    units: int | None
     activation: str
     bias: bool
     init: Any
@@ -62,7 +63,7 @@ class Dense(Layer):
 
     def __init__(
         self,
-        units: int,
+        units: int | None,
         activation: Any = None,
         *,
         bias: bool = True,
@@ -74,7 +75,7 @@ class Dense(Layer):
     ) -> None:
         self._set(
             name,
-            units=_checks.integer(units, "units", 1),
+            units=None if units is None else _checks.integer(units, "units", 1),
             activation=check_function(activation, "activation"),
             bias=_checks.flag(bias, "bias"),
             init=check_init(init),
@@ -84,6 +85,10 @@ class Dense(Layer):
         )
 
     def _assemble(self, graph: Graph, path: str) -> None:
+        if self.units is None:
+            raise ValueError(
+                "units=None is for the output layer of pynn.sklearn's estimators: give a number"
+            )
         graph.dense(
             path,
             self.units,

@@ -6,7 +6,7 @@ pytest.importorskip("sklearn", minversion="1.5")
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pynn.sklearn import MLPClassifier, MLPRegressor
+from pynn.sklearn import MLPClassifier, MLPRegressor, NetworkClassifier, NetworkRegressor
 
 marks = parametrize_with_checks(
     [
@@ -14,6 +14,9 @@ marks = parametrize_with_checks(
         MLPRegressor(max_iter=100),
         MLPClassifier(max_iter=100, solver="lbfgs"),
         MLPRegressor(max_iter=100, solver="lbfgs"),
+        # (Fewer epochs than by default, which pass too.)
+        NetworkClassifier(epochs=60, learning_rate=0.03),
+        NetworkRegressor(epochs=60, learning_rate=0.03),
     ]
 ).mark
 
