@@ -72,9 +72,13 @@ class Fixed(_Attribute[V]):
 
     def __set__(self, owner: object, value: V) -> NoReturn:
         kind, name = type(owner).__name__, self._name
+        of_layers = hasattr(owner, "load_state_dict")
+        cure = (
+            "load_state_dict(net.state_dict())" if of_layers else "set_weights(net.get_weights())"
+        )
         raise AttributeError(
             f"{kind}.{name} is read-only, since the network was made with it: make another network "
-            "and give it these weights, other.set_weights(net.get_weights())"
+            f"and give it these weights, other.{cure}"
         )
 
 

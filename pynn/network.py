@@ -396,18 +396,21 @@ class Network(Trainable):
             raise _failures.nan_output(self._engine, X, outputs)
 
     @refuses_unknown
-    def hidden(self, X: ArrayLike, layer: int = -1, **unknown: NoReturn) -> Array:
+    def hidden(self, X: ArrayLike, layer: int | str = -1, **unknown: NoReturn) -> Array:
         """Compute a hidden layer's representation of the samples.
 
         Parameters
         ----------
         X : array_like or sparse matrix of shape (n, inputs) or (inputs,)
-        layer : int, default -1
+        layer : int or str, default -1
             Which hidden layer, from 0 as in `summary`; negative numbers count from the last one.
+            Of a `Sequential` the layer's place in `layers`, its output layer included, or its name
+            as `summary` has it; nested ones are dotted, "block.0".
 
         Returns
         -------
         ndarray of shape (n, units) or (units,)
+            Of a `Sequential` (n, ...), as `summary` has the layer's output shape.
         """
         refuse(unknown, Network.hidden, type(self), X)
         return self._forward(X, self._hidden_layer(layer), None)

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from pynn.summary import Summary
 
 
+# What an `MLP` has in place of these.
+_OF_MLP = {
+    "weights": "net.parameters has the arrays by name",
+    "biases": "net.parameters has the arrays by name",
+    "get_weights": "net.state_dict() copies the parameters",
+    "set_weights": "net.load_state_dict(state) takes what net.state_dict() gave",
+    "layer_sizes": "net.layers, net.input_shape and net.output_shape describe it",
+}
+
+
 class Parameters(Mapping[str, Array]):
     """A network's parameters by name: live views, of which a value can be assigned.
 
@@ -412,6 +422,16 @@ class Sequential(Network):
     def to_spec(self) -> NetworkSpec:
         """Describe the forward pass as plain data, which the conversions write."""
         raise NotImplementedError("conversions of Sequential are not written yet")
+
+    if not TYPE_CHECKING:  # type checkers would then accept any name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            # Called for what is not found otherwise.
+            cure = f": {_OF_MLP[name]}" if name in _OF_MLP else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{cure}")
+
+    def _cure(self, name: str) -> str:
+        return f": {_OF_MLP[name]}" if name in _OF_MLP else super()._cure(name)
 
     if TYPE_CHECKING:
         _paths: tuple[str, ...]

@@ -28,6 +28,7 @@ from pynn.many.folds import Fold, check_folds
 from pynn.many.grid import (
     FIT,
     MODEL,
+    OF_SEQUENTIAL,
     Point,
     model_arguments,
     network_of,
@@ -36,12 +37,13 @@ from pynn.many.grid import (
 )
 from pynn.many.pool import run_all
 from pynn.many.result import FitManyResult, Outcome, default_metric, set_best, text_of
-from pynn.mlp import MLP
+from pynn.network import Network
 from pynn.optimizers import Optimizer, make_optimizer, optimizer_for, without_states
 from pynn.plan import FIT_DEFAULTS, FitPlan, plan_fit
 from pynn.progress import Bar
 from pynn.run import FitRun
 from pynn.runtime import get_num_threads
+from pynn.sequential import Sequential
 from pynn.sources import DataSource
 
 
@@ -52,7 +54,7 @@ class _Model:
     place: str  # what messages call it
     parameters: Point
     constructor: dict[str, Any]  # the arguments that made the network
-    net: MLP
+    net: Network
     optimizer: Optimizer | None  # None: the fit's default
     own: bool  # whether no other model has this optimizer
     fit: dict[str, Any] = field(default_factory=dict)  # arguments, without the optimizer
@@ -63,7 +65,7 @@ class _Fit:
     """A fit to do, checked."""
 
     model: int
-    net: MLP
+    net: Network
     source: DataSource
     plan: FitPlan
     test: tuple[Data, Array] | None
@@ -136,14 +138,15 @@ def fit_many(
 
     Parameters
     ----------
-    models : sequence of MLP, dict of str to list, or sequence of dict
+    models : sequence of MLP or Sequential, dict of str to list, or sequence of dict
         Networks, which are trained as they are. Or a grid: for arguments of `MLP` and `MLP.fit`
         the values to try, in all combinations. Or the points to try themselves (a random search):
         dicts with a value for each argument.
 
         Keys are the constructor's arguments; ``hidden``, the sizes of the hidden layers (a tuple,
         or a number), which takes the inputs and outputs from `X` and `y`, in place of
-        ``layer_sizes``; and ``epochs``, ``batch_size``, ``optimizer``, ``learning_rate``,
+        ``layer_sizes``; or ``layers`` and other arguments of `Sequential`, by default with the
+        ``input_shape`` of `X`; and ``epochs``, ``batch_size``, ``optimizer``, ``learning_rate``,
         ``validation_split``, ``class_weight``, ``shuffle``, ``sampling`` and ``callbacks``, which
         take the place of the arguments below.
     X : array_like or sparse matrix of shape (n, inputs)
@@ -344,7 +347,7 @@ def _models(
     given = _given(models)
     optimizers = _optimizers(optimizer, learning_rate, len(given))
     result = []
-    if isinstance(given[0], MLP):
+    if isinstance(given[0], Network):
         each = [
             optimizer_of(asked, learning_rate, net)
             for asked, net in zip(optimizers, given, strict=True)
@@ -376,8 +379,8 @@ def _given(models: Any) -> list[Any]:
     """Networks, or the points of a grid."""
     if isinstance(models, Mapping):
         return points_of(models)
-    expected = "models must be a list of MLPs, a dict of lists or a list of dicts"
-    if isinstance(models, str | MLP):
+    expected = "models must be a list of networks, a dict of lists or a list of dicts"
+    if isinstance(models, str | Network):
         raise TypeError(f"{expected}, got {models!r}")
     try:
         given = list(models)
@@ -385,12 +388,12 @@ def _given(models: Any) -> list[Any]:
         raise TypeError(f"{expected}, got {models!r}") from None
     if not given:
         raise ValueError("models is empty")
-    for kind in (MLP, Mapping):
+    for kind in (Network, Mapping):
         if isinstance(given[0], kind):
             for i, each in enumerate(given):
                 if not isinstance(each, kind):
                     raise TypeError(f"{expected}, but models[{i}] is {each!r}")
-            return given if kind is MLP else points_of(given)
+            return given if kind is Network else points_of(given)
     raise TypeError(f"{expected}, but models[0] is {given[0]!r}")
 
 
@@ -429,7 +432,7 @@ def _check_apart(models: list[_Model]) -> None:
 
 
 def _folds(
-    cv: Any, X: Array, y: Array, weights: Array | None, net: MLP, root: np.random.SeedSequence
+    cv: Any, X: Array, y: Array, weights: Array | None, net: Network, root: np.random.SeedSequence
 ) -> list[Fold]:
     if y.ndim == 0:
         raise ValueError(f"y must have 1 or 2 dimensions, got shape {y.shape}")
@@ -461,8 +464,10 @@ def _is_default(value: Any, default: Any) -> bool:
     return plain and type(value) is type(default) and bool(value == default)
 
 
-def _constructor_arguments(net: MLP) -> dict[str, Any]:
+def _constructor_arguments(net: Network) -> dict[str, Any]:
     """Those of a network that was given: `init` and `seed` have done their part already."""
+    if isinstance(net, Sequential):
+        return {name: getattr(net, name) for name in OF_SEQUENTIAL if name != "seed"}
     return {**config_of(net), "loss": net.loss}
 
 

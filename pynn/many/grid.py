@@ -1,4 +1,4 @@
-"""Grids of hyperparameters, and what their points mean as arguments of `MLP` and `MLP.fit`."""
+"""Grids of hyperparameters, and what their points mean as arguments of networks and of `fit`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,26 @@ from pynn._keywords import place
 from pynn._types import Array
 from pynn.losses import Loss, check_loss
 from pynn.mlp import MLP
+from pynn.network import Network
 from pynn.optimizers import Optimizer, choose_optimizer
 from pynn.plan import FIT_DEFAULTS
+from pynn.sequential import Sequential
 
 Point = dict[str, Any]
 
 
 # They belong to the samples, or to the whole call: every model has the same.
 SHARED = ("validation_data", "sample_weight", "metrics", "steps_per_epoch", "progress")
-# The keys that a point may have: arguments of the constructor, and of the fit.
-MODEL = (*inspect.signature(MLP).parameters, "hidden")
+# The keys that a point may have: arguments of a constructor, and of the fit.
+OF_MLP = (*inspect.signature(MLP).parameters, "hidden")
+OF_SEQUENTIAL = tuple(inspect.signature(Sequential).parameters)
+MODEL = tuple(dict.fromkeys([*OF_MLP, *OF_SEQUENTIAL]))
 FIT = tuple(dict.fromkeys([*(n for n in FIT_DEFAULTS if n not in SHARED), "learning_rate"]))
 # A value of these may be a sequence itself.
-PER_LAYER = ("hidden", "layer_sizes", "activation", "dropout", "l1", "l2", "max_norm")
+PER_LAYER = (
+    *("hidden", "layer_sizes", "activation", "dropout", "l1", "l2", "max_norm"),
+    *("layers", "input_shape"),
+)
 
 
 def points_of(grid: Any) -> list[Point]:
@@ -63,7 +70,7 @@ def points_of(grid: Any) -> list[Point]:
 
 
 def _check_keys(point: Mapping[Any, Any], where: str) -> None:
-    known = (*MODEL, *FIT)
+    known = (*(OF_SEQUENTIAL if "layers" in point else OF_MLP), *FIT)
     for name in point:
         if name in known:
             continue
@@ -73,8 +80,8 @@ def _check_keys(point: Mapping[Any, Any], where: str) -> None:
                 f"pass {name}=... to fit_many"
             )
         raise ValueError(f"{where} has the key {name!r}{_cure(name, known)}")
-    if ("hidden" in point) == ("layer_sizes" in point):
-        raise ValueError(f"{where} must have either the key 'hidden' or 'layer_sizes'")
+    if sum(name in point for name in ("hidden", "layer_sizes", "layers")) != 1:
+        raise ValueError(f"{where} must have either the key 'hidden', 'layer_sizes' or 'layers'")
 
 
 def _check_values(point: Mapping[str, Any], where: str) -> None:
@@ -121,13 +128,14 @@ def _values(name: str, values: Any) -> list[Any]:
 
 
 def model_arguments(point: Point, X: Any, y: Array, seed: np.random.SeedSequence) -> dict[str, Any]:
-    """Give the arguments of `MLP` that make the network of a point.
+    """Give the arguments of `MLP` or `Sequential` that make the network of a point.
 
     Parameters
     ----------
     point : dict
     X, y : array_like
-        Inputs and outputs follow from them where only the hidden layers are given.
+        Inputs and outputs follow from them where only the hidden layers are given, and the inputs
+        where `layers` are.
     seed : numpy.random.SeedSequence
         For a point without a seed.
 
@@ -141,6 +149,8 @@ def model_arguments(point: Point, X: Any, y: Array, seed: np.random.SeedSequence
         If the inputs or outputs do not follow.
     """
     arguments = {name: value for name, value in point.items() if name in MODEL}
+    if "layers" in arguments:
+        arguments.setdefault("input_shape", X.shape[1:])
     if "hidden" in arguments:
         loss = check_loss(arguments.get("loss", "softmax_cross_entropy"))
         hidden = arguments.pop("hidden")
@@ -197,27 +207,30 @@ def _check_labels(y: Array) -> None:
         raise ValueError(f"{came} class labels as a vector, or one column for each class: {cure}")
 
 
-def network_of(arguments: dict[str, Any]) -> tuple[MLP, dict[str, Any]]:
+def network_of(arguments: dict[str, Any]) -> tuple[Network, dict[str, Any]]:
     """Make a network, and keep its arguments so that they make it again.
 
     Parameters
     ----------
     arguments : dict of str to Any
-        Those of `MLP`.
+        Those of `MLP`, or of `Sequential` if `layers` is among them.
 
     Returns
     -------
-    net : MLP
+    net : Network
     arguments : dict of str to Any
         With a copy of a generator, as it was before the network drew from it.
     """
     seed = arguments["seed"]
     if isinstance(seed, np.random.Generator | np.random.BitGenerator | np.random.RandomState):
         seed = copy.deepcopy(seed)
-    return MLP(**arguments), {**arguments, "seed": seed}
+    make: type[Network] = Sequential if "layers" in arguments else MLP
+    return make(**arguments), {**arguments, "seed": seed}
 
 
-def optimizer_of(optimizer: Any, learning_rate: Any, net: MLP | None = None) -> Optimizer | None:
+def optimizer_of(
+    optimizer: Any, learning_rate: Any, net: Network | None = None
+) -> Optimizer | None:
     """Return the optimizer that arguments stand for, or None where they leave it to the fit.
 
     Parameters
@@ -225,8 +238,8 @@ def optimizer_of(optimizer: Any, learning_rate: Any, net: MLP | None = None) -> 
     optimizer : Optimizer, str or None
         It stays as it is.
     learning_rate : float, Schedule, callable or None
-    net : MLP, optional
-        A network that may have been trained: it continues with its optimizer as in `MLP.fit`.
+    net : Network, optional
+        A network that may have been trained: it continues with its optimizer as in its `fit`.
 
     Returns
     -------

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pynn._types import Array
-    from pynn.mlp import MLP
+    from pynn.network import Network
 
 Row = dict[str, Any]
 
@@ -103,7 +103,7 @@ class FitManyResult(Closed):
 
     Attributes
     ----------
-    models : list of MLP, or of list of MLP
+    models : list of MLP or Sequential, or of lists of these
         With `cv`, those of each fold.
     histories : list of History, or of list of History
     epochs : list of int, or of list of int
@@ -111,8 +111,8 @@ class FitManyResult(Closed):
     parameters : list of dict
         The points of the grid; empty dicts for networks that were given.
     arguments : list of dict
-        For each model ``{"model": {...}, "fit": {...}}``: the arguments of `MLP` and of `MLP.fit`,
-        in their own names, where they differ from the defaults.
+        For each model ``{"model": {...}, "fit": {...}}``: the arguments of `MLP` (or `Sequential`)
+        and of `fit`, in their own names, where they differ from the defaults.
         ``pynn.MLP(**a["model"])`` and its ``fit(X, y, **a["fit"])`` give the same bits; with `cv`,
         those of `best_model`, or those of a fold on the fold's samples (and their weights).
         Optimizers, callbacks and generators are copies from before the training. For networks that
@@ -136,7 +136,7 @@ class FitManyResult(Closed):
 
     def __init__(
         self,
-        models: list[list[MLP]],
+        models: list[list[Network]],
         outcomes: list[list[Outcome]],
         parameters: list[dict[str, Any]],
         arguments: list[dict[str, dict[str, Any]]],
@@ -154,7 +154,7 @@ class FitManyResult(Closed):
         self.arguments = arguments
         self.seeds = seeds
         self.folds = folds
-        self._best: MLP | None = None
+        self._best: Network | None = None
         self._best_error = ""
         metrics = [_summary(group, cross_validated=folds is not None) for group in outcomes]
         self._metrics = list(dict.fromkeys(name for row in metrics for name in row))
@@ -195,7 +195,7 @@ class FitManyResult(Closed):
     # ------------------------------------------------------------- the best model
 
     @property
-    def best_model(self) -> MLP:
+    def best_model(self) -> Network:
         """The best network, trained on all samples (that no `validation_split` held out).
 
         With `cv` it was trained once more (`refit`); otherwise it is one of `models`. It is the
@@ -208,7 +208,7 @@ class FitManyResult(Closed):
         """
         best = self.best()["model"]
         if self.folds is None:
-            net: MLP = self.models[best]
+            net: Network = self.models[best]
             return net
         if self._best_error:
             raise ValueError(
@@ -442,13 +442,13 @@ class FitManyResult(Closed):
         return [name for name in order if name in chosen]
 
 
-def set_best(result: FitManyResult, net: MLP, error: str) -> None:
+def set_best(result: FitManyResult, net: Network, error: str) -> None:
     """Let a result have its best model, trained on all samples, or why it could not be.
 
     Parameters
     ----------
     result : FitManyResult
-    net : MLP
+    net : Network
     error : str
         Empty where there was none.
     """

@@ -55,9 +55,9 @@ def decision_regions(
 
     Parameters
     ----------
-    model : MLP, or any object with ``predict``
+    model : MLP or Sequential, or any object with ``predict``
         A fitted classifier of two inputs: a network with a cross-entropy, an estimator of
-        scikit-learn, or any object whose ``predict`` gives one class for each row. With an `MLP`,
+        scikit-learn, or any object whose ``predict`` gives one class for each row. With a network,
         or a ``predict_proba``, a stronger color stands for a more probable class.
     X : array_like of shape (n, 2)
         The samples to draw, whose range is the range of the picture. With a pandas DataFrame the
@@ -182,11 +182,12 @@ def _probabilities(model: Any, grid: Any) -> tuple[Array | None, Array | None]:
         if not hasattr(model, "predict_proba"):
             return None, None
         return np.asarray(model.predict_proba(grid), dtype=float), None
-    loss = engine_of(model).loss
+    spec = engine_of(model).data_spec
     net: Any = model
-    sizes = net.layer_sizes
-    if sizes[0] != 2:
-        raise ValueError(f"model must have 2 inputs, got a network of {sizes[0]}")
+    loss = spec.loss
+    if spec.input_shape != (2,) or len(spec.output_shape) > 1:
+        size = spec.inputs if len(spec.input_shape) == 1 else spec.input_shape
+        raise ValueError(f"model must have 2 inputs, got a network of {size}")
     if not loss.info.classes:
         expected = " or ".join(name for name, info in LOSSES.items() if info.classes)
         raise ValueError(
@@ -194,9 +195,9 @@ def _probabilities(model: Any, grid: Any) -> tuple[Array | None, Array | None]:
         )
     outputs = np.asarray(net(grid), dtype=float)
     if loss.name == "sigmoid_cross_entropy":
-        if sizes[-1] != 1:
+        if spec.outputs != 1:
             raise ValueError(
-                f"model must give one class a sample; this network has {sizes[-1]} independent "
+                f"model must give one class a sample; this network has {spec.outputs} independent "
                 "outputs (sigmoid_cross_entropy)"
             )
         outputs = np.hstack([1 - outputs, outputs])

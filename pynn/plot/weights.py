@@ -10,6 +10,7 @@ import numpy as np
 
 from pynn import _checks
 from pynn._types import Array
+from pynn.engine import Trainable, engine_of
 from pynn.plot._common import axes, color_bar, layer_weights, pyplot
 
 
@@ -25,10 +26,12 @@ def first_layer(
 
     Parameters
     ----------
-    net : MLP, or a fitted network of scikit-learn
-        Anything with ``weights`` or ``coefs_``: the first is of shape (inputs, units).
+    net : MLP or Sequential, or a fitted network of scikit-learn
+        Anything with ``weights`` or ``coefs_``: the first is of shape (inputs, units). Of a
+        `Sequential` the first kernel, or the centers of `RBF`.
     shape : (int, int)
-        Height and width of an input image, whose rows follow each other in a sample.
+        Height and width of an input image, whose rows follow each other in a sample. Of a
+        convolution of one channel those of its kernel.
     n : int or None, default 25
         The number of units to draw, from the first one. None: all.
     ax : matplotlib.axes.Axes, optional
@@ -61,7 +64,7 @@ def first_layer(
     'First-layer weights: 10 of 10 units'
     """
     plt = pyplot("pynn.plot.first_layer")
-    first = layer_weights(net, "net")[0]
+    first = _first_weights(net) if isinstance(net, Trainable) else layer_weights(net, "net")[0]
     height, width = _check_shape(shape, len(first))
     units = first.shape[1]
     count = units if n is None else min(_checks.integer(n, "n", 1), units)
@@ -106,6 +109,16 @@ def first_layer(
         title=f"First-layer weights: {count} of {units} units",
     )
     return ax
+
+
+def _first_weights(net: Trainable) -> Array:
+    """The weights of the first layer that has any, of shape (inputs, units)."""
+    for name, array in engine_of(net).arrays.items():
+        if name.rpartition(".")[2] == "centers":
+            return array.T
+        if array.ndim > 1:
+            return array.reshape(-1, array.shape[-1])
+    raise ValueError("net has no layer with a matrix of weights")
 
 
 def _check_shape(shape: Any, inputs: int) -> tuple[int, int]:

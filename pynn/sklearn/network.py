@@ -181,7 +181,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         return Sequential(layers, shape, loss, self.output_activation, dtype, seed)
 
     def _rule(self, first: bool) -> dict[str, Any]:
-        """Return the optimizer and the learning rate of a fit; empty to continue with the last ones."""
+        """Return the optimizer and the rate of a fit; empty to continue with the last ones."""
         optimizer, rate = self.optimizer, copy.deepcopy(self.learning_rate)
         if not first and (optimizer, self.learning_rate) == self._ruled:
             return {}

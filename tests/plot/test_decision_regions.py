@@ -295,3 +295,18 @@ def test_tiny_samples_raise_no_flag(pyplot):
         ax = pynn.plot.decision_regions(pynn.MLP([2, 2], seed=0), samples, [0, 1])
     shown = [c.get_offsets() for c in ax.collections if len(c.get_offsets()) == 1]
     np.testing.assert_array_equal(np.concatenate(shown), samples)
+
+
+def test_networks_of_layers():
+    from pynn import layers as L
+
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    for last, loss in ((2, "softmax_cross_entropy"), (1, "sigmoid_cross_entropy")):
+        layers = [L.Dense(8, "tanh"), L.LayerNorm(), L.Dense(last)]
+        ax = pynn.plot.decision_regions(pynn.Sequential(layers, 2, loss=loss, seed=0), X, y)
+        assert ax.images
+    for shape, size in (((3,), "3"), ((2, 2), r"\(2, 2\)")):
+        net = pynn.Sequential([L.Dense(2)], shape)
+        with pytest.raises(ValueError, match=f"2 inputs, got a network of {size}"):
+            pynn.plot.decision_regions(net, X, y)

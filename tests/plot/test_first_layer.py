@@ -122,3 +122,15 @@ def test_errors(pyplot, arguments, exception, says):
     for word in says:
         assert word in str(caught.value)
     assert not pyplot.get_fignums()
+
+
+def test_of_layers():
+    from pynn import layers as L
+
+    dense = pynn.Sequential([L.Flatten(), L.Dropout(0.1), L.Dense(5), L.Dense(2)], (3, 4), seed=0)
+    drawn = images(pynn.plot.first_layer(dense, (3, 4)), 3, 4)
+    for unit in range(5):
+        np.testing.assert_array_equal(drawn[unit].ravel(), dense.parameters["2.kernel"][:, unit])
+    rbf = pynn.Sequential([L.Flatten(), L.RBF(5), L.Dense(2)], (3, 4), seed=0)
+    drawn = images(pynn.plot.first_layer(rbf, (3, 4)), 3, 4)
+    np.testing.assert_array_equal(drawn[1].ravel(), rbf.parameters["1.centers"][1])
