@@ -167,7 +167,7 @@ def test_hidden_by_name():
         ("biases", "net.parameters"),
         ("get_weights", r"net.state_dict\(\)"),
         ("set_weights", "net.load_state_dict"),
-        ("layer_sizes", "net.input_shape"),
+        ("layer_sizes", "net.layers"),
     ],
 )
 def test_what_only_an_mlp_has_names_the_cure(name, cure):
@@ -184,5 +184,5 @@ def test_read_only_attributes_name_the_cure():
         network().dtype = "float64"
     with pytest.raises(TypeError, match="a layer Dropout"):
         network().fit(X, Y, dropout=0.5)
-    with pytest.raises(TypeError, match="to a layer of a pynn.Sequential"):
+    with pytest.raises(TypeError, match="to a layer of a pynn"):
         pynn.Sequential([L.Dense(3)], 4, l2=0.5)
