@@ -39,7 +39,7 @@ MODEL = ("layers", "input_shape", "loss", "output_activation", "dtype")
 FIT = (
     "epochs", "batch_size", "validation_split", "metrics", "shuffle", "sampling", "progress",
 )  # fmt: skip
-# Parameters with settings of their own, ``optimizer__learning_rate``.
+# Parameters that have settings, ``optimizer__learning_rate``.
 NESTED = ("layers", "loss", "optimizer", "learning_rate", "callbacks")
 # The functions of an output layer; a Dense with any other is taken as a hidden layer.
 OF_OUTPUTS = ("identity", "softmax", "sigmoid", "exp", "softplus")
@@ -721,7 +721,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
 
 
 def _whole(layers: Any, outputs: int) -> list[Any]:
-    """Return the layers with an output layer of so many units, unless they have one."""
+    """Return the layers with an output layer of these units, unless they have one."""
     whole = [Dense(100, "relu")] if layers is None else _listed(layers)
     last = whole[-1]
     at = len(whole) - (2 if isinstance(last, Activation) and len(whole) > 1 else 1)
