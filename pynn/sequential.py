@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -20,7 +20,7 @@ from pynn.losses import Loss, check_loss
 from pynn.network import Network
 
 if TYPE_CHECKING:
-    from pynn.formats.spec import NetworkSpec
+    from pynn.formats.spec import LayerSpec, NetworkSpec
     from pynn.summary import Summary
 
 
@@ -420,8 +420,50 @@ class Sequential(Network):
         return visit(self.layers, "")
 
     def to_spec(self) -> NetworkSpec:
-        """Describe the forward pass as plain data, which the conversions write."""
-        raise NotImplementedError("conversions of Sequential are not written yet")
+        """Describe the forward pass as plain data, which the conversions write.
+
+        Returns
+        -------
+        NetworkSpec
+            The layers in their order: each with its kind, its settings and copies of its arrays.
+            A layer's activation is a layer of its own, and a residual holds layers.
+
+        Examples
+        --------
+        >>> import pynn
+        >>> from pynn import layers as L
+        >>> net = pynn.Sequential([L.Dense(8, "relu"), L.BatchNorm(), L.Dense(3)], input_shape=4)
+        >>> [layer.kind for layer in net.to_spec().layers]
+        ['Dense', 'Activation', 'BatchNorm', 'Dense', 'Activation']
+        """
+        from pynn.formats.spec import LayerSpec, NetworkSpec
+
+        shapes = {path: shape for path, _, shape in self.walk()}
+        state = self.state_dict()
+
+        def describe(layers: Sequence[Layer], prefix: str) -> Iterator[LayerSpec]:
+            for i, layer in enumerate(layers):
+                path = f"{prefix}{layer.name or i}"
+                kind, shape = type(layer).__name__, shapes[path]
+                config = layer.config()
+                for name in ("layer", "layers", "name"):
+                    config.pop(name, None)
+                function = config.pop("function", None) or config.pop("activation", "identity")
+                if kind != "Activation":
+                    held = tuple(describe(getattr(layer, "layers", ()), f"{path}."))
+                    names = _own_names(state, path, held)
+                    arrays = {role: state[name] for role, name in names.items()}
+                    yield LayerSpec(kind, shape, config, arrays, names, path=path, layers=held)
+                if function != "identity":
+                    yield LayerSpec("Activation", shape, {"name": function}, path=path)
+
+        specs = list(describe(self.layers, ""))
+        last = _last_function(_graph(self.layers, self.input_shape))
+        if self.output_activation not in ("identity", last):
+            name = {"name": self.output_activation}
+            specs.append(LayerSpec("Activation", self.output_shape, name, path="output"))
+        loss = self._engine.loss.name
+        return NetworkSpec(tuple(specs), self.input_shape, self.dtype, loss)
 
     if not TYPE_CHECKING:  # type checkers would then accept any name
 
@@ -486,6 +528,16 @@ def _trained(parameters: Sequence[Parameter]) -> dict[str, tuple[int, int]]:
             places[p.name] = p.node, counts.get(p.node, 0)
             counts[p.node] = counts.get(p.node, 0) + 1
     return places
+
+
+def _own_names(names: Iterable[str], path: str, held: Sequence[LayerSpec]) -> dict[str, str]:
+    """The names of a layer's parameters by role, without those of the layers that it holds."""
+    return {
+        name[len(path) + 1 :]: name
+        for name in names
+        if name.startswith(f"{path}.")
+        and not any(name.startswith(f"{layer.path}.") for layer in held)
+    }
 
 
 def _last_bias(graph: Graph) -> str | None:

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from numpy.typing import DTypeLike
 
 from pynn.architecture import check_dtype
-from pynn.convert._build import make_network
+from pynn.convert._build import make_any
 from pynn.formats.spec import optional
-from pynn.formats.torch import exp_module, read_module
+from pynn.formats.torch import OWN_MODULES, own_module, read_module
 from pynn.mlp import MLP
+from pynn.sequential import Sequential
 
 
 def __getattr__(name: str) -> Any:
-    # Pickle finds Exp here.
-    if name == "Exp":
-        return exp_module()
+    # Pickle finds them here.
+    if name in OWN_MODULES:
+        return own_module(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def from_torch(
-    module: Any, loss: Any = None, dtype: DTypeLike | None = None, seed: Any = None
-) -> MLP:
-    """Make a network of a `torch.nn.Sequential` of Linear layers and activations.
+    module: Any,
+    loss: Any = None,
+    dtype: DTypeLike | None = None,
+    seed: Any = None,
+    *,
+    input_shape: int | Sequence[int] | None = None,
+) -> MLP | Sequential:
+    """Make a network of a `torch.nn.Sequential` of Linear layers, activations and others.
 
     Parameters
     ----------
@@ -32,8 +39,12 @@ def from_torch(
         A sequence of ``Linear`` layers, each with at most one activation after it: ``ReLU``,
         ``LeakyReLU`` (slope 0.01), ``ELU`` and ``Softplus`` (with their default parameters),
         ``GELU`` (exact), ``SiLU``, ``Sigmoid``, ``Tanh``, ``Identity``, and at the end ``Softmax``.
-        ``Dropout`` becomes the network's dropout. ``Flatten`` at the start is left out, since a
-        network takes rows. Nested Sequentials are read in order.
+        ``Dropout`` becomes the network's dropout. ``Flatten`` at the start is left out, since an
+        `MLP` takes rows. Nested Sequentials are read in order.
+
+        Any other order of these, ``BatchNorm1d`` of vectors, ``LayerNorm`` of the last axis,
+        ``Embedding``, ``Flatten``, ``Unflatten`` of vectors, and the modules that `to_torch` makes
+        give a `Sequential`. A normalization without weight or bias gets ones or zeros.
     loss : str or loss object, optional
         The loss of later training. After a last ``Linear`` it also sets the output activation:
         "softmax_cross_entropy", "sigmoid_cross_entropy" and "poisson" take the module's outputs as
@@ -44,12 +55,15 @@ def from_torch(
         By default the module's, with float32 for float16 and bfloat16.
     seed : None, int, numpy.random.SeedSequence or numpy.random.Generator
         The seed of later training, as for `MLP`.
+    input_shape : int or tuple of int, optional
+        The shape of a sample, channels last; by default what the first layer with weights takes.
+        ``Embedding``, images and sequences need it.
 
     Returns
     -------
-    MLP
-        A network with copies of the parameters. If only some layers have a bias, the others get
-        zeros.
+    MLP or Sequential
+        An `MLP` where it can express the module. The network has copies of the parameters. If only
+        some layers of an `MLP` have a bias, the others get zeros.
 
     Raises
     ------
@@ -73,4 +87,5 @@ def from_torch(
     spec = read_module(module)
     if dtype is not None:
         spec = replace(spec, dtype=check_dtype(dtype))
-    return make_network(spec, loss, seed=seed)
+    net: MLP | Sequential = make_any(spec, loss, seed=seed, input_shape=input_shape)
+    return net

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,16 @@ import numpy as np
 from pynn._types import LEAKY_SLOPE
 from pynn._version import __version__
 from pynn.formats.sklearn import spec_of_model
-from pynn.formats.spec import LayerSpec, NetworkSpec, identifier, look_up, optional
+from pynn.formats.spec import (
+    PROJECTION,
+    LayerSpec,
+    NetworkSpec,
+    batch_norm_scale,
+    distinct,
+    identifier,
+    look_up,
+    optional,
+)
 from pynn.formats.write import check_path, write_atomically
 
 # The first operator set whose Softmax works on the last axis alone. Of the operators needed here
@@ -21,6 +30,9 @@ from pynn.formats.write import check_path, write_atomically
 # of ONNX 1.8.
 OPSET = 13
 IR_VERSION = 7
+# The first one with LayerNormalization, that of ONNX 1.12.
+OPSET_NORM = 17
+IR_VERSION_NORM = 8
 # An ONNX model is a protobuf message, which must be smaller.
 MOST_BYTES = 2**31 - 2**20
 
@@ -61,7 +73,7 @@ def to_onnx(net: Any, path: str | os.PathLike[str] | None = None) -> Any:
 
     Parameters
     ----------
-    net : MLP, MLPClassifier or MLPRegressor
+    net : MLP, Sequential, MLPClassifier or MLPRegressor
         A network, or a fitted estimator of pynn.sklearn or scikit-learn.
     path : str or path-like, optional
         A file for the model. It replaces an older one when it is whole.
@@ -70,16 +82,17 @@ def to_onnx(net: Any, path: str | os.PathLike[str] | None = None) -> Any:
     -------
     onnx.ModelProto
         It computes an output ``Y`` of shape (N, outputs) from an input ``X`` of shape (N, inputs),
-        both of the network's dtype, for any number N of rows. It uses operator set 13, which ONNX
-        Runtime 1.6 and later support.
+        both of the network's dtype, for any number N of rows. Those of a `Sequential` have its
+        shapes, channels last; tokens are int64. The model uses operator set 13, which ONNX Runtime
+        1.6 and later support, with `LayerNorm` in float32 set 17 (ONNX Runtime 1.12).
 
     Raises
     ------
     TypeError
         If an argument is of another type.
     ValueError
-        If the network is larger than the 2 GiB that an ONNX model can have, or an estimator is not
-        fitted.
+        If the network is larger than the 2 GiB that an ONNX model can have, an estimator is not
+        fitted, or ONNX cannot express a layer, naming it.
     OSError
         If `path` cannot be written.
     ImportError
@@ -93,7 +106,8 @@ def to_onnx(net: Any, path: str | os.PathLike[str] | None = None) -> Any:
     the more probable one if the output exceeds 0.5.
 
     ONNX Runtime has no float64 kernels for LeakyRelu, Elu, Softplus and Erf. In float64 the model
-    composes them of other operators, and GELU's normal distribution of a polynomial.
+    composes them of other operators, and GELU's normal distribution of a polynomial. It composes
+    LayerNormalization, too, whose epsilon is a float32.
 
     Examples
     --------
@@ -119,30 +133,35 @@ def make_model(spec: NetworkSpec) -> Any:
     from onnx import TensorProto, helper
 
     graph = _Graph(spec.dtype)
-    value = "X"
-    for layer in spec.layers:
-        value = look_up(WRITERS, layer, "ONNX")(graph, layer, value)
+    value = _write_all(graph, spec.layers, "X", spec.input_shape)
     graph.rename(value, "Y")
     kind = TensorProto.DOUBLE if spec.dtype == np.float64 else TensorProto.FLOAT
-    (inputs,), (outputs,) = spec.input_shape, spec.output_shape
-    steps = [f"{units} {activation}" for (units,), activation in spec.steps()]
+    input_kind = TensorProto.INT64 if spec.tokens else kind
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
-            "MLP",
-            [helper.make_tensor_value_info("X", kind, ["N", inputs])],
-            [helper.make_tensor_value_info("Y", kind, ["N", outputs])],
+            "MLP" if spec.is_mlp else "Sequential",
+            [helper.make_tensor_value_info("X", input_kind, ["N", *spec.input_shape])],
+            [helper.make_tensor_value_info("Y", kind, ["N", *spec.output_shape])],
             graph.arrays,
         ),
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", graph.opset)],
+        ir_version=IR_VERSION if graph.opset == OPSET else IR_VERSION_NORM,
         producer_name="pynn",
         producer_version=__version__,
-        doc_string=f"Multilayer perceptron: {' - '.join([str(inputs), *steps])}; loss {spec.loss}",
+        doc_string=f"{_describe(spec)}; loss {spec.loss}",
     )
     if spec.classes is not None:
         helper.set_model_props(model, {"classes": json.dumps(spec.classes, default=str)})
     return model
+
+
+def _describe(spec: NetworkSpec) -> str:
+    """Describe a network in a line."""
+    if spec.is_mlp:
+        steps = [f"{units} {activation}" for (units,), activation in spec.steps()]
+        return f"Multilayer perceptron: {' - '.join([str(spec.input_shape[0]), *steps])}"
+    return f"Network of layers: {' - '.join(layer.kind for layer in spec.layers)}"
 
 
 class _Graph:
@@ -150,8 +169,10 @@ class _Graph:
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         self.dtype = dtype
+        self.opset = OPSET
         self.nodes: list[Any] = []
         self.arrays: list[Any] = []
+        self._names: set[str] = set()
         self._constants: dict[float, str] = {}
 
     @property
@@ -159,12 +180,19 @@ class _Graph:
         """True for float64."""
         return self.dtype == np.float64
 
-    def array(self, array: Any, name: str) -> str:
+    def array(self, array: Any, name: str, dtype: Any = None) -> str:
         """Add a constant array, and return its name."""
         from onnx import numpy_helper
 
-        self.arrays.append(numpy_helper.from_array(np.asarray(array, self.dtype), name))
-        return name
+        unique = distinct(name, self._names)
+        self._names.add(unique)
+        values = np.asarray(array, self.dtype if dtype is None else dtype)
+        self.arrays.append(numpy_helper.from_array(values, unique))
+        return unique
+
+    def parameter(self, layer: LayerSpec, role: str) -> str:
+        """Add a layer's parameter, and return its name."""
+        return self.array(layer.arrays[role], identifier(layer.names[role]))
 
     def node(self, kind: str, *operands: str | float, **attributes: Any) -> str:
         """Add an operator, and return its value. Numbers among the operands become constants."""
@@ -183,7 +211,8 @@ class _Graph:
 
     def rename(self, value: str, name: str) -> None:
         """Give the last value another name."""
-        assert list(self.nodes[-1].output) == [value]
+        if not self.nodes or list(self.nodes[-1].output) != [value]:
+            self.node("Identity", value)
         self.nodes[-1].output[0] = name
 
 
@@ -242,25 +271,119 @@ ACTIVATIONS: dict[str, Callable[[_Graph, str], str]] = {
 }
 
 
-def _write_activation(graph: _Graph, layer: LayerSpec, x: str) -> str:
+def _write_all(graph: _Graph, layers: Sequence[LayerSpec], x: str, shape: Shape) -> str:
+    """Write layers, of which the first has inputs of a shape."""
+    for layer in layers:
+        x = look_up(WRITERS, layer, "ONNX")(graph, layer, x, shape)
+        shape = layer.output_shape
+    return x
+
+
+def _write_activation(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
     return ACTIVATIONS[layer.config["name"]](graph, x)
 
 
-def _write_dense(graph: _Graph, layer: LayerSpec, x: str) -> str:
-    parameters = [
-        graph.array(array, identifier(layer.names[role])) for role, array in layer.arrays.items()
-    ]
-    return graph.node("Gemm", x, *parameters)
+def _write_dense(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
+    parameters = [graph.parameter(layer, role) for role in layer.arrays]
+    return _dense(graph, x, parameters, shape)
 
 
-def _write_nothing(graph: _Graph, layer: LayerSpec, x: str) -> str:
+def _dense(graph: _Graph, x: str, parameters: Sequence[str], shape: Shape) -> str:
+    """Multiply the last axis by a kernel, and add a bias if there is one."""
+    if len(shape) == 1:
+        return graph.node("Gemm", x, *parameters)
+    kernel, *bias = parameters
+    y = graph.node("MatMul", x, kernel)
+    return graph.node("Add", y, *bias) if bias else y
+
+
+def _write_nothing(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
     """Leave out a layer that is not active in predictions."""
     return x
 
 
-# The writer of each kind of layer takes the value of its inputs, and returns that of its outputs.
-WRITERS: dict[str, Callable[[_Graph, LayerSpec, str], str]] = {
+def _write_reshape(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
+    # (0 is the number of rows, as it is.)
+    sizes = graph.array((0, *layer.output_shape), f"shape{len(graph.nodes)}", np.int64)
+    return graph.node("Reshape", x, sizes)
+
+
+def _write_residual(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
+    y = _write_all(graph, layer.layers, x, shape)
+    if layer.arrays:
+        parameters = [graph.parameter(layer, role) for role in PROJECTION]
+        x = _dense(graph, x, parameters, shape)
+    return graph.node("Add", x, y)
+
+
+def _write_batch_norm(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
+    # (BatchNormalization has its channels first, and an epsilon in float32.)
+    scale = identifier(layer.names["gamma"].removesuffix("gamma") + "scale")
+    centered = graph.node("Sub", x, graph.parameter(layer, "moving_mean"))
+    scaled = graph.node("Mul", centered, graph.array(batch_norm_scale(layer), scale))
+    return graph.node("Add", scaled, graph.parameter(layer, "beta"))
+
+
+def _write_layer_norm(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
+    gamma, beta = (graph.parameter(layer, role) for role in ("gamma", "beta"))
+    epsilon = layer.config["epsilon"]
+    if not graph.double:
+        graph.opset = OPSET_NORM
+        return graph.node("LayerNormalization", x, gamma, beta, axis=-1, epsilon=epsilon)
+    centered = graph.node("Sub", x, graph.node("ReduceMean", x, axes=[-1], keepdims=1))
+    squares = graph.node("Mul", centered, centered)
+    variance = graph.node("ReduceMean", squares, axes=[-1], keepdims=1)
+    deviation = graph.node("Sqrt", graph.node("Add", variance, epsilon))
+    scaled = graph.node("Mul", graph.node("Div", centered, deviation), gamma)
+    return graph.node("Add", scaled, beta)
+
+
+def _write_embedding(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
+    return graph.node("Gather", graph.parameter(layer, "embeddings"), x, axis=0)
+
+
+def _write_position_embedding(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
+    return graph.node("Add", x, graph.parameter(layer, "embeddings"))
+
+
+def _pool(operator: str) -> _Writer:
+    def write(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
+        return graph.node(operator, x, axes=list(range(1, len(shape))), keepdims=0)
+
+    return write
+
+
+def _write_rbf(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
+    # exp(-|x - c|**2 / (2 w**2)), with |x - c|**2 = |x|**2 - 2 x.c + |c|**2
+    centers, widths = (layer.arrays[role].astype(np.float64) for role in ("centers", "widths"))
+    place = identifier(layer.names["centers"])
+    doubled = graph.array(-2 * centers.T, place)
+    lengths = graph.array((centers**2).sum(axis=1), f"{place}_lengths")
+    factor = graph.array(-0.5 / widths**2, identifier(layer.names["widths"]))
+    length = graph.node("ReduceSumSquare", x, axes=[-1], keepdims=1)
+    squares = graph.node(
+        "Add", graph.node("Add", length, lengths), graph.node("MatMul", x, doubled)
+    )
+    return graph.node("Exp", graph.node("Mul", graph.node("Relu", squares), factor))
+
+
+Shape = tuple[int, ...]
+_Writer = Callable[[_Graph, LayerSpec, str, Shape], str]
+
+# The writer of each kind of layer takes the value and the shape of its inputs, and returns the
+# value of its outputs.
+WRITERS: dict[str, _Writer] = {
     "Activation": _write_activation,
     "Dense": _write_dense,
     "Dropout": _write_nothing,
+    "Flatten": _write_reshape,
+    "Reshape": _write_reshape,
+    "Residual": _write_residual,
+    "BatchNorm": _write_batch_norm,
+    "LayerNorm": _write_layer_norm,
+    "Embedding": _write_embedding,
+    "PositionEmbedding": _write_position_embedding,
+    **{f"GlobalAvgPool{n}D": _pool("ReduceMean") for n in (1, 2, 3)},
+    **{f"GlobalMaxPool{n}D": _pool("ReduceMax") for n in (1, 2, 3)},
+    "RBF": _write_rbf,
 }

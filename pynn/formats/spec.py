@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Protocol
@@ -13,6 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from pynn._types import Array
+
+# The parameters of the dense layer that a residual applies to its input.
+PROJECTION = ("projection.kernel", "projection.bias")
 
 
 @dataclass(frozen=True)
@@ -22,17 +26,25 @@ class LayerSpec:
     Attributes
     ----------
     kind : str
-        "Dense", "Activation", "Dropout" or "Flatten": the names of `pynn.layers` in the design.
+        "Dense", "BatchNorm", ...: a class's name in `pynn.layers`. A layer's activation is a layer
+        of its own, of kind "Activation".
     output_shape : tuple of int
         Without the axis of samples.
     config : dict
-        The layer's settings: `name` of an activation, `rate` of a dropout.
+        The layer's settings: `name` of an activation, `rate` of a dropout, else those of the layer.
     arrays : dict of str to ndarray
-        The parameters: `kernel` of shape (inputs, outputs) and, if there is one, `bias`.
+        The parameters: `kernel` of shape (inputs, outputs) and, if there is one, `bias`; of other
+        layers as the network names them. Those of a residual's projection are
+        `projection.kernel` and `projection.bias`.
     names : dict of str to str
-        The attributes in which a user finds these parameters: ``{"kernel": "weights[0]"}``.
+        Where a user finds these parameters: ``{"kernel": "weights[0]"}`` is an attribute,
+        ``{"kernel": "0.kernel"}`` a name in the network's `parameters`.
     source : str
         The object that this layer was read from, for messages.
+    path : str
+        The layer's index or name in a network of layers, nested ones dotted.
+    layers : tuple of LayerSpec
+        What a residual adds to its input.
     """
 
     kind: str
@@ -41,6 +53,8 @@ class LayerSpec:
     arrays: Mapping[str, Array] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
+    path: str = ""
+    layers: tuple[LayerSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,9 +91,31 @@ class NetworkSpec:
         """The number of parameters."""
         return sum(array.size for _, array in self.parameters())
 
+    @property
+    def tokens(self) -> bool:
+        """True if the inputs are integers, which an embedding reads."""
+        return any(layer.kind == "Embedding" for layer in self.layers)
+
+    @property
+    def is_mlp(self) -> bool:
+        """True for dense layers over vectors, with dropout and one activation each."""
+        before = ""
+        for layer in self.layers:
+            if layer.kind == "Activation":
+                if before != "Dense":
+                    return False
+            elif layer.kind not in ("Dense", "Dropout"):
+                return False
+            before = layer.kind
+        return len(self.input_shape) == 1
+
+    def walk(self) -> Iterator[LayerSpec]:
+        """Yield the layers, nested ones after the one that holds them."""
+        return walk(self.layers)
+
     def parameters(self) -> Iterator[tuple[str, Array]]:
         """Yield each parameter's name, such as "weights[0]", and its array."""
-        for layer in self.layers:
+        for layer in self.walk():
             for role, array in layer.arrays.items():
                 yield layer.names[role], array
 
@@ -98,6 +134,13 @@ class NetworkSpec:
             elif layer.arrays:
                 found.append((layer.output_shape, "identity"))
         return found
+
+
+def walk(layers: Sequence[LayerSpec]) -> Iterator[LayerSpec]:
+    """Yield layers, nested ones after the one that holds them."""
+    for layer in layers:
+        yield layer
+        yield from walk(layer.layers)
 
 
 class HasSpec(Protocol):
@@ -160,8 +203,19 @@ def dense_network(
 
 def identifier(name: str) -> str:
     """Return a parameter's name in letters, digits and underscores: "weights0", "_0_kernel"."""
-    plain = re.sub(r"\W", "_", re.sub(r"[\[\]]", "", name))
+    plain = re.sub(r"\W", "_", re.sub(r"[\[\]]", "", name), flags=re.ASCII)
     return f"_{plain}" if plain[:1].isdigit() else plain
+
+
+def distinct(name: str, taken: Container[str]) -> str:
+    """Return `name`, with a number after it if it is taken."""
+    names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(2)))
+    return next(each for each in names if each not in taken)
+
+
+def attribute(name: str) -> str:
+    """Return how a user reads a parameter: "net.weights[0]", "net.parameters['0.kernel']"."""
+    return f"net.parameters[{name!r}]" if "." in name else f"net.{name}"
 
 
 def look_up(table: Mapping[str, Any], layer: LayerSpec, format_name: str) -> Any:
@@ -173,10 +227,17 @@ def look_up(table: Mapping[str, Any], layer: LayerSpec, format_name: str) -> Any
         If the format has no such layer.
     """
     if layer.kind not in table:
-        raise ValueError(
-            f"{format_name} cannot express the layer {layer.kind}; it has {', '.join(table)}"
-        )
+        place = f"layer {layer.path} ({layer.kind})" if layer.path else f"the layer {layer.kind}"
+        raise ValueError(f"{format_name} cannot express {place}; it has {', '.join(table)}")
     return table[layer.kind]
+
+
+def batch_norm_scale(layer: LayerSpec) -> Array:
+    """Return what batch normalization multiplies the centered values by, in float64."""
+    gamma, variance = (layer.arrays[r].astype(np.float64) for r in ("gamma", "moving_variance"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale: Array = gamma / np.sqrt(variance + layer.config["epsilon"])
+    return scale
 
 
 def check_chain(shapes: Sequence[tuple[int, int]], names: Sequence[str]) -> None:

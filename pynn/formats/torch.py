@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NoReturn
@@ -13,7 +13,14 @@ from pynn import _checks
 from pynn._keywords import refuse, refuses_unknown
 from pynn._types import LEAKY_SLOPE, Array
 from pynn.formats.sklearn import spec_of_model
-from pynn.formats.spec import LayerSpec, NetworkSpec, describe_other, look_up, optional
+from pynn.formats.spec import (
+    PROJECTION,
+    LayerSpec,
+    NetworkSpec,
+    describe_other,
+    look_up,
+    optional,
+)
 
 # torch's softplus is the identity above its threshold. Above 20, that is the float32 softplus.
 SOFTPLUS_THRESHOLD = 20
@@ -27,7 +34,7 @@ def to_torch(net: Any, *excess: NoReturn, logits: bool = False, **unknown: NoRet
 
     Parameters
     ----------
-    net : MLP, MLPClassifier or MLPRegressor
+    net : MLP, Sequential, MLPClassifier or MLPRegressor
         A network, or a fitted estimator of pynn.sklearn or scikit-learn.
     logits : bool, default False
         Leave the output activation out. torch's ``CrossEntropyLoss``, ``BCEWithLogitsLoss`` and
@@ -37,7 +44,8 @@ def to_torch(net: Any, *excess: NoReturn, logits: bool = False, **unknown: NoRet
     -------
     torch.nn.Sequential
         On the CPU, of the network's dtype, in evaluation mode. A network with dropout has
-        ``Dropout`` modules, which ``module.train()`` turns on. The parameters are copies.
+        ``Dropout`` modules, which ``module.train()`` turns on. The parameters are copies. Inputs
+        and outputs have the network's shapes, channels last.
 
     Raises
     ------
@@ -45,14 +53,20 @@ def to_torch(net: Any, *excess: NoReturn, logits: bool = False, **unknown: NoRet
         If an argument is of another type.
     NotFittedError
         If an estimator is not fitted.
+    ValueError
+        If torch cannot express a layer, naming it.
     ImportError
         If torch is not installed.
 
     Notes
     -----
     torch keeps the weights of a layer in shape (outputs, inputs). It has no module for exp, the
-    output of the Poisson loss: `pynn.convert.torch.Exp` is one. The call draws no random number
-    of torch's.
+    output of the Poisson loss: `pynn.convert.torch.Exp` is one. That module also has ``Residual``,
+    ``RBF``, ``PositionEmbedding``, ``GlobalAvgPool``, ``GlobalMaxPool``, and ``BatchNorm`` for
+    sequences and images, channels last. The call draws no random number of torch's.
+
+    The moving variance of torch's batch normalization follows the variance over n - 1, that of
+    pynn the one over n: further training differs by that.
 
     Examples
     --------
@@ -74,13 +88,21 @@ def to_torch(net: Any, *excess: NoReturn, logits: bool = False, **unknown: NoRet
 
 def make_module(spec: NetworkSpec, logits: bool = False) -> Any:
     """Make the module of a network in plain data."""
-    from torch import nn
-
     layers = spec.layers
     if logits and layers[-1].kind == "Activation":
         layers = layers[:-1]
-    modules = [look_up(KINDS, layer, "torch").write(layer, spec.dtype) for layer in layers]
-    return nn.Sequential(*modules).eval()
+    return _sequence(layers, spec.input_shape, spec.dtype).eval()
+
+
+def _sequence(layers: Sequence[LayerSpec], shape: Shape, dtype: np.dtype[Any]) -> Any:
+    """Make the Sequential of layers, of which the first has inputs of a shape."""
+    from torch import nn
+
+    modules = []
+    for layer in layers:
+        modules.append(look_up(KINDS, layer, "torch").write(layer, dtype, shape))
+        shape = layer.output_shape
+    return nn.Sequential(*modules)
 
 
 def read_module(module: Any) -> NetworkSpec:
@@ -107,13 +129,7 @@ def read_module(module: Any) -> NetworkSpec:
 
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module must be a torch.nn.Sequential, got {_describe_other(module)}")
-    layers: list[LayerSpec] = []
-    shape: tuple[int, ...] = ()  # unknown before the first Linear
-    for place, part in _flatten(module, "module"):
-        layer = _read(part, place, shape)
-        if layer is not None:
-            layers.append(layer)
-            shape = layer.output_shape
+    layers = _read_all(module, "module")
     dense = [layer.arrays["kernel"] for layer in layers if layer.kind == "Dense"]
     inputs = dense[0].shape[:1] if dense else ()
     layers = [
@@ -121,6 +137,18 @@ def read_module(module: Any) -> NetworkSpec:
     ]
     double = any(p.dtype == torch.float64 for p in module.parameters())
     return NetworkSpec(tuple(layers), inputs, np.dtype(np.float64 if double else np.float32))
+
+
+def _read_all(module: Any, place: str) -> list[LayerSpec]:
+    """Read a module that is a layer, or a Sequential of layers."""
+    layers: list[LayerSpec] = []
+    shape: Shape = ()  # of vectors; unknown before the first Linear
+    for where, part in _flatten(module, place):
+        layer = _read(part, where, shape)
+        if layer is not None:
+            layers.append(layer)
+            shape = layer.output_shape
+    return layers
 
 
 # ----------------------------------------------------------------- activations
@@ -149,9 +177,7 @@ class _Activation:
 
     def type(self) -> Any:
         """Return the class."""
-        from torch import nn
-
-        return exp_module() if self.module == "Exp" else getattr(nn, self.module)
+        return _module_class(self.module)
 
 
 def _softplus_settings(dtype: np.dtype[Any]) -> dict[str, Any]:
@@ -198,44 +224,34 @@ def make_activation(name: str, dtype: np.dtype[Any]) -> Any:
     return entry.type()(**entry.settings(dtype))
 
 
-@cache
-def exp_module() -> Any:
-    """Make the class `Exp`, whose definition needs torch."""
-    from torch import nn
-
-    class Exp(nn.Module):  # type: ignore[misc]
-        """exp, elementwise."""
-
-        def forward(self, x: Any) -> Any:
-            return x.exp()
-
-    # Pickle finds it there.
-    Exp.__module__, Exp.__qualname__ = "pynn.convert.torch", "Exp"
-    return Exp
-
-
 # ------------------------------------------------------------- kinds of layers
 
 
-def _write_activation(layer: LayerSpec, dtype: np.dtype[Any]) -> Any:
+def _write_activation(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
     return make_activation(layer.config["name"], dtype)
 
 
-def _read_activation(part: Any, place: str, shape: tuple[int, ...]) -> LayerSpec | None:
+def _read_activation(part: Any, place: str, shape: Shape) -> LayerSpec | None:
     name = next(name for name, entry in ACTIVATIONS.items() if type(part) is entry.type())
     entry = ACTIVATIONS[name]
     if not entry.fits(part):
         raise ValueError(f"{_source(part, place)}; {entry.expected} was expected")
     if name == "identity":
         return None
-    return LayerSpec("Activation", shape, {"name": name}, source=_source(part, place))
+    # (The axis of vectors is the last one. Who knows the shapes checks it.)
+    axis = {"axis": 1} if name == "softmax" and part.dim == 1 else {}
+    return LayerSpec("Activation", shape, {"name": name, **axis}, source=_source(part, place))
 
 
-def _write_dense(layer: LayerSpec, dtype: np.dtype[Any]) -> Any:
+def _write_dense(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
+    return _linear(layer.arrays["kernel"], layer.arrays.get("bias"), dtype)
+
+
+def _linear(kernel: Array, bias: Array | None, dtype: np.dtype[Any]) -> Any:
+    """Make a Linear."""
     import torch
     from torch import nn
 
-    kernel, bias = layer.arrays["kernel"], layer.arrays.get("bias")
     linear = nn.utils.skip_init(
         nn.Linear,
         *kernel.shape,
@@ -250,7 +266,7 @@ def _write_dense(layer: LayerSpec, dtype: np.dtype[Any]) -> Any:
     return linear
 
 
-def _read_dense(part: Any, place: str, shape: tuple[int, ...]) -> LayerSpec:
+def _read_dense(part: Any, place: str, shape: Shape) -> LayerSpec:
     names = {"kernel": f"{place}.weight", "bias": f"{place}.bias"}
     arrays = {"kernel": _array(part.weight, names["kernel"]).T}
     if part.bias is not None:
@@ -267,31 +283,208 @@ def _array(tensor: Any, name: str) -> Array:
     return result
 
 
-def _write_dropout(layer: LayerSpec, dtype: np.dtype[Any]) -> Any:
+def _write_dropout(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
     from torch import nn
 
     return nn.Dropout(layer.config["rate"])
 
 
-def _read_dropout(part: Any, place: str, shape: tuple[int, ...]) -> LayerSpec:
+def _read_dropout(part: Any, place: str, shape: Shape) -> LayerSpec:
     if part.p >= 1:
         raise ValueError(f"{_source(part, place)}; a rate below 1 was expected")
     return LayerSpec("Dropout", shape, {"rate": part.p}, source=_source(part, place))
 
 
-def _write_flatten(layer: LayerSpec, dtype: np.dtype[Any]) -> Any:
+def _write_flatten(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
     from torch import nn
 
     return nn.Flatten()
 
 
-def _read_flatten(part: Any, place: str, shape: tuple[int, ...]) -> LayerSpec:
-    if shape or (part.start_dim, part.end_dim) != (1, -1):
+def _read_flatten(part: Any, place: str, shape: Shape) -> LayerSpec:
+    if (part.start_dim, part.end_dim) != (1, -1):
         raise ValueError(
-            f"{_source(part, place)}; Flatten is possible before the first Linear only, with its "
-            "default parameters"
+            f"{_source(part, place)}; Flatten is possible with its default parameters only"
         )
     return LayerSpec("Flatten", shape, source=_source(part, place))
+
+
+def _write_reshape(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
+    from torch import nn
+
+    if len(layer.output_shape) == 1:
+        return nn.Flatten()
+    unflatten = nn.Unflatten(1, layer.output_shape)
+    return unflatten if len(shape) == 1 else nn.Sequential(nn.Flatten(), unflatten)
+
+
+def _read_reshape(part: Any, place: str, shape: Shape) -> LayerSpec:
+    sizes = part.unflattened_size
+    if part.dim != 1 or not all(isinstance(n, int) for n in sizes):
+        raise ValueError(f"{_source(part, place)}; dim=1 and integers were expected")
+    # (Of vectors, as it is after Flatten.)
+    config = {"shape": tuple(sizes), "axis": 1}
+    return LayerSpec("Reshape", (), config, source=_source(part, place))
+
+
+def _write_residual(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
+    layers = _sequence(layer.layers, shape, dtype)
+    projection = None
+    if layer.arrays:
+        kernel, bias = (layer.arrays[role] for role in PROJECTION)
+        projection = _linear(kernel, bias, dtype)
+    return own_module("Residual")(layers, projection)
+
+
+def _read_residual(part: Any, place: str, shape: Shape) -> LayerSpec:
+    layers = tuple(_read_all(part.layers, f"{place}.layers"))
+    arrays, names = {}, {}
+    if part.projection is not None:
+        read = _read(part.projection, f"{place}.projection", shape)
+        if read is None or read.kind != "Dense":
+            raise ValueError(f"{place}.projection is {part.projection}; a Linear was expected")
+        kernel = read.arrays["kernel"]
+        bias = read.arrays.get("bias", np.zeros(kernel.shape[1]))
+        arrays = dict(zip(PROJECTION, (kernel, bias), strict=True))
+        names = dict(
+            zip(PROJECTION, (read.names[role] for role in ("kernel", "bias")), strict=True)
+        )
+    return LayerSpec("Residual", (), {}, arrays, names, _source(part, place), layers=layers)
+
+
+def _write_batch_norm(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
+    from torch import nn
+
+    make = nn.BatchNorm1d if len(shape) == 1 else own_module("BatchNorm")
+    config = layer.config
+    module = make(shape[-1], config["epsilon"], 1 - config["momentum"], **_where(dtype))
+    return _filled(module, layer, BATCH_NORM)
+
+
+def _read_batch_norm(part: Any, place: str, shape: Shape) -> LayerSpec:
+    from torch import nn
+
+    if part.running_mean is None or part.momentum is None:
+        expected = "track_running_stats=True and a momentum were expected"
+        raise ValueError(f"{_source(part, place)}; {expected}")
+    config: dict[str, Any] = {"momentum": 1 - part.momentum, "epsilon": part.eps}
+    if type(part) is nn.BatchNorm1d:
+        config["axis"] = 1
+    return _read_norm("BatchNorm", part, place, BATCH_NORM, config)
+
+
+def _write_layer_norm(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
+    from torch import nn
+
+    module = nn.LayerNorm(shape[-1:], layer.config["epsilon"], **_where(dtype))
+    return _filled(module, layer, LAYER_NORM)
+
+
+def _read_layer_norm(part: Any, place: str, shape: Shape) -> LayerSpec:
+    if len(part.normalized_shape) != 1:
+        raise ValueError(f"{_source(part, place)}; one axis was expected, the last")
+    return _read_norm("LayerNorm", part, place, LAYER_NORM, {"epsilon": part.eps})
+
+
+# torch's names of the parameters by pynn's.
+LAYER_NORM = {"gamma": "weight", "beta": "bias"}
+BATCH_NORM = {**LAYER_NORM, "moving_mean": "running_mean", "moving_variance": "running_var"}
+
+
+def _read_norm(
+    kind: str, part: Any, place: str, roles: Mapping[str, str], config: dict[str, Any]
+) -> LayerSpec:
+    """Read a normalization; without gamma or beta these are 1 and 0."""
+    channels = part.num_features if kind == "BatchNorm" else part.normalized_shape[0]
+    arrays = {"gamma": np.ones(channels), "beta": np.zeros(channels)}
+    names = {role: f"{place}.{name}" for role, name in roles.items()}
+    for role, name in roles.items():
+        if getattr(part, name) is not None:
+            arrays[role] = _array(getattr(part, name), names[role])
+    shape = (channels,)
+    return LayerSpec(kind, shape, config, arrays, names, _source(part, place))
+
+
+def _where(dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Return the arguments that place a module's parameters."""
+    import torch
+
+    return {"device": "cpu", "dtype": getattr(torch, dtype.name)}
+
+
+def _filled(module: Any, layer: LayerSpec, roles: Mapping[str, str]) -> Any:
+    """Copy a layer's arrays into a module's parameters of other names."""
+    import torch
+
+    with torch.no_grad():
+        for role, name in roles.items():
+            getattr(module, name).copy_(torch.from_numpy(layer.arrays[role]))
+    return module
+
+
+def _write_embedding(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
+    from torch import nn
+
+    vocabulary, units = layer.arrays["embeddings"].shape
+    sparse = layer.config["sparse"]
+    module = nn.utils.skip_init(nn.Embedding, vocabulary, units, sparse=sparse, **_where(dtype))
+    return _filled(module, layer, {"embeddings": "weight"})
+
+
+def _read_embedding(part: Any, place: str, shape: Shape) -> LayerSpec:
+    if part.padding_idx is not None or part.max_norm is not None or part.scale_grad_by_freq:
+        raise ValueError(
+            f"{_source(part, place)}; neither padding_idx, max_norm nor scale_grad_by_freq was "
+            "expected"
+        )
+    config = {"vocabulary": part.num_embeddings, "units": part.embedding_dim, "sparse": part.sparse}
+    names = {"embeddings": f"{place}.weight"}
+    arrays = {"embeddings": _array(part.weight, names["embeddings"])}
+    return LayerSpec("Embedding", (), config, arrays, names, _source(part, place))
+
+
+def _write_position_embedding(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
+    learned = layer.config["kind"] == "learned"
+    return own_module("PositionEmbedding")(_tensor(layer.arrays["embeddings"]), learned)
+
+
+def _read_position_embedding(part: Any, place: str, shape: Shape) -> LayerSpec:
+    names = {"embeddings": f"{place}.embeddings"}
+    arrays = {"embeddings": _array(part.embeddings, names["embeddings"])}
+    config = {"kind": "learned" if part.learned else "sinusoidal"}
+    return LayerSpec("PositionEmbedding", (), config, arrays, names, _source(part, place))
+
+
+def _write_rbf(layer: LayerSpec, dtype: np.dtype[Any], shape: Shape) -> Any:
+    centers, widths = (_tensor(layer.arrays[role]) for role in ("centers", "widths"))
+    return own_module("RBF")(centers, widths, layer.config["train_widths"])
+
+
+def _read_rbf(part: Any, place: str, shape: Shape) -> LayerSpec:
+    names = {role: f"{place}.{role}" for role in ("centers", "widths")}
+    arrays = {role: _array(getattr(part, role), names[role]) for role in names}
+    config = {"train_widths": part.train_widths}
+    return LayerSpec("RBF", (), config, arrays, names, _source(part, place))
+
+
+def _tensor(array: Array) -> Any:
+    import torch
+
+    return torch.from_numpy(array.copy())
+
+
+def _pool(name: str) -> _Writer:
+    return lambda layer, dtype, shape: own_module(name)()
+
+
+def _read_pool(part: Any, place: str, shape: Shape) -> LayerSpec:
+    # (The name lacks the number of axes, which follows from the shape of the inputs.)
+    return LayerSpec(type(part).__name__, (), source=_source(part, place))
+
+
+Shape = tuple[int, ...]
+_Writer = Callable[[LayerSpec, "np.dtype[Any]", Shape], Any]
+_Reader = Callable[[Any, str, Shape], "LayerSpec | None"]
 
 
 @dataclass(frozen=True)
@@ -301,49 +494,64 @@ class _Kind:
     Attributes
     ----------
     modules : tuple of str
-        The classes in `torch.nn` that `read` takes; none of their subclasses, which may compute
-        something else.
-    write : callable (layer, dtype)
+        The classes in `torch.nn` or `own_module` that `read` takes; none of their subclasses, which
+        may compute something else.
+    write : callable (layer, dtype, input shape)
         Makes the module.
     read : callable (module, place, input shape)
-        Makes the layer, or None for a module that does nothing.
+        Makes the layer, or None for a module that does nothing. Only of vectors is the shape known.
     """
 
     modules: tuple[str, ...]
-    write: Callable[[LayerSpec, np.dtype[Any]], Any]
-    read: Callable[[Any, str, tuple[int, ...]], LayerSpec | None]
+    write: _Writer
+    read: _Reader
 
 
 KINDS = {
     "Dense": _Kind(("Linear",), _write_dense, _read_dense),
     "Dropout": _Kind(("Dropout",), _write_dropout, _read_dropout),
     "Flatten": _Kind(("Flatten",), _write_flatten, _read_flatten),
+    "Reshape": _Kind(("Unflatten",), _write_reshape, _read_reshape),
+    "Residual": _Kind(("Residual",), _write_residual, _read_residual),
+    "BatchNorm": _Kind(("BatchNorm1d", "BatchNorm"), _write_batch_norm, _read_batch_norm),
+    "LayerNorm": _Kind(("LayerNorm",), _write_layer_norm, _read_layer_norm),
+    "Embedding": _Kind(("Embedding",), _write_embedding, _read_embedding),
+    "PositionEmbedding": _Kind(
+        ("PositionEmbedding",), _write_position_embedding, _read_position_embedding
+    ),
+    **{
+        f"{pool}{n}D": _Kind((pool,) * (n == 1), _pool(pool), _read_pool)
+        for pool in ("GlobalAvgPool", "GlobalMaxPool")
+        for n in (1, 2, 3)
+    },
+    "RBF": _Kind(("RBF",), _write_rbf, _read_rbf),
     "Activation": _Kind(
         tuple(entry.module for entry in ACTIVATIONS.values()), _write_activation, _read_activation
     ),
 }
 
 
-@cache
-def _readers() -> dict[Any, Callable[[Any, str, tuple[int, ...]], LayerSpec | None]]:
-    """Return the reader of each class of modules."""
+def _module_class(name: str) -> Any:
+    """Return a class of `torch.nn`, or one of `own_module`."""
     from torch import nn
 
-    return {
-        exp_module() if name == "Exp" else getattr(nn, name): kind.read
-        for kind in KINDS.values()
-        for name in kind.modules
-    }
+    return own_module(name) if name in OWN_MODULES else getattr(nn, name)
 
 
-def _read(part: Any, place: str, shape: tuple[int, ...]) -> LayerSpec | None:
+@cache
+def _readers() -> dict[Any, _Reader]:
+    """Return the reader of each class of modules."""
+    return {_module_class(name): kind.read for kind in KINDS.values() for name in kind.modules}
+
+
+def _read(part: Any, place: str, shape: Shape) -> LayerSpec | None:
     """Read one module, whose inputs have a shape."""
     read = _readers().get(type(part))
     if read is not None:
         return read(part, place, shape)
     if cure := _cure(part, place):
         raise ValueError(f"{place} is {type(part).__name__}{cure}")
-    *kinds, activations = (", ".join(kind.modules) for kind in KINDS.values())
+    *kinds, activations = (", ".join(kind.modules) for kind in KINDS.values() if kind.modules)
     raise ValueError(
         f"{_source(part, place)}; expected {', '.join(kinds)} or an activation: {activations}"
     )
@@ -368,6 +576,102 @@ def _flatten(module: Any, place: str) -> Iterator[tuple[str, Any]]:
             yield from _flatten(part, f"{place}[{i}]")
     else:
         yield place, module
+
+
+# ----------------------------------------------------------------- own modules
+
+# What torch has no module for, or one whose channels come first.
+OWN_MODULES = (
+    "Exp",
+    "Residual",
+    "BatchNorm",
+    "PositionEmbedding",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
+    "RBF",
+)
+
+
+def own_module(name: str) -> Any:
+    """Return one of the classes whose definition needs torch."""
+    return _own_modules()[name]
+
+
+@cache
+def _own_modules() -> dict[str, Any]:
+    from torch import Tensor, nn
+
+    class Exp(nn.Module):  # type: ignore[misc]
+        """exp, elementwise."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.exp()
+
+    class Residual(nn.Module):  # type: ignore[misc]
+        """The input, or a projection of it, plus what `layers` make of it."""
+
+        def __init__(self, layers: Any, projection: Any = None) -> None:
+            super().__init__()
+            self.layers, self.projection = layers, projection
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (x if self.projection is None else self.projection(x)) + self.layers(x)
+
+    class BatchNorm(nn.BatchNorm1d):  # type: ignore[misc]
+        """Batch normalization of the last axis, over all others."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+
+    class PositionEmbedding(nn.Module):  # type: ignore[misc]
+        """A vector for each position, added to it; a parameter if `learned`, else a buffer."""
+
+        def __init__(self, embeddings: Tensor, learned: bool = True) -> None:
+            super().__init__()
+            self.learned = learned
+            _keep(self, "embeddings", embeddings, learned)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.embeddings
+
+    class GlobalAvgPool(nn.Module):  # type: ignore[misc]
+        """The mean of each channel, the last axis, over all positions."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.flatten(1, -2).mean(1)
+
+    class GlobalMaxPool(nn.Module):  # type: ignore[misc]
+        """The maximum of each channel, the last axis, over all positions."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x.flatten(1, -2).max(1).values
+
+    class RBF(nn.Module):  # type: ignore[misc]
+        """Gaussian units over the last axis."""
+
+        def __init__(self, centers: Tensor, widths: Tensor, train_widths: bool = True) -> None:
+            super().__init__()
+            self.train_widths = train_widths
+            _keep(self, "centers", centers, True)
+            _keep(self, "widths", widths, train_widths)
+
+        def forward(self, x: Tensor) -> Tensor:
+            c = self.centers
+            lengths = x.square().sum(-1, keepdim=True) + c.square().sum(1)
+            squares = (lengths - 2 * x @ c.T).clamp(min=0)
+            return (-0.5 * squares / self.widths.square()).exp()
+
+    def _keep(module: Any, name: str, tensor: Tensor, trained: bool) -> None:
+        if trained:
+            module.register_parameter(name, nn.Parameter(tensor))
+        else:
+            module.register_buffer(name, tensor)
+
+    own = (Exp, Residual, BatchNorm, PositionEmbedding, GlobalAvgPool, GlobalMaxPool, RBF)
+    for made in own:
+        # Pickle finds it there.
+        made.__module__, made.__qualname__ = "pynn.convert.torch", made.__name__
+    return {made.__name__: made for made in own}
 
 
 # -------------------------------------------------------------------- messages

@@ -276,7 +276,7 @@ def modules():
             "or in two outputs",
         ),
         "leaf": (Leaf(), "module is Leaf(); expected Linear, Dropout"),
-        "norm": (nn.Sequential(nn.BatchNorm1d(4)), "module[0] is BatchNorm1d(4, eps="),
+        "norm": (nn.Sequential(nn.InstanceNorm1d(4)), "module[0] is InstanceNorm1d(4, eps="),
     }
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from layer_cases import CASES, layer_kinds, make_case
 
 import pynn
 from pynn._types import ACTIVATIONS, OUTPUT_ACTIVATIONS
@@ -123,3 +124,20 @@ def test_errors(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="net has 72 bytes of parameters"):
         to_onnx(net, tmp_path / "net.onnx")
     assert not list(tmp_path.iterdir())
+
+
+# ----------------------------------------------------------- networks of layers
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES)
+def test_layers(assert_close, case, dtype):
+    net, x = make_case(case, dtype)
+    result = run(to_onnx(net), x)
+    assert result.dtype == dtype
+    assert_close(result, net(x))
+
+
+def test_every_layer_has_a_writer():
+    kinds = {type(layer).__name__ for name in CASES for layer in CASES[name][0]}
+    assert {*kinds, "Dense"} == conversion.WRITERS.keys() == layer_kinds()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from layer_cases import CASES, layer_kinds, make_case
 
 import pynn
 from pynn._types import ACTIVATIONS, OUTPUT_ACTIVATIONS
@@ -206,7 +207,7 @@ def test_every_activation_is_read_where_it_is():
         (nn.Tanh(), "mse", "mse", "tanh"),
         (nn.Softmax(-1), "mse", "mse", "softmax"),
         (nn.Softplus(), "poisson", "poisson", "softplus"),
-        (conversion.exp_module()(), None, "poisson", "exp"),
+        (conversion.own_module("Exp")(), None, "poisson", "exp"),
         (nn.Softmax(-1), None, "softmax_cross_entropy", "softmax"),
         (nn.Softmax(1), "softmax_cross_entropy", "softmax_cross_entropy", "softmax"),
         (None, "softmax_cross_entropy", "softmax_cross_entropy", "softmax"),
@@ -350,7 +351,10 @@ def hooked():
 
 L = nn.Linear
 ERRORS = {
-    "unknown": ([L(2, 2), nn.BatchNorm1d(2)], r"module\[1\] is BatchNorm1d\(2.*expected Linear"),
+    "unknown": (
+        [L(2, 2), nn.InstanceNorm1d(2)],
+        r"module\[1\] is InstanceNorm1d\(2.*expected Linear",
+    ),
     "nested": (
         [L(2, 2), nn.Sequential(nn.ReLU(), nn.Conv1d(1, 1, 1))],
         r"module\[1\]\[1\] is Conv1d",
@@ -371,22 +375,13 @@ ERRORS = {
     "threshold": ([L(2, 2), nn.Softplus(1, 5)], r"module\[1\] is Softplus.*threshold=20"),
     "axis": ([L(2, 2), nn.Softmax(0)], r"module\[1\] is Softmax.*dim=-1 or dim=1"),
     "no axis": ([L(2, 2), nn.Softmax()], r"module\[1\] is Softmax.*dim=-1 or dim=1"),
-    "inner softmax": ([L(2, 2), nn.Softmax(1), L(2, 2)], r"module\[2\].*after softmax"),
     "log softmax": ([L(2, 2), nn.LogSoftmax(1)], r"module\[1\] is LogSoftmax"),
-    "two": ([L(2, 2), nn.ReLU(), nn.Tanh()], r"module\[2\] is Tanh\(\), after relu"),
-    "none before": ([nn.ReLU(), L(2, 2)], r"module\[0\] is ReLU\(\), before any Linear"),
-    "late flatten": ([L(2, 2), nn.Flatten()], r"module\[1\] is Flatten.*before the first"),
     "flatten all": ([nn.Flatten(0), L(2, 2)], r"module\[0\] is Flatten.*default"),
     "chain": ([L(2, 3), nn.ReLU(), L(4, 2)], r"module\[2\].* takes 4 inputs.* 3 outputs"),
     "empty": ([], "no Linear"),
     "drop all": (
         [L(2, 2), nn.ReLU(), nn.Dropout(1.0), L(2, 2)],
         r"module\[2\] is Dropout.*below 1",
-    ),
-    "last drop": ([L(2, 2), nn.Dropout(0.5)], r"module\[1\] is Dropout.*after the last"),
-    "drop within": (
-        [L(2, 2), nn.Dropout(0.5), nn.Tanh(), L(2, 2)],
-        r"module\[1\] is Drop.*after the",
     ),
     "channels": ([L(2, 2), nn.ReLU(), nn.Dropout2d(0.5), L(2, 2)], r"module\[2\] is Dropout2d"),
     "complex": ([L(2, 2, dtype=torch.complex64)], r"module\[0\]\.weight has no real.*complex64"),
@@ -416,3 +411,201 @@ def test_other_errors_of_from_torch():
         from_torch(module, "hinge")
     with pytest.raises(ValueError, match="dtype must be float32 or float64"):
         from_torch(module, dtype="int8")
+
+
+# ----------------------------------------------------------- networks of layers
+
+
+def layer_outputs(module, x):
+    with torch.no_grad():
+        return module(torch.from_numpy(x)).numpy()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES)
+def test_layers_there_and_back(assert_close, case, dtype):
+    net, x = make_case(case, dtype)
+    module = to_torch(net)
+    result = layer_outputs(module, x)
+    assert result.dtype == dtype
+    assert_close(result, net(x))
+    again = from_torch(module, net.loss, input_shape=net.input_shape)
+    assert again.dtype == dtype
+    np.testing.assert_array_equal(again(x), net(x))
+
+
+def test_every_layer_is_written():
+    assert conversion.KINDS.keys() == layer_kinds()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_modules_of_layers_can_be_pickled(case):
+    net, x = make_case(case)
+    module = to_torch(net)
+    copy = pickle.loads(pickle.dumps(module))
+    np.testing.assert_array_equal(layer_outputs(copy, x), layer_outputs(module, x))
+
+
+@pytest.mark.parametrize("case", [name for name in CASES if "dropout" not in name])
+def test_gradients_of_layers_are_torchs(case):
+    """In evaluation mode: statistics and dropout do not matter, and every layer is used."""
+    net, x = make_case(case, "float64")
+    module = to_torch(net, logits=True)
+    y = np.arange(len(x) * int(np.prod(net.output_shape[:-1]))) % 3
+    y = y.reshape(len(x), *net.output_shape[:-1])
+    logits = module(torch.from_numpy(x)).reshape(-1, 3)
+    loss = nn.CrossEntropyLoss()(logits, torch.from_numpy(y.ravel()))
+    loss.backward()
+    given = sum(float(p.grad.square().sum()) for p in module.parameters())
+    expected, gradients = net.gradients(x, y)
+    np.testing.assert_allclose(loss.item(), expected, rtol=1e-12)
+    total = sum(float(np.square(g).sum()) for g in gradients.values())
+    np.testing.assert_allclose(given, total, rtol=1e-9)
+
+
+def test_trained_and_fixed_parameters():
+    layers = [
+        pynn.layers.PositionEmbedding("sinusoidal"),
+        pynn.layers.RBF(4, train_widths=False),
+        pynn.layers.BatchNorm(0.9),
+        pynn.layers.Flatten(),
+        pynn.layers.Dense(3),
+    ]
+    net = pynn.Sequential(layers, (6, 5), seed=0)
+    module = to_torch(net)
+    assert len(list(module.parameters())) == len(net.trainable_parameters)
+    assert (module[2].momentum, module[2].eps) == (pytest.approx(0.1), 0.001)
+    again = from_torch(module)
+    assert again.layers[0] == layers[0]
+    assert again.layers[2] == layers[2]
+    assert not again.layers[1].train_widths
+    assert again.trainable_parameters == net.trainable_parameters
+
+
+def test_batch_norm_in_training_mode_is_torchs():
+    net, x = make_case("batch norm over time", "float64")
+    module = to_torch(net).train()
+    np.testing.assert_allclose(
+        module(torch.from_numpy(x)).detach().numpy(), net(x, training=True), rtol=1e-12, atol=1e-13
+    )
+
+
+PLAIN = {
+    "batch norm": ([nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3)], None),
+    "batch norm first": ([nn.BatchNorm1d(5), nn.Linear(5, 3)], None),
+    "no affine": ([nn.BatchNorm1d(5, affine=False), nn.Linear(5, 3)], None),
+    "layer norm": ([nn.LayerNorm(5), nn.Linear(5, 4), nn.GELU(), nn.Linear(4, 3)], None),
+    "no bias": ([nn.Linear(5, 4), nn.LayerNorm(4, bias=False), nn.Linear(4, 3)], None),
+    "flatten": ([nn.Flatten(), nn.Linear(24, 3)], (4, 6)),
+    "unflatten": ([nn.Linear(5, 6), nn.Unflatten(1, (2, 3)), nn.LayerNorm(3), nn.Flatten()], None),
+    "over time": ([nn.Linear(5, 4), nn.Tanh(), nn.Flatten(), nn.Linear(24, 3)], (6, 5)),
+    "softmax inside": ([nn.Linear(5, 4), nn.Softmax(1), nn.Linear(4, 3)], None),
+    "two functions": ([nn.Linear(5, 4), nn.ReLU(), nn.Tanh(), nn.Linear(4, 3)], None),
+    "function first": ([nn.Tanh(), nn.Linear(5, 3)], None),
+    "function last": ([nn.Linear(5, 3), nn.ReLU(), nn.Tanh()], None),
+    "dropout last": ([nn.Linear(5, 3), nn.Dropout(0.5)], None),
+    "dropout inside": ([nn.Linear(5, 4), nn.Dropout(0.5), nn.Tanh(), nn.Linear(4, 3)], None),
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", PLAIN)
+def test_plain_modules_that_are_no_mlp(assert_close, case, dtype):
+    parts, shape = PLAIN[case]
+    torch.manual_seed(0)
+    module = nn.Sequential(*parts).to(getattr(torch, dtype)).eval()
+    for name, tensor in module.state_dict().items():
+        if tensor.ndim == 1 and "num_batches" not in name:
+            tensor.uniform_(0.5, 2)
+    net = from_torch(module, input_shape=shape)
+    assert (type(net), net.dtype) == (pynn.Sequential, dtype)
+    x = np.random.default_rng(0).normal(size=(9, *net.input_shape)).astype(dtype)
+    assert_close(net(x), layer_outputs(module, x))
+
+
+def test_tokens(assert_close):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(24, 3)).eval()
+    net = from_torch(module, "softmax_cross_entropy", input_shape=6)
+    x = np.random.default_rng(0).integers(0, 9, size=(5, 6))
+    assert_close(net(x), torch.softmax(torch.from_numpy(layer_outputs(module, x)), 1).numpy())
+    assert [type(layer) for layer in net.layers] == [
+        pynn.layers.Embedding,
+        pynn.layers.Flatten,
+        pynn.layers.Dense,
+    ]
+    assert net.fit(x, x[:, 0] % 3, epochs=2)
+
+
+def test_an_mlp_stays_one_where_its_shape_is_given():
+    module = nn.Sequential(nn.Linear(5, 3))
+    assert type(from_torch(module, input_shape=5)) is pynn.MLP
+    assert type(from_torch(module, input_shape=(6, 5))) is pynn.Sequential
+
+
+LAYER_ERRORS = {
+    "tokens": ([nn.Embedding(9, 4)], None, r"module\[0\] is Embedding.*pass input_shape=\(time,\)"),
+    "padding": ([nn.Embedding(9, 4, padding_idx=0)], 6, r"module\[0\] is Embedding.*padding_idx"),
+    "later tokens": (
+        [nn.Linear(5, 4), nn.Embedding(9, 4)],
+        5,
+        r"module\[1\] is Embedding.*layer 1 \(Embedding\): it reads tokens",
+    ),
+    "channels first": (
+        [nn.BatchNorm1d(5), nn.Linear(5, 3)],
+        (6, 5),
+        r"module\[0\] is BatchNorm1d.*inputs of shape \(6, 5\); pynn has its channels last",
+    ),
+    "softmax over time": (
+        [nn.Linear(5, 4), nn.Softmax(1), nn.Linear(4, 3)],
+        (6, 5),
+        r"module\[1\] is Softmax\(dim=1\), whose axis is not the last one",
+    ),
+    "no statistics": (
+        [nn.BatchNorm1d(5, track_running_stats=False), nn.Linear(5, 3)],
+        None,
+        r"module\[0\] is BatchNorm1d.*track_running_stats=True",
+    ),
+    "no momentum": ([nn.BatchNorm1d(5, momentum=None)], None, r"module\[0\] is BatchN.*a momentum"),
+    "two axes": ([nn.LayerNorm((6, 5))], None, r"module\[0\] is LayerNorm.*the last"),
+    "channels": (
+        [nn.Linear(5, 4), nn.LayerNorm(3), nn.Linear(3, 3)],
+        None,
+        r"module\[1\] is LayerNorm.*gamma has shape \(3,\); for inputs of shape \(4,\) it must "
+        r"have shape \(4,\); for inputs of another shape than \(5,\) pass input_shape",
+    ),
+    "linear": (
+        [nn.LayerNorm(5), nn.Linear(4, 3)],
+        5,
+        r"module\[1\] is Linear.*kernel has shape \(4, 3\); for inputs of shape \(5,\)",
+    ),
+    "unflatten": (
+        [nn.Linear(5, 6), nn.Unflatten(1, (4, 2))],
+        5,
+        r"module\[1\] is Unflat.*do not fit",
+    ),
+    "unflatten time": ([nn.Unflatten(2, (4, 2))], (6, 8), r"module\[0\] is Unflat.*dim=1"),
+    "no weights": ([nn.ReLU(), nn.Dropout(0.1)], None, "module has no Linear|before any Linear"),
+    "softmax loss": ([nn.LayerNorm(5), nn.Tanh()], None, None),
+}
+
+
+@pytest.mark.parametrize("case", LAYER_ERRORS)
+def test_layers_that_cannot_be_expressed(case):
+    parts, shape, message = LAYER_ERRORS[case]
+    if message is None:
+        with pytest.raises(ValueError, match=r"is Tanh\(\) ends in tanh, which loss does not fit"):
+            from_torch(nn.Sequential(*parts), "softmax_cross_entropy")
+        return
+    with pytest.raises(ValueError, match=message):
+        from_torch(nn.Sequential(*parts), input_shape=shape)
+
+
+def test_projections_that_pynn_has_not():
+    Residual = pynn.convert.torch.Residual
+    same = Residual(nn.Sequential(nn.Linear(5, 5)), nn.Linear(5, 5))
+    with pytest.raises(ValueError, match=r"module\[0\] is (?s:.*)keeps the number of channels"):
+        from_torch(nn.Sequential(same))
+    none = Residual(nn.Sequential(nn.Linear(5, 1)))
+    with pytest.raises(ValueError, match=r"(?s)module\[0\] is Residual.*has no projection\.bias"):
+        from_torch(nn.Sequential(none))
