@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layer_cases import CASES, DTYPES, layer_kinds, make_case
 from toolchain import run
 
 import pynn
@@ -23,28 +24,29 @@ pytestmark = pytest.mark.skipif(
 )
 
 X = np.random.default_rng(1).normal(size=(9, 5))
-DTYPES = ["float32", "float64"]
 
 
-def compiled(path, dtype, sizes, *, name="predict", command=("cc", *C99)):
+def compiled(path, dtype, sizes, *, name="predict", command=("cc", *C99), inputs=None):
     """The file as functions of arrays: of one row, and of a batch."""
+    inputs = inputs or dtype
     library = path.with_suffix(".so")
     run(*command, "-shared", "-fPIC", path, "-o", library, "-lm")
     functions = ctypes.CDLL(str(library))
     pointer = np.ctypeslib.ndpointer(dtype, flags="C")
+    source = np.ctypeslib.ndpointer(inputs, flags="C")
     one, batch = functions[name], functions[f"{name}_batch"]
-    one.argtypes, one.restype = [pointer, pointer], None
-    batch.argtypes, batch.restype = [pointer, pointer, ctypes.c_int], None
+    one.argtypes, one.restype = [source, pointer], None
+    batch.argtypes, batch.restype = [source, pointer, ctypes.c_int], None
 
     def of_batch(x):
-        x = np.ascontiguousarray(x, dtype)
+        x = np.ascontiguousarray(x, inputs)
         y = np.full((len(x) + 1, sizes[-1]), 7.5, dtype)
         batch(x, y, len(x))
         assert (y[-1] == 7.5).all()
         return y[:-1]
 
     def of_row(x):
-        x = np.ascontiguousarray(x, dtype)
+        x = np.ascontiguousarray(x, inputs)
         y = np.full(sizes[-1] + 1, 7.5, dtype)
         one(x, y)
         assert y[-1] == 7.5
@@ -275,3 +277,121 @@ def test_the_example_of_the_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     to_c(pynn.MLP([3, 1], loss="mse"), "net.c")
     assert Path("net.c").read_text().startswith("/* A multilayer perceptron")
+
+
+# ----------------------------------------------------------- networks of layers
+
+
+def of_layers(net, path, **options):
+    """The functions of a network's file, with the shapes of its samples and outputs."""
+    inputs = "int32" if net.to_spec().tokens else None
+    size = int(np.prod(net.output_shape))
+    to_c(net, path, "predict")
+    row, batch = compiled(path, net.dtype, [size], inputs=inputs, **options)
+
+    def reshaped(x):
+        return batch(x).reshape(len(x), *net.output_shape)
+
+    return row, reshaped
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES)
+def test_layers(tmp_path, assert_close, case, dtype):
+    net, x = make_case(case, dtype)
+    row, batch = of_layers(net, tmp_path / "net.c")
+    before = x.copy()
+    result = batch(x)
+    assert_close(result, net(x))
+    np.testing.assert_array_equal(x, before)
+    rows = np.array([row(sample) for sample in x])
+    np.testing.assert_array_equal(rows.reshape(result.shape), result)
+
+
+def test_every_layer_has_a_writer():
+    assert conversion.WRITERS.keys() == layer_kinds()
+
+
+def big_network(dtype="float32"):
+    """All layers in one network."""
+    L = pynn.layers
+    inner = [L.LayerNorm(), L.Residual([L.Activation("tanh")]), L.RBF(6, width=3.0)]
+    layers = [
+        *(L.Embedding(9, 8), L.PositionEmbedding(), L.Residual(inner, "gelu", name="0_")),
+        *(L.Activation("softmax"), L.BatchNorm(), L.Reshape((2, 3, 6)), L.Dropout(0.1)),
+        *(L.GlobalMaxPool2D(), L.Dense(3)),
+    ]
+    net = pynn.Sequential(layers, 6, dtype=dtype, seed=0)
+    return net, np.random.default_rng(0).integers(0, 9, size=(5, 6))
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "c++", "clang++"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_layers_with_other_compilers_and_in_cpp(tmp_path, assert_close, compiler, dtype):
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler}")
+    net, x = big_network(dtype)
+    flags = ["-std=c++11", "-x", "c++", *STRICT] if compiler.endswith("++") else C99
+    _, batch = of_layers(net, tmp_path / "net.c", command=(compiler, *flags))
+    assert_close(batch(x), net(x))
+
+
+def test_layers_with_sanitizers(tmp_path, assert_close):
+    net, x = big_network()
+    options = ("-fsanitize=undefined,bounds", "-fno-sanitize-recover=all")
+    _, batch = of_layers(net, tmp_path / "net.c", command=("cc", *C99, *options))
+    assert_close(batch(x), net(x))
+
+
+def test_the_text_of_a_network_of_layers(tmp_path):
+    net, _ = big_network()
+    to_c(net, tmp_path / "net.c")
+    text = (tmp_path / "net.c").read_text()
+    assert text.startswith("/* A network of layers, written by pynn")
+    assert (
+        "void net(const int32_t *x, float *y);\n       takes the 6 tokens x to the 3 outputs"
+        in text
+    )
+    assert "            6 x 8  PositionEmbedding\n" in text
+    assert "__0" not in text
+    sizes = re.findall(r"static const float net_(\w+)\[(\d+)\]", text)
+    assert len({name for name, _ in sizes}) == len(sizes)
+    assert ("0_embeddings", "72") in sizes
+
+
+def test_layers_whose_names_are_alike_in_c(tmp_path, assert_close):
+    names = ["a b", "a_b", "größe", "gr__e", "a-b"]
+    layers = [pynn.layers.Dense(5, name=name) for name in names]
+    net = pynn.Sequential(layers, 5, seed=0)
+    _, batch = of_layers(net, tmp_path / "net.c")
+    assert_close(batch(X), net(X.astype("float32")))
+
+
+def test_nan_in_a_maximum_stays(tmp_path):
+    net, x = make_case("maximum over time")
+    x[0, 2, 3] = np.nan
+    _, batch = of_layers(net, tmp_path / "net.c")
+    result = batch(x)
+    assert np.isnan(result[0]).all()
+    assert not np.isnan(result[1:]).any()
+
+
+def test_errors_name_the_layers_parameters(tmp_path):
+    net, _ = make_case("residual with projection")
+    net.parameters["block.projection.bias"][0] = np.nan
+    message = r"net\.parameters\['block\.projection\.bias'\] has values that are not finite"
+    with pytest.raises(ValueError, match=message):
+        to_c(net, tmp_path / "net.c")
+    net = pynn.Sequential([pynn.layers.BatchNorm(epsilon=0)], 5, "mse")
+    net.parameters["0.moving_variance"] = 0
+    with pytest.raises(ValueError, match=r"\['0\.moving_variance'\] has values that are 0"):
+        to_c(net, tmp_path / "net.c")
+
+
+def test_a_layer_that_c_cannot_express_is_named(monkeypatch, tmp_path):
+    monkeypatch.delitem(conversion.WRITERS, "LayerNorm")
+    net, _ = make_case("residual over time")
+    message = r"C cannot express layer 0\.0 \(LayerNorm\); it has Activation, Dense, Dropout, "
+    with pytest.raises(ValueError, match=message):
+        to_c(net, tmp_path / "net.c")
+    assert not list(tmp_path.iterdir())
