@@ -898,6 +898,28 @@ class Network(Trainable):
 
         return to_torch(self, logits=logits)
 
+    @refuses_unknown
+    def to_keras(self, *excess: NoReturn, logits: bool = False, **unknown: NoReturn) -> Any:
+        """Make a Keras model that computes what the network does.
+
+        Parameters
+        ----------
+        logits : bool, default False
+            Leave the output activation out.
+
+        Returns
+        -------
+        keras.Sequential or keras.Model
+
+        See Also
+        --------
+        pynn.convert.to_keras
+        """
+        refuse(unknown, Network.to_keras, type(self), excess=excess)
+        from pynn.formats.keras import to_keras
+
+        return to_keras(self, logits=logits)
+
     def to_sklearn(self, classes: ArrayLike | None = None) -> Any:
         """Make a fitted scikit-learn estimator that predicts what the network does.
 

@@ -246,9 +246,7 @@ class Sequential(Network):
             graph.activation(self.output_activation)
         if not graph.nodes:
             raise ValueError("layers compute nothing: there must be one with parameters")
-        core_loss = loss.core_settings(
-            "identity" if inner else self.output_activation, graph.shape[-1]
-        )
+        core_loss = loss.core_settings(self.output_activation, graph.shape[-1])
         make = _core.NetworkF32 if self.dtype == np.float32 else _core.NetworkF64
         core = make(graph.nodes, core_shape(graph.input_shape), core_loss, len(graph.shape) > 1)
         places = {(node, role): start for node, role, _, start, _ in core.parameters()}

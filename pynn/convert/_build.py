@@ -289,7 +289,7 @@ class _Builder:
                     layers.append(BUILDERS[spec.kind](spec, shape))
                 graph.append(layers[-1], path)
             except ValueError as error:
-                if str(error).startswith("module") or not spec.source:
+                if str(error).startswith(("module", "model")) or not spec.source:
                     raise
                 raise ValueError(f"{spec.source}; {error}") from None
             self._take(spec, path, graph.parameters[known:], shape)

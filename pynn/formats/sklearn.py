@@ -212,8 +212,8 @@ def to_sklearn(net: HasSpec, classes: ArrayLike | None = None) -> Any:
 
     Parameters
     ----------
-    net : MLP
-        A network with one activation for all hidden layers: identity, relu, sigmoid or tanh. The
+    net : MLP or Sequential
+        A network of dense layers with one activation for all hidden layers: identity, relu, sigmoid or tanh. The
         output activation must be the default of the loss.
     classes : array_like of shape (n,), optional
         The classes in the order of the network's outputs; for one sigmoid output the classes for 0
@@ -253,6 +253,7 @@ def to_sklearn(net: HasSpec, classes: ArrayLike | None = None) -> Any:
     True
     """
     spec = spec_of(net)
+    _check_layers(spec)
     *hidden, output = (name for _, name in spec.steps())
     activation = _hidden_activation(hidden)
     _check_output(spec, output)
@@ -273,6 +274,26 @@ def to_sklearn(net: HasSpec, classes: ArrayLike | None = None) -> Any:
     weights, biases = _last_layer(spec, labels)
     estimator.coefs_, estimator.intercepts_ = weights, biases
     return estimator
+
+
+def _check_layers(spec: NetworkSpec) -> None:
+    """Check that the layers are those of a multilayer perceptron."""
+    if len(spec.input_shape) != 1:
+        raise ValueError(
+            f"scikit-learn has no networks of inputs of shape {spec.input_shape}; it takes vectors"
+        )
+    if spec.is_mlp:
+        return
+    before = ""
+    for layer in spec.layers:
+        if layer.kind not in ("Dense", "Dropout", "Activation") or (
+            layer.kind == "Activation" and before != "Dense"
+        ):
+            raise ValueError(
+                f"scikit-learn cannot express layer {layer.path} ({layer.kind}); it has Dense "
+                "layers, each with one activation"
+            )
+        before = layer.kind
 
 
 def _hidden_activation(hidden: Sequence[str]) -> str:

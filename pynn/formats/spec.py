@@ -284,6 +284,8 @@ def describe_other(given: Any) -> str:
         return f"{kind}; pynn.load reads a network from a file"
     if kind == "FitManyResult":
         return f"{kind}; pass one of its models"
+    if "keras" in modules:
+        return f"{kind} of keras; pynn.from_keras makes a network of a model"
     if "torch" in modules:
         return f"{kind} of torch; pynn.from_torch makes a network of a module"
     if hasattr(given, "get_params") and hasattr(given, "fit"):

@@ -272,3 +272,26 @@ def test_errors_of_to_sklearn():
 def test_activations_that_scikit_learn_lacks():
     with pytest.raises(ValueError, match=r"no activation 'gelu' \(hidden layer 1\); it has ident"):
         to_sklearn(network(3, "mse", ["relu", "gelu"]))
+
+
+def test_a_sequential_of_dense_layers():
+    L = pynn.layers
+    layers = [L.Dense(4, "tanh"), L.Dropout(0.1), L.Dense(3)]
+    net = pynn.Sequential(layers, 5, dtype="float64", seed=0)
+    x = np.random.default_rng(0).normal(size=(9, 5))
+    np.testing.assert_allclose(net.to_sklearn().predict_proba(x), net(x), rtol=1e-12)
+
+
+def test_layers_that_scikit_learn_has_not():
+    L = pynn.layers
+    cases = {
+        r"layer 1 \(BatchNorm\); it has Dense layers": [L.Dense(4), L.BatchNorm(), L.Dense(3)],
+        r"layer 0 \(Activation\)": [L.Activation("tanh"), L.Dense(3)],
+        r"layer 2 \(Activation\)": [L.Dense(4, "tanh"), L.Dropout(0.1), L.Activation("relu")],
+        r"layer block \(Residual\)": [L.Residual([L.Dense(5)], name="block"), L.Dense(3)],
+    }
+    for message, layers in cases.items():
+        with pytest.raises(ValueError, match=f"scikit-learn cannot express {message}"):
+            pynn.Sequential(layers, 5).to_sklearn()
+    with pytest.raises(ValueError, match=r"inputs of shape \(6, 5\); it takes vectors"):
+        pynn.Sequential([L.Dense(3)], (6, 5)).to_sklearn()
