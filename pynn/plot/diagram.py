@@ -29,15 +29,16 @@ def network(
 
     Parameters
     ----------
-    net : MLP, or a fitted network of scikit-learn
-        Anything with ``weights`` or ``coefs_``.
+    net : MLP, Sequential, or a fitted network of scikit-learn
+        Anything with ``weights`` or ``coefs_``. A `Sequential` of other layers than dense ones over
+        vectors becomes a column of boxes, a box a layer, with the shapes of the outputs.
     ax : matplotlib.axes.Axes, optional
         The Axes to draw into; by default a new figure.
     max_units : int, default 12
         The largest number of units to draw in a layer, at least 2. A wider layer shows its first
-        and last units, with dots between them.
+        and last units, with dots between them. Boxes have no units.
     input_names, output_names : sequence of str, optional
-        The names of the inputs and outputs.
+        The names of the inputs and outputs; not for boxes.
 
     Returns
     -------
@@ -63,8 +64,19 @@ def network(
     '4-6-3 network'
     """
     plt = pyplot("pynn.plot.network")
-    weights = layer_weights(net, "net")
     most = _checks.integer(max_units, "max_units", 2)
+    spec = net.to_spec() if hasattr(net, "walk") and not isinstance(net, type) else None
+    if spec is not None and not spec.is_mlp:
+        for name, value in (("input_names", input_names), ("output_names", output_names)):
+            if value is not None:
+                raise ValueError(f"{name} must be None for a network of other layers than dense")
+        return _boxes(net, ax, plt)
+    if spec is not None:
+        weights = [layer.arrays["kernel"] for layer in spec.layers if layer.kind == "Dense"]
+        functions = [function for _, function in spec.steps()]
+    else:
+        weights = layer_weights(net, "net")
+        functions = _activations(net, len(weights))
     sizes = [len(weights[0]), *(w.shape[1] for w in weights)]
     inputs = names(input_names, "input_names", sizes[0])
     outputs = names(output_names, "output_names", sizes[-1])
@@ -91,7 +103,7 @@ def network(
         _lines(ax, here, there, w[np.ix_(shown[layer], shown[layer + 1])])
     for layer, (units, size) in enumerate(zip(shown, sizes, strict=True)):
         _circles(ax, layer * step, places[layer], dots=len(units) < size)
-    _captions(ax, net, sizes, step, tallest)
+    _captions(ax, functions, sizes, step, tallest)
     for side, texts, layer in ((-1, inputs, 0), (1, outputs, len(sizes) - 1)):
         for index, y in zip(shown[layer], places[layer], strict=True):
             if texts is not None:
@@ -170,11 +182,10 @@ def _circles(ax: Any, x: float, heights: Array, *, dots: bool) -> None:
         ax.add_collection(PatchCollection(points, color="black", zorder=2))
 
 
-def _captions(ax: Any, net: Any, sizes: list[int], step: float, tallest: int) -> None:
+def _captions(ax: Any, functions: list[str], sizes: list[int], step: float, tallest: int) -> None:
     """Write layer names above, units and activations below, and the legend of the lines."""
     from matplotlib.lines import Line2D
 
-    functions = _activations(net, len(sizes) - 1)
     last = len(sizes) - 1
     for layer, size in enumerate(sizes):
         name = "input" if layer == 0 else "output" if layer == last else f"hidden {layer}"
@@ -205,6 +216,91 @@ def _captions(ax: Any, net: Any, sizes: list[int], step: float, tallest: int) ->
         loc="lower center",
         borderaxespad=0.0,
     )
+
+
+# ----------------------------------------------------------------------- boxes
+
+
+def _boxes(net: Any, ax: Any, plt: Any) -> Any:
+    """Draw each layer as a box below the one before, and a line around each residual."""
+    shapes = {path: shape for path, _, shape in net.walk()}
+    rows = [("input", net.input_shape)]
+    skips: list[tuple[int, int, int]] = []  # from below a row, to a row, and how deeply nested
+
+    def add(layers: Sequence[Any], prefix: str, depth: int) -> None:
+        for i, layer in enumerate(layers):
+            path = f"{prefix}{layer.name or i}"
+            held = getattr(layer, "layers", ())
+            if held:
+                start = len(rows) - 1
+                add(held, f"{path}.", depth + 1)
+                function = "" if layer.activation == "identity" else f", {layer.activation}"
+                rows.append((f"+{function}", shapes[path]))
+                skips.append((start, len(rows) - 1, depth))
+            else:
+                rows.append((_label(layer), shapes[path]))
+
+    add(net.layers, "", 0)
+    deepest = max((depth for *_, depth in skips), default=-1)
+    width = 4.0
+    ax = axes(ax, plt, (5.6 + 0.4 * deepest, min(0.62 * len(rows) + 0.8, 14.0)))
+    for row, (label, shape) in enumerate(rows):
+        _box(ax, -row, width, label, shape, first=row == 0)
+    for start, end, depth in skips:
+        # (The outer ones go further around.)
+        left = -0.3 - 0.35 * (deepest - depth)
+        ax.plot(
+            [width / 2, left, left],
+            [-start - 0.45, -start - 0.45, -end],
+            color=VERMILION,
+            linewidth=1.5,
+            zorder=1,
+        )
+        look = {"arrowstyle": "-|>", "color": VERMILION, "linewidth": 1.5, "shrinkA": 0}
+        ax.annotate("", (0, -end), (left, -end), arrowprops={**look, "shrinkB": 0})
+    ax.set_xlim(-0.6 - 0.35 * max(deepest, 0), width + 2.4)
+    ax.set_ylim(0.6 - len(rows), 0.6)
+    ax.set_title(f"network of {len(net.layers)} layer{'s' * (len(net.layers) != 1)}")
+    ax.axis("off")
+    return ax
+
+
+def _box(
+    ax: Any, y: float, width: float, label: str, shape: tuple[int, ...], *, first: bool
+) -> None:
+    """Draw one layer, its output's shape beside it, and the arrow that leads to it."""
+    from matplotlib.patches import FancyBboxPatch
+
+    height = 0.56
+    ax.add_patch(
+        FancyBboxPatch(
+            (0.05, y - height / 2),
+            width - 0.1,
+            height,
+            boxstyle="round,pad=0,rounding_size=0.1",
+            facecolor="white",
+            edgecolor=BLUE,
+            linewidth=1.2,
+            zorder=2,
+        )
+    )
+    ax.text(width / 2, y, label, ha="center", va="center", fontsize=9, zorder=3)
+    sizes = ", ".join(["n", *map(str, shape)])
+    ax.text(width + 0.15, y, f"({sizes})", ha="left", va="center", fontsize=9)
+    if not first:
+        look = {"arrowstyle": "-|>", "color": BLUE, "shrinkA": 0, "shrinkB": 0}
+        top = (width / 2, y + height / 2)
+        ax.annotate("", top, (width / 2, y + 1 - height / 2), arrowprops=look)
+
+
+def _label(layer: Any) -> str:
+    """Return a layer's kind and its main settings."""
+    settings = [
+        str(value)
+        for key in ("vocabulary", "units", "function", "rate", "kind", "activation")
+        if (value := getattr(layer, key, "identity")) != "identity"
+    ]
+    return f"{type(layer).__name__}({', '.join(settings)})" if settings else type(layer).__name__
 
 
 def _activations(net: Any, layers: int) -> list[str]:

@@ -287,7 +287,7 @@ def test_layers_that_scikit_learn_has_not():
     cases = {
         r"layer 1 \(BatchNorm\); it has Dense layers": [L.Dense(4), L.BatchNorm(), L.Dense(3)],
         r"layer 0 \(Activation\)": [L.Activation("tanh"), L.Dense(3)],
-        r"layer 2 \(Activation\)": [L.Dense(4, "tanh"), L.Dropout(0.1), L.Activation("relu")],
+        r"layer 1 \(Activation\)": [L.Dropout(0.1), L.Activation("relu"), L.Dense(3)],
         r"layer block \(Residual\)": [L.Residual([L.Dense(5)], name="block"), L.Dense(3)],
     }
     for message, layers in cases.items():

@@ -233,3 +233,40 @@ def test_weights_of_all_sizes_raise_no_flag(pyplot, dtype):
         ax.figure.canvas.draw()
     first = sorted(line[2] for line in lines(ax) if line[0][0] == 0)
     assert first == pytest.approx([0.15] * 15 + [2.4] * 15)
+
+
+def test_a_sequential_of_dense_layers_is_drawn_as_an_mlp():
+    L = pynn.layers
+    net = pynn.Sequential([L.Dense(4, "tanh"), L.Dropout(0.1), L.Dense(2)], 3, seed=0)
+    ax = pynn.plot.network(net, input_names=["a", "b", "c"])
+    assert ax.get_title() == "3-4-2 network"
+    assert len(lines(ax)) == 3 * 4 + 4 * 2
+    assert {"4 units\ntanh", "2 units\nsoftmax"} <= {text.get_text() for text in ax.texts}
+    check_nothing_is_cut(ax.figure)
+
+
+def test_other_layers_are_boxes():
+    L = pynn.layers
+    inner = L.Residual([L.Dense(8)], "relu")
+    layers = [
+        L.Embedding(9, 8),
+        L.Residual([L.LayerNorm(), inner]),
+        L.GlobalAvgPool1D(),
+        L.Dense(2),
+    ]
+    net = pynn.Sequential(layers, 6, seed=0)
+    ax = pynn.plot.network(net)
+    assert ax.get_title() == "network of 4 layers"
+    words = [text.get_text() for text in ax.texts if text.get_text()]
+    assert words[::2] == [
+        *("input", "Embedding(9, 8)", "LayerNorm", "Dense(8)", "+, relu", "+"),
+        *("GlobalAvgPool1D", "Dense(2)"),
+    ]
+    assert words[1::2] == ["(n, 6)", *["(n, 6, 8)"] * 5, "(n, 8)", "(n, 2)"]
+    assert len(ax.patches) == len(words) / 2
+    assert len(ax.lines) == 2
+    left = [line.get_xdata()[1] for line in ax.lines]
+    assert left[1] < left[0] < 0
+    check_nothing_is_cut(ax.figure)
+    with pytest.raises(ValueError, match="input_names must be None for a network of other layers"):
+        pynn.plot.network(net, input_names=["a"] * 6)
