@@ -163,7 +163,9 @@ def make_any(spec: NetworkSpec, loss: Any, *, seed: Any, input_shape: Any = None
     -------
     MLP or Sequential
     """
-    shape = None if input_shape is None else check_shape(input_shape, "input_shape")
+    shape = (
+        None if input_shape is None else check_shape(input_shape, "input_shape", any_length=True)
+    )
     kinds = {layer.kind for layer in spec.layers}
     if len(shape or ()) > 1 or not kinds <= {"Dense", "Dropout", "Flatten", "Activation"}:
         return make_sequential(spec, loss, seed=seed, input_shape=shape)

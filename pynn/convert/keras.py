@@ -48,7 +48,8 @@ def from_keras(
     seed : None, int, numpy.random.SeedSequence or numpy.random.Generator
         The seed of later training.
     input_shape : int or tuple of int, optional
-        The shape of a sample, where the model leaves a size open.
+        The shape of a sample, where the model leaves a size open. By default a network for any
+        length if that is the first size.
 
     Returns
     -------
@@ -76,9 +77,11 @@ def from_keras(
     spec = read_model(model)
     if dtype is not None:
         spec = replace(spec, dtype=check_dtype(dtype))
-    shape = spec.input_shape if input_shape is None else check_shape(input_shape, "input_shape")
-    sizes = tuple(None if n == -1 else n for n in spec.input_shape)
-    if -1 in shape:
+    sizes: tuple[Any, ...] = tuple(None if n == -1 else n for n in spec.input_shape)
+    shape = (
+        sizes if input_shape is None else check_shape(input_shape, "input_shape", any_length=True)
+    )
+    if None in shape[1:]:
         raise ValueError(f"model takes inputs of shape {sizes}; pass input_shape without None")
     if len(shape) != len(sizes) or any(
         own not in (None, n) for own, n in zip(sizes, shape, strict=True)

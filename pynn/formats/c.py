@@ -54,7 +54,7 @@ def to_c(net: Any, path: str | os.PathLike[str], name: str | None = None) -> Non
         If an argument is of another type.
     ValueError
         If `name` or the file's name is not a possible name, a parameter is not finite, an estimator
-        is not fitted, or C cannot express a layer, naming it.
+        is not fitted, a network takes any length, or C cannot express a layer, naming it.
     OSError
         If `path` cannot be written.
 
@@ -88,6 +88,11 @@ def to_c(net: Any, path: str | os.PathLike[str], name: str | None = None) -> Non
     spec = spec_of_model(net)
     target = check_path(path)
     name = name_from(path) if name is None else check_name(name)
+    if None in spec.input_shape:
+        raise ValueError(
+            f"net takes inputs of any length, of shape {spec.input_shape}; C needs a fixed one: "
+            "make the network with that input_shape, and load the state_dict"
+        )
     check_finite(spec)
     write_atomically(target, (piece.encode("ascii") for piece in source(spec, name)))
 

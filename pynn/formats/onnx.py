@@ -141,8 +141,8 @@ def make_model(spec: NetworkSpec) -> Any:
         helper.make_graph(
             graph.nodes,
             "MLP" if spec.is_mlp else "Sequential",
-            [helper.make_tensor_value_info("X", input_kind, ["N", *spec.input_shape])],
-            [helper.make_tensor_value_info("Y", kind, ["N", *spec.output_shape])],
+            [helper.make_tensor_value_info("X", input_kind, ["N", *_sizes(spec.input_shape)])],
+            [helper.make_tensor_value_info("Y", kind, ["N", *_sizes(spec.output_shape)])],
             graph.arrays,
         ),
         opset_imports=[helper.make_opsetid("", graph.opset)],
@@ -154,6 +154,11 @@ def make_model(spec: NetworkSpec) -> Any:
     if spec.classes is not None:
         helper.set_model_props(model, {"classes": json.dumps(spec.classes, default=str)})
     return model
+
+
+def _sizes(shape: Shape) -> list[Any]:
+    """Return sizes as ONNX has them: a name where any length is possible."""
+    return ["T" if n is None else n for n in shape]
 
 
 def _describe(spec: NetworkSpec) -> str:
@@ -367,7 +372,7 @@ def _write_rbf(graph: _Graph, layer: LayerSpec, x: str, shape: Shape) -> str:
     return graph.node("Exp", graph.node("Mul", graph.node("Relu", squares), factor))
 
 
-Shape = tuple[int, ...]
+Shape = tuple[Any, ...]  # the first size may be None: any length
 _Writer = Callable[[_Graph, LayerSpec, str, Shape], str]
 
 # The writer of each kind of layer takes the value and the shape of its inputs, and returns the

@@ -213,8 +213,8 @@ def to_sklearn(net: HasSpec, classes: ArrayLike | None = None) -> Any:
     Parameters
     ----------
     net : MLP or Sequential
-        A network of dense layers with one activation for all hidden layers: identity, relu, sigmoid or tanh. The
-        output activation must be the default of the loss.
+        A network of dense layers with one activation for all hidden layers: identity, relu, sigmoid
+        or tanh. The output activation must be the default of the loss.
     classes : array_like of shape (n,), optional
         The classes in the order of the network's outputs; for one sigmoid output the classes for 0
         and 1. By default 0, 1, and so on. Must be None for regressors, and for several sigmoid

@@ -151,13 +151,18 @@ def test_functional_models(assert_close, build):
     assert any(isinstance(layer, L.Residual) for layer in net.layers)
 
 
-def test_open_sizes():
+def test_open_sizes(assert_close):
     model = keras.Sequential([keras.Input((None, 5)), K.Dense(4), K.GlobalAveragePooling1D()])
-    with pytest.raises(
-        ValueError, match=r"model takes inputs of shape \(None, 5\); pass input_sha"
-    ):
-        from_keras(model)
-    assert from_keras(model, input_shape=(6, 5)).output_shape == (4,)
+    net = from_keras(model)
+    assert net.input_shape == (None, 5)
+    x = np.ones((2, 7, 5), np.float32)
+    assert_close(net(x), outputs(model, x))
+    assert_close(outputs(net.to_keras(), x), net(x))
+    assert from_keras(model, input_shape=(6, 5)).input_shape == (6, 5)
+    images = keras.Sequential([keras.Input((4, None, 5)), K.Dense(4), K.GlobalMaxPooling2D()])
+    message = r"model takes inputs of shape \(4, None, 5\); pass input_shape without None"
+    with pytest.raises(ValueError, match=message):
+        from_keras(images)
     with pytest.raises(ValueError, match=r"input_shape is \(6, 4\), but model takes .*\(None, 5\)"):
         from_keras(model, input_shape=(6, 4))
 

@@ -395,3 +395,10 @@ def test_a_layer_that_c_cannot_express_is_named(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=message):
         to_c(net, tmp_path / "net.c")
     assert not list(tmp_path.iterdir())
+
+
+def test_any_length_is_refused(tmp_path):
+    layers = [pynn.layers.GlobalAvgPool1D(), pynn.layers.Dense(3)]
+    net = pynn.Sequential(layers, (None, 5), seed=0)
+    with pytest.raises(ValueError, match=r"any length, of shape \(None, 5\); C needs a fixed one"):
+        to_c(net, tmp_path / "net.c")

@@ -5,6 +5,7 @@ import pytest
 from layer_cases import CASES, layer_kinds, make_case
 
 import pynn
+from pynn import layers as L
 from pynn._types import ACTIVATIONS, OUTPUT_ACTIVATIONS
 from pynn.convert import to_onnx
 from pynn.formats import onnx as conversion
@@ -141,3 +142,18 @@ def test_layers(assert_close, case, dtype):
 def test_every_layer_has_a_writer():
     kinds = {type(layer).__name__ for name in CASES for layer in CASES[name][0]}
     assert {*kinds, "Dense"} == conversion.WRITERS.keys() == layer_kinds()
+
+
+def test_any_length(assert_close):
+    layers = [L.Dense(4, "tanh"), L.LayerNorm(), L.GlobalAvgPool1D(), L.Dense(3)]
+    net = pynn.Sequential(layers, (None, 5), seed=0)
+    model = to_onnx(net)
+    for length in (1, 4, 9):
+        x = np.random.default_rng(0).normal(size=(2, length, 5)).astype(np.float32)
+        assert_close(run(model, x), net(x))
+
+
+def test_layers_without_a_writer_are_named():
+    net = pynn.Sequential([L.Dense(2), L.Conv1D(3, 2), L.Flatten(), L.Dense(3)], (6, 5))
+    with pytest.raises(ValueError, match=r"ONNX cannot express layer 1 \(Conv1D\); it has Activ"):
+        to_onnx(net)

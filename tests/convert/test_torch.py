@@ -609,3 +609,13 @@ def test_projections_that_pynn_has_not():
     none = Residual(nn.Sequential(nn.Linear(5, 1)))
     with pytest.raises(ValueError, match=r"(?s)module\[0\] is Residual.*has no projection\.bias"):
         from_torch(nn.Sequential(none))
+
+
+def test_any_length(assert_close):
+    layers = [pynn.layers.Dense(4, "tanh"), pynn.layers.GlobalAvgPool1D(), pynn.layers.Dense(3)]
+    net = pynn.Sequential(layers, (None, 5), seed=0)
+    again = from_torch(to_torch(net), net.loss, input_shape=(None, 5))
+    for length in (1, 4):
+        x = np.ones((2, length, 5), np.float32)
+        assert_close(layer_outputs(to_torch(net), x), net(x))
+        np.testing.assert_array_equal(again(x), net(x))

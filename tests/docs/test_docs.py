@@ -26,6 +26,7 @@ NEEDS = {
     r"\.to_pandas\(": "pandas",
     r"\.plot\b": "matplotlib",
     r"\.(to|from)_torch\(": "torch",
+    r"\.(to|from)_keras\(": "keras",
     r"\.(to|from)_sklearn\(|pynn\.sklearn": "sklearn",
 }
 RUN = ("python", "pycon")
