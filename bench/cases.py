@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
+import nets as layered
+
 # Layer sizes and mini-batch of the training steps.
 NETS: tuple[tuple[tuple[int, ...], int], ...] = (
     ((4, 16, 3), 16),
@@ -41,6 +43,7 @@ PREDICTION_NETS = (
     (1024, 1024, 1024, 1024),
 )
 PREDICTION_ROWS = (1, 32, 1024)
+LAYERS_PREDICTION_ROWS = (1, 64)
 SQUARES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 # Tall, flat, thin and odd products, (m, k, n).
 OTHERS = ((5000, 32, 32), (10, 784, 30), (1, 300, 784), (512, 1, 256), (333, 777, 555))
@@ -118,6 +121,48 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class LayersTraining:
+    """Whole steps of a network of layers."""
+
+    net: layered.Net
+    group: str = ""
+
+    @property
+    def name(self) -> str:
+        """As the tables show it."""
+        return f"{self.net.name} b{self.net.batch}"
+
+    @property
+    def work(self) -> int:
+        """Operations of the matrix products of one step."""
+        return layered.operations(self.net)
+
+
+@dataclass(frozen=True)
+class LayersPrediction:
+    """The outputs of a network of layers for `rows` samples."""
+
+    net: layered.Net
+    rows: int
+
+    @property
+    def name(self) -> str:
+        """As the tables show it."""
+        return f"{self.net.name}, {self.rows} row{'s' if self.rows > 1 else ''}"
+
+    @property
+    def group(self) -> str:
+        """By the number of samples."""
+        return f"{self.rows} row{'s' if self.rows > 1 else ''}"
+
+    @property
+    def work(self) -> int:
+        """Operations of the matrix products."""
+        forward, _ = layered.multiply_adds(self.net.made(), self.net.input_shape)
+        return 2 * self.rows * forward
+
+
+@dataclass(frozen=True)
 class Product:
     """A matrix product (m, k) by (k, n); a transposed operand is a view of a C-ordered array."""
 
@@ -168,7 +213,7 @@ class Activation:
         return self.shape == ELEMENTS[-1:]
 
 
-Case = Training | Prediction | Product | Activation
+Case = Training | Prediction | LayersTraining | LayersPrediction | Product | Activation
 
 
 def training_products(sizes: tuple[int, ...], batch: int) -> Iterator[Product]:
@@ -193,8 +238,8 @@ def cases(section: str, nets: list[str] | None = None, quick: bool = False) -> l
 
     Parameters
     ----------
-    section : {"training", "variants", "prediction", "matmul", "activations"}
-        What is timed.
+    section : str
+        One of `compare.SECTIONS`: what is timed.
     nets : list of str, optional
         Names of networks such as ``"4-16-3"``: only these, of the matrix products only theirs,
         and no activations.
@@ -224,6 +269,15 @@ def cases(section: str, nets: list[str] | None = None, quick: bool = False) -> l
             for sizes in PREDICTION_NETS
             if wanted(sizes, nets)
             for rows in PREDICTION_ROWS
+        ]
+    elif section == "layers":
+        found = [LayersTraining(net) for net in layered.NETS if nets is None or net.name in nets]
+    elif section == "layers_prediction":
+        found = [
+            LayersPrediction(net, rows)
+            for rows in LAYERS_PREDICTION_ROWS
+            for net in layered.NETS
+            if net.predicts and (nets is None or net.name in nets)
         ]
     elif section == "activations":
         found = [] if nets else [*activations()]

@@ -1,6 +1,10 @@
 """Time pynn beside NumPy, scikit-learn, PyTorch, JAX, ONNX Runtime and BLAS libraries, in one run.
 
     python bench/compare.py --threads 1,2 --json compare.json --plot compare.png
+    python bench/compare.py --threads 1,2 --only layers,layers_prediction --peak measure
+
+The second times networks of layers (`nets.py`), with PyTorch eager and compiled. Compiling takes
+seconds for each network; ``--quick`` leaves it out.
 
 Thread pools read the environment when a library is loaded, so a separate process measures
 each thread count. Its environment and cores are set before anything is imported. Libraries
@@ -26,10 +30,29 @@ from typing import Any
 
 import machine
 from cases import NET_NAMES
+from nets import NETS
 from report import print_machine
 
-SECTIONS = ("training", "variants", "prediction", "matmul", "activations")
-PEERS = ("numpy", "sklearn", "torch", "jax", "onnxruntime", "onednn", "openblas")
+SECTIONS = (
+    "training",
+    "variants",
+    "prediction",
+    "layers",
+    "layers_prediction",
+    "matmul",
+    "activations",
+)
+PEERS = (
+    "numpy",
+    "sklearn",
+    "torch",
+    "torch_compile",
+    "jax",
+    "onnxruntime",
+    "onednn",
+    "openblas",
+)
+ALL_NETS = (*NET_NAMES, *(net.name for net in NETS))
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -84,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add("--threads", type=thread_counts, default=[1], help="thread counts, such as 1,2 (1)")
     add("--only", type=listed(SECTIONS), default=list(SECTIONS), help="of " + ", ".join(SECTIONS))
-    add("--nets", type=listed(NET_NAMES), help="only these networks, such as 4-16-3,784-128-10")
+    add("--nets", type=listed(ALL_NETS), help="only these networks, such as 4-16-3,rbf")
     add("--peers", type=listed(PEERS), default=list(PEERS), help="of " + ", ".join(PEERS))
     add("--rounds", type=int, default=15, help="rounds at most (%(default)s)")
     add(
@@ -134,6 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = vars(parser().parse_args(arguments))
     if options["quick"]:
         options.update(rounds=3, seconds=min(options["seconds"], 20))
+        options["peers"] = [name for name in options["peers"] if name != "torch_compile"]
     if options["worker"]:
         options["seconds"] /= len(options["threads"])
         return work(options, options["worker"])

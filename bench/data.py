@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 
+import nets
 import numpy as np
-from cases import Activation, Prediction, Product, Training
+from cases import Activation, LayersPrediction, LayersTraining, Prediction, Product, Training
 from peers.base import Array, Data, Model, Peer
 
 TRAINING_SAMPLE = 0.03  # seconds of training in one timed sample
@@ -26,11 +27,24 @@ def model(sizes: Iterable[int], rng: np.random.Generator) -> Model:
     return Model(weights, [np.zeros(fan_out, np.float32) for _, fan_out in shapes])
 
 
+def mini_batch_count(work: int, size: int) -> int:
+    """Give a number of mini-batches of `size` bytes that lasts for one sample."""
+    fastest = max(work / 200e9, 3e-7)
+    return max(4, min(MAX_DATA // size, int(TRAINING_SAMPLE / fastest)))
+
+
+def layers_mini_batches(case: LayersTraining, rng: np.random.Generator) -> Data:
+    """Random mini-batches of a network of layers."""
+    net = case.net
+    # Each value that is read takes time, too, where there are few products.
+    values = math.prod(net.input_shape)
+    work = case.work + 100 * net.batch * values
+    return nets.mini_batches(net, mini_batch_count(work, 8 * net.batch * values), rng)
+
+
 def mini_batches(case: Training, rng: np.random.Generator) -> Data:
     """Random samples and labels: at least what the fastest can do in one sample."""
-    fastest = max(case.work / 200e9, 3e-7)
-    most = MAX_DATA // (4 * case.batch * case.sizes[0])
-    n = case.batch * max(4, min(most, int(TRAINING_SAMPLE / fastest)))
+    n = case.batch * mini_batch_count(case.work, 4 * case.batch * case.sizes[0])
     x = rng.standard_normal((n, case.sizes[0]), dtype=np.float32)
     return Data(x, rng.integers(case.sizes[-1], size=n), case.batch)
 
@@ -56,12 +70,15 @@ def values(case: Activation, rng: np.random.Generator) -> Array:
 
 
 def programs(
-    case: Prediction | Product | Activation, rng: np.random.Generator
+    case: Prediction | LayersPrediction | Product | Activation, rng: np.random.Generator
 ) -> Callable[[Peer], Callable[[], Any] | None]:
     """Make a case's input and give what a library makes of it: its program, None if it has none."""
     if isinstance(case, Prediction):
         net, samples = model(case.sizes, rng), rows(case, rng)
         return lambda library: library.predictor(net, samples)
+    if isinstance(case, LayersPrediction):
+        layered, x = nets.model(case.net), nets.inputs(case.net, case.rows, rng)
+        return lambda library: library.layers_predictor(layered, x)
     if isinstance(case, Activation):
         x = values(case, rng)
         return lambda library: library.activation(case.function, x)

@@ -12,12 +12,20 @@ COLORS = {
     "numpy": "#0072B2",
     "sklearn": "#E69F00",
     "torch": "#D55E00",
+    "torch_compile": "#000000",
     "jax": "#009E73",
     "onnxruntime": "#CC79A7",
     "onednn": "#56B4E9",
     "openblas": "#F0E442",
 }
-UNITS = {"training": "µs", "prediction": "µs", "matmul": "GFLOP/s", "activations": "GB/s"}
+UNITS = {
+    "training": "µs",
+    "prediction": "µs",
+    "layers": "µs",
+    "layers_prediction": "µs",
+    "matmul": "GFLOP/s",
+    "activations": "GB/s",
+}
 Bars = dict[str, dict[str, float]]
 
 

@@ -9,6 +9,8 @@ TITLES = {
     "training": "Training: one SGD step (forward, loss, backward, update), float32, in µs",
     "variants": "pynn's training steps in other ways, in µs (ratio: to plain SGD, unshuffled)",
     "prediction": "Prediction: class probabilities, float32, in µs",
+    "layers": "Networks of layers: one training step, float32, in µs",
+    "layers_prediction": "Networks of layers: predictions, float32, in µs",
     "matmul": "Matrix products (m x k by k x n; T: transposed view), float32, in GFLOP/s",
     "activations": "Activations, float32, in GB/s read and written (8 bytes an element)",
 }

@@ -52,8 +52,9 @@ def busy(programs: int) -> Iterator[None]:
 def works(quick: bool) -> list[Work]:
     """Give the trainings, the products, the predictions, and the activations beyond the caches."""
     sections = ("training", "matmul", "activations", "prediction")
-    found = [case for section in sections for case in cases(section, quick=quick)]
-    found += sweep()[:: 8 if quick else 1]
+    listed = [case for section in sections for case in cases(section, quick=quick)]
+    found = [case for case in listed if isinstance(case, Work)]
+    found += [case for case in sweep()[:: 8 if quick else 1] if isinstance(case, Work)]
     return [case for case in found if not isinstance(case, Activation) or case.memory_bound]
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import data
 import memory
+import nets
 import numpy as np
 import peers
 import peers.pynn_peer
-from cases import Activation, Case, Training, Variants, cases
+from cases import Activation, Case, LayersTraining, Training, Variants, cases
 from machine import Neighbors, thread_pools, warn
 from peak import PeakError, measured
 from peers.base import Peer
@@ -21,6 +22,7 @@ from report import print_libraries, print_section
 from timing import Contender, calls_of, in_turn, measure, median_ratio
 
 CALL_SAMPLE = 0.005  # seconds
+CHECKED_STEPS, LOSS_TOLERANCE = 3, 1e-4
 
 
 def check(case: Case, name: str, result: Any, expected: Any, tolerance: float = 1e-3) -> None:
@@ -50,6 +52,30 @@ def training(case: Training, libraries: list[Peer], rng: np.random.Generator) ->
         expected = expected or weights
         for ours, theirs in zip(expected, weights, strict=True):
             check(case, library.name, theirs, ours)
+        contender = Contender(library.name, in_turn(trainer.train, len(batches)))
+        contender.calibrate(data.TRAINING_SAMPLE, limit=len(batches))
+        contenders.append(contender)
+    return contenders
+
+
+def layers(
+    case: LayersTraining, libraries: list[Peer], rng: np.random.Generator
+) -> list[Contender]:
+    """Contenders for steps of a network of layers, checked against one another and calibrated."""
+    start, batches = nets.model(case.net), data.layers_mini_batches(case, rng)
+    contenders: list[Contender] = []
+    expected: list[float] | None = None
+    for library in libraries:
+        try:
+            trainer = library.layers_trainer(start, batches)
+            if trainer is None:
+                continue
+            losses = trainer.losses(CHECKED_STEPS)
+        except NotImplementedError as reason:
+            print(f"{case.name}: without {library.name} ({reason})")
+            continue
+        expected = expected or losses
+        check(case, library.name, losses, expected, LOSS_TOLERANCE)
         contender = Contender(library.name, in_turn(trainer.train, len(batches)))
         contender.calibrate(data.TRAINING_SAMPLE, limit=len(batches))
         contenders.append(contender)
@@ -103,6 +129,8 @@ def contenders_for(case: Case, libraries: list[Peer], threads: int) -> list[Cont
         return variants(case, rng)
     if isinstance(case, Training):
         return training(case, libraries, rng)
+    if isinstance(case, LayersTraining):
+        return layers(case, libraries, rng)
     found = calls(case, libraries, data.programs(case, rng))
     if found and isinstance(case, Activation) and case.memory_bound:
         found.append(timed_calls(memory.COPY, memory.copy(case.shape, threads)))

@@ -7,7 +7,7 @@ import importlib
 from .base import Peer
 
 PYNN = "pynn"
-PEERS = ("numpy", "sklearn", "torch", "jax", "onnxruntime", "onednn", "openblas")
+PEERS = ("numpy", "sklearn", "torch", "torch_compile", "jax", "onnxruntime", "onednn", "openblas")
 
 
 def load(name: str, threads: int) -> Peer:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+if TYPE_CHECKING:
+    from nets import Net
+
+Array = NDArray[Any]
 LEARNING_RATE = 0.01
 
 
@@ -27,18 +29,26 @@ class Model:
 
 
 @dataclass
+class LayeredModel:
+    """A network of layers and its parameters, by pynn's names. Not to be written."""
+
+    net: Net
+    parameters: dict[str, Array]
+
+
+@dataclass
 class Data:
-    """Mini-batches one after the other: `x` (n, n_in), labels `y` (n,)."""
+    """Mini-batches one after the other: `x` (n, ...), labels `y` (n,) or values (n, ...)."""
 
     x: Array
-    y: NDArray[np.int64]
+    y: Array
     batch: int
 
     def __len__(self) -> int:
         """Give the number of mini-batches."""
         return len(self.x) // self.batch
 
-    def part(self, start: int, steps: int) -> tuple[Array, NDArray[np.int64]]:
+    def part(self, start: int, steps: int) -> tuple[Array, Array]:
         """Rows of the mini-batches start, ..., start + steps - 1, in place."""
         rows = slice(start * self.batch, (start + steps) * self.batch)
         return self.x[rows], self.y[rows]
@@ -59,11 +69,40 @@ class Trainer:
         raise NotImplementedError
 
 
+class LayersTrainer:
+    """A network of layers in training, with its own loss and optimizer."""
+
+    def __init__(self, model: LayeredModel, data: Data) -> None:
+        self.net, self.data = model.net, data
+
+    def train(self, start: int, steps: int) -> None:
+        """Train on `steps` mini-batches from number `start` on, in order, and wait for the end."""
+        raise NotImplementedError
+
+    def losses(self, steps: int) -> list[float]:
+        """Train on the first mini-batches; give the loss of each, before its step."""
+        raise NotImplementedError
+
+
 class Peer:
     """A library; it takes part in what it overrides."""
 
     name: str
     trainer: type[Trainer] | None = None
+
+    def layers_trainer(self, model: LayeredModel, data: Data) -> LayersTrainer | None:
+        """Give a network of layers in training.
+
+        Raises
+        ------
+        NotImplementedError
+            Where the library has no such layer or optimizer, naming it.
+        """
+        return None
+
+    def layers_predictor(self, model: LayeredModel, x: Array) -> Callable[[], Any] | None:
+        """Give a function that computes the outputs of a network of layers for `x`."""
+        return None
 
     def info(self) -> dict[str, Any]:
         """Facts for the report, beyond the version."""

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .base import LEARNING_RATE, Array, Data, Model, Peer, Trainer
+from . import jax_layers
+from .base import LEARNING_RATE, Array, Data, LayeredModel, LayersTrainer, Model, Peer, Trainer
 
 GELUS = {
     "gelu": ("gelu", {"approximate": False}),
@@ -85,6 +86,12 @@ class JaxPeer(Peer):
     def predictor(self, model: Model, x: Array) -> Callable[[], Any]:
         parameters, rows = on_device(model), jnp.array(x)
         return lambda: probabilities(parameters, rows).block_until_ready()
+
+    def layers_trainer(self, model: LayeredModel, data: Data) -> LayersTrainer:
+        return jax_layers.JaxLayers(model, data)
+
+    def layers_predictor(self, model: LayeredModel, x: Array) -> Callable[[], Any]:
+        return jax_layers.predictor(model, x)
 
     def product(self, a: Array, b: Array) -> Callable[[], Any]:
         # JAX knows no strides: a transposed view is the array below it, transposed by the program.

@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from .base import Array, Model, Peer
+from .base import Array, LayeredModel, Model, Peer
+from .onnx_layers import onnx_file
 
 OPERATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
@@ -87,6 +88,11 @@ class OnnxRuntimePeer(Peer):
 
     def predictor(self, model: Model, x: Array) -> Callable[[], Any]:
         session = self.session(onnx_model(model))
+        names, feed = ["y"], {"x": x}
+        return lambda: session.run(names, feed)[0]
+
+    def layers_predictor(self, model: LayeredModel, x: Array) -> Callable[[], Any]:
+        session = self.session(onnx_file(model))
         names, feed = ["y"], {"x": x}
         return lambda: session.run(names, feed)[0]
 

@@ -10,7 +10,8 @@ import numpy as np
 
 import pynn
 
-from .base import LEARNING_RATE, Array, Data, Model, Peer, Trainer
+from . import pynn_layers
+from .base import LEARNING_RATE, Array, Data, LayeredModel, LayersTrainer, Model, Peer, Trainer
 
 GELUS = {
     "gelu": ("gelu", {"approximate": "none"}),
@@ -95,6 +96,12 @@ class PynnPeer(Peer):
     def predictor(self, model: Model, x: Array) -> Callable[[], Any]:
         net = network(model)
         return lambda: net(x)
+
+    def layers_trainer(self, model: LayeredModel, data: Data) -> LayersTrainer:
+        return pynn_layers.STEPS[model.net.step](model, data)
+
+    def layers_predictor(self, model: LayeredModel, x: Array) -> Callable[[], Any]:
+        return pynn_layers.predictor(model, x)
 
     def product(self, a: Array, b: Array) -> Callable[[], Any]:
         out = np.empty((len(a), b.shape[1]), a.dtype)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import torch
 
-from .base import LEARNING_RATE, Array, Data, Model, Peer, Trainer
+from . import torch_layers
+from .base import LEARNING_RATE, Array, Data, LayeredModel, LayersTrainer, Model, Peer, Trainer
 
 # What the functions of torch.nn.functional call, with an `out` that they do not pass on.
 INNER = torch._C._nn
@@ -79,6 +81,12 @@ class TorchPeer(Peer):
 
         return predict
 
+    def layers_trainer(self, model: LayeredModel, data: Data) -> LayersTrainer:
+        return torch_layers.TorchLayers(model, data)
+
+    def layers_predictor(self, model: LayeredModel, x: Array) -> Callable[[], Any]:
+        return torch_layers.predictor(model, x)
+
     def product(self, a: Array, b: Array) -> Callable[[], Any]:
         left, right = torch.from_numpy(a), torch.from_numpy(b)
         out = torch.empty(len(a), b.shape[1])
@@ -98,5 +106,6 @@ class TorchPeer(Peer):
 def load(threads: int) -> Peer:
     """Limit PyTorch's threads."""
     torch.set_num_threads(threads)
-    torch.set_num_interop_threads(1)
+    with suppress(RuntimeError):  # set already, by the peer that compiles
+        torch.set_num_interop_threads(1)
     return TorchPeer()
