@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "dispatch/dispatch.h"
+#include "nn/key_sort.h"
 #include "nn/layer.h"
 
 namespace pynn {
@@ -246,32 +247,10 @@ void ColumnReader<T>::collect(const SparseBatch<T>& x, Range group, const RngPos
     }
 }
 
-// By the columns: digit by digit, from the last one, which keeps the order of the rows.
+// By the columns, which keeps the order of the rows.
 template <class T>
 void ColumnReader<T>::sort(index_t columns) {
-    constexpr int digit = 11, few = 256;
-    uint64_t *from = first_.data(), *to = second_.data();
-    keys_ = from;
-    if (entries_ <= few) {
-        std::sort(from, from + entries_);
-        return;
-    }
-    for (int shift = 0; (columns - 1) >> shift > 0; shift += digit) {
-        index_t starts[1 << digit] = {};
-        const auto digit_of = [=](uint64_t key) {
-            return key >> (32 + shift) & ((1 << digit) - 1);
-        };
-        for (index_t e = 0; e < entries_; ++e) ++starts[digit_of(from[e])];
-        index_t next = 0;
-        for (index_t& start : starts) {
-            const index_t size = start;
-            start = next;
-            next += size;
-        }
-        for (index_t e = 0; e < entries_; ++e) to[starts[digit_of(from[e])]++] = from[e];
-        std::swap(from, to);
-    }
-    keys_ = from;
+    keys_ = sort_keys(first_.data(), second_.data(), entries_, columns);
 }
 
 template struct SparseBatch<float>;

@@ -6,9 +6,11 @@
 // are updated.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "dispatch/dispatch.h"
 #include "nn/column_sums.h"
+#include "nn/key_sort.h"
 #include "nn/layers/kinds.h"
 
 namespace pynn {
@@ -29,7 +31,7 @@ public:
     }
     void set_offsets(index_t trained, index_t) override { e_ = trained; }
     void reserve(index_t rows, const LayerShape& shape, Scratch<T>& scratch) const override {
-        scratch.keys.reserve(rows * shape.in.size());
+        scratch.keys.reserve(2 * rows * shape.in.size());
         scratch.gradient.reserve(std::max(units_, zeros_size));
         scratch.column_sums.reserve(2 * units_);
     }
@@ -51,7 +53,7 @@ public:
         const bool skips = step.rule != Rule::store_gradient &&
                            (sparse_ || (step.rule == Rule::sgd && step.decay == T(1)));
         const index_t occurrences = io.rows * io.shape->in_size;
-        uint64_t* const keys = scratch.keys.reserve(occurrences);
+        uint64_t* keys = scratch.keys.reserve(2 * occurrences);
         // Where all rows are updated, the threads divide these, and sort their own tokens; where
         // few are, the occurrences.
         Range own{0, vocabulary_};
@@ -62,7 +64,7 @@ public:
             if (token < own.begin || token >= own.end) continue;
             keys[n++] = static_cast<uint64_t>(token) << 32 | static_cast<uint64_t>(k);
         }
-        std::sort(keys, keys + n);
+        keys = sort_keys(keys, keys + occurrences, n, vocabulary_);
         Range entries{0, n};
         if (skips) {
             entries = partition(n, index, count);
@@ -101,6 +103,19 @@ private:
         const auto add = [&](T* to, const T* from) {
             for (index_t j = 0; j < units_; ++j) to[j] += from[j];
         };
+        // Occurrences in one cut, as most tokens have, take no partial sums: these would be added
+        // to zeros.
+        index_t after = i + 1;
+        while (after < end && token_of(keys[after]) == token) ++after;
+        const auto piece_and_cut = [&](index_t row) {
+            return std::make_pair(row / piece_rows, row % piece_rows / KC);
+        };
+        if (piece_and_cut(row_of(keys[i])) == piece_and_cut(row_of(keys[after - 1]))) {
+            const T* const delta = io.delta + row_of(keys[i]) * units_;
+            for (index_t j = 0; j < units_; ++j) gradient[j] = T(0) + delta[j];  // never -0
+            while (++i < after) add(gradient, io.delta + row_of(keys[i]) * units_);
+            return after;
+        }
         std::fill(gradient, gradient + units_, T(0));
         while (i < end && token_of(keys[i]) == token) {
             const index_t first = row_of(keys[i]) / piece_rows;

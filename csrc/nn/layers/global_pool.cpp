@@ -35,9 +35,10 @@ public:
         T* dx = io.dx;
         for (index_t i = 0; i < io.rows; ++i) {
             const T* const delta = io.delta + i * n;
-            for (index_t p = 0; p < positions; ++p, dx += n) {
-                for (index_t j = 0; j < n; ++j) dx[j] = delta[j] / count;
-            }
+            const T* const share = dx;  // the same for all positions
+            for (index_t j = 0; j < n; ++j) dx[j] = delta[j] / count;
+            dx += n;
+            for (index_t p = 1; p < positions; ++p, dx += n) std::copy_n(share, n, dx);
         }
         differentiate_flushed(io.x_activation, io.x, io.dx, io.rows * io.shape->in_size);
     }
