@@ -424,7 +424,7 @@ class Sequential(Network):
         -------
         NetworkSpec
             The layers in their order: each with its kind, its settings and copies of its arrays.
-            A layer's activation is a layer of its own, and a residual holds layers.
+            A layer's activation is a further layer, and a residual holds layers.
 
         Examples
         --------

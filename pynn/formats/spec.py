@@ -26,8 +26,8 @@ class LayerSpec:
     Attributes
     ----------
     kind : str
-        "Dense", "BatchNorm", ...: a class's name in `pynn.layers`. A layer's activation is a layer
-        of its own, of kind "Activation".
+        "Dense", "BatchNorm", ...: a class's name in `pynn.layers`. A layer's activation is a
+        further layer, of kind "Activation".
     output_shape : tuple of int
         Without the axis of samples.
     config : dict

@@ -127,7 +127,7 @@ def onnx_runs():
 
 
 def test_the_program_prints_a_table():
-    """With JAX where it is installed, in a process of its own: JAX forbids forks."""
+    """With JAX where it is installed, in another process: JAX forbids forks."""
     command = [sys.executable, str(BENCH / "compare.py"), "--quick", "--nets", "rbf"]
     command += ["--only", "layers,layers_prediction", "--peers", "jax,onnxruntime"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

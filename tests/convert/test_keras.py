@@ -1,4 +1,4 @@
-"""Networks for and from Keras, which runs in a process of its own, with torch as its backend."""
+"""Networks for and from Keras, which runs in another process, with torch as its backend."""
 
 import importlib.util
 import os

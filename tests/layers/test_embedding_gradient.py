@@ -11,7 +11,7 @@ CUT, PIECE = 512, 512  # rows of a partial sum; samples of a piece
 
 def expected(tokens, dout, vocabulary):
     """Add the rows of each token: in partial sums of CUT positions, in pieces of PIECE samples."""
-    samples, time, units = dout.shape
+    samples, _, units = dout.shape
     total = np.zeros((vocabulary, units), dout.dtype)
     for first in range(0, samples, PIECE):
         ids = tokens[first : first + PIECE].ravel()
