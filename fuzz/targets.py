@@ -5,7 +5,8 @@ from being reached:
 
 - ``f``: a file;
 - ``h``: the header of an .npz file that is otherwise good, ``s``: of a .safetensors file;
-- ``a`` and a byte n: the n-th array of an .npz file that is otherwise good.
+- ``a`` and a byte n: the n-th array of an .npz file that is otherwise good;
+- ``l``: the header of an .npz file of a `Sequential` that is otherwise good.
 
 `run` raises an AssertionError, or whatever came out of the reader, on a finding.
 """
@@ -16,6 +17,7 @@ import contextlib
 import functools
 import io
 import json
+import math
 import random
 import warnings
 import zipfile
@@ -26,10 +28,11 @@ from typing import Any
 import numpy as np
 
 import pynn
+from pynn import layers as L
 from pynn.optimizers import settings_of
 
 CORPUS = Path(__file__).parent / "corpus"
-KINDS = b"fhsa"
+KINDS = b"fhsal"
 # Larger networks would make the use of what was read slow; the file's size limits them anyway.
 MOST_PARAMETERS = 10_000
 REFUSED = "the file object cannot be read as a network: "
@@ -60,8 +63,35 @@ def good() -> bytes:
 
 
 @functools.cache
-def members() -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(good())) as archive:
+def good_layers() -> bytes:
+    """A file of a network of layers of every kind."""
+    net = pynn.Sequential(
+        [
+            L.Embedding(5, 4),
+            L.PositionEmbedding(),
+            L.LayerNorm(),
+            L.Residual([L.Dense(3, "gelu", name="inner"), L.Dropout(0.1), L.Dense(6)], "relu"),
+            L.GlobalAvgPool1D(),
+            L.BatchNorm(0.9),
+            L.RBF(4),
+            L.Reshape((2, 2)),
+            L.Activation("tanh"),
+            L.Flatten(),
+            L.Dense(2, l2=0.1, max_norm=2.0, name="last"),
+        ],
+        input_shape=3,
+        seed=1,
+    )
+    net.set_trainable("last.bias", False)
+    x = np.arange(12).reshape(4, 3) % 5
+    net.fit(x, [0, 1, 1, 0], epochs=2, optimizer="adam")
+    net.history.history["seconds"] = [0.5, 0.5]
+    return written(net)
+
+
+@functools.cache
+def members(layers: bool = False) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(good_layers() if layers else good())) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
@@ -73,8 +103,8 @@ def zipped(parts: dict[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def with_header(header: bytes) -> bytes:
-    return zipped({**members(), "pynn.json": header})
+def with_header(header: bytes, layers: bool = False) -> bytes:
+    return zipped({**members(layers), "pynn.json": header})
 
 
 def with_array(number: int, content: bytes) -> bytes:
@@ -102,6 +132,8 @@ def file_of(data: bytes) -> bytes:
     kind, rest = data[:1], data[1:]
     if kind == b"h":
         return with_header(rest)
+    if kind == b"l":
+        return with_header(rest, layers=True)
     if kind == b"s":
         return tensors_with_header(rest)
     if kind == b"a" and rest:
@@ -121,6 +153,8 @@ def seeds() -> dict[str, bytes]:
         "file-npz-plain": b"f" + plain.getvalue(),
         "header-npz": b"h" + header,
         "header-tensors": b"s" + header,
+        "layers-header": b"l" + members(layers=True)["pynn.json"],
+        "layers-file": b"f" + good_layers(),
         "array-weights": b"a\0" + members()["weights_0.npy"],
         "array-noise": b"a" + bytes([noise]) + members()["noise.npy"],
     }
@@ -163,7 +197,9 @@ ODD += [
 def mutated(data: bytes, rng: random.Random) -> bytes:
     """An input near another one."""
     for _ in range(rng.choice((1, 1, 1, 2, 3, 8))):
-        change = mutated_json if data[:1] in (b"h", b"s") and rng.random() < 0.8 else mutated_bytes
+        change = (
+            mutated_json if data[:1] in (b"h", b"s", b"l") and rng.random() < 0.8 else mutated_bytes
+        )
         data = change(data, rng)
     return data
 
@@ -229,7 +265,7 @@ def places_in(value: Any) -> Any:
 # --------------------------------------------------------------------- the test
 
 
-def read(data: bytes) -> pynn.MLP | None:
+def read(data: bytes) -> Any:
     """The network in a file; None if it is refused as it should be."""
     try:
         return pynn.load(io.BytesIO(data))
@@ -242,25 +278,40 @@ def read(data: bytes) -> pynn.MLP | None:
     return None
 
 
-def written(net: pynn.MLP) -> bytes:
+def written(net: Any) -> bytes:
     file = io.BytesIO()
     net.save(file)
     return file.getvalue()
 
 
-def use(net: pynn.MLP) -> None:
+def samples_of(net: Any) -> tuple[Any, tuple[int, ...]]:
+    """Three samples, and the shape of their outputs."""
+    if isinstance(net, pynn.MLP):
+        return np.ones((3, net.layer_sizes[0])), (3, net.layer_sizes[-1])
+    tokens = any(isinstance(layer, L.Embedding) for layer in net.layers)
+    return np.zeros((3, *net.input_shape), int if tokens else float), (3, *net.output_shape)
+
+
+def is_small(net: Any) -> bool:
+    if isinstance(net, pynn.MLP):
+        return sum(weight.size for weight in net.weights) <= MOST_PARAMETERS
+    sizes = [array.size for array in net.parameters.values()]
+    sizes += [math.prod(shape) for _, _, shape in net.walk()]
+    return sum(sizes) + math.prod(net.input_shape) <= MOST_PARAMETERS
+
+
+def use(net: Any) -> None:
     """What was accepted is a network like any other."""
     again = written(net)
     twin = read(again)
     assert twin is not None
     assert written(twin) == again
-    inputs, outputs = net.layer_sizes[0], net.layer_sizes[-1]
-    x = np.ones((3, inputs))
-    assert net(x).shape == (3, outputs)
+    x, shape = samples_of(net)
+    assert net(x).shape == shape
     net.rng.permutation(10)
     # The weights or a learning rate may be out of range.
     with contextlib.suppress(FloatingPointError, ValueError):
-        net.fit(x, np.full((3, outputs), 0.5), epochs=2, batch_size=2)
+        net.fit(x, np.full(shape, 0.5), epochs=2, batch_size=2)
 
 
 def run(data: bytes) -> bool:
@@ -274,7 +325,7 @@ def run(data: bytes) -> bool:
     net = read(file_of(data))
     if net is None:
         return False
-    if sum(weight.size for weight in net.weights) <= MOST_PARAMETERS:
+    if is_small(net):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             use(net)

@@ -5,6 +5,7 @@ Only an error imports this module, so that `import pynn` stays quick.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,9 +65,11 @@ def not_finite(
     rows = np.arange(len(data))[piece] if order is None else order[piece]
     X, y = data.names
     dtype = engine.dtype
-    bad = _bad_value(data.samples[rows], dtype, rows, X, data.columns)
+    spec = engine.data_spec
+    bad = _bad_value(data.samples[rows], dtype, rows, X, spec.input_shape, data.columns)
     if bad is None:
-        bad = _bad_value(data.targets.values[rows], dtype, rows, y) or _bad_weight(data, rows)
+        bad = _bad_value(data.targets.values[rows], dtype, rows, y, spec.output_shape)
+        bad = bad or _bad_weight(data, rows)
     if bad is not None:
         reason = bad
     elif not _can_be_trained(engine):
@@ -114,14 +117,15 @@ def nan_output(engine: Engine, X: Any, outputs: Array) -> FloatingPointError:
     engine : Engine
     X : array_like
         The samples as they came.
-    outputs : ndarray of shape (n, outputs) or (outputs,)
+    outputs : ndarray of shape (n, ...) or of a single sample
 
     Returns
     -------
     FloatingPointError
         To be raised.
     """
-    row = int(np.flatnonzero(np.isnan(outputs).reshape(-1, outputs.shape[-1]).any(axis=1))[0])
+    of_sample = outputs.reshape(-1, math.prod(engine.data_spec.output_shape))
+    row = int(np.flatnonzero(np.isnan(of_sample).any(axis=1))[0])
     samples, _ = engine.data_spec.rows(X)
     reason = _reason(engine, samples[row : row + 1], "X", row, _array_input.labels(X))
     return FloatingPointError(f"the output is nan; {reason}")
@@ -139,6 +143,7 @@ def nan_in_evaluation(
     block : slice or ndarray of int64
         The samples that `outputs` and `target` are of.
     outputs, target : ndarray
+        A row for each target: several a sample where each position has one.
     place : str
         " in epoch 2", or nothing.
 
@@ -149,13 +154,15 @@ def nan_in_evaluation(
     """
     rows = np.arange(len(data))[block]
     X, y = data.names
-    bad = np.isnan(outputs).any(axis=1)
+    bad = np.isnan(outputs).reshape(len(rows), -1).any(axis=1)
     if bad.any():
         row = int(rows[bad][0])
         reason = _reason(engine, data.samples[row : row + 1], X, row, data.columns)
         return FloatingPointError(f"the output is nan{place}; {reason}")
-    bad = np.isnan(target).any(axis=1)
-    found = _bad_value(target[bad], engine.dtype, rows[bad], y)
+    of_sample = target.reshape(len(rows), -1)
+    bad = np.isnan(of_sample).any(axis=1)
+    shape = engine.data_spec.output_shape
+    found = _bad_value(of_sample[bad], engine.dtype, rows[bad], y, shape)
     return FloatingPointError(f"the loss is nan{place}; {found}")
 
 
@@ -163,7 +170,8 @@ def _reason(
     engine: Engine, sample: Array | CsrRows, name: str, row: int, columns: Sequence[Any] | None
 ) -> str:
     """Why the output for a sample, a matrix of one row, is not finite."""
-    bad = _bad_value(sample, engine.dtype, np.array([row]), name, columns)
+    shape = engine.data_spec.input_shape
+    bad = _bad_value(sample, engine.dtype, np.array([row]), name, shape, columns)
     if bad is not None:
         return bad
     if _are_finite(engine):
@@ -176,9 +184,13 @@ def _bad_value(
     dtype: np.dtype[Any],
     rows: Array,
     name: str,
+    shape: tuple[int, ...],
     columns: Sequence[Any] | None = None,
 ) -> str | None:
-    """Where some rows of samples or targets have a value that is not finite, if they do."""
+    """Where some rows of samples or targets have a value that is not finite, if they do.
+
+    `shape` is that of a row before it was made a vector.
+    """
     found = _first_not_finite(array, dtype)
     if found is None:
         return None
@@ -187,6 +199,8 @@ def _bad_value(
     place = f"row {rows[i]}"
     if columns is not None:
         place += f", column {list(columns)[j]!r}"
+    elif len(shape) > 1:
+        place += f", at {[int(k) for k in np.unravel_index(j, shape)]}"
     elif array.ndim == 2 and array.shape[1] > 1:
         place += f", column {j}"
     return f"{name} has a value that is {what} in {place}"
@@ -232,5 +246,7 @@ def _bad_weight(data: Data, rows: Array) -> str | None:
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if not bad.any():
         return None
-    at = int(bad.argmax())
-    return f"sample_weight is {weights[at]} in row {rows[at]}, expected a finite one of at least 0"
+    at = tuple(np.argwhere(bad)[0])
+    return (
+        f"sample_weight is {weights[at]} in row {rows[at[0]]}, expected a finite one of at least 0"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -297,6 +297,7 @@ def refuse(
     called: str | type,
     *required: Any,
     excess: tuple[Any, ...] = (),
+    places: Mapping[str, tuple[str, ...]] | None = None,
 ) -> None:
     """Raise for arguments that a function does not take, or lacks.
 
@@ -312,6 +313,8 @@ def refuse(
         The values of its required arguments, in their order.
     excess : tuple
         Positional arguments after the last one that may be one.
+    places : mapping, optional
+        As for `place`.
 
     Raises
     ------
@@ -322,7 +325,7 @@ def refuse(
     if unknown:
         keyword = next(iter(unknown))
         own = UNNEEDED.get(function.__name__, {}).get(keyword)
-        cure = place(keyword, arguments(function)) if own is None else f": {own}"
+        cure = place(keyword, arguments(function), places) if own is None else f": {own}"
         name = _name(called, function)
         raise TypeError(f"{name} got an unexpected keyword argument {keyword!r}{cure}")
     if excess:
@@ -406,7 +409,9 @@ def arguments(function: Callable[..., Any]) -> list[str]:
     return [name for name in names if name != "self"]
 
 
-def place(keyword: str, names: list[str]) -> str:
+def place(
+    keyword: str, names: list[str], table: Mapping[str, tuple[str, ...]] | None = None
+) -> str:
     """Say what takes a keyword's place, as the end of a message.
 
     Parameters
@@ -414,19 +419,21 @@ def place(keyword: str, names: list[str]) -> str:
     keyword : str
     names : list of str
         The arguments that there are.
+    table : mapping, optional
+        Another one in the place of `PLACES` and `ELSEWHERE`.
 
     Returns
     -------
     str
         Empty where nothing is known.
     """
-    places = PLACES.get(keyword, ())
+    places = (PLACES if table is None else table).get(keyword, ())
     for each in places:
         if " " in each:
             return f": {each}"
         if each in names and each != keyword:
             return f"; pynn calls it {each!r}"
-    for each in (keyword, *places):
+    for each in (keyword, *places) if table is None else ():
         if each in ELSEWHERE:
             return f": {ELSEWHERE[each]}"
     return suggestion(keyword, names)

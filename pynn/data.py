@@ -109,6 +109,8 @@ class DataSpec:
     loss : Loss
     tokens : bool, default False
         The samples hold integers, which the network looks up.
+    takes_sparse : bool, default True
+        The first layer reads sparse matrices.
 
     Attributes
     ----------
@@ -121,7 +123,8 @@ class DataSpec:
     """
 
     __slots__ = (
-        "input_shape", "inputs", "is_fixed", "loss", "output_shape", "outputs", "tokens"
+        "input_shape", "inputs", "is_fixed", "loss", "output_shape", "outputs", "takes_sparse",
+        "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -131,12 +134,13 @@ class DataSpec:
         loss: Loss,
         *,
         tokens: bool = False,
+        takes_sparse: bool = True,
     ) -> None:
         self.input_shape, self.output_shape = input_shape, output_shape
         self.is_fixed = None not in input_shape
         self.inputs = math.prod(input_shape if self.is_fixed else input_shape[1:])
         self.outputs = output_shape[-1]
-        self.loss, self.tokens = loss, tokens
+        self.loss, self.tokens, self.takes_sparse = loss, tokens, takes_sparse
 
     def samples(self, X: Any, *, vector: bool = False) -> Array | CsrRows:
         """Check samples without targets.
@@ -158,6 +162,11 @@ class DataSpec:
         self, X: Any, name: str, *, vector: bool = False, targets: Any = None
     ) -> Array | CsrRows:
         """Check samples of the network's shape; rows of values are returned."""
+        if not self.takes_sparse and is_sparse(X):
+            raise TypeError(
+                f"{name} is a sparse matrix, which only a Dense layer reads, at the beginning of "
+                f"the network or after one Dropout; pass {_checks.variable(name)}.toarray()"
+            )
         if len(self.input_shape) == 1 and self.is_fixed:
             samples = check_samples(X, self.inputs, name, vector=vector, targets=targets)
         else:
@@ -221,7 +230,7 @@ class DataSpec:
         single : bool
             `X` is a single sample.
         """
-        if is_sparse(X) and X.shape == (self.inputs,):
+        if self.takes_sparse and is_sparse(X) and X.shape == (self.inputs,):
             return csr_rows(X, "X"), True
         samples = self.samples(X, vector=True)
         if samples.ndim == 1:
@@ -293,17 +302,11 @@ class DataSpec:
         targets = check_targets(
             rows, self.loss, n * math.prod(places), self.outputs, names[1], names[0]
         )
-        targets.values = targets.values.reshape(n, -1)
-        if sample_weight is None:
-            return Data(samples, targets, None, names[:2])
-        given = _array_input.array(sample_weight, names[2])
-        weights = check_weights(given.reshape(-1), given.size, names[2])
-        if given.shape not in ((n,), (n, *places)) or weights is None:
-            raise ValueError(
-                f"{names[2]} has shape {given.shape}, expected ({n},) or {(n, *places)}"
-            )
-        if given.ndim > 1:
-            weights = weights.reshape(n, -1)
+        weights = check_weights(sample_weight, n, names[2], places)
+        if math.prod(places) > 1:
+            targets.values = targets.values.reshape(n, -1)
+        elif weights is not None:
+            weights = weights.reshape(n)
         return Data(samples, targets, weights, names[:2])
 
     def parts(self, data: Any, name: str, names: tuple[str, str, str]) -> Data:
@@ -523,7 +526,7 @@ def _labels(array: Array, y: Any, loss: Loss, outputs: int, name: str) -> Array:
 # ---------------------------------------------------------------------- weights
 
 
-def check_weights(weights: Any, rows: int, name: str) -> Array | None:
+def check_weights(weights: Any, rows: int, name: str, places: tuple[int, ...] = ()) -> Array | None:
     """Check weights of samples: not negative, finite, and not all 0.
 
     Parameters
@@ -532,10 +535,13 @@ def check_weights(weights: Any, rows: int, name: str) -> Array | None:
     rows : int
     name : str
         The argument's name, for the message.
+    places : tuple of int, default ()
+        The shape of a sample's targets: a weight for each of them is possible, too.
 
     Returns
     -------
     ndarray of float64 or None
+        Of shape (rows,), or (rows, number of targets) where each target has one.
 
     Raises
     ------
@@ -550,11 +556,11 @@ def check_weights(weights: Any, rows: int, name: str) -> Array | None:
             "class_weight"
         )
     array = _array_input.array(weights, name)
-    if array.shape != (rows,):
-        hint = ""
+    if array.shape != (rows,) and not (places and array.shape == (rows, *places)):
+        hint = f" or {(rows, *places)}" if places else ""
         if array.ndim == 0:
-            hint = f"; for equal weights leave {name} out"
-        elif array.ndim == 2 and array.size == rows:
+            hint += f"; for equal weights leave {name} out"
+        elif array.ndim == 2 and array.size == rows and not places:
             from pynn import _cures
 
             hint = f"; for a vector: {_cures.as_vector(weights, name)}"
@@ -562,13 +568,14 @@ def check_weights(weights: Any, rows: int, name: str) -> Array | None:
     result = _array_input.cast(array, np.float64)
     bad = ~np.isfinite(result) | (result < 0)
     if bad.any():
-        row = int(bad.argmax())
+        row, *place = (int(k) for k in np.argwhere(bad)[0])
+        where = f"row {row}, at {place}" if place else f"row {row}"
         raise ValueError(
-            f"{name} must hold finite values of at least 0, got {result[row]} in row {row}"
+            f"{name} must hold finite values of at least 0, got {result[(row, *place)]} in {where}"
         )
     if not result.any():
         raise ValueError(f"{name} is 0 everywhere")
-    return result
+    return result if result.ndim == 1 else result.reshape(rows, -1)
 
 
 def combined_weights(weights: Array, factors: Array) -> Array:

@@ -230,6 +230,7 @@ class Trainable(Closed):
     """Base class of what an engine moves: the networks."""
 
     _engine: Engine
+    # How another network gets the parameters of this one, for messages.
     dtype: Fixed[np.dtype[Any]] = Fixed()
 
     if TYPE_CHECKING:  # what a training call changes, `Settled` in the networks

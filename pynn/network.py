@@ -443,7 +443,11 @@ class Network(Trainable):
         elif isinstance(samples, np.ndarray) and np.may_share_memory(out, samples):
             samples = samples.copy()
         result_rows = out.reshape(len(samples), math.prod(of_sample))
-        if rng_position is None:
+        if node < 0:  # a layer that only reshapes the samples
+            if not isinstance(samples, np.ndarray):
+                raise TypeError("X is a sparse matrix, which is not reshaped: pass X.toarray()")
+            result_rows[...] = _array_input.cast(samples, engine.dtype).reshape(len(samples), -1)
+        elif rng_position is None:
             engine.core_for(samples).forward(samples, node, layer == engine.last_layer, result_rows)
         elif len(samples):
             engine.core_for(samples).forward_training(samples, rng_position, result_rows)

@@ -15,7 +15,8 @@ from pynn._types import Array, ArrayLike, DTypeLike
 from pynn.data import DataSpec, core_shape
 from pynn.engine import Engine
 from pynn.layers import from_config
-from pynn.layers._base import Graph, Layer, Parameter, check_shape
+from pynn.layers._base import Graph, Layer, Parameter, check_shape, held_layers
+from pynn.layers._keywords import NETWORK_PLACES
 from pynn.losses import Loss, check_loss
 from pynn.network import Network
 
@@ -141,8 +142,10 @@ class Sequential(Network):
         seed: Any = None,
         **unknown: NoReturn,
     ) -> None:
-        refuse(unknown, Sequential.__init__, "Sequential()", layers)
-        held = _check_layers(layers)
+        refuse(
+            unknown, Sequential.__init__, "Sequential()", layers, input_shape, places=NETWORK_PLACES
+        )
+        held = held_layers(layers)
         graph = _graph(held, check_shape(input_shape, "input_shape", any_length=True))
         outputs = graph.shape[-1]
         checked_loss = check_loss(loss, outputs)
@@ -251,8 +254,14 @@ class Sequential(Network):
         core = make(graph.nodes, core_shape(graph.input_shape), core_loss, len(graph.shape) > 1)
         places = {(node, role): start for node, role, _, start, _ in core.parameters()}
         layout = [(p.name, places[p.node, p.role], p.shape) for p in graph.parameters]
-        spec = DataSpec(graph.input_shape, graph.shape, loss, tokens=graph.tokens)
-        outputs = [(max(node, 0), shape) for node, shape in graph.outputs.values()]
+        spec = DataSpec(
+            graph.input_shape,
+            graph.shape,
+            loss,
+            tokens=graph.tokens,
+            takes_sparse=_takes_sparse(graph),
+        )
+        outputs = list(graph.outputs.values())
         outputs.append((len(graph.nodes) - 1, graph.shape))
         last_bias = _last_bias(graph)
         self.__dict__.update(
@@ -283,16 +292,24 @@ class Sequential(Network):
         return {name: given[name] for name in expected}
 
     def _hidden_layer(self, layer: Any) -> int:
-        if isinstance(layer, str) and layer in self._paths:
-            return self._paths.index(layer)
-        top = [path for path in self._paths if "." not in path]
-        try:
-            return self._paths.index(top[layer])
-        except (IndexError, TypeError):
+        path = layer if isinstance(layer, str) else self._top_path(layer)
+        if path not in self._paths:
             raise ValueError(
-                f"layer must be an integer from {-len(top)} to {len(top) - 1} or one of "
-                f"{', '.join(self._paths)}; got {layer!r}"
-            ) from None
+                f"layer must be an index or one of {', '.join(self._paths)}; got {layer!r}"
+                f"{suggestion(path, list(self._paths))}"
+            )
+        return self._paths.index(path)
+
+    def _top_path(self, index: Any) -> str:
+        """The name of one of `layers` by its index, which may be negative."""
+        count = len(self.layers)
+        at = _checks.integer(index, "a layer's index", -count)
+        if at >= count:
+            raise ValueError(
+                f"there is no layer {at}: expected an index from {-count} to {count - 1}, or a "
+                f"name of a layer or a parameter: {', '.join(self._paths)}"
+            )
+        return self.layers[at].name or str(at % count)
 
     def __repr__(self) -> str:
         """The call that makes such a network, with other parameters."""
@@ -334,6 +351,11 @@ class Sequential(Network):
             If a name or a shape is wrong; then nothing has changed.
         """
         own = self._engine.arrays
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"state must be a mapping by the parameters' names, got an object of type "
+                f"{type(state).__name__}"
+            )
         missing = [name for name in own if name not in state]
         unknown = [name for name in state if name not in own]
         if missing or unknown:
@@ -355,8 +377,8 @@ class Sequential(Network):
         Parameters
         ----------
         name : str or int
-            A parameter's name, or a layer's (or its index): all its parameters, those of nested
-            layers included.
+            A parameter's name, or a layer's (or its index, which may be negative): all its
+            parameters, those of nested layers included.
         trainable : bool
             False: training leaves them alone, and `gradients` does not list them. A frozen
             `BatchNorm` uses its running statistics.
@@ -367,12 +389,11 @@ class Sequential(Network):
             If there is no trained parameter of that name.
         """
         flag = _checks.flag(trainable, "trainable")
-        chosen = {n for n in self._trained if n == str(name) or n.startswith(f"{name}.")}
+        path = self._top_path(name) if not isinstance(name, str) else name
+        chosen = {n for n in self._trained if n == path or n.startswith(f"{path}.")}
         if not chosen:
-            raise ValueError(
-                f"there is no trained parameter of {name!r}"
-                f"{suggestion(str(name), list(self._trained))}"
-            )
+            hint = suggestion(path, [*self._trained, *self._paths])
+            raise ValueError(f"there is no trained parameter of {name!r}{hint}")
         with self._engine.core.writing():
             for each in chosen:
                 self._engine.core.set_trainable(*self._trained[each], flag)
@@ -479,24 +500,24 @@ class Sequential(Network):
         _frozen: frozenset[str]
 
 
-def _check_layers(layers: Any) -> tuple[Layer, ...]:
-    if isinstance(layers, Layer):
-        raise TypeError(f"layers must be a sequence of layers, got {layers!r}: put it in a list")
-    try:
-        held = tuple(layers)
-    except TypeError:
-        raise TypeError(f"layers must be a sequence of layers, got {layers!r}") from None
-    if not held:
-        raise ValueError("layers must hold at least one layer")
-    return held
-
-
 def _graph(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Graph:
     graph = Graph(input_shape)
     graph.extend(layers)
     if sum(p.trained for p in graph.parameters) == 0:
         raise ValueError("layers have no parameters to train")
     return graph
+
+
+def _takes_sparse(graph: Graph) -> bool:
+    """Tell whether a dense layer reads the samples, dropout before it aside, and no other does."""
+    first = int(graph.nodes[0]["kind"] == "dropout")
+    readers = [node for node in graph.nodes if min(node["reads"]) < first]
+    dense = graph.nodes[first]
+    return (
+        len(readers) == first + 1
+        and dense["kind"] == "dense"
+        and (dense["inputs"],) == graph.input_shape
+    )
 
 
 def _last_function(graph: Graph) -> str:

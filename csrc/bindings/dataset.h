@@ -220,9 +220,11 @@ inline void check_tokens(const Matrix& x, const int64_t* order, index_t count, i
     for (index_t i = 0; i < count; ++i) {
         const BadToken bad = gather_tokens(x, order, i, 1, vocabulary, row.data());
         if (bad.row < 0) continue;
-        throw py::value_error("X holds the token " + std::to_string(bad.token) + " in row " +
-                              std::to_string(bad.row) + ", position " +
-                              std::to_string(bad.position) + ": expected 0 to " +
+        const std::string token = x.dtype == DType::u64
+                                      ? std::to_string(static_cast<uint64_t>(bad.token))
+                                      : std::to_string(bad.token);
+        throw py::value_error("X holds the token " + token + " in row " + std::to_string(bad.row) +
+                              ", position " + std::to_string(bad.position) + ": expected 0 to " +
                               std::to_string(vocabulary - 1));
     }
 }

@@ -59,15 +59,25 @@ bool GradientClipping<T>::update(const Network<T>& network, const TeamThread& th
         if (!std::isfinite(length)) return false;
     }
     step.l1 = step.l2 = T(0);  // (They are in the gradient.)
-    for (const Range& trainable : network.trainable_ranges()) {
+    const auto follow = [&](index_t begin, index_t n) {
+        T* const g = gradient + begin;
+        if (length > limit) kernels<T>().scale(static_cast<T>(limit / length), g, g, n);
+        kernels<T>().update(step, g, begin, n);
+    };
+    for (const auto& [trainable, row] : network.trainable_ranges()) {
+        if (row > 0) {
+            const Range rows = partition(trainable.size() / row, thread.index, thread.count);
+            for (index_t r = rows.begin; r < rows.end; ++r) {
+                const T* const g = gradient + trainable.begin + r * row;
+                const bool occurs = std::any_of(g, g + row, [](T v) { return v != T(0); });
+                if (occurs) follow(trainable.begin + r * row, row);
+            }
+            continue;
+        }
         for (index_t i = own.begin; i < own.end; ++i) {
             const index_t begin = std::max(trainable.begin, i * clip_piece);
             const index_t end = std::min(trainable.end, i * clip_piece + size(i));
-            if (begin >= end) continue;
-            T* const g = gradient + begin;
-            const index_t n = end - begin;
-            if (length > limit) kernels<T>().scale(static_cast<T>(limit / length), g, g, n);
-            kernels<T>().update(step, g, begin, n);
+            if (begin < end) follow(begin, end - begin);
         }
     }
     return true;

@@ -164,6 +164,8 @@ public:
     virtual void set_offsets(index_t /*trained*/, index_t /*state*/) {}
     index_t parameter_count() const { return count(true); }
     index_t state_count() const { return count(false); }
+    // Values of a row of the parameters where rows without a gradient are left alone. 0: none is.
+    virtual index_t sparse_row() const { return 0; }
     // The offset of the biases of the outputs, or -1.
     virtual index_t bias_offset() const { return -1; }
 
@@ -188,9 +190,10 @@ public:
     virtual index_t penalty_pieces() const { return 0; }
     virtual double penalty(const T*, index_t) const { return 0; }
 
-    // Projects part `index` of `count` of the parameters onto their constraint.
+    // Projects part `index` of `count` of the parameters, without the `frozen` ones, onto their
+    // constraint.
     virtual bool is_constrained() const { return false; }
-    virtual void constrain(T*, int, int) const {}
+    virtual void constrain(T*, uint32_t /*frozen*/, int, int) const {}
 
 private:
     index_t count(bool trained) const {

@@ -145,6 +145,11 @@ void Network<T>::find_trainable() {
     for (const index_t i : parametric_) {
         Node<T>& node = nodes_[static_cast<std::size_t>(i)];
         node.trainable = false;
+        const index_t row = node.layer->sparse_row();
+        const auto continues = [&](index_t begin) {
+            return row == 0 && !trainable_ranges_.empty() && trainable_ranges_.back().row == 0 &&
+                   trainable_ranges_.back().range.end == begin;
+        };
         Range own{node.offset, node.offset};
         uint32_t bit = 1;
         for (const ParameterSpec& p : node.layer->parameters()) {
@@ -152,18 +157,18 @@ void Network<T>::find_trainable() {
             own = {own.end, own.end + p.size()};
             if ((node.frozen & bit) == 0) {
                 node.trainable = true;
-                if (!trainable_ranges_.empty() && trainable_ranges_.back().end == own.begin) {
-                    trainable_ranges_.back().end = own.end;
+                if (continues(own.begin)) {
+                    trainable_ranges_.back().range.end = own.end;
                 } else {
-                    trainable_ranges_.push_back(own);
+                    trainable_ranges_.push_back({own, row});
                 }
             }
             bit <<= 1;
         }
         if (node.trainable) lowest_trainable_ = std::min(lowest_trainable_, i);
         // What lies between two layers' parameters belongs to the first.
-        if (!trainable_ranges_.empty() && trainable_ranges_.back().end == own.end) {
-            trainable_ranges_.back().end = node.offset + round_to_line<T>(node.parameters);
+        if (continues(own.end)) {
+            trainable_ranges_.back().range.end = node.offset + round_to_line<T>(node.parameters);
         }
     }
 }

@@ -65,8 +65,13 @@ public:
     index_t lowest_trainable() const { return lowest_trainable_; }
     // `parameter`: its place among the layer's trained ones.
     void set_trainable(index_t layer, index_t parameter, bool trainable);
-    // The trained parameters in contiguous pieces, without those of frozen layers.
-    const std::vector<Range>& trainable_ranges() const { return trainable_ranges_; }
+    // The trained parameters in contiguous pieces, without those of frozen layers. `row`: as
+    // Layer::sparse_row().
+    struct TrainableRange {
+        Range range;
+        index_t row;
+    };
+    const std::vector<TrainableRange>& trainable_ranges() const { return trainable_ranges_; }
 
     // Each layer's parameters start on a cache line. The block has the trained ones first
     // (parameter_count()) and then the others (block_size() in all).
@@ -164,7 +169,7 @@ private:
     std::unique_ptr<Loss<T>> loss_;
     index_t target_positions_ = 1;
     std::vector<index_t> parametric_;
-    std::vector<Range> trainable_ranges_;
+    std::vector<TrainableRange> trainable_ranges_;
     index_t lowest_trainable_ = 0;
     struct Penalty {
         index_t layer, piece;

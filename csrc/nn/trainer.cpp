@@ -260,8 +260,10 @@ Failure Trainer<T>::update(RunState& state, const MiniBatch<T>& batch, index_t n
 template <class T>
 void Trainer<T>::constrain(T* parameters, const TeamThread& thread) const {
     for (const index_t i : network_.parametric_layers()) {
-        if (!network_.node(i).trainable) continue;
-        network_.layer(i).constrain(parameters, thread.index, thread.count);
+        const Node<T>& node = network_.node(i);
+        if (node.trainable) {
+            node.layer->constrain(parameters, node.frozen, thread.index, thread.count);
+        }
     }
 }
 

@@ -90,7 +90,7 @@ def from_config(config: Any) -> Layer:
     settings = dict(config)
     kind = settings.pop("layer", None)
     made = globals().get(kind) if isinstance(kind, str) and kind in __all__ else None
-    if made is None or made is Layer:
+    if not isinstance(made, type) or made is Layer:
         raise ValueError(f"there is no layer {kind!r:.40}")
     if "layers" in settings:
         held = settings["layers"]

@@ -13,6 +13,7 @@ from pynn._frozen import Frozen
 from pynn._names import ACTIVATIONS as ALIASES
 from pynn._names import canonical
 from pynn._types import Array
+from pynn.architecture import MOST_PARAMETERS
 from pynn.data import core_shape
 
 # Of integers; the first may be None: any length.
@@ -113,9 +114,12 @@ def check_shape(shape: Any, name: str, *, any_length: bool = False) -> Shape:
         raise ValueError(f"{name} is {sizes}: {only}")
     if not 1 <= len(sizes) <= 4:
         raise ValueError(f"{name} must have 1 to 4 dimensions, got {sizes}")
-    return tuple(
+    checked = tuple(
         n if n is None else _checks.integer(n, f"{name}[{i}]", 1) for i, n in enumerate(sizes)
     )
+    if math.prod(n for n in checked if n is not None) > MOST_PARAMETERS:
+        raise ValueError(f"{name} is too large, got {checked}")
+    return checked
 
 
 def not_negative(value: Any, name: str) -> float:
@@ -196,7 +200,7 @@ class Graph:
         self.tokens = False
         self.dropouts = 0
 
-    def append(self, layer: Any, path: str) -> None:
+    def append(self, layer: Layer, path: str) -> None:
         """Append a layer; an error names it.
 
         Parameters
@@ -205,16 +209,11 @@ class Graph:
         path : str
             Its index or name, nested ones dotted.
         """
-        if not isinstance(layer, Layer):
-            raise TypeError(
-                f"layers[{path}] must be a layer of pynn.layers, got {layer!r}; for a function: "
-                "pynn.layers.Activation"
-                if callable(layer) or isinstance(layer, str)
-                else f"layers[{path}] must be a layer of pynn.layers, got {layer!r}"
-            )
         before = self.shape
         try:
             layer._assemble(self, path)
+            if size_of(tuple(n or 1 for n in self.shape)) > MOST_PARAMETERS:
+                raise ValueError(f"its output would have the shape {self.shape}")
         except ValueError as error:
             if getattr(error, "placed", False):
                 raise
@@ -224,7 +223,7 @@ class Graph:
             raise raised from None
         self.outputs[path] = (self.last, self.shape)
 
-    def extend(self, layers: Sequence[Any], prefix: str = "") -> None:
+    def extend(self, layers: Sequence[Layer], prefix: str = "") -> None:
         """Append layers.
 
         Parameters
@@ -237,7 +236,8 @@ class Graph:
         for i, layer in enumerate(layers):
             name = names[i]
             if name is not None and name in names[:i]:
-                raise ValueError(f"two layers have the name {name!r}")
+                first, second = (f"{prefix}{k}" for k in (names.index(name), i))
+                raise ValueError(f"layers {first} and {second} have the same name {name!r}")
             self.append(layer, f"{prefix}{name or i}")
 
     def node(self, kind: str, shape: Shape, **settings: Any) -> int:
@@ -288,6 +288,8 @@ class Graph:
         before_function: bool = False,
     ) -> None:
         """Name a parameter of the last node, or of the one before its activation."""
+        if size_of(shape) > MOST_PARAMETERS:
+            raise ValueError(f"its {role} would have the shape {shape}")
         name, node = f"{path}.{role}", self.last
         if before_function and self.nodes[node]["kind"] == "activation":
             node -= 1
@@ -337,6 +339,46 @@ class Graph:
             self.parameter(path, "bias", (units,), constant((units,), 0))
         if function not in FUSED:
             self.activation(function)
+
+
+def held_layers(layers: Any) -> tuple[Layer, ...]:
+    """Return the layers of a sequence that holds at least one.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+
+    Returns
+    -------
+    tuple of Layer
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is none, or something else.
+    """
+    if isinstance(layers, Layer):
+        raise TypeError(f"layers must be a sequence of layers, got {layers!r}: put it in a list")
+    try:
+        held = tuple(layers)
+    except TypeError:
+        raise TypeError(f"layers must be a sequence of layers, got {layers!r}") from None
+    if not held:
+        raise ValueError("layers must hold at least one layer")
+    for i, layer in enumerate(held):
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"layers[{i}] must be a layer of pynn.layers, got {layer!r}{_cure_of(layer)}"
+            )
+    return held
+
+
+def _cure_of(layer: Any) -> str:
+    if isinstance(layer, type) and issubclass(layer, Layer):
+        return f": call it, {layer.__name__}(...)"
+    if callable(layer) or isinstance(layer, str):
+        return "; for a function: pynn.layers.Activation"
+    return ""
 
 
 def size_of(shape: Shape) -> int:

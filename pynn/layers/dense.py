@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
+
+import numpy as np
 
 from pynn import _checks, initializers
+from pynn._keywords import refuse, refuses_unknown
 from pynn.layers._base import (
     Graph,
     Layer,
@@ -15,6 +18,7 @@ from pynn.layers._base import (
     not_negative,
     size_of,
 )
+from pynn.layers._keywords import PLACES
 
 
 class Dense(Layer):
@@ -61,18 +65,21 @@ class Dense(Layer):
     l2: float
     max_norm: float
 
+    @refuses_unknown
     def __init__(
         self,
         units: int | None,
         activation: Any = None,
-        *,
+        *excess: NoReturn,
         bias: bool = True,
         init: Any = initializers.DEFAULT,
         l1: float = 0.0,
         l2: float = 0.0,
         max_norm: float | None = None,
         name: str | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, Dense.__init__, "Dense()", units, excess=excess, places=PLACES)
         self._set(
             name,
             units=None if units is None else _checks.integer(units, "units", 1),
@@ -128,7 +135,11 @@ class Activation(Layer):
     __match_args__ = ("function", "name")
     function: str
 
-    def __init__(self, function: Any, *, name: str | None = None) -> None:
+    @refuses_unknown
+    def __init__(
+        self, function: Any, *excess: NoReturn, name: str | None = None, **unknown: NoReturn
+    ) -> None:
+        refuse(unknown, Activation.__init__, "Activation()", function, excess=excess, places=PLACES)
         self._set(name, function=check_function(function, "function"))
 
     def _assemble(self, graph: Graph, path: str) -> None:
@@ -153,10 +164,12 @@ class Dropout(Layer):
     __match_args__ = ("rate", "name")
     rate: float
 
-    def __init__(self, rate: float, *, name: str | None = None) -> None:
-        self._set(name, rate=not_negative(rate, "rate"))
-        if self.rate >= 1:
-            raise ValueError(f"rate must be in [0, 1), got {rate!r}")
+    @refuses_unknown
+    def __init__(
+        self, rate: float, *excess: NoReturn, name: str | None = None, **unknown: NoReturn
+    ) -> None:
+        refuse(unknown, Dropout.__init__, "Dropout()", rate, excess=excess, places=PLACES)
+        self._set(name, rate=_checks.number(rate, "rate", low=0.0, high=1.0, open_low=False))
 
     def _assemble(self, graph: Graph, path: str) -> None:
         if self.rate > 0:
@@ -174,7 +187,9 @@ class Flatten(Layer):
 
     __match_args__ = ("name",)
 
-    def __init__(self, *, name: str | None = None) -> None:
+    @refuses_unknown
+    def __init__(self, *excess: NoReturn, name: str | None = None, **unknown: NoReturn) -> None:
+        refuse(unknown, Flatten.__init__, "Flatten()", excess=excess, places=PLACES)
         self._set(name)
 
     def _assemble(self, graph: Graph, path: str) -> None:
@@ -200,12 +215,23 @@ class Reshape(Layer):
     __match_args__ = ("shape", "name")
     shape: Shape
 
-    def __init__(self, shape: Any, *, name: str | None = None) -> None:
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        if sizes.count(-1) > 1:
-            raise ValueError(f"shape may have one size of -1, got {sizes}")
-        check_shape([1 if n == -1 else n for n in sizes], "shape")
-        self._set(name, shape=sizes)
+    @refuses_unknown
+    def __init__(
+        self, shape: Any, *excess: NoReturn, name: str | None = None, **unknown: NoReturn
+    ) -> None:
+        refuse(unknown, Reshape.__init__, "Reshape()", shape, excess=excess, places=PLACES)
+        sizes = (shape,) if isinstance(shape, int | np.integer) else shape
+        try:
+            free = [n == -1 for n in sizes]
+        except TypeError:
+            raise TypeError(f"shape must be a tuple of integers, got {shape!r}") from None
+        checked = check_shape(
+            [1 if is_free else n for n, is_free in zip(sizes, free, strict=True)], "shape"
+        )
+        if sum(free) > 1:
+            raise ValueError(f"shape may have one size of -1, got {tuple(sizes)}")
+        made = zip(checked, free, strict=True)
+        self._set(name, shape=tuple(-1 if is_free else n for n, is_free in made))
 
     def _assemble(self, graph: Graph, path: str) -> None:
         size, known = size_of(graph.shape), size_of(tuple(n for n in self.shape if n != -1))

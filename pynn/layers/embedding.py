@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 
 from pynn import _checks
+from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array
 from pynn.layers._base import Draw, Graph, Layer, Shape, given
+from pynn.layers._keywords import PLACES
 
 
 class Embedding(Layer):
@@ -37,9 +41,25 @@ class Embedding(Layer):
     units: int
     sparse: bool
 
+    @refuses_unknown
     def __init__(
-        self, vocabulary: int, units: int, *, sparse: bool = False, name: str | None = None
+        self,
+        vocabulary: int,
+        units: int,
+        *excess: NoReturn,
+        sparse: bool = False,
+        name: str | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(
+            unknown,
+            Embedding.__init__,
+            "Embedding()",
+            vocabulary,
+            units,
+            excess=excess,
+            places=PLACES,
+        )
         self._set(
             name,
             vocabulary=_checks.integer(vocabulary, "vocabulary", 1),
@@ -86,7 +106,13 @@ class PositionEmbedding(Layer):
     __match_args__ = ("kind", "name")
     kind: str
 
-    def __init__(self, kind: str = "learned", *, name: str | None = None) -> None:
+    @refuses_unknown
+    def __init__(
+        self, kind: str = "learned", *excess: NoReturn, name: str | None = None, **unknown: NoReturn
+    ) -> None:
+        refuse(
+            unknown, PositionEmbedding.__init__, "PositionEmbedding()", excess=excess, places=PLACES
+        )
         if kind not in ("learned", "sinusoidal"):
             raise ValueError(f"kind must be 'learned' or 'sinusoidal', got {kind!r}")
         self._set(name, kind=kind)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
+from pynn._keywords import refuse, refuses_unknown
 from pynn.layers._base import Graph, Layer, constant, not_negative
+from pynn.layers._keywords import PLACES
 
 
 class BatchNorm(Layer):
@@ -37,9 +41,16 @@ class BatchNorm(Layer):
     momentum: float
     epsilon: float
 
+    @refuses_unknown
     def __init__(
-        self, momentum: float = 0.99, *, epsilon: float = 1e-3, name: str | None = None
+        self,
+        momentum: float = 0.99,
+        *excess: NoReturn,
+        epsilon: float = 1e-3,
+        name: str | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, BatchNorm.__init__, "BatchNorm()", excess=excess, places=PLACES)
         self._set(
             name,
             momentum=not_negative(momentum, "momentum"),
@@ -84,7 +95,11 @@ class LayerNorm(Layer):
     __match_args__ = ("epsilon", "name")
     epsilon: float
 
-    def __init__(self, *, epsilon: float = 1e-3, name: str | None = None) -> None:
+    @refuses_unknown
+    def __init__(
+        self, *excess: NoReturn, epsilon: float = 1e-3, name: str | None = None, **unknown: NoReturn
+    ) -> None:
+        refuse(unknown, LayerNorm.__init__, "LayerNorm()", excess=excess, places=PLACES)
         self._set(name, epsilon=not_negative(epsilon, "epsilon"))
 
     def _assemble(self, graph: Graph, path: str) -> None:

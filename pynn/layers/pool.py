@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
+from pynn._keywords import refuse, refuses_unknown
 from pynn.layers._base import Graph, Layer
+from pynn.layers._keywords import PLACES
 
 
 class _GlobalPool(Layer):
@@ -12,7 +14,11 @@ class _GlobalPool(Layer):
     _of: ClassVar[str]
     _axes: ClassVar[tuple[str, ...]]
 
-    def __init__(self, *, name: str | None = None) -> None:
+    @refuses_unknown
+    def __init__(self, *excess: NoReturn, name: str | None = None, **unknown: NoReturn) -> None:
+        refuse(
+            unknown, _GlobalPool.__init__, f"{type(self).__name__}()", excess=excess, places=PLACES
+        )
         self._set(name)
 
     def _assemble(self, graph: Graph, path: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from pynn import _checks
+from pynn._keywords import refuse, refuses_unknown
 from pynn._types import Array
 from pynn.layers._base import Draw, Graph, Layer, constant, given
+from pynn.layers._keywords import PLACES
 
 
 class RBF(Layer):
@@ -49,15 +51,18 @@ class RBF(Layer):
     width: Any
     train_widths: bool
 
+    @refuses_unknown
     def __init__(
         self,
         units: int,
         centers: Any = None,
         width: Any = 1.0,
-        *,
+        *excess: NoReturn,
         train_widths: bool = True,
         name: str | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, RBF.__init__, "RBF()", units, excess=excess, places=PLACES)
         count = _checks.integer(units, "units", 1)
         points = None if centers is None else _array(centers, "centers")
         if points is not None and (points.ndim != 2 or len(points) != count):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from pynn.layers._base import Graph, Layer, check_function
+from pynn._keywords import refuse, refuses_unknown
+from pynn.layers._base import Graph, Layer, check_function, held_layers
+from pynn.layers._keywords import PLACES
 
 
 class Residual(Layer):
@@ -37,16 +39,19 @@ class Residual(Layer):
     layers: tuple[Layer, ...]
     activation: str
 
+    @refuses_unknown
     def __init__(
-        self, layers: Sequence[Layer], activation: Any = None, *, name: str | None = None
+        self,
+        layers: Sequence[Layer],
+        activation: Any = None,
+        *excess: NoReturn,
+        name: str | None = None,
+        **unknown: NoReturn,
     ) -> None:
-        held = tuple(layers)
-        if not held:
-            raise ValueError("layers must hold at least one layer")
-        for i, layer in enumerate(held):
-            if not isinstance(layer, Layer):
-                raise TypeError(f"layers[{i}] must be a layer of pynn.layers, got {layer!r}")
-        self._set(name, layers=held, activation=check_function(activation, "activation"))
+        refuse(unknown, Residual.__init__, "Residual()", layers, excess=excess, places=PLACES)
+        self._set(
+            name, layers=held_layers(layers), activation=check_function(activation, "activation")
+        )
 
     def _assemble(self, graph: Graph, path: str) -> None:
         start = graph.fork()

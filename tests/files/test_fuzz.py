@@ -38,7 +38,7 @@ def test_seeds_are_good():
         assert targets.run(data), name
 
 
-@pytest.mark.parametrize("kind", ["file-npz", "header-npz", "array", "tensors"])
+@pytest.mark.parametrize("kind", ["file-npz", "header-npz", "array", "layers", "tensors"])
 def test_mutations(kind):
     if kind == "tensors":
         pytest.importorskip("safetensors")

@@ -14,6 +14,7 @@ from guard_pages import Guard, is_guarded
 
 import pynn
 import pynn.engine
+from pynn import layers as L
 from pynn._sparse import CsrRows
 
 LENGTHS = range(1, 72, int(sys.argv[3]) if len(sys.argv) > 3 else 1)
@@ -191,6 +192,66 @@ def train_sparse(n, values, kind, dtype, optimizer):
     check("a sparse fit", history.loss, net(x), net(x[3:5]), net.hidden(x), loss, *dw, *db)
 
 
+def layers_of_width(n):
+    """Layers with `n` channels, and the shape of a sample."""
+    first = n % 5 + 1
+    yield [L.Dense(n, "gelu"), L.BatchNorm(), L.Dropout(0.2), L.Dense(3)], (first,)
+    yield [L.BatchNorm(), L.Residual([L.Dense(n, "tanh"), L.LayerNorm()]), L.Dense(2)], (3, first)
+    yield [L.LayerNorm(), L.RBF(5), L.Dense(n), L.Activation("softmax"), L.Dense(2)], (2, n)
+    yield [L.RBF(n, train_widths=False), L.PositionEmbedding("sinusoidal"), L.Dense(2)], (3, 4)
+    yield [L.PositionEmbedding(), L.Reshape((n, -1)), L.GlobalAvgPool1D(), L.Dense(2)], (3, n)
+    yield (
+        [
+            L.Dense(n),
+            L.Residual([L.GlobalMaxPool3D(), L.Reshape((1, 1, 1, n))]),
+            L.Flatten(),
+            L.Dense(2),
+        ],
+        (1, 1, 1, 2),
+    )
+    yield [L.GlobalAvgPool3D(), L.Dense(2)], (1, 2, 2, n)
+    yield [L.Dense(n), L.GlobalMaxPool1D(), L.Dense(2)], (4, 2)
+    yield [L.GlobalAvgPool2D(), L.Dense(2)], (2, 3, n)
+    yield [L.GlobalMaxPool2D(), L.Dense(2)], (2, 3, n)
+    yield [L.Embedding(n, first), L.LayerNorm(), L.Dense(2)], (4,)
+    yield [L.Embedding(9, n, sparse=n % 2 == 0), L.PositionEmbedding(), L.Dense(2)], (n % 3 + 1,)
+
+
+def kinds(layers):
+    return {type(each).__name__ for each in layers} | {
+        name for each in layers for name in kinds(getattr(each, "layers", ()))
+    }
+
+
+def train_layers(n, dtype, make_optimizer):
+    called = set()
+    for layers, shape in layers_of_width(n):
+        called |= kinds(layers)
+        net = pynn.Sequential(layers, shape, "mse", dtype=dtype, seed=0)
+        tokens = isinstance(layers[0], L.Embedding)
+        limit = layers[0].vocabulary if tokens else 9
+        kind = TOKENS[n % len(TOKENS)] if tokens else SAMPLES[n % len(SAMPLES)]
+        x = guarded(rng.integers(limit, size=(13, *shape)) / (1 if tokens else 9), kind)
+        y = random((13, *net.output_shape), "f4")
+        positions = net.output_shape[:-1] if n % 2 else ()
+        weights = guarded(rng.random((13, *positions)) + 0.5)
+        optimizer = make_optimizer()
+        history = net.fit(x, y, epochs=2, batch_size=5, optimizer=optimizer, sample_weight=weights)
+        out = np.full((13, *net.output_shape), np.nan, dtype)
+        check("a fit of layers", history.loss, *net.parameters.values())
+        check(
+            "its outputs", net(x, out=out), out, net(x[:1]), net(x, training=True), net.hidden(x, 0)
+        )
+        _, gradients = net.gradients(x, y, training=True)
+        dx, through = net.backward(guarded(out), x, training=True, parameters=True)
+        check("its gradients", *gradients.values(), *through.values(), *([] if tokens else [dx]))
+        optimizer.apply_gradients(net, {name: guarded(value) for name, value in through.items()})
+        check("applied gradients", *net.parameters.values())
+    return called
+
+
+TOKENS = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")
+SAMPLES = ("f4", "f8", "f2", "u1")
 OPTIMIZERS = (
     lambda: pynn.SGD(0.01),
     lambda: pynn.SGD(0.01, momentum=0.9, nesterov=True, clip_norm=1.0),
@@ -205,6 +266,8 @@ def training():
     for n in LENGTHS:
         optimizer = OPTIMIZERS[n % len(OPTIMIZERS)]
         for dtype in (np.float32, np.float64):
+            called = train_layers(n, dtype, optimizer)
+            assert called == set(L.__all__) - {"Layer", "from_config"}, "a layer is not called here"
             for kind in ("f4", "f8", "f2", "u1", "i8", "i2", "?"):
                 values = rng.integers(2, size=(13, n))
                 x = guarded(values, kind)

@@ -166,8 +166,8 @@ public:
     }
 
     bool is_constrained() const override { return max_norm_ != 0; }
-    void constrain(T* parameters, int index, int count) const override {
-        if (max_norm_ == 0) return;
+    void constrain(T* parameters, uint32_t frozen, int index, int count) const override {
+        if (max_norm_ == 0 || (frozen & 1) != 0) return;
         const Range columns = partition(outputs_, index, count, 16);
         if (columns.size() == 0) return;
         kernels<T>().clip_column_norms(static_cast<T>(max_norm_), parameters + w_ + columns.begin,

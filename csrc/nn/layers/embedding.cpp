@@ -30,6 +30,7 @@ public:
         return {{"embeddings", {vocabulary_, units_}}};
     }
     void set_offsets(index_t trained, index_t) override { e_ = trained; }
+    index_t sparse_row() const override { return sparse_ ? units_ : 0; }
     void reserve(index_t rows, const LayerShape& shape, Scratch<T>& scratch) const override {
         scratch.keys.reserve(2 * rows * shape.in.size());
         scratch.gradient.reserve(std::max(units_, zeros_size));
