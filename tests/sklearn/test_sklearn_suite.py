@@ -19,7 +19,11 @@ def _redirected():
     """Import the module again, with pynn's classes in place of scikit-learn's."""
     spec = importlib.util.find_spec(NAME)
     module = importlib.util.module_from_spec(spec)
-    theirs = {name: getattr(neural_network, name) for name in pynn.sklearn.__all__}
+    theirs = {
+        name: getattr(neural_network, name)
+        for name in pynn.sklearn.__all__
+        if hasattr(neural_network, name)
+    }
     try:
         for name in theirs:
             setattr(neural_network, name, getattr(pynn.sklearn, name))
