@@ -596,7 +596,7 @@ void check_pieces(const pynn::Kernels<T>& kernels) {
         for (const index_t count : {1, 2, 6}) {
             for (const index_t k : {1, 9, 70, 300}) {
                 const std::string name =
-                    title<T>("pieces " + std::to_string(kind) + " " + std::to_string(count) +
+                    title<T>("gemm pieces " + std::to_string(kind) + " " + std::to_string(count) +
                              " of " + std::to_string(k));
                 Random random(name);
                 const std::vector<T> a = ordinary<T>(count * (m + 3) * (k + 3), name + "a");
