@@ -184,5 +184,5 @@ def test_read_only_attributes_name_the_cure():
         network().dtype = "float64"
     with pytest.raises(TypeError, match="a layer Dropout"):
         network().fit(X, Y, dropout=0.5)
-    with pytest.raises(TypeError, match="to a layer of a pynn"):
+    with pytest.raises(TypeError, match="pass it to a layer"):
         pynn.Sequential([L.Dense(3)], 4, l2=0.5)

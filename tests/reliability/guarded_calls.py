@@ -212,6 +212,16 @@ def layers_of_width(n):
     yield [L.GlobalAvgPool3D(), L.Dense(2)], (1, 2, 2, n)
     yield [L.Dense(n), L.GlobalMaxPool1D(), L.Dense(2)], (4, 2)
     yield [L.GlobalAvgPool2D(), L.Dense(2)], (2, 3, n)
+    for rank, (conv, largest, mean) in enumerate(
+        (
+            (L.Conv1D, L.MaxPool1D, L.AvgPool1D),
+            (L.Conv2D, L.MaxPool2D, L.AvgPool2D),
+            (L.Conv3D, L.MaxPool3D, L.AvgPool3D),
+        ),
+        start=1,
+    ):
+        windows = [conv(n, 2, padding="same", activation="relu"), conv(3, 2), largest(2), mean(1)]
+        yield [*windows, L.Flatten(), L.Dense(2)], (*(3,) * rank, 2)
     yield [L.GlobalMaxPool2D(), L.Dense(2)], (2, 3, n)
     yield [L.Embedding(n, first), L.LayerNorm(), L.Dense(2)], (4,)
     yield [L.Embedding(9, n, sparse=n % 2 == 0), L.PositionEmbedding(), L.Dense(2)], (n % 3 + 1,)
