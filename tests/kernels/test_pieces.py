@@ -186,6 +186,7 @@ def test_large_pieces(kind, dtype):
             check(*make_pieces(m, ks, n, dtype, [kind] * count, [turned] * count, 2), "store", 2)
 
 
+@FUSED
 @needs_sources
 @TYPES
 @pytest.mark.parametrize("kind", KINDS)
@@ -198,6 +199,7 @@ def test_terms_at_every_edge(kind, dtype):
             check(*make_pieces(17, ks, 35, dtype, kinds, [False] * len(ks), k), "store")
 
 
+@FUSED
 @needs_sources
 @TYPES
 @pytest.mark.parametrize("kind", KINDS)
