@@ -159,11 +159,12 @@ class Engine:
         if spec.is_fixed:
             return self.core
         length = math.prod(samples.shape[1:]) // spec.inputs
+        # (Several threads may predict: each change is one call, and a copy is gone through.)
         made = self._by_length.pop(length, None)
         if made is None:
             made = self.core.reshaped(core_shape((length, *spec.input_shape[1:])))
-            while len(self._by_length) >= KEPT_LENGTHS:
-                self._by_length.pop(next(iter(self._by_length)), None)
+            for oldest in [*self._by_length][: 1 - KEPT_LENGTHS]:
+                self._by_length.pop(oldest, None)
         self._by_length[length] = made
         return made
 

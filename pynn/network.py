@@ -124,6 +124,9 @@ class Network(Trainable):
     def _hidden_layer(self, layer: Any) -> int:
         """The place among the engine's layers of a hidden one, by the argument of `hidden`."""
 
+    def _refuse_frozen(self) -> None:
+        """Raise if training would change nothing."""
+
     @abstractmethod
     def _ungrouped(self, gradients: tuple[Any, ...]) -> dict[str, Any]:
         """Arrays by the parameters' names, from what `_grouped` gives."""
@@ -713,6 +716,7 @@ class Network(Trainable):
             that they are lost.
         """
         refuse(unknown, Network.train_on_batch, type(self), X, y, excess=excess)
+        self._refuse_frozen()
         data = self._engine.data_spec.data(X, y, sample_weight)
         chosen = choose_optimizer(optimizer, learning_rate, self.optimizer)
         loss: float = _run().train_on_batch(self, data, chosen)
@@ -854,6 +858,7 @@ class Network(Trainable):
         """
         given = locals()
         refuse(unknown, Network.fit, type(self), X, excess=excess)
+        self._refuse_frozen()
         from pynn.plan import FIT_DEFAULTS, plan_fit
         from pynn.run import FitRun
 

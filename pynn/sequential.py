@@ -277,6 +277,13 @@ class Sequential(Network):
         arrays = self._engine.named(block)
         return ({name: arrays[name] for name in self.trainable_parameters},)
 
+    def _refuse_frozen(self) -> None:
+        if not self.trainable_parameters:
+            raise ValueError(
+                "all parameters are frozen, so training would change nothing: "
+                "net.set_trainable(name, True) for some of them"
+            )
+
     def _ungrouped(self, gradients: tuple[Any, ...]) -> dict[str, Any]:
         if len(gradients) != 1 or not isinstance(gradients[0], Mapping):
             raise TypeError(

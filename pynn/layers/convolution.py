@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from pynn import _checks, initializers
+from pynn._keywords import refuse, refuses_unknown
 from pynn.layers._base import (
     Graph,
     Layer,
@@ -15,6 +16,7 @@ from pynn.layers._base import (
     drawn_like,
     not_negative,
 )
+from pynn.layers._keywords import PLACES
 
 AXES = ("time", "height", "width")
 
@@ -106,6 +108,7 @@ class _Conv(_Window):
     l1: float
     l2: float
 
+    @refuses_unknown
     def __init__(
         self,
         filters: int,
@@ -115,13 +118,16 @@ class _Conv(_Window):
         dilation: Any = 1,
         groups: int = 1,
         activation: Any = None,
-        *,
+        *excess: NoReturn,
         bias: bool = True,
         init: Any = initializers.DEFAULT,
         l1: float = 0.0,
         l2: float = 0.0,
         name: str | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        called = f"{type(self).__name__}()"
+        refuse(unknown, _Conv.__init__, called, filters, kernel_size, excess=excess, places=PLACES)
         rank = self._rank
         self._set(
             name,
@@ -279,14 +285,17 @@ class _Pool(_Window):
     _of: ClassVar[str]
     pool_size: tuple[int, ...]
 
+    @refuses_unknown
     def __init__(
         self,
         pool_size: Any = 2,
         strides: Any = None,
         padding: str = "valid",
-        *,
+        *excess: NoReturn,
         name: str | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        refuse(unknown, _Pool.__init__, f"{type(self).__name__}()", excess=excess, places=PLACES)
         size = _sizes(pool_size, "pool_size", self._rank)
         self._set(
             name,

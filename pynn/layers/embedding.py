@@ -16,8 +16,8 @@ from pynn.layers._keywords import PLACES
 class Embedding(Layer):
     """A trained vector for each token of a vocabulary; only as the first layer.
 
-    The network then takes integers of shape (n, time), or (n,) for ``input_shape=()``, in
-    [0, vocabulary); the output has shape (time, units).
+    The network then takes integers of shape (n, time) in [0, vocabulary); the output has shape
+    (time, units).
 
     Parameters
     ----------
@@ -26,7 +26,9 @@ class Embedding(Layer):
     units : int
         The length of a token's vector.
     sparse : bool, default False
-        Update the vectors of tokens that occur only, with any optimizer (torch's ``SparseAdam``).
+        Update only the vectors of tokens that occur, with any optimizer (torch's ``SparseAdam``,
+        but epsilon counts as in `Adam`). Where gradients are clipped or applied by hand, tokens
+        whose gradient is 0 count as absent.
         With plain SGD that is always so, since the others do not change.
     name : str, optional
 

@@ -124,16 +124,20 @@ def test_frozen_layers_survive_copies_and_files(tmp_path):
 
 
 def test_everything_frozen():
-    """A step then changes nothing, and says nothing of it: as in torch and Keras."""
+    """There are no gradients then, and training, which would change nothing, is an error."""
     net = make()
     for i in ("0", "norm", "block", "3", "4", "5"):
         net.set_trainable(i, False)
     before = net.state_dict()
     assert net.trainable_parameters == ()
     assert net.gradients(X, Y)[1] == {}
-    net.fit(X, Y, epochs=1)
+    for train in (net.fit, net.train_on_batch):
+        with pytest.raises(ValueError, match="all parameters are frozen"):
+            train(X, Y)
     for key, array in net.parameters.items():
         assert_same_bits(array, before[key])
+    net.set_trainable("5", True)
+    net.fit(X, Y, epochs=1)
 
 
 def test_max_norm_binds_each_layer_by_itself():
